@@ -1,0 +1,16 @@
+// Who decides the checks of RTMP terminals. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include "rtmp/core/server.h"
+
+namespace junctor::accounts {
+
+/// Decides one check. check() is called on a reactor and must return at once; the decision may be
+/// given then or later, from any thread.
+class Authenticator {
+ public:
+  virtual ~Authenticator() = default;
+  virtual void check(const rtmp::Request &request, rtmp::Decision decision) = 0;
+};
+
+}  // namespace junctor::accounts

@@ -1,0 +1,99 @@
+// The calls of this orchestrator: what the API and the command line ask of them. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/end_reason.h"
+#include "common/log.h"
+#include "common/reactor.h"
+#include "common/result.h"
+#include "rtmp/core/server.h"
+#include "sip/core/agent.h"
+
+namespace junctor::calls {
+
+enum class State : std::uint8_t { Idle, Trying, Ringing, Answered, Ended };
+std::string_view to_string(State state);  ///< "idle", "trying" …
+
+using WallTime = std::chrono::system_clock::time_point;
+
+/// One medium in one direction: from which codec to which, and why.
+struct PlanStep {
+  std::string direction;  ///< "caller-to-callee" or "callee-to-caller"
+  Medium medium = Medium::Audio;
+  std::string from, to;  ///< codec names; "none" where the medium does not flow
+  bool transcoded = false;
+  std::string reason;  ///< a sentence
+};
+
+/// A call as others see it; a copy, not alive.
+struct View {
+  std::string id;
+  std::string from, to;
+  std::string uri;  ///< SIP URI dialled
+  State state = State::Idle;
+  std::optional<EndReason> reason;
+  int sip_code = 0;
+  std::string detail;  ///< what happened, for people
+  WallTime created{};
+  std::optional<WallTime> ringing, answered, ended;
+  std::optional<std::int64_t> first_packet_to_callee_ms, first_packet_to_caller_ms;  ///< since answer
+  std::vector<PlanStep> plan;
+  std::string launch;  ///< the line that runs; it can be pasted into gst-launch-1.0
+  struct MediaCount {
+    std::uint64_t sent_packets = 0, received_packets = 0, lost = 0;
+    double jitter_ms = 0, round_trip_ms = 0;
+  };
+  MediaCount audio, video;
+};
+
+struct Options {
+  Duration watchdog_interval = std::chrono::milliseconds(1000);  ///< M
+  unsigned watchdog_tries = 30;                                  ///< N
+  Duration answer_timeout = std::chrono::seconds(60);
+  /// How long a call lives on without its publisher before it has been answered.
+  std::string pipelines_dir;  ///< where the *.launch templates are
+  std::size_t max_calls = 1000;
+  /// Text of a callee, or an error that says which rule forbids it: account → SIP URIs to try.
+  std::function<Result<std::vector<sip::InviteOptions>>(const std::string &from,
+                                                        const std::string &to)>
+      dial;
+  LogSink log;
+};
+
+/// Called on the signalling thread.
+struct Events {
+  std::function<void(const View &)> changed;  ///< each change of state; the last has state Ended
+};
+
+/// All calls. Signalling thread only; it never blocks.
+class Service {
+ public:
+  static std::shared_ptr<Service> create(std::shared_ptr<rtmp::Server> server,
+                                         std::shared_ptr<sip::Agent> agent, Options options,
+                                         Events events);
+  virtual ~Service() = default;
+
+  /// The server's events, passed on to the signalling thread in order.
+  virtual void on_publish_started(const rtmp::Request &request) = 0;
+  virtual void on_publish_ended(const rtmp::Request &request, bool finished) = 0;
+  virtual void on_play_started(const rtmp::Request &request) = 0;
+  virtual void on_play_ended(const rtmp::Request &request) = 0;
+
+  /// Calls `to` on behalf of account `from`. A call of this pair that runs already is returned
+  /// instead. Fails for what no rule allows, for a caller already in a call, and when full.
+  virtual Result<std::string> start(const std::string &from, const std::string &to) = 0;
+  /// False if there is no such running call.
+  virtual bool hangup(const std::string &id, EndReason reason) = 0;
+  virtual std::vector<View> list() const = 0;  ///< running calls
+  virtual std::optional<View> find(const std::string &id) const = 0;  ///< running calls
+  /// Ends all with Shutdown; `done` when the last record is written.
+  virtual void shutdown(std::function<void()> done) = 0;
+};
+
+}  // namespace junctor::calls

@@ -1,0 +1,12 @@
+// The one clock type of the cores. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <chrono>
+
+namespace junctor {
+
+using Clock = std::chrono::steady_clock;
+using Time = Clock::time_point;
+using Duration = Clock::duration;
+
+}  // namespace junctor

@@ -1,0 +1,51 @@
+// RTP payload formats as a table. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/codec.h"
+
+namespace junctor::rtp {
+
+/// One way to carry a codec. A codec more is a row more.
+struct Format {
+  Codec codec;
+  std::string_view encoding_name;  ///< as in a=rtpmap, upper case
+  std::uint32_t clock_rate;        ///< Hz
+  int channels;                    ///< 1 for video
+  int static_payload_type;         ///< RFC 3551; -1 if dynamic only
+  int offered_payload_type;        ///< what our offers use
+  std::string_view offered_fmtp;   ///< of our offers; empty for none
+};
+
+/// Every format this build can carry, in order of preference within a medium.
+std::span<const Format> formats();
+
+/// By rtpmap, names compared without case. Nothing if unknown.
+const Format *find_format(std::string_view encoding_name, std::uint32_t clock_rate, int channels);
+const Format *find_static_format(int payload_type);
+const Format *find_format(Codec codec);
+
+/// "a=1;b=2" as a map, keys in lower case.
+std::map<std::string, std::string> parse_fmtp(std::string_view text);
+
+/// H.264 (RFC 6184): what decides whether a stream may pass through untouched.
+struct H264Profile {
+  std::uint8_t profile_idc = 66, constraints = 0xe0, level_idc = 31;
+  int packetization_mode = 0;
+  static H264Profile from_fmtp(std::string_view fmtp);  ///< defaults where absent
+  /// From an AVCDecoderConfigurationRecord; nothing if it is not one.
+  static std::optional<H264Profile> from_avcc(std::span<const std::byte> config);
+  std::string profile_level_id() const;  ///< six hex digits
+};
+
+/// Whether a decoder that announced `receiver` decodes a stream of `sent` (RFC 6184 section 8.1:
+/// profiles by their constraint sets, level by order).
+bool can_receive(const H264Profile &receiver, const H264Profile &sent);
+
+}  // namespace junctor::rtp

@@ -1,0 +1,136 @@
+// One medium of a call over RTP: sockets, sequence, reordering, RTCP. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/bytes.h"
+#include "common/codec.h"
+#include "common/endpoint.h"
+#include "common/log.h"
+#include "common/reactor.h"
+#include "common/result.h"
+
+namespace junctor::rtp {
+
+/// Hands out pairs of UDP ports (RTP even, RTCP the next) from one range, round robin, so that a
+/// port freed is not reused at once. Any thread.
+class PortRange {
+ public:
+  PortRange(std::uint16_t low, std::uint16_t high) : low_(low), high_(high), next_(low) {}
+
+  struct Pair {
+    UniqueFd rtp, rtcp;
+    std::uint16_t port = 0;  ///< of RTP; RTCP is port + 1
+  };
+  /// Fails with Fault::Unreachable ("no free port pair in LOW-HIGH …") when all are taken.
+  Result<Pair> open(const std::string &address);
+
+ private:
+  std::uint16_t low_, high_, next_;
+  std::mutex mutex_;
+};
+
+/// Where the peer wants media and what it sends; from the SDP answer, again after each re-INVITE.
+struct Remote {
+  Endpoint rtp;
+  Endpoint rtcp;  ///< equal to rtp when multiplexed (RFC 5761)
+  bool send = true;     ///< false: on hold or recvonly-less; nothing is sent to the peer
+  bool receive = true;  ///< false: what arrives is dropped
+};
+
+/// How the medium is carried.
+struct Stream {
+  std::uint8_t payload_type = 0;          ///< that we send
+  std::uint8_t receive_payload_type = 0;  ///< that the peer sends, in our numbering
+  std::uint32_t clock_rate = 8000;
+  bool pli = false, fir = false, nack = false;  ///< RTCP feedback the peer knows (RFC 4585, 5104)
+};
+
+/// A packet on its way to the peer. Sequence, SSRC and payload type are stamped by the session; the
+/// timestamp is the payloader's, moved by an offset that keeps it rising across changes of source.
+struct OutgoingPacket {
+  std::uint32_t timestamp = 0;
+  bool marker = false;
+  SharedBytes payload;  ///< without the RTP header
+};
+
+/// A packet from the peer, in order.
+struct IncomingPacket {
+  std::uint16_t sequence = 0;
+  std::uint64_t extended_timestamp = 0;  ///< unwrapped
+  bool marker = false;
+  bool discontinuity = false;  ///< something before it was lost
+  Time arrival{};
+  SharedBytes packet;  ///< the whole RTP packet
+  std::size_t header_size = 12;
+};
+
+/// Called on the reactor.
+class SessionListener {
+ public:
+  virtual ~SessionListener() = default;
+  virtual void on_packet(const IncomingPacket &packet) = 0;
+  /// The peer asks for a keyframe (PLI or FIR).
+  virtual void on_keyframe_request() {}
+  /// RTCP BYE.
+  virtual void on_bye() {}
+};
+
+struct Stats {
+  std::uint64_t sent_packets = 0, sent_bytes = 0, received_packets = 0, received_bytes = 0;
+  std::uint64_t lost = 0, late = 0, reordered = 0, duplicates = 0, strangers = 0, malformed = 0;
+  std::uint64_t retransmitted = 0, keyframe_requests_sent = 0, keyframe_requests_received = 0;
+  double jitter_ms = 0;              ///< RFC 3550 A.8, of what arrives
+  double round_trip_ms = 0;          ///< from the peer's last report; 0 if none
+  double remote_fraction_lost = 0;   ///< 0 to 1, what the peer says it missed
+  std::optional<Time> first_packet;  ///< arrival of the first one accepted
+  std::optional<Time> last_packet;
+};
+
+/// One medium's session. Opened when the offer is made (its ports go into the SDP), configured by
+/// each answer. Symmetric RTP (RFC 4961): sends from the port it receives on, and latches onto the
+/// source of the first valid packet after each configure(), within limits.
+class Session {
+ public:
+  struct Options {
+    std::string address = "0.0.0.0";  ///< to bind
+    Medium medium = Medium::Audio;
+    std::string cname;
+    /// How long a gap waits for a late packet; 0 passes on at once.
+    Duration reorder = std::chrono::milliseconds(40);
+    LogSink log;
+  };
+  /// Any thread.
+  static Result<std::shared_ptr<Session>> open(std::shared_ptr<Reactor> reactor, PortRange &ports,
+                                               Options options);
+  virtual ~Session() = default;
+
+  virtual std::uint16_t port() const = 0;  ///< local RTP port; any thread
+  virtual std::uint32_t ssrc() const = 0;  ///< any thread
+  virtual std::shared_ptr<Reactor> reactor() const = 0;
+
+  /// Any thread; takes effect on the reactor, in order.
+  virtual void configure(const Stream &stream, const Remote &remote) = 0;
+  /// Reactor thread. Held weakly; null parts. One at a time.
+  virtual void set_listener(std::weak_ptr<SessionListener> listener) = 0;
+  /// Reactor thread. Queues; all that this turn of the reactor queued leaves in one system call.
+  virtual void send(std::span<const OutgoingPacket> packets) = 0;
+  /// Reactor thread. What is sent next comes from another source: keep its timestamps rising.
+  virtual void begin_source() = 0;
+  /// Reactor thread. Asks the peer for a keyframe, PLI before FIR, at most one each 500 ms.
+  /// False if the peer knows neither (the caller may then use SIP INFO).
+  virtual bool request_keyframe() = 0;
+  /// Any thread.
+  virtual Stats stats() const = 0;
+  /// Any thread. Sends RTCP BYE and closes the sockets; further calls do nothing.
+  virtual void close() = 0;
+};
+
+}  // namespace junctor::rtp

@@ -1,0 +1,127 @@
+// SIP user agent and registrar on Sofia-SIP. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <glib.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/endpoint.h"
+#include "common/end_reason.h"
+#include "common/log.h"
+#include "common/reactor.h"
+#include "common/result.h"
+#include "rtp/core/formats.h"
+#include "rtp/core/session.h"
+
+namespace junctor::sip {
+
+enum class Direction : std::uint8_t { SendRecv, SendOnly, RecvOnly, Inactive };  // as we see it
+
+/// One medium as offer and answer agreed on it.
+struct Media {
+  Medium medium = Medium::Audio;
+  bool accepted = false;               ///< false: the peer set the port to 0 or left the line out
+  const rtp::Format *format = nullptr; ///< the format we send; null unless accepted
+  std::string fmtp;                    ///< the peer's, for the format
+  int payload_type = -1;
+  Direction direction = Direction::SendRecv;
+  std::shared_ptr<rtp::Session> session;  ///< configured to match
+};
+
+/// How a call is doing. Early: a provisional answer carried SDP.
+enum class CallState : std::uint8_t { Trying, Ringing, Answered, Ended };
+
+class Call;
+
+/// Called on the agent's thread; never after on_ended. Held weakly by the call.
+class CallListener {
+ public:
+  virtual ~CallListener() = default;
+  virtual void on_ringing(Call &) {}      ///< 180, each time
+  virtual void on_early_media(Call &) {}  ///< a provisional response with SDP; media() is valid
+  virtual void on_answered(Call &) {}     ///< 200 with an acceptable answer; media() is valid
+  virtual void on_media_changed(Call &) {}     ///< re-INVITE or UPDATE: hold, resume, new address
+  virtual void on_keyframe_request(Call &) {}  ///< INFO picture_fast_update (RFC 5168)
+  virtual void on_dtmf(Call &, char) {}        ///< INFO application/dtmf-relay
+  /// `code` is the SIP status, 0 where there was none; `text` says what happened, for people.
+  virtual void on_ended(Call &, EndReason, int /*code*/, const std::string & /*text*/) {}
+};
+
+struct InviteOptions {
+  std::string uri;           ///< "sip:bob@host:port;transport=tcp"
+  std::string from_user;     ///< user part of From
+  std::string from_display;  ///< shown to the callee; may be empty
+  std::string proxy;         ///< outbound proxy URI, empty for none
+  std::string user, password;  ///< for 401/407; empty: cannot answer challenges
+  std::vector<Codec> codecs;   ///< offered, in order; empty: all that formats() has
+  /// For H264: the profile offered, as the SPS that will be sent has it.
+  std::optional<rtp::H264Profile> h264;
+  std::shared_ptr<Reactor> reactor;  ///< that the media sessions live on
+  Duration answer_timeout = std::chrono::seconds(60);  ///< then CANCEL, NoAnswer
+};
+
+/// One call. Agent's thread, except id() and media_snapshot(). Kept alive by the agent until ended.
+class Call {
+ public:
+  virtual ~Call() = default;
+  virtual const std::string &id() const = 0;  ///< SIP Call-ID; any thread
+  virtual CallState state() const = 0;
+  virtual const std::vector<Media> &media() const = 0;  ///< audio first; after early media or answer
+  virtual std::vector<Media> media_snapshot() const = 0;  ///< any thread
+  virtual void set_listener(std::weak_ptr<CallListener> listener) = 0;
+  /// CANCEL or BYE, whichever fits; on_ended follows with `reason`.
+  virtual void hangup(EndReason reason) = 0;
+  virtual void send_dtmf(char digit) = 0;
+  /// INFO picture_fast_update; for peers without RTCP feedback.
+  virtual void request_keyframe_by_info() = 0;
+};
+
+/// Where one account can be reached.
+struct Registration {
+  std::string account;
+  std::string contact;  ///< URI as registered
+  std::string route;    ///< URI that reaches the flow it registered on (RFC 5626 in spirit)
+  Endpoint source;
+  std::string user_agent;
+  Time expires{};
+};
+
+struct AgentOptions {
+  Endpoint listen{"0.0.0.0", 5060};  ///< UDP and TCP, the same port
+  bool tcp = true;
+  std::string media_address;  ///< put into SDP and bound; empty: the source address towards the peer
+  std::uint16_t rtp_low = 20000, rtp_high = 29999;
+  std::string user_agent = "Junctor";
+  std::string realm = "junctor";
+  /// RFC 2617 HA1 = MD5(user:realm:password) in hex, nothing for unknown users. Unset: no registrar.
+  std::function<std::optional<std::string>(const std::string &user)> ha1;
+  std::size_t max_calls = 10000;
+  LogSink log;
+};
+
+/// One SIP stack on one GMainContext; every call of it runs in the thread that iterates that.
+class Agent {
+ public:
+  /// On the thread that iterates `context` (null: the default one). Keeps to the traps known of
+  /// Sofia: own shutdown timer, handles destroyed once, no 2xx towards hostile Contacts.
+  static Result<std::shared_ptr<Agent>> create(GMainContext *context, AgentOptions options);
+  virtual ~Agent() = default;
+
+  virtual Endpoint local() const = 0;  ///< with the port really bound; any thread
+  /// Sends INVITE. Fails at once for a malformed URI or when over max_calls.
+  virtual Result<std::shared_ptr<Call>> invite(const InviteOptions &options,
+                                               std::weak_ptr<CallListener> listener) = 0;
+  /// Any thread. Null if there is none such.
+  virtual std::shared_ptr<Call> find_call(const std::string &id) const = 0;
+  virtual std::vector<Registration> registrations(const std::string &account) const = 0;
+  virtual std::size_t calls() const = 0;
+  /// Ends all calls with `reason`, waits for the stack at most `patience` while iterating its
+  /// context, then drops it. Further calls do nothing.
+  virtual void shutdown(EndReason reason, Duration patience) = 0;
+};
+
+}  // namespace junctor::sip
