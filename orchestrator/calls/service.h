@@ -1,4 +1,5 @@
-// The calls of this orchestrator: what the API and the command line ask of them. SPDX-License-Identifier: LGPL-2.1-or-later
+// The calls of this orchestrator: what the API and the command line ask of them.
+// SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
 #include <chrono>
@@ -42,7 +43,8 @@ struct View {
   std::string detail;  ///< what happened, for people
   WallTime created{};
   std::optional<WallTime> ringing, answered, ended;
-  std::optional<std::int64_t> first_packet_to_callee_ms, first_packet_to_caller_ms;  ///< since answer
+  std::optional<std::int64_t> first_packet_to_callee_ms,
+      first_packet_to_caller_ms;  ///< since answer
   std::vector<PlanStep> plan;
   std::string launch;  ///< the line that runs; it can be pasted into gst-launch-1.0
   struct MediaCount {
@@ -90,7 +92,7 @@ class Service {
   virtual Result<std::string> start(const std::string &from, const std::string &to) = 0;
   /// False if there is no such running call.
   virtual bool hangup(const std::string &id, EndReason reason) = 0;
-  virtual std::vector<View> list() const = 0;  ///< running calls
+  virtual std::vector<View> list() const = 0;                         ///< running calls
   virtual std::optional<View> find(const std::string &id) const = 0;  ///< running calls
   /// Ends all with Shutdown; `done` when the last record is written.
   virtual void shutdown(std::function<void()> done) = 0;

@@ -24,9 +24,7 @@ struct SharedBytes {
   std::shared_ptr<const Bytes> owner;
   ByteSpan view;
 
-  static SharedBytes copy(ByteSpan source) {
-    return own(Bytes(source.begin(), source.end()));
-  }
+  static SharedBytes copy(ByteSpan source) { return own(Bytes(source.begin(), source.end())); }
   static SharedBytes own(Bytes &&bytes) {
     auto owner = std::make_shared<const Bytes>(std::move(bytes));
     const ByteSpan view(*owner);

@@ -14,10 +14,10 @@ struct Row {
 };
 
 constexpr std::array kRows{
-    Row{Codec::Pcma, Medium::Audio, "pcma"},   Row{Codec::Pcmu, Medium::Audio, "pcmu"},
-    Row{Codec::Aac, Medium::Audio, "aac"},     Row{Codec::Speex, Medium::Audio, "speex"},
-    Row{Codec::H263, Medium::Video, "h263"},   Row{Codec::Sorenson, Medium::Video, "sorenson"},
-    Row{Codec::H264, Medium::Video, "h264"},   Row{Codec::Vp8, Medium::Video, "vp8"},
+    Row{Codec::Pcma, Medium::Audio, "pcma"}, Row{Codec::Pcmu, Medium::Audio, "pcmu"},
+    Row{Codec::Aac, Medium::Audio, "aac"},   Row{Codec::Speex, Medium::Audio, "speex"},
+    Row{Codec::H263, Medium::Video, "h263"}, Row{Codec::Sorenson, Medium::Video, "sorenson"},
+    Row{Codec::H264, Medium::Video, "h264"}, Row{Codec::Vp8, Medium::Video, "vp8"},
 };
 
 const Row &row(Codec codec) {

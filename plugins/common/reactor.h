@@ -14,9 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/handle.h"
 #include "common/result.h"
-#include "common/clock.h"
 
 namespace junctor {
 
@@ -31,7 +31,8 @@ class Reactor {
   /// Gets the EPOLL* bits that are ready.
   using ReadyFunction = std::function<void(std::uint32_t events)>;
 
-  /// Watches one descriptor, level-triggered, until destroyed. May be destroyed in its own callback.
+  /// Watches one descriptor, level-triggered, until destroyed. May be destroyed in its own
+  /// callback.
   class Watch {
    public:
     Watch() = default;

@@ -1,4 +1,5 @@
-// RTMP server on a reactor: publishers, players, and what flows between. SPDX-License-Identifier: LGPL-2.1-or-later
+// RTMP server on a reactor: publishers, players, and what flows between. SPDX-License-Identifier:
+// LGPL-2.1-or-later
 #pragma once
 
 #include <cstdint>
@@ -69,17 +70,18 @@ class Decision {
 struct Track {
   Codec codec = Codec::H264;
   SharedBytes config;
-  int rate = 0;      ///< audio: Hz
-  int channels = 0;  ///< audio
+  int rate = 0;               ///< audio: Hz
+  int channels = 0;           ///< audio
   int width = 0, height = 0;  ///< video: from metadata, 0 if not told
 };
 
-/// One access unit of one medium, as the elementary stream has it (H264: length-prefixed NAL units).
+/// One access unit of one medium, as the elementary stream has it (H264: length-prefixed NAL
+/// units).
 struct Frame {
   Medium medium = Medium::Video;
-  bool key = false;        ///< video: starts a decodable picture
-  bool droppable = false;  ///< video: no other picture refers to it
-  std::int64_t dts = 0;    ///< ms, on the publisher's clock
+  bool key = false;              ///< video: starts a decodable picture
+  bool droppable = false;        ///< video: no other picture refers to it
+  std::int64_t dts = 0;          ///< ms, on the publisher's clock
   std::int32_t composition = 0;  ///< ms to add for the PTS
   SharedBytes data;
 };
@@ -88,12 +90,14 @@ struct Frame {
 class PublishListener {
  public:
   virtual ~PublishListener() = default;
-  /// A publisher has begun. Its clock starts anew: the first frame's dts is unrelated to any before.
+  /// A publisher has begun. Its clock starts anew: the first frame's dts is unrelated to any
+  /// before.
   virtual void on_publisher() = 0;
   /// A track appeared or its configuration changed; comes before the first frame that needs it.
   virtual void on_track(const Track &track) = 0;
   virtual void on_frame(const Frame &frame) = 0;
-  /// The publisher has gone: `finished` by deleteStream or closeStream, else its connection was lost.
+  /// The publisher has gone: `finished` by deleteStream or closeStream, else its connection was
+  /// lost.
   virtual void on_publisher_gone(bool finished) = 0;
 };
 
@@ -108,6 +112,9 @@ class Outlet {
   virtual void begin_source() = 0;
   virtual void set_track(const Track &track) = 0;
   virtual void write(const Frame &frame) = 0;
+  /// Called when a player waits for a keyframe that the outlet does not hold; at most one each 500
+  /// ms.
+  virtual void set_keyframe_wanted(std::function<void()> callback) = 0;
   /// Ends playing for all players: UnpublishNotify, StreamEOF, Play.Stop-class status, close.
   /// `code` and `description` as onStatus carries them, e.g. "NetStream.Play.Complete".
   virtual void end(const std::string &code, const std::string &description) = 0;
@@ -123,10 +130,10 @@ class Outlet {
 struct Limits {
   std::size_t connections = 4096;
   std::size_t connections_per_address = 1024;
-  int handshake_ms = 5000;   ///< from accept to the end of the handshake and connect
-  int start_ms = 10000;      ///< from connect to publish or play
-  int verdict_ms = 5000;     ///< an Authenticator's answer; then refused
-  int idle_ms = 60000;       ///< a publisher that sends nothing; a player that takes nothing
+  int handshake_ms = 5000;  ///< from accept to the end of the handshake and connect
+  int start_ms = 10000;     ///< from connect to publish or play
+  int verdict_ms = 5000;    ///< an Authenticator's answer; then refused
+  int idle_ms = 60000;      ///< a publisher that sends nothing; a player that takes nothing
   std::size_t command_bytes = 64 * 1024;
   std::size_t media_bytes = 8 * 1024 * 1024;
   std::size_t connection_bytes = 16 * 1024 * 1024;  ///< all unfinished messages of a connection
@@ -170,7 +177,8 @@ class Server {
   virtual std::shared_ptr<Reactor> reactor() const = 0;
 
   /// Reactor thread. A listener may be added before its publisher comes; it is told at once of a
-  /// publisher and tracks that are there, and given the frames since the last keyframe. Held weakly.
+  /// publisher and tracks that are there, and given the frames since the last keyframe. Held
+  /// weakly.
   virtual void listen_to(const std::string &name, std::shared_ptr<PublishListener> listener) = 0;
   virtual void stop_listening(const std::string &name, const PublishListener *listener) = 0;
 

@@ -1,4 +1,5 @@
-// One medium of a call over RTP: sockets, sequence, reordering, RTCP. SPDX-License-Identifier: LGPL-2.1-or-later
+// One medium of a call over RTP: sockets, sequence, reordering, RTCP. SPDX-License-Identifier:
+// LGPL-2.1-or-later
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,7 @@ class PortRange {
 /// Where the peer wants media and what it sends; from the SDP answer, again after each re-INVITE.
 struct Remote {
   Endpoint rtp;
-  Endpoint rtcp;  ///< equal to rtp when multiplexed (RFC 5761)
+  Endpoint rtcp;        ///< equal to rtp when multiplexed (RFC 5761)
   bool send = true;     ///< false: on hold or recvonly-less; nothing is sent to the peer
   bool receive = true;  ///< false: what arrives is dropped
 };

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "common/endpoint.h"
 #include "common/end_reason.h"
+#include "common/endpoint.h"
 #include "common/log.h"
 #include "common/reactor.h"
 #include "common/result.h"
@@ -24,9 +24,9 @@ enum class Direction : std::uint8_t { SendRecv, SendOnly, RecvOnly, Inactive }; 
 /// One medium as offer and answer agreed on it.
 struct Media {
   Medium medium = Medium::Audio;
-  bool accepted = false;               ///< false: the peer set the port to 0 or left the line out
-  const rtp::Format *format = nullptr; ///< the format we send; null unless accepted
-  std::string fmtp;                    ///< the peer's, for the format
+  bool accepted = false;                ///< false: the peer set the port to 0 or left the line out
+  const rtp::Format *format = nullptr;  ///< the format we send; null unless accepted
+  std::string fmtp;                     ///< the peer's, for the format
   int payload_type = -1;
   Direction direction = Direction::SendRecv;
   std::shared_ptr<rtp::Session> session;  ///< configured to match
@@ -41,10 +41,10 @@ class Call;
 class CallListener {
  public:
   virtual ~CallListener() = default;
-  virtual void on_ringing(Call &) {}      ///< 180, each time
-  virtual void on_early_media(Call &) {}  ///< a provisional response with SDP; media() is valid
-  virtual void on_answered(Call &) {}     ///< 200 with an acceptable answer; media() is valid
-  virtual void on_media_changed(Call &) {}     ///< re-INVITE or UPDATE: hold, resume, new address
+  virtual void on_ringing(Call &) {}        ///< 180, each time
+  virtual void on_early_media(Call &) {}    ///< a provisional response with SDP; media() is valid
+  virtual void on_answered(Call &) {}       ///< 200 with an acceptable answer; media() is valid
+  virtual void on_media_changed(Call &) {}  ///< re-INVITE or UPDATE: hold, resume, new address
   virtual void on_keyframe_request(Call &) {}  ///< INFO picture_fast_update (RFC 5168)
   virtual void on_dtmf(Call &, char) {}        ///< INFO application/dtmf-relay
   /// `code` is the SIP status, 0 where there was none; `text` says what happened, for people.
@@ -52,15 +52,15 @@ class CallListener {
 };
 
 struct InviteOptions {
-  std::string uri;           ///< "sip:bob@host:port;transport=tcp"
-  std::string from_user;     ///< user part of From
-  std::string from_display;  ///< shown to the callee; may be empty
-  std::string proxy;         ///< outbound proxy URI, empty for none
+  std::string uri;             ///< "sip:bob@host:port;transport=tcp"
+  std::string from_user;       ///< user part of From
+  std::string from_display;    ///< shown to the callee; may be empty
+  std::string proxy;           ///< outbound proxy URI, empty for none
   std::string user, password;  ///< for 401/407; empty: cannot answer challenges
   std::vector<Codec> codecs;   ///< offered, in order; empty: all that formats() has
   /// For H264: the profile offered, as the SPS that will be sent has it.
   std::optional<rtp::H264Profile> h264;
-  std::shared_ptr<Reactor> reactor;  ///< that the media sessions live on
+  std::shared_ptr<Reactor> reactor;                    ///< that the media sessions live on
   Duration answer_timeout = std::chrono::seconds(60);  ///< then CANCEL, NoAnswer
 };
 
@@ -70,7 +70,8 @@ class Call {
   virtual ~Call() = default;
   virtual const std::string &id() const = 0;  ///< SIP Call-ID; any thread
   virtual CallState state() const = 0;
-  virtual const std::vector<Media> &media() const = 0;  ///< audio first; after early media or answer
+  virtual const std::vector<Media> &media()
+      const = 0;  ///< audio first; after early media or answer
   virtual std::vector<Media> media_snapshot() const = 0;  ///< any thread
   virtual void set_listener(std::weak_ptr<CallListener> listener) = 0;
   /// CANCEL or BYE, whichever fits; on_ended follows with `reason`.
@@ -93,11 +94,13 @@ struct Registration {
 struct AgentOptions {
   Endpoint listen{"0.0.0.0", 5060};  ///< UDP and TCP, the same port
   bool tcp = true;
-  std::string media_address;  ///< put into SDP and bound; empty: the source address towards the peer
+  std::string
+      media_address;  ///< put into SDP and bound; empty: the source address towards the peer
   std::uint16_t rtp_low = 20000, rtp_high = 29999;
   std::string user_agent = "Junctor";
   std::string realm = "junctor";
-  /// RFC 2617 HA1 = MD5(user:realm:password) in hex, nothing for unknown users. Unset: no registrar.
+  /// RFC 2617 HA1 = MD5(user:realm:password) in hex, nothing for unknown users. Unset: no
+  /// registrar.
   std::function<std::optional<std::string>(const std::string &user)> ha1;
   std::size_t max_calls = 10000;
   LogSink log;
@@ -115,7 +118,8 @@ class Agent {
   /// Sends INVITE. Fails at once for a malformed URI or when over max_calls.
   virtual Result<std::shared_ptr<Call>> invite(const InviteOptions &options,
                                                std::weak_ptr<CallListener> listener) = 0;
-  /// Any thread. Null if there is none such.
+  /// Any thread. Null if there is none such. A `sipcallsink` with property `call` finds its call
+  /// so.
   virtual std::shared_ptr<Call> find_call(const std::string &id) const = 0;
   virtual std::vector<Registration> registrations(const std::string &account) const = 0;
   virtual std::size_t calls() const = 0;

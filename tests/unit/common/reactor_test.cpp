@@ -87,7 +87,9 @@ TEST(Reactor, SetEventsPausesReading) {
 TEST(Reactor, DestroyedTimerNeverFires) {
   auto reactor = make();
   bool fired = false;
-  { auto timer = reactor->after(0ms, [&] { fired = true; }); }
+  {
+    auto timer = reactor->after(0ms, [&] { fired = true; });
+  }
   reactor->run_once(0ms);
   EXPECT_FALSE(fired);
 }

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "common/main_context.h"
+
+#include <utility>
+
+namespace junctor {
+
+namespace {
+
+GSource *attach(GMainContext *context, GSource *source, std::function<void()> function) {
+  g_source_set_callback(
+      source,
+      [](gpointer data) -> gboolean {
+        (*static_cast<std::function<void()> *>(data))();
+        return G_SOURCE_REMOVE;
+      },
+      new std::function<void()>(std::move(function)),
+      [](gpointer data) { delete static_cast<std::function<void()> *>(data); });
+  g_source_attach(source, context);
+  return source;
+}
+
+}  // namespace
+
+void post_to(GMainContext *context, std::function<void()> function) {
+  GSource *source = g_idle_source_new();
+  g_source_set_priority(source, G_PRIORITY_DEFAULT);
+  g_source_unref(attach(context, source, std::move(function)));
+}
+
+ContextTimer::ContextTimer(GMainContext *context, Duration delay, std::function<void()> function) {
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(delay).count();
+  source_ = attach(context, g_timeout_source_new(ms > 0 ? static_cast<guint>(ms) : 0),
+                   std::move(function));
+}
+
+ContextTimer::ContextTimer(ContextTimer &&other) noexcept
+    : source_(std::exchange(other.source_, nullptr)) {}
+
+ContextTimer &ContextTimer::operator=(ContextTimer &&other) noexcept {
+  if (this != &other) {
+    reset();
+    source_ = std::exchange(other.source_, nullptr);
+  }
+  return *this;
+}
+
+void ContextTimer::reset() {
+  GSource *source = std::exchange(source_, nullptr);
+  if (!source) return;
+  g_source_destroy(source);
+  g_source_unref(source);
+}
+
+}  // namespace junctor
