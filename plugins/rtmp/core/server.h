@@ -10,12 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "common/bytes.h"
-#include "common/codec.h"
 #include "common/endpoint.h"
 #include "common/log.h"
 #include "common/reactor.h"
 #include "common/result.h"
+#include "rtmp/core/media.h"
 
 namespace junctor::rtmp {
 
@@ -65,27 +64,6 @@ class Decision {
   std::shared_ptr<State> state_;
 };
 
-/// One track of a stream. `config` is the decoder configuration: AVCDecoderConfigurationRecord for
-/// H264, AudioSpecificConfig for AAC, empty for codecs that need none.
-struct Track {
-  Codec codec = Codec::H264;
-  SharedBytes config;
-  int rate = 0;               ///< audio: Hz
-  int channels = 0;           ///< audio
-  int width = 0, height = 0;  ///< video: from metadata, 0 if not told
-};
-
-/// One access unit of one medium, as the elementary stream has it (H264: length-prefixed NAL
-/// units).
-struct Frame {
-  Medium medium = Medium::Video;
-  bool key = false;              ///< video: starts a decodable picture
-  bool droppable = false;        ///< video: no other picture refers to it
-  std::int64_t dts = 0;          ///< ms, on the publisher's clock
-  std::int32_t composition = 0;  ///< ms to add for the PTS
-  SharedBytes data;
-};
-
 /// Receives one published stream. Called on the reactor; all calls of one name are in order.
 class PublishListener {
  public:
@@ -96,8 +74,9 @@ class PublishListener {
   /// A track appeared or its configuration changed; comes before the first frame that needs it.
   virtual void on_track(const Track &track) = 0;
   virtual void on_frame(const Frame &frame) = 0;
-  /// The publisher has gone: `finished` by deleteStream or closeStream, else its connection was
-  /// lost.
+  /// The publisher has gone: `finished` by its deleteStream, closeStream or FCUnpublish, or by
+  /// Server::end_publisher(); else its connection was lost, or another publisher took the name
+  /// over.
   virtual void on_publisher_gone(bool finished) = 0;
 };
 
@@ -108,22 +87,28 @@ class Outlet {
  public:
   virtual ~Outlet() = default;
   /// What follows comes from another source: its first frame is placed at the present, never
-  /// before what was sent. Video starts with the source's next keyframe.
+  /// before what was sent. Video starts with the source's next keyframe. A
+  /// track of the source before is announced again only once it is set or has a frame.
   virtual void begin_source() = 0;
+  /// Before the first frame of its medium, and when its configuration changes.
   virtual void set_track(const Track &track) = 0;
+  /// Frames of a medium without a track, and video before a keyframe, are dropped and counted.
   virtual void write(const Frame &frame) = 0;
   /// Called when a player waits for a keyframe that the outlet does not hold; at most one each 500
   /// ms.
   virtual void set_keyframe_wanted(std::function<void()> callback) = 0;
-  /// Ends playing for all players: UnpublishNotify, StreamEOF, Play.Stop-class status, close.
-  /// `code` and `description` as onStatus carries them, e.g. "NetStream.Play.Complete".
+  /// Ends playing for all players once they have what was written: the status, UnpublishNotify,
+  /// StreamEOF, close. `code` and `description` as onStatus carries them, e.g.
+  /// "NetStream.Play.Complete"; its level is "error" for codes that say so (Play.Failed …). Who
+  /// plays the name afterwards waits for the next begin_source().
   virtual void end(const std::string &code, const std::string &description) = 0;
 
   struct Stats {
     std::size_t players = 0;
-    std::uint64_t frames = 0, bytes = 0, dropped = 0;
+    std::uint64_t frames = 0, bytes = 0;  ///< written, each once however many players hear it
+    std::uint64_t dropped = 0;            ///< not written, or skipped for a player that lags
   };
-  virtual Stats stats() const = 0;
+  virtual Stats stats() const = 0;  ///< any thread
 };
 
 /// Bounds on what a peer may cost. Times in milliseconds; 0 switches a time limit off.
@@ -134,21 +119,24 @@ struct Limits {
   int start_ms = 10000;     ///< from connect to publish or play
   int verdict_ms = 5000;    ///< an Authenticator's answer; then refused
   int idle_ms = 60000;      ///< a publisher that sends nothing; a player that takes nothing
+  int wait_ms = 600000;     ///< a player to whom nothing is sent
   std::size_t command_bytes = 64 * 1024;
   std::size_t media_bytes = 8 * 1024 * 1024;
   std::size_t connection_bytes = 16 * 1024 * 1024;  ///< all unfinished messages of a connection
   std::size_t chunk_streams = 64;
   std::size_t streams = 8;
-  int lag_skip_ms = 200;    ///< a player so far behind skips droppable pictures
-  int lag_jump_ms = 500;    ///< … jumps to the newest keyframe
-  int lag_part_ms = 10000;  ///< … is parted
+  std::size_t kept_frames = 1024;            ///< of a publisher, since its last keyframe
+  std::size_t kept_bytes = 2 * 1024 * 1024;  ///< the same, and of an outlet
+  int lag_skip_ms = 200;                     ///< a player so far behind skips droppable pictures
+  int lag_jump_ms = 500;                     ///< … jumps to the newest keyframe
+  int lag_part_ms = 10000;                   ///< … is parted
 };
 
 /// Events of the server, on the reactor. Defaults do nothing.
 struct ServerEvents {
   std::function<void(const Request &, Decision)> authenticate;  ///< unset: accepts everything
   std::function<void(const Request &)> publish_started;
-  /// `finished`: deleteStream or closeStream, else the connection was lost.
+  /// `finished` as in PublishListener::on_publisher_gone.
   std::function<void(const Request &, bool finished)> publish_ended;
   std::function<void(const Request &)> play_started;
   std::function<void(const Request &)> play_ended;
@@ -163,8 +151,12 @@ struct ServerOptions {
   LogSink log;
 };
 
-/// Many connections of many accounts on one port. A second publisher of a name takes over from the
-/// first. Thread-safe where said; the rest belongs to the reactor.
+/// Many connections of many accounts on one port. A name is the stream name alone: which
+/// applications there are is the authenticator's to decide. A second publisher of a name takes over
+/// from the first, which is told NetStream.Publish.BadName and closed. Publishers are not looped
+/// back to players: these hear what is written to the outlet of the name. Thread-safe where said;
+/// the rest belongs to the reactor. The last owner may let go on any thread that holds no lock
+/// which events take; that closes the server.
 class Server {
  public:
   /// Any thread. Fails with what and where if the port cannot be had.
@@ -191,14 +183,15 @@ class Server {
   virtual PublishStats publish_stats(const std::string &name) const = 0;
 
   /// Reactor thread. The outlet of this name; made if it is not there. Players of the name hear
-  /// what is written to it. It lives while anybody holds it.
+  /// what is written to it. It lives while anybody holds it, players among them.
   virtual std::shared_ptr<Outlet> outlet(const std::string &name) = 0;
 
   /// Reactor thread. Ends the publisher of a name with an onStatus and a close.
   virtual void end_publisher(const std::string &name, const std::string &code,
                              const std::string &description) = 0;
 
-  /// Any thread. Closes every connection and stops listening; events for them still come.
+  /// Any thread. Closes every connection and stops listening; the events of that come before it
+  /// returns, and none after.
   virtual void close() = 0;
 
   struct Stats {

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rtmp/core/aac.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace junctor::rtmp {
+
+namespace {
+
+constexpr std::array kRates{96000, 88200, 64000, 48000, 44100, 32000, 24000,
+                            22050, 16000, 12000, 11025, 8000,  7350};
+constexpr unsigned kExplicitRate = 15;
+constexpr unsigned kSbr = 5, kPs = 29, kEscape = 31;
+constexpr unsigned kSyncExtension = 0x2b7;
+
+class BitReader {
+ public:
+  explicit BitReader(ByteSpan bytes) : bytes_(bytes) {}
+  unsigned take(int count) {
+    unsigned value = 0;
+    for (; count > 0; --count, ++position_) {
+      const std::size_t at = position_ / 8;
+      if (at >= bytes_.size()) {
+        failed_ = true;
+        return 0;
+      }
+      value = value << 1 | (std::to_integer<unsigned>(bytes_[at]) >> (7 - position_ % 8) & 1);
+    }
+    return value;
+  }
+  std::size_t left() const { return bytes_.size() * 8 - std::min(position_, bytes_.size() * 8); }
+  bool failed() const { return failed_; }
+
+ private:
+  ByteSpan bytes_;
+  std::size_t position_ = 0;
+  bool failed_ = false;
+};
+
+unsigned object_type(BitReader &reader) {
+  const unsigned type = reader.take(5);
+  return type == kEscape ? 32 + reader.take(6) : type;
+}
+
+/// 0 for a reserved index.
+int sample_rate(BitReader &reader) {
+  const unsigned index = reader.take(4);
+  if (index == kExplicitRate) return static_cast<int>(reader.take(24));
+  return index < kRates.size() ? kRates[index] : 0;
+}
+
+/// Channels of a channelConfiguration (14496-3, table 1.19); -1 if reserved.
+int channels_of(unsigned configuration) {
+  constexpr std::array kChannels{0, 1, 2, 3, 4, 5, 6, 8, -1, -1, -1, 7, 8, -1, 8, -1};
+  return kChannels[configuration & 15];
+}
+
+bool is_aac(unsigned type) {
+  constexpr std::array kTypes{1u, 2u, 3u, 4u, 6u, 17u, 19u, 20u, 22u, 23u, 39u, 42u};
+  return std::find(kTypes.begin(), kTypes.end(), type) != kTypes.end();
+}
+
+}  // namespace
+
+Result<AacConfig> parse_audio_specific_config(ByteSpan bytes) {
+  BitReader reader(bytes);
+  AacConfig config;
+  unsigned type = object_type(reader);
+  config.rate = sample_rate(reader);
+  const unsigned configuration = reader.take(4);
+  config.channels = channels_of(configuration);
+  if (type == kSbr || type == kPs) {
+    config.extension_rate = sample_rate(reader);
+    if (!reader.failed() && config.extension_rate == 0)
+      return bad_input("The AudioSpecificConfig has a reserved extension rate.");
+    type = object_type(reader);
+  }
+  config.object_type = static_cast<int>(type);
+  // GASpecificConfig (14496-3, 4.4.1): frame length, core coder with its delay, extension.
+  reader.take(1);
+  if (reader.take(1) == 1) reader.take(14);
+  reader.take(1);
+  if (reader.failed())
+    return bad_input("The AudioSpecificConfig has only " + std::to_string(bytes.size()) +
+                     " bytes.");
+  if (!is_aac(type))
+    return bad_input("The AudioSpecificConfig has object type " + std::to_string(type) +
+                     ", which is no AAC.");
+  if (config.rate == 0) return bad_input("The AudioSpecificConfig has a reserved sample rate.");
+  if (config.channels < 0)
+    return bad_input("The AudioSpecificConfig has channel configuration " +
+                     std::to_string(configuration) + ", which is reserved.");
+  // SBR told in a way that old decoders do not see: at the end, behind a mark.
+  if (config.extension_rate == 0 && configuration != 0 && type == 2 && reader.left() >= 16 &&
+      reader.take(11) == kSyncExtension && object_type(reader) == kSbr && reader.take(1) == 1) {
+    const int rate = sample_rate(reader);
+    if (!reader.failed()) config.extension_rate = rate;
+  }
+  return config;
+}
+
+Result<Bytes> build_audio_specific_config(int object_type, int rate, int channels) {
+  if (object_type < 1 || object_type > 4 || rate < 1 || rate > 0xffffff || channels < 1 ||
+      channels == 7 || channels > 8)
+    return bad_input("No AudioSpecificConfig for object type " + std::to_string(object_type) +
+                     ", " + std::to_string(rate) + " Hz and " + std::to_string(channels) +
+                     " channels.");
+  const std::uint64_t configuration = channels == 8 ? 7 : static_cast<std::uint64_t>(channels);
+  const auto type = static_cast<std::uint64_t>(object_type);
+  const auto known = std::find(kRates.begin(), kRates.end(), rate);
+  Bytes bytes;
+  // Type 5 bits, rate 4 (+ 24), channels 4, then 3 flags of 0.
+  if (known != kRates.end())
+    ByteWriter(bytes).u16(type << 11 | static_cast<std::uint64_t>(known - kRates.begin()) << 7 |
+                          configuration << 3);
+  else
+    ByteWriter(bytes)
+        .u8(type << 3 | kExplicitRate >> 1)
+        .u32(static_cast<std::uint64_t>(kExplicitRate & 1) << 31 |
+             static_cast<std::uint64_t>(rate) << 7 | configuration << 3);
+  return bytes;
+}
+
+}  // namespace junctor::rtmp

@@ -1,0 +1,38 @@
+// RTMP messages to chunks. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "common/bytes.h"
+#include "rtmp/core/message.h"
+
+namespace junctor::rtmp {
+
+/// Appends `message` as chunks of at most `chunk_size` bytes of payload: a type 0 header, then type
+/// 3, each with the extended timestamp if the first needs it (ffmpeg and librtmp want it repeated).
+/// Says everything in full, so that the bytes do not depend on what was sent before. The payload is
+/// at most 2^24 - 1 bytes and `chunk_stream` 2 to 65,599.
+void write_chunks(const Message &message, std::uint32_t chunk_size, Bytes &out);
+
+/// One immutable wire frame to be sent to any number of connections whose chunk size is
+/// `chunk_size`. The payload is `parts` in order (message.payload is not used), copied once: a
+/// tag's few bytes and its data need not be joined before.
+SharedBytes make_wire_frame(const Message &message, std::span<const ByteSpan> parts,
+                            std::uint32_t chunk_size);
+
+/// The same with message.payload.
+SharedBytes make_wire_frame(const Message &message, std::uint32_t chunk_size);
+
+/// Writes for one connection: follows the chunk size that it announces itself.
+class ChunkWriter {
+ public:
+  /// Appends the message. A SetChunkSize counts for those after it.
+  void write(const Message &message, Bytes &out);
+  std::uint32_t chunk_size() const { return chunk_size_; }
+
+ private:
+  std::uint32_t chunk_size_ = 128;
+};
+
+}  // namespace junctor::rtmp

@@ -1,0 +1,33 @@
+// Tracks and frames, as they flow between RTMP and the rest. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+
+#include "common/bytes.h"
+#include "common/codec.h"
+
+namespace junctor::rtmp {
+
+/// One track of a stream. `config` is the decoder configuration: AVCDecoderConfigurationRecord for
+/// H264, AudioSpecificConfig for AAC, empty for codecs that need none.
+struct Track {
+  Codec codec = Codec::H264;
+  SharedBytes config;
+  int rate = 0;               ///< audio: Hz
+  int channels = 0;           ///< audio
+  int width = 0, height = 0;  ///< video: from metadata, 0 if not told
+};
+
+/// One access unit of one medium, as the elementary stream has it (H264: length-prefixed NAL
+/// units).
+struct Frame {
+  Medium medium = Medium::Video;
+  bool key = false;              ///< video: starts a decodable picture
+  bool droppable = false;        ///< video: no other picture refers to it
+  std::int64_t dts = 0;          ///< ms, on the publisher's clock
+  std::int32_t composition = 0;  ///< ms to add for the PTS
+  SharedBytes data;
+};
+
+}  // namespace junctor::rtmp

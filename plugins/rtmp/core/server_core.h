@@ -1,0 +1,131 @@
+// What the connections of one server share. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/handle.h"
+#include "common/reactor.h"
+#include "rtmp/core/connection.h"
+#include "rtmp/core/outlet.h"
+#include "rtmp/core/publication.h"
+#include "rtmp/core/server.h"
+
+namespace junctor::rtmp {
+
+/// An outlet on a reactor: the ring, and the connections that read it. What is written in a turn
+/// is sent at its end.
+class ServerOutlet final : public Outlet, public std::enable_shared_from_this<ServerOutlet> {
+ public:
+  ServerOutlet(std::shared_ptr<Reactor> reactor, const Limits &limits);
+
+  void begin_source() override { ring_->begin_source(); }
+  void set_track(const Track &track) override { ring_->set_track(track); }
+  void write(const Frame &frame) override;
+  void set_keyframe_wanted(std::function<void()> callback) override;
+  void end(const std::string &code, const std::string &description) override;
+  Stats stats() const override { return ring_->stats(); }
+
+  /// A player for `connection`, which is told to flush whenever something comes, until remove().
+  std::unique_ptr<Player> join(Connection &connection, std::uint32_t stream);
+  void remove(Connection &connection);
+
+ private:
+  void schedule_flush();
+  void flush();
+
+  std::shared_ptr<Reactor> reactor_;
+  std::shared_ptr<OutletRing> ring_;
+  std::function<void()> keyframe_wanted_;
+  std::vector<Connection *> connections_;  ///< null where one has gone during flush() or end()
+  int walking_ = 0;
+  bool flush_due_ = false;
+};
+
+/// The server behind Server. Reactor thread, where nothing else is said.
+class ServerCore final : public std::enable_shared_from_this<ServerCore> {
+ public:
+  ServerCore(std::shared_ptr<Reactor> reactor, ServerOptions options, UniqueFd listener);
+
+  void start();
+  void shut();
+
+  const std::shared_ptr<Reactor> &reactor() const { return reactor_; }
+  const Limits &limits() const { return options_.limits; }
+  const ServerEvents &events() const { return options_.events; }
+  const Endpoint &local() const { return local_; }
+  void log(LogLevel level, std::string_view text) const {
+    if (options_.log) options_.log(level, text);
+  }
+
+  // For connections.
+  Bytes &receive_buffer() { return receive_buffer_; }
+  Batch &batch() { return *batch_; }
+  void authenticate(std::uint64_t connection, std::uint64_t check, const Request &request);
+  void checked(const Request &request, const Verdict &verdict);
+  /// The publication of the name, now this connection's; null if somebody ended it at once.
+  std::shared_ptr<Publication> publish(Connection &connection, std::uint32_t stream,
+                                       const Request &request);
+  void unpublish(Connection &connection, std::uint32_t stream, const Request &request,
+                 bool finished);
+  std::shared_ptr<ServerOutlet> outlet(const std::string &name);
+  void play_started(const Request &request);
+  void play_ended(const Request &request);
+  /// The connection has closed itself.
+  void gone(Connection &connection);
+
+  // For Server.
+  void listen_to(const std::string &name, const std::shared_ptr<PublishListener> &listener);
+  void stop_listening(const std::string &name, const PublishListener *listener);
+  Server::PublishStats publish_stats(const std::string &name) const;
+  void end_publisher(const std::string &name, const std::string &code,
+                     const std::string &description);
+  Server::Stats stats() const;  ///< any thread
+
+ private:
+  struct Name {
+    std::shared_ptr<Publication> publication;
+    Connection *publisher = nullptr;
+    std::uint32_t stream = 0;
+  };
+
+  void on_acceptable();
+  bool accept_one();
+  void take(UniqueFd socket, const Endpoint &peer);
+  void pause_accepting(int error);
+  void turn_away(const Endpoint &peer, std::string_view why);
+  Name &name_of(const std::string &name);
+  void forget_if_unused(const std::string &name);
+
+  std::shared_ptr<Reactor> reactor_;
+  ServerOptions options_;
+  UniqueFd listener_;
+  Endpoint local_;
+  Reactor::Watch watch_;
+  Reactor::Timer accept_again_;
+  Time next_complaint_{};  ///< at most one log line a second about clients that are turned away
+  std::uint64_t turned_away_ = 0;
+
+  std::uint64_t next_id_ = 1;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_;
+  std::unordered_map<std::string, std::size_t> per_address_;
+  std::vector<std::shared_ptr<Connection>> retired_;  ///< until the end of the turn
+  std::unordered_map<std::string, Name> names_;
+  std::unordered_map<std::string, std::weak_ptr<ServerOutlet>> outlets_;
+  std::size_t sweep_outlets_at_ = 64;
+
+  Bytes receive_buffer_;
+  std::unique_ptr<Batch> batch_;
+  bool shut_ = false;
+  std::atomic<std::size_t> connection_count_ = 0, publisher_count_ = 0, player_count_ = 0;
+  std::atomic<std::uint64_t> refused_ = 0;
+};
+
+/// Who shares a limit: an IPv4 address, or the /64 of an IPv6 one (RFC 6177: what a site is given).
+std::string address_group(const std::string &address);
+
+}  // namespace junctor::rtmp

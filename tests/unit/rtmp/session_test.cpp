@@ -1,0 +1,642 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rtmp/core/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "peer.h"
+
+using namespace junctor;
+using namespace junctor::rtmp;
+using namespace std::chrono_literals;
+using junctor::test::operator+;
+using junctor::test::counting;
+using junctor::test::Peer;
+using junctor::test::test_file;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+/// A session, its client and its clock. Checks wait for answer(), unless `answers` says otherwise.
+class Fixture : public SessionEvents {
+ public:
+  explicit Fixture(Limits limits = {})
+      : session({limits, 7, {"192.0.2.1", 5000}, {}}, *this, now) {}
+
+  void on_check(std::uint64_t check, const Request &request) override {
+    pending = check;
+    requests.push_back(request);
+    events.push_back("check " + std::string(to_string(request.stage)));
+  }
+  void on_checked(const Request &request, const Verdict &verdict) override {
+    events.push_back((verdict.accepted ? "accepted " : "refused ") +
+                     std::string(to_string(request.stage)));
+  }
+  void on_publish(std::uint32_t stream, const Request &request) override {
+    events.push_back("publish " + std::to_string(stream) + " " + request.stream);
+  }
+  void on_media(std::uint32_t stream, const Message &message) override {
+    media.push_back(message);
+    media_streams.insert(stream);
+  }
+  void on_unpublish(std::uint32_t stream) override {
+    events.push_back("unpublish " + std::to_string(stream));
+  }
+  void on_play(std::uint32_t stream, const Request &request) override {
+    events.push_back("play " + std::to_string(stream) + " " + request.stream);
+  }
+  void on_play_state(std::uint32_t stream, const PlayState &state) override {
+    events.push_back("state " + std::to_string(stream) + (state.paused ? " paused" : "") +
+                     (state.audio ? " audio" : "") + (state.video ? " video" : ""));
+  }
+  void on_play_stopped(std::uint32_t stream) override {
+    events.push_back("stopped " + std::to_string(stream));
+  }
+
+  /// Gives the session bytes of the client, in pieces of `piece`; keeps what it does not take.
+  void give(ByteSpan bytes, std::size_t piece = SIZE_MAX) {
+    held.insert(held.end(), bytes.begin(), bytes.end());
+    while (!held.empty() && session.wants_input()) {
+      const ByteSpan part = ByteSpan(held).first(std::min(piece, held.size()));
+      const std::size_t taken = session.receive(part, now);
+      held.erase(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(taken));
+      exchange();
+    }
+  }
+  /// Brings what the session says to the client, and what that says back.
+  void exchange() {
+    if (!session.has_output() || replaying) return;
+    const Bytes answer = peer.hear(session.take_output());
+    if (!answer.empty()) give(answer);
+  }
+  void answer(bool accepted, const std::string &text = {}, Refusal refusal = Refusal::Denied) {
+    Verdict verdict;
+    verdict.accepted = accepted;
+    (accepted ? verdict.identity : verdict.reason) = text;
+    verdict.refusal = refusal;
+    session.decide(pending, verdict, now);
+    exchange();
+    give({});
+  }
+  /// Everything up to the check of connect.
+  void connect(const std::string &app = "call", const std::string &url = {}) {
+    give(peer.begin());
+    ASSERT_TRUE(peer.ready());
+    give(peer.connect(app, url));
+  }
+  void connected(const std::string &app = "call") {
+    connect(app);
+    answer(true, "alice");
+  }
+  /// A stream that may be published or played; it is number 1.
+  void with_stream() {
+    connected();
+    give(peer.command("createStream", 2));
+    answer(true);
+    forget();
+  }
+  void publishing(const std::string &name = "alice") {
+    with_stream();
+    give(peer.command("publish", 3, {name, "live"}, 1));
+    answer(true);
+    forget();
+  }
+  void playing(const std::string &name = "alice") {
+    with_stream();
+    give(peer.command("play", 0, {name, -2000}, 1));
+    answer(true);
+    forget();
+  }
+  void forget() {
+    peer.heard.clear();
+    events.clear();
+  }
+  /// The object of the last command heard.
+  AmfMembers info() const {
+    for (auto message = peer.heard.rbegin(); message != peer.heard.rend(); ++message) {
+      const auto command = parse_command(*message);
+      if (command && !command->arguments.empty() && command->arguments.back().members())
+        return *command->arguments.back().members();
+    }
+    return {};
+  }
+
+  Time now{100s};
+  Peer peer;
+  Bytes held;
+  bool replaying = false;
+  std::uint64_t pending = 0;
+  Words events;
+  std::vector<Request> requests;
+  std::vector<Message> media;
+  std::set<std::uint32_t> media_streams;
+  Session session;
+};
+
+/// Bytes that a real client sent to this server, given to a session whose checks are answered at
+/// once.
+struct Replay : Fixture {
+  explicit Replay(const std::string &client, std::size_t piece = SIZE_MAX) {
+    replaying = true;
+    const Bytes bytes = test_file("unit/rtmp/captures/" + client);
+    for (std::size_t at = 0; at < bytes.size();) {
+      const std::size_t count = std::min(piece, bytes.size() - at);
+      give(ByteSpan(bytes).subspan(at, count));
+      at += count;
+      while (!session.wants_input() && !session.closing()) {
+        // Nothing more is read before the verdict.
+        EXPECT_EQ(session.receive(ByteSpan(bytes).first(1), now), 0U);
+        answer(true, "alice");
+      }
+    }
+    // The answers, past S0, S1 and S2, are a plain chunk stream.
+    const Bytes said = session.take_output();
+    ChunkReader reader;
+    EXPECT_TRUE(reader.push(ByteSpan(said).subspan(1 + 2 * kHandshakeBlock), [this](Message &&m) {
+      said_words.push_back(test::words(m));
+      return ChunkReader::Flow::Continue;
+    }));
+  }
+  Words said_words;
+};
+
+const Words kConnectAnswer = {"WindowAckSize 2500000", "SetPeerBandwidth 2500000",
+                              "SetChunkSize 65536", "_result 1 NetConnection.Connect.Success"};
+
+Words after_connect(Words rest) {
+  Words all = kConnectAnswer;
+  all.insert(all.end(), rest.begin(), rest.end());
+  return all;
+}
+
+}  // namespace
+
+class Captured : public testing::TestWithParam<std::size_t> {};
+INSTANTIATE_TEST_SUITE_P(Pieces, Captured, testing::Values(SIZE_MAX, 1000, 7, 1));
+
+TEST_P(Captured, FfmpegPublishes) {
+  Replay replay("ffmpeg_publish", GetParam());
+  EXPECT_THAT(replay.events,
+              ElementsAre("check connect", "accepted connect", "check createStream",
+                          "accepted createStream", "check publish/play", "accepted publish/play",
+                          "publish 1 alice", "unpublish 1"));
+  EXPECT_THAT(
+      replay.said_words,
+      testing::ElementsAreArray(after_connect(
+          {"_result 2", "_result 3", "onFCPublish NetStream.Publish.Start", "_result 4",
+           "StreamBegin 1", "onStatus NetStream.Publish.Start", "_result 6",
+           "onFCUnpublish NetStream.Unpublish.Success", "onStatus NetStream.Unpublish.Success"})));
+  EXPECT_FALSE(replay.session.closing());
+  // 1 s at 10 pictures and 44.1 kHz: metadata, two sequence headers, 10 pictures, 44 frames.
+  EXPECT_GT(replay.media.size(), 50U);
+  EXPECT_EQ(replay.media_streams, std::set<std::uint32_t>{1});
+  const Request &start = replay.requests.back();
+  EXPECT_EQ(start.app, "call");
+  EXPECT_EQ(start.stream, "alice");
+  EXPECT_EQ(start.identity, "alice");
+  EXPECT_EQ(start.role, Role::Push);
+  EXPECT_THAT(start.parameters,
+              ElementsAre(testing::Pair("to", "bob"), testing::Pair("token", "alice")));
+  // It tells that it publishes before it makes the stream.
+  EXPECT_EQ(replay.requests[1].role, Role::Push);
+}
+
+TEST_P(Captured, GStreamerPublishes) {
+  Replay replay("rtmp2sink", GetParam());
+  EXPECT_THAT(replay.events,
+              ElementsAre("check connect", "accepted connect", "check createStream",
+                          "accepted createStream", "check publish/play", "accepted publish/play",
+                          "publish 1 alice", "unpublish 1"));
+  // Its releaseStream and FCPublish have transaction 0: no _result is wanted.
+  EXPECT_THAT(replay.said_words,
+              testing::ElementsAreArray(after_connect(
+                  {"onFCPublish NetStream.Publish.Start", "_result 2", "StreamBegin 1",
+                   "onStatus NetStream.Publish.Start", "onFCUnpublish NetStream.Unpublish.Success",
+                   "onStatus NetStream.Unpublish.Success"})));
+  EXPECT_GE(replay.media.size(), 6U);
+}
+
+TEST_P(Captured, FfmpegPlays) {
+  Replay replay("ffmpeg_play", GetParam());
+  EXPECT_THAT(replay.events, ElementsAre("check connect", "accepted connect", "check createStream",
+                                         "accepted createStream", "check publish/play",
+                                         "accepted publish/play", "play 1 alice", "stopped 1"));
+  EXPECT_THAT(replay.said_words,
+              testing::ElementsAreArray(after_connect(
+                  {"_result 2", "_result 3", "StreamBegin 1", "onStatus NetStream.Play.Start"})));
+  EXPECT_EQ(replay.requests.back().role, Role::Pull);
+  EXPECT_EQ(replay.requests.back().parameters.at("video"), "h264");
+  EXPECT_EQ(replay.requests[1].role, Role::Unknown);
+}
+
+TEST_P(Captured, RtmpdumpPlays) {
+  Replay replay("rtmpdump", GetParam());
+  EXPECT_THAT(replay.events, ElementsAre("check connect", "accepted connect", "check createStream",
+                                         "accepted createStream", "check publish/play",
+                                         "accepted publish/play", "play 1 alice", "stopped 1"));
+  EXPECT_EQ(replay.requests.back().parameters.at("token"), "alice");
+}
+
+TEST_P(Captured, GStreamerPlays) {
+  Replay replay("rtmp2src", GetParam());
+  EXPECT_THAT(replay.events, testing::IsSupersetOf({"accepted connect", "accepted createStream",
+                                                    "accepted publish/play", "play 1 alice"}));
+  EXPECT_THAT(replay.said_words,
+              testing::ElementsAreArray(
+                  after_connect({"_result 2", "StreamBegin 1", "onStatus NetStream.Play.Start"})));
+}
+
+TEST(Session, NothingIsSaidBeforeTheVerdict) {
+  Fixture f;
+  f.connect();
+  EXPECT_THAT(f.peer.take(), IsEmpty());
+  EXPECT_FALSE(f.session.wants_input());
+  f.give(f.peer.command("createStream", 2));
+  EXPECT_FALSE(f.held.empty());
+  f.answer(true, "alice");
+  EXPECT_TRUE(f.held.empty());
+  EXPECT_THAT(f.peer.take(), testing::ElementsAreArray(kConnectAnswer));
+  EXPECT_EQ(f.events.back(), "check createStream");
+  f.answer(true);
+  EXPECT_THAT(f.peer.take(), ElementsAre("_result 2"));
+}
+
+TEST(Session, ConnectIsRefusedByError) {
+  Fixture f;
+  f.connect();
+  f.answer(false, "unknown application");
+  EXPECT_THAT(f.peer.take(), ElementsAre("_error 1 NetConnection.Connect.Rejected"));
+  ASSERT_TRUE(f.session.closing());
+  EXPECT_EQ(f.session.close_reason().fault, Fault::Refused);
+  EXPECT_EQ(f.session.close_reason().detail, "unknown application");
+  EXPECT_EQ(f.session.stage(), "connect");
+  EXPECT_EQ(f.session.receive(counting(10), f.now), 10U);
+  EXPECT_FALSE(f.session.has_output());
+}
+
+TEST(Session, CreateStreamIsRefusedByError) {
+  Fixture f;
+  f.connected();
+  f.forget();
+  f.give(f.peer.command("createStream", 4));
+  f.answer(false, "token expired");
+  EXPECT_EQ(f.info().string("level"), "error");
+  EXPECT_EQ(f.info().string("description"), "token expired");
+  EXPECT_THAT(f.peer.take(), ElementsAre("_error 4 NetConnection.Call.Failed"));
+  EXPECT_TRUE(f.session.closing());
+  EXPECT_EQ(f.session.stage(), "createStream");
+}
+
+TEST(Session, PublishAndPlayAreRefusedByStatusOnTheStream) {
+  const struct {
+    std::string command;
+    Refusal refusal;
+    std::string code;
+  } rows[] = {{"publish", Refusal::Denied, "NetStream.Publish.Denied"},
+              {"publish", Refusal::NameTaken, "NetStream.Publish.BadName"},
+              {"play", Refusal::Denied, "NetStream.Play.Failed"},
+              {"play", Refusal::UnknownStream, "NetStream.Play.StreamNotFound"}};
+  for (const auto &row : rows) {
+    Fixture f;
+    f.with_stream();
+    f.give(f.peer.command(row.command, 0, {"alice"}, 1));
+    f.answer(false, "no right", row.refusal);
+    ASSERT_EQ(f.peer.heard.size(), 1U);
+    EXPECT_EQ(f.peer.heard[0].stream, 1U);
+    EXPECT_EQ(f.info().string("level"), "error");
+    EXPECT_EQ(f.info().string("description"), "no right");
+    EXPECT_THAT(f.peer.take(), ElementsAre("onStatus " + row.code));
+    EXPECT_TRUE(f.session.closing());
+    EXPECT_EQ(f.session.stage(), row.command);
+    EXPECT_EQ(f.events.back(), "refused publish/play");
+  }
+}
+
+TEST(Session, AVerdictThatDoesNotComeRefuses) {
+  Fixture f;
+  f.connect();
+  EXPECT_EQ(f.session.deadline(), f.now + 5000ms);
+  f.now += 4999ms;
+  f.session.tick(f.now);
+  EXPECT_FALSE(f.session.closing());
+  f.now += 1ms;
+  f.session.tick(f.now);
+  f.exchange();
+  EXPECT_THAT(f.info().string("description"), HasSubstr("5000 ms"));
+  EXPECT_THAT(f.peer.take(), ElementsAre("_error 1 NetConnection.Connect.Rejected"));
+  EXPECT_EQ(f.events.back(), "refused connect");
+  f.answer(true, "late");
+  EXPECT_THAT(f.peer.take(), IsEmpty());
+}
+
+TEST(Session, AVerdictOfAnotherCheckIsIgnored) {
+  Fixture f;
+  f.connected();
+  f.forget();
+  f.give(f.peer.command("createStream", 2));
+  Verdict verdict;
+  verdict.accepted = true;
+  f.session.decide(f.pending - 1, verdict, f.now);
+  f.session.decide(f.pending + 1, verdict, f.now);
+  f.exchange();
+  EXPECT_THAT(f.peer.take(), IsEmpty());
+}
+
+TEST(Session, EachStageHasItsTimeLimit) {
+  Fixture handshake;
+  handshake.give(handshake.peer.begin());
+  handshake.session.tick(handshake.now + 4999ms);
+  EXPECT_FALSE(handshake.session.closing());
+  handshake.session.tick(handshake.now + 5000ms);
+  EXPECT_EQ(handshake.session.close_reason().fault, Fault::Timeout);
+
+  Fixture start;
+  start.connected();
+  EXPECT_EQ(start.session.deadline(), start.now + 10000ms);
+  start.session.tick(start.now + 10000ms);
+  EXPECT_EQ(start.session.close_reason().fault, Fault::Timeout);
+
+  Fixture idle;
+  idle.publishing();
+  const Time began = idle.now;
+  idle.now += 30s;
+  idle.give(idle.peer.media(MessageType::Audio, 1, 0, counting(5)));
+  idle.session.tick(began + 60s);
+  EXPECT_FALSE(idle.session.closing());
+  EXPECT_EQ(idle.session.deadline(), began + 90s);
+  idle.session.tick(began + 90s);
+  EXPECT_EQ(idle.session.close_reason().fault, Fault::Timeout);
+  EXPECT_EQ(idle.session.stage(), "publishing");
+
+  // Making streams does not put it off, nor does a closed stream end it.
+  Fixture streams;
+  streams.with_stream();
+  streams.now += 9s;
+  streams.give(streams.peer.command("createStream", 3));
+  streams.answer(true);
+  EXPECT_EQ(streams.session.deadline(), streams.now + 1s);
+
+  Limits off;
+  off.handshake_ms = 0;
+  Fixture unlimited(off);
+  EXPECT_EQ(unlimited.session.deadline(), Time::max());
+}
+
+TEST(Session, TakesTheQueryOfTheUrlIfTheApplicationHasNone) {
+  Fixture f;
+  f.connect("call/", "rtmp://host/call?token=a%2Bb+c%zz&flag&=x");
+  EXPECT_EQ(f.requests[0].app, "call");
+  EXPECT_THAT(f.requests[0].parameters,
+              ElementsAre(testing::Pair("flag", ""), testing::Pair("token", "a+b+c%zz")));
+  EXPECT_EQ(f.requests[0].identity, "");
+  EXPECT_EQ(f.requests[0].connection, 7U);
+  EXPECT_EQ(f.requests[0].address.address, "192.0.2.1");
+}
+
+TEST(Session, TheStreamsQueryWins) {
+  Fixture f;
+  f.connected("call?token=one&codec=x");
+  f.give(f.peer.command("createStream", 2));
+  f.answer(true);
+  f.give(f.peer.command("publish", 3, {"alice?token=two&to=sip:%2B49@example.org"}, 1));
+  EXPECT_THAT(f.requests.back().parameters,
+              ElementsAre(testing::Pair("codec", "x"), testing::Pair("to", "sip:+49@example.org"),
+                          testing::Pair("token", "two")));
+  EXPECT_EQ(f.requests.back().stream, "alice");
+}
+
+TEST(Session, AnIdentityMayComeWithTheLastVerdict) {
+  Fixture f;
+  f.connect();
+  f.answer(true);
+  f.give(f.peer.command("createStream", 2));
+  f.answer(true);
+  f.give(f.peer.command("publish", 3, {"alice?token=t"}, 1));
+  EXPECT_EQ(f.requests.back().identity, "");
+  f.answer(true, "alice");
+  EXPECT_EQ(f.session.identity(), "alice");
+}
+
+TEST(Session, WhatComesTooSoonOrTwiceIsAnError) {
+  Fixture early;
+  early.give(early.peer.begin());
+  early.give(early.peer.command("createStream", 2));
+  EXPECT_THAT(early.peer.take(), ElementsAre("_error 2 NetConnection.Call.Failed"));
+  EXPECT_EQ(early.session.close_reason().fault, Fault::BadInput);
+
+  Fixture twice;
+  twice.connected();
+  twice.forget();
+  twice.give(twice.peer.connect("call"));
+  EXPECT_EQ(twice.session.close_reason().fault, Fault::BadInput);
+
+  Fixture no_stream;
+  no_stream.connected();
+  no_stream.forget();
+  no_stream.give(no_stream.peer.command("publish", 3, {"alice"}, 1));
+  EXPECT_THAT(no_stream.peer.take(), ElementsAre("onStatus NetStream.Publish.Denied"));
+  EXPECT_TRUE(no_stream.session.closing());
+
+  Fixture in_use;
+  in_use.publishing();
+  in_use.give(in_use.peer.command("publish", 3, {"bob"}, 1));
+  EXPECT_THAT(in_use.peer.take(), ElementsAre("onStatus NetStream.Publish.BadName"));
+
+  Fixture garbage;
+  garbage.give(as_bytes("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"));
+  EXPECT_EQ(garbage.session.close_reason().fault, Fault::BadInput);
+  EXPECT_EQ(garbage.session.stage(), "handshake");
+}
+
+TEST(Session, NamesAreBounded) {
+  for (const std::string &name :
+       {std::string(), std::string(257, 'x'), std::string("a\nb"), "a?" + std::string(8193, 'x')}) {
+    Fixture f;
+    f.with_stream();
+    f.give(f.peer.command("publish", 3, {name}, 1));
+    EXPECT_TRUE(f.session.closing());
+    EXPECT_THAT(f.events, IsEmpty());
+    EXPECT_THAT(f.peer.take(), ElementsAre("onStatus NetStream.Publish.Denied"));
+  }
+  Fixture app;
+  app.connect(std::string(257, 'x'));
+  EXPECT_THAT(app.peer.take(), ElementsAre("_error 1 NetConnection.Connect.Rejected"));
+  EXPECT_THAT(app.events, IsEmpty());
+}
+
+TEST(Session, StreamsAreBoundedAndOfTheirOwn) {
+  Limits limits;
+  limits.streams = 2;
+  Fixture f(limits);
+  f.connected();
+  f.forget();
+  f.give(f.peer.command("createStream", 2));
+  f.answer(true);
+  f.give(f.peer.command("createStream", 3));
+  f.answer(true);
+  f.give(f.peer.command("publish", 0, {"one"}, 1) + f.peer.command("play", 0, {"two"}, 2));
+  f.answer(true);
+  f.answer(true);
+  EXPECT_THAT(f.events, testing::Contains("publish 1 one"));
+  EXPECT_THAT(f.events, testing::Contains("play 2 two"));
+  f.give(f.peer.command("deleteStream", 0, {2}));
+  EXPECT_EQ(f.events.back(), "stopped 2");
+  // The number is free again.
+  f.give(f.peer.command("createStream", 5));
+  f.answer(true);
+  f.forget();
+  f.give(f.peer.command("createStream", 6));
+  EXPECT_THAT(f.peer.take(), ElementsAre("_error 6 NetConnection.Call.Failed"));
+  EXPECT_TRUE(f.session.closing());
+}
+
+TEST(Session, AConnectionPublishesANameOnce) {
+  Fixture f;
+  f.publishing("alice");
+  f.give(f.peer.command("createStream", 4));
+  f.answer(true);
+  f.forget();
+  f.give(f.peer.command("publish", 0, {"alice"}, 2));
+  EXPECT_THAT(f.peer.take(), ElementsAre("onStatus NetStream.Publish.BadName"));
+}
+
+TEST(Session, AnnouncedEnd) {
+  Fixture f;
+  f.publishing();
+  EXPECT_FALSE(f.session.announced_end());
+  f.give(f.peer.command("FCUnpublish", 5, {"alice"}));
+  EXPECT_TRUE(f.session.announced_end());
+  EXPECT_THAT(f.events, IsEmpty());
+}
+
+TEST(Session, AClosedStreamMayBeUsedAgain) {
+  Fixture f;
+  f.publishing();
+  f.give(f.peer.command("closeStream", 0, {}, 1));
+  EXPECT_THAT(f.events, ElementsAre("unpublish 1"));
+  EXPECT_EQ(f.session.deadline(), f.now + 10s);
+  f.give(f.peer.command("play", 0, {"bob"}, 1));
+  f.answer(true);
+  EXPECT_EQ(f.events.back(), "play 1 bob");
+  f.give(f.peer.command("play", 0, {"carol"}, 1));  // another name, without closing
+  f.answer(true);
+  EXPECT_THAT(f.events, testing::IsSupersetOf({"stopped 1", "play 1 carol"}));
+}
+
+TEST(Session, PlayersMayPauseAndChoose) {
+  Fixture f;
+  f.playing();
+  f.give(f.peer.command("pause", 0, {true, 0}, 1) + f.peer.command("pause", 0, {false, 0}, 1) +
+         f.peer.command("receiveVideo", 0, {false}, 1) +
+         f.peer.command("receiveAudio", 0, {false}, 1) + f.peer.command("seek", 0, {1000}, 1));
+  EXPECT_THAT(f.events, ElementsAre("state 1 paused audio video", "state 1 audio video",
+                                    "state 1 audio", "state 1"));
+  EXPECT_THAT(f.peer.take(),
+              ElementsAre("onStatus NetStream.Pause.Notify", "onStatus NetStream.Unpause.Notify",
+                          "onStatus NetStream.Seek.Notify"));
+}
+
+TEST(Session, SmallCommandsAreAnswered) {
+  Fixture f;
+  f.connected();
+  f.forget();
+  f.give(f.peer.command("getStreamLength", 3, {"x"}) + f.peer.command("_checkbw", 4) +
+         f.peer.command("FCSubscribe", 5, {"x"}) + f.peer.command("noSuchThing", 6) +
+         f.peer.command("noSuchThing", 0) + f.peer.command("_result", 7) +
+         f.peer.command("deleteStream", 0, {5}) + f.peer.command("closeStream", 0, {}, 9));
+  EXPECT_THAT(f.peer.take(), ElementsAre("_result 3", "_result 4", "_result 5",
+                                         "onFCSubscribe NetStream.Play.Start",
+                                         "_error 6 NetConnection.Call.Failed"));
+  EXPECT_FALSE(f.session.closing());
+}
+
+TEST(Session, Play2NamesItsStreamInAnObject) {
+  Fixture f;
+  f.with_stream();
+  f.give(f.peer.command("play2", 0, {AmfObject{{"streamName", "alice"}}}, 1));
+  EXPECT_EQ(f.requests.back().stream, "alice");
+}
+
+TEST(Session, ControlMessagesAreAnswered) {
+  Fixture f;
+  f.publishing();
+  f.give(f.peer.say(user_control({UserEvent::PingRequest, 1234, 0})) +
+         f.peer.say(set_peer_bandwidth(5000, BandwidthLimit::Hard)) +
+         f.peer.say(user_control({UserEvent::SetBufferLength, 1, 3000})));
+  EXPECT_THAT(f.peer.take(), ElementsAre("PingResponse 1234", "WindowAckSize 2500000"));
+}
+
+TEST(Session, AcknowledgesWithinThePeersWindow) {
+  Fixture f;
+  f.publishing();
+  f.give(f.peer.say(window_ack_size(2000)));
+  f.peer.heard.clear();
+  for (int i = 0; i < 4; ++i)
+    f.give(f.peer.media(MessageType::Video, 1, 0, Bytes(600, std::byte{0x17})));
+  const auto heard = f.peer.take();
+  ASSERT_EQ(heard.size(), 2U);  // 2,400 bytes, each 1,000
+  EXPECT_THAT(heard[0], HasSubstr("Acknowledgement "));
+}
+
+TEST(Session, MediaReachesItsStreamAlone) {
+  Fixture f;
+  f.publishing();
+  f.give(f.peer.media(MessageType::Audio, 1, 10, counting(5)) +
+         f.peer.media(MessageType::Audio, 2, 20, counting(5)) +
+         f.peer.media(MessageType::Video, 0, 30, counting(5)));
+  ASSERT_EQ(f.media.size(), 1U);
+  EXPECT_EQ(f.media[0].timestamp, 10U);
+}
+
+TEST(Session, EndsAreToldToEachKind) {
+  Fixture publisher;
+  publisher.publishing();
+  publisher.session.end_publish(1, "NetStream.Publish.BadName", "taken over");
+  publisher.exchange();
+  EXPECT_EQ(publisher.info().string("level"), "error");
+  EXPECT_THAT(publisher.peer.take(),
+              ElementsAre("StreamEof 1", "onStatus NetStream.Publish.BadName"));
+  EXPECT_TRUE(publisher.session.closing());
+  EXPECT_THAT(publisher.events, IsEmpty());
+
+  Fixture player;
+  player.playing();
+  player.session.end_play(1, "NetStream.Play.Complete", "over");
+  player.exchange();
+  EXPECT_THAT(player.peer.take(),
+              ElementsAre("onStatus NetStream.Play.Complete",
+                          "onStatus NetStream.Play.UnpublishNotify", "StreamEof 1"));
+  EXPECT_TRUE(player.session.closing());
+}
+
+TEST(Session, LevelsFollowTheCodes) {
+  EXPECT_EQ(level_of("NetStream.Play.Failed"), "error");
+  EXPECT_EQ(level_of("NetStream.Play.StreamNotFound"), "error");
+  EXPECT_EQ(level_of("NetStream.Publish.BadName"), "error");
+  EXPECT_EQ(level_of("NetConnection.Connect.Rejected"), "error");
+  EXPECT_EQ(level_of("NetStream.Play.Complete"), "status");
+  EXPECT_EQ(level_of("NetStream.Unpublish.Success"), "status");
+}
+
+TEST(Session, BrokenMessagesClose) {
+  Fixture command;
+  command.connected();
+  Message broken;
+  broken.payload = test::shared("02 0003 'abc' 00 3ff0");  // a number that is cut off
+  command.give(command.peer.say(broken));
+  EXPECT_EQ(command.session.close_reason().fault, Fault::BadInput);
+
+  Limits limits;
+  limits.media_bytes = 1000;
+  Fixture large(limits);
+  large.publishing();
+  large.give(large.peer.media(MessageType::Video, 1, 0, Bytes(1001)));
+  EXPECT_EQ(large.session.close_reason().fault, Fault::Refused);
+  EXPECT_EQ(large.session.stage(), "publishing");
+}
