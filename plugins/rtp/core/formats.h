@@ -1,6 +1,7 @@
 // RTP payload formats as a table. SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -38,14 +39,19 @@ std::map<std::string, std::string> parse_fmtp(std::string_view text);
 struct H264Profile {
   std::uint8_t profile_idc = 66, constraints = 0xe0, level_idc = 31;
   int packetization_mode = 0;
-  static H264Profile from_fmtp(std::string_view fmtp);  ///< defaults where absent
+  /// The defaults above where a parameter is absent or unreadable. (RFC 6184 infers level 1, 128x96
+  /// pixels, for an absent profile-level-id; no phone that leaves it out means that.)
+  static H264Profile from_fmtp(std::string_view fmtp);
+  /// From six hex digits; nothing if it is not that.
+  static std::optional<H264Profile> from_profile_level_id(std::string_view hex);
   /// From an AVCDecoderConfigurationRecord; nothing if it is not one.
   static std::optional<H264Profile> from_avcc(std::span<const std::byte> config);
   std::string profile_level_id() const;  ///< six hex digits
 };
 
 /// Whether a decoder that announced `receiver` decodes a stream of `sent` (RFC 6184 section 8.1:
-/// profiles by their constraint sets, level by order).
+/// profiles by their constraint sets, level by order). Packetization is not compared: it is ours to
+/// choose.
 bool can_receive(const H264Profile &receiver, const H264Profile &sent);
 
 }  // namespace junctor::rtp

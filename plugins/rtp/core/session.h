@@ -2,8 +2,8 @@
 // LGPL-2.1-or-later
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,15 +59,24 @@ struct Stream {
 struct OutgoingPacket {
   std::uint32_t timestamp = 0;
   bool marker = false;
-  SharedBytes payload;  ///< without the RTP header
+  /// Bytes between the RTP header and `payload` that need no block of their own (a fragmentation
+  /// unit's two).
+  std::array<std::byte, 4> prefix{};
+  std::uint8_t prefix_size = 0;  ///< at most 4
+  SharedBytes payload;           ///< without the RTP header
+  /// When the content was captured; sender reports relate it to other media, so that the peer
+  /// plays them in sync. Unset: the time of send().
+  Time capture{};
 };
 
 /// A packet from the peer, in order.
 struct IncomingPacket {
   std::uint16_t sequence = 0;
-  std::uint64_t extended_timestamp = 0;  ///< unwrapped
+  std::uint32_t ssrc = 0;
+  std::uint64_t extended_timestamp = 0;  ///< unwrapped; comparable within one source only
   bool marker = false;
   bool discontinuity = false;  ///< something before it was lost
+  bool new_source = false;     ///< the first of its SSRC: timestamps start anew
   Time arrival{};
   SharedBytes packet;  ///< the whole RTP packet
   std::size_t header_size = 12;
@@ -84,9 +93,26 @@ class SessionListener {
   virtual void on_bye() {}
 };
 
+/// What the peer's last sender report said: at `ntp` its media clock stood at `timestamp`. With it
+/// packets of several media of one peer can be put on one time line.
+struct SenderClock {
+  std::uint32_t ssrc = 0;
+  std::chrono::nanoseconds ntp{};  ///< since 1900, by the peer's own clock
+  std::uint64_t extended_timestamp = 0;
+  std::uint32_t clock_rate = 8000;
+};
+
 struct Stats {
-  std::uint64_t sent_packets = 0, sent_bytes = 0, received_packets = 0, received_bytes = 0;
-  std::uint64_t lost = 0, late = 0, reordered = 0, duplicates = 0, strangers = 0, malformed = 0;
+  std::uint64_t sent_packets = 0, sent_bytes = 0;          ///< bytes: RTP packets as on the wire
+  std::uint64_t received_packets = 0, received_bytes = 0;  ///< from the accepted source
+  std::uint64_t dropped = 0;  ///< given to send(), not sent: no peer yet, hold, or queue full
+  std::uint64_t lost = 0;     ///< given up when something after them was passed on
+  std::uint64_t late = 0;     ///< those of `lost` that came after all
+  std::uint64_t reordered = 0, duplicates = 0;
+  std::uint64_t strangers = 0;      ///< from an address other than the peer's
+  std::uint64_t wrong_payload = 0;  ///< of a payload type that was not agreed
+  std::uint64_t malformed = 0;
+  std::uint64_t nacks_sent = 0, nacks_received = 0;
   std::uint64_t retransmitted = 0, keyframe_requests_sent = 0, keyframe_requests_received = 0;
   double jitter_ms = 0;              ///< RFC 3550 A.8, of what arrives
   double round_trip_ms = 0;          ///< from the peer's last report; 0 if none
@@ -106,6 +132,8 @@ class Session {
     std::string cname;
     /// How long a gap waits for a late packet; 0 passes on at once.
     Duration reorder = std::chrono::milliseconds(40);
+    /// Mean time between reports (RFC 3550 section 6.2); each is randomised.
+    Duration report_interval = std::chrono::seconds(5);
     LogSink log;
   };
   /// Any thread.
@@ -116,6 +144,7 @@ class Session {
   virtual std::uint16_t port() const = 0;  ///< local RTP port; any thread
   virtual std::uint32_t ssrc() const = 0;  ///< any thread
   virtual std::shared_ptr<Reactor> reactor() const = 0;
+  virtual Duration reorder_window() const = 0;  ///< Options.reorder; any thread
 
   /// Any thread; takes effect on the reactor, in order.
   virtual void configure(const Stream &stream, const Remote &remote) = 0;
@@ -130,7 +159,10 @@ class Session {
   virtual bool request_keyframe() = 0;
   /// Any thread.
   virtual Stats stats() const = 0;
-  /// Any thread. Sends RTCP BYE and closes the sockets; further calls do nothing.
+  /// Any thread. Nothing before the first sender report of the current source.
+  virtual std::optional<SenderClock> sender_clock() const = 0;
+  /// Any thread. Sends RTCP BYE and closes the sockets; further calls do nothing. Dropping the last
+  /// reference does the same. The reactor must still turn afterwards: it lets go of the sockets.
   virtual void close() = 0;
 };
 

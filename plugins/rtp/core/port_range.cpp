@@ -1,0 +1,36 @@
+// Hands out pairs of UDP ports. SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rtp/core/session.h"
+
+namespace junctor::rtp {
+
+Result<PortRange::Pair> PortRange::open(const std::string &address) {
+  const unsigned first = low_ + (low_ & 1U);
+  const unsigned pairs = high_ > first ? (high_ - first + 1U) / 2 : 0;
+  for (unsigned tried = 0; tried < pairs; ++tried) {
+    std::uint16_t port;
+    {
+      const std::lock_guard lock(mutex_);
+      const unsigned next = next_ < first || next_ + 1U > high_ ? first : next_ + (next_ & 1U);
+      port = static_cast<std::uint16_t>(next);
+      // One past the end wraps at the next call; 65536 wraps here.
+      next_ = static_cast<std::uint16_t>(next + 2 > 65535 ? first : next + 2);
+    }
+    auto rtp = bind_udp({address, port});
+    if (!rtp) {
+      // A bad address stays bad on every port.
+      if (rtp.error().fault != Fault::Refused) return rtp.error();
+      continue;
+    }
+    auto rtcp = bind_udp({address, static_cast<std::uint16_t>(port + 1)});
+    if (!rtcp) {
+      if (rtcp.error().fault != Fault::Refused) return rtcp.error();
+      continue;
+    }
+    return Pair{std::move(*rtp), std::move(*rtcp), port};
+  }
+  return Error{Fault::Unreachable, "no free port pair in " + std::to_string(low_) + "-" +
+                                       std::to_string(high_) + " on " + address +
+                                       "; end some calls or widen the RTP port range"};
+}
+
+}  // namespace junctor::rtp

@@ -1,0 +1,74 @@
+// Puts packets back in order. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "common/clock.h"
+#include "rtp/core/session.h"
+
+namespace junctor::rtp {
+
+/// Passes packets of one source on in order of sequence. One in order leaves at once; one behind a
+/// gap is held until the gap fills, is given up after `wait`, or grows beyond kWindow. A jump of
+/// more than kMaxDropout either way needs two packets in a row to be believed (RFC 3550 A.1).
+class ReorderBuffer {
+ public:
+  static constexpr std::uint64_t kWindow = 512;       ///< packets
+  static constexpr std::int64_t kMaxDropout = 3000;   ///< packets
+  static constexpr std::uint64_t kMaxMisorder = 100;  ///< packets
+
+  struct Counters {
+    std::uint64_t lost = 0, late = 0, reordered = 0, duplicates = 0;
+  };
+
+  enum class Arrival : std::uint8_t {
+    Passed,     ///< into `out`, maybe with others that waited for it
+    Held,       ///< behind a gap
+    Duplicate,  ///< seen before
+    Late,       ///< its gap was given up
+    Probation,  ///< far away from the others; kept until its successor comes
+  };
+
+  explicit ReorderBuffer(Duration wait) : wait_(wait) {}
+
+  /// `packet.sequence` and `arrival` must be set. What may go on is appended to `out`.
+  Arrival push(IncomingPacket packet, std::vector<IncomingPacket> &out);
+  /// Gives up gaps that have waited long enough at `now`.
+  void expire(Time now, std::vector<IncomingPacket> &out);
+  /// When expire() next has something to do.
+  std::optional<Time> deadline() const;
+  /// Sequence numbers that gaps still wait for, in order, at most `limit`.
+  std::vector<std::uint16_t> missing(std::size_t limit) const;
+
+  /// A new source: passes on what is held and starts anew; counters go on.
+  void restart(std::vector<IncomingPacket> &out);
+  bool started() const { return started_; }
+  /// The extended number of a sequence number (first cycle 1).
+  std::uint64_t extend(std::uint16_t sequence) const;
+  const Counters &counters() const { return counters_; }
+
+ private:
+  void pass(IncomingPacket &&packet, std::vector<IncomingPacket> &out);
+  void drain(std::vector<IncomingPacket> &out);
+  void give_up_first_gap(std::vector<IncomingPacket> &out);
+  void flush(std::vector<IncomingPacket> &out);
+  void start_at(std::uint64_t sequence);
+  Arrival push_far(IncomingPacket &&packet, std::vector<IncomingPacket> &out);
+
+  Duration wait_;
+  bool started_ = false;
+  bool lost_before_next_ = false;
+  std::uint64_t next_ = 0;     // extended number of what may go on
+  std::uint64_t highest_ = 0;  // extended, of what has come
+  std::map<std::uint64_t, IncomingPacket> held_;
+  Time gap_since_{};
+  std::bitset<1024> seen_;  // of the numbers up to highest_
+  std::optional<IncomingPacket> far_;
+  Counters counters_;
+};
+
+}  // namespace junctor::rtp

@@ -1,0 +1,171 @@
+// The inside of a Session: all that lives on the reactor. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#pragma once
+
+#include <map>
+#include <random>
+
+#include "rtp/core/outgoing.h"
+#include "rtp/core/reception.h"
+#include "rtp/core/reorder.h"
+#include "rtp/core/session.h"
+#include "rtp/core/unwrap.h"
+
+namespace junctor::rtp {
+
+/// Which address media goes to and may come from.
+class Latch {
+ public:
+  /// How long packets of the previous source, still on their way, are not latched onto.
+  static constexpr Duration kGrace = std::chrono::seconds(1);
+
+  /// A new answer. Sending follows a changed address at once; an unchanged one keeps what was
+  /// learnt, so that a phone behind a NAT loses nothing by a hold.
+  void configure(const Endpoint &signalled, Time now);
+  /// Whether a valid packet from there is the peer's; may latch onto it.
+  bool accept(const sockaddr_storage &source, Time now);
+  /// Where to send; nothing while neither answer nor packet has said so.
+  const sockaddr_storage *destination() const { return destination_ ? &*destination_ : nullptr; }
+  /// Whether the address, whatever the port, is the peer's.
+  bool same_host(const sockaddr_storage &source) const;
+
+ private:
+  std::optional<Endpoint> signalled_text_;
+  std::optional<sockaddr_storage> signalled_, destination_, latched_, previous_;
+  Time previous_until_{};
+};
+
+bool same_address(const sockaddr_storage &a, const sockaddr_storage &b);
+bool same_host(const sockaddr_storage &a, const sockaddr_storage &b);
+/// Nothing for an address that cannot be sent to (0.0.0.0, port 0, not numeric).
+std::optional<sockaddr_storage> to_destination(const Endpoint &endpoint);
+
+/// Reactor thread, but for the two copies behind `mutex_`.
+class SessionCore : public std::enable_shared_from_this<SessionCore> {
+ public:
+  SessionCore(std::shared_ptr<Reactor> reactor, PortRange::Pair ports, Session::Options options);
+
+  void start();
+  void configure(const Stream &stream, const Remote &remote);
+  void set_listener(std::weak_ptr<SessionListener> listener) { listener_ = std::move(listener); }
+  void send(std::span<const OutgoingPacket> packets);
+  void begin_source() { timeline_.begin_source(); }
+  bool request_keyframe();
+  void shutdown();
+
+  // Any thread.
+  std::uint16_t port() const { return port_; }
+  std::uint32_t ssrc() const { return ssrc_; }
+  const std::shared_ptr<Reactor> &reactor() const { return reactor_; }
+  const Session::Options &options() const { return options_; }
+  Stats stats() const;
+  std::optional<SenderClock> sender_clock() const;
+
+ private:
+  // session_receive.cpp
+  void on_socket(int fd, std::uint32_t events);
+  void on_datagram(const SharedBytes &datagram, const sockaddr_storage &source, int fd, Time now);
+  void on_rtp(const SharedBytes &datagram, const sockaddr_storage &source, Time now);
+  void take(IncomingPacket packet, std::uint32_t timestamp);
+  void adopt_source(std::uint32_t ssrc);
+  void deliver();
+  void arm_reorder_timer();
+
+  // session_send.cpp
+  void flush();
+  std::size_t write_some(std::span<const WirePacket> packets, const sockaddr_storage &destination,
+                         bool &blocked);
+  void resend(std::span<const std::uint16_t> sequences, Time now);
+
+  // session_rtcp.cpp
+  void on_rtcp(ByteSpan datagram, const sockaddr_storage &source, int fd, Time now);
+  void on_item(const rtcp::SenderReport &report, Time now);
+  void on_item(const rtcp::ReceiverReport &report, Time now);
+  void on_item(const rtcp::SourceDescription &, Time) {}
+  void on_item(const rtcp::Bye &bye, Time now);
+  void on_item(const rtcp::Pli &pli, Time now);
+  void on_item(const rtcp::Fir &fir, Time now);
+  void on_item(const rtcp::Nack &nack, Time now);
+  void on_blocks(const std::vector<rtcp::ReportBlock> &blocks, Time now);
+  void peer_wants_keyframe(Time now);
+  void tell_keyframe_request();
+  void schedule_report(Duration mean);
+  void send_report();
+  void send_keyframe_request();
+  void send_nack(Time now);
+  Bytes begin_compound(Time now);
+  void send_rtcp(const Bytes &compound);
+
+  void publish();
+  void log(LogLevel level, std::string_view text) const;
+  std::uint64_t ntp(Time when) const;
+  double random() { return std::uniform_real_distribution<double>(0, 1)(generator_); }
+
+  // Fixed at construction.
+  std::shared_ptr<Reactor> reactor_;
+  Session::Options options_;
+  UniqueFd rtp_, rtcp_;
+  std::uint16_t port_;
+  std::mt19937 generator_;
+  std::uint32_t ssrc_;
+  std::chrono::nanoseconds steady_to_ntp_;
+
+  bool closed_ = false, configured_ = false;
+  Stream stream_;
+  Remote remote_;
+  std::weak_ptr<SessionListener> listener_;
+  Reactor::Watch rtp_watch_, rtcp_watch_;
+  Latch latch_;
+  std::optional<sockaddr_storage> rtcp_destination_;  // nothing: where RTP goes
+
+  // Sending.
+  std::uint16_t next_sequence_;
+  OutgoingTimeline timeline_;
+  std::vector<WirePacket> queue_;
+  bool flush_pending_ = false, send_blocked_ = false;
+  SentHistory history_;
+  std::uint32_t sent_payload_octets_ = 0;
+  std::uint64_t sent_at_last_report_ = 0, sent_at_report_before_ = 0;
+  int last_send_error_ = 0;
+
+  // Receiving.
+  struct Candidate {
+    std::uint32_t ssrc = 0, timestamp = 0;
+    IncomingPacket packet;
+  };
+  std::optional<std::uint32_t> source_;  // SSRC
+  std::optional<Candidate> candidate_;
+  bool first_of_source_ = false, source_changed_ = false;
+  Unwrapper<std::uint32_t> timestamps_;
+  ReorderBuffer reorder_;
+  std::optional<Reception> reception_;
+  std::vector<IncomingPacket> ready_;
+  Reactor::Timer reorder_timer_;
+
+  // Feedback and reports.
+  struct Asked {
+    Time when{};
+    int times = 0;
+  };
+  std::map<std::uint16_t, Asked> asked_;  // numbers a NACK went out for
+  Reactor::Timer report_timer_, keyframe_timer_, tell_timer_;
+  bool first_report_sent_ = false;
+  bool keyframe_wanted_ = false;
+  std::optional<Time> last_keyframe_request_, last_told_;
+  std::uint8_t fir_sequence_ = 0;
+  std::optional<std::uint8_t> peer_fir_;
+  Duration round_trip_{};
+  struct PeerReport {
+    std::uint32_t ssrc = 0, rtp_timestamp = 0;
+    std::uint64_t ntp = 0;
+  };
+  std::optional<PeerReport> peer_report_;
+
+  Stats counted_;
+
+  mutable std::mutex mutex_;  // guards the two below
+  Stats published_;
+  std::optional<SenderClock> published_clock_;
+};
+
+}  // namespace junctor::rtp

@@ -1,0 +1,182 @@
+// From the sockets to packets in order. SPDX-License-Identifier: LGPL-2.1-or-later
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+#include "rtp/core/session_core.h"
+
+namespace junctor::rtp {
+
+namespace {
+
+constexpr std::size_t kBatch = 16;
+constexpr std::size_t kMaxDatagram = 2048;  // larger ones are not ours: cut, counted, dropped
+constexpr int kBatchesPerTurn = 8;          // then the other sockets of the reactor have their go
+
+}  // namespace
+
+void SessionCore::on_socket(int fd, std::uint32_t events) {
+  const auto self = shared_from_this();
+  if (events & EPOLLOUT && fd == rtp_.get()) {
+    send_blocked_ = false;
+    rtp_watch_.set_events(EPOLLIN);
+    flush();
+  }
+  const Time now = reactor_->now();
+  bool any = false;
+  for (int round = 0; round < kBatchesPerTurn && !closed_; ++round) {
+    std::array<std::array<std::byte, kMaxDatagram>, kBatch> buffers;
+    std::array<sockaddr_storage, kBatch> sources;
+    std::array<iovec, kBatch> vectors;
+    std::array<mmsghdr, kBatch> messages{};
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      vectors[i] = {buffers[i].data(), kMaxDatagram};
+      messages[i].msg_hdr.msg_name = &sources[i];
+      messages[i].msg_hdr.msg_namelen = sizeof sources[i];
+      messages[i].msg_hdr.msg_iov = &vectors[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    const int count = ::recvmmsg(fd, messages.data(), kBatch, MSG_DONTWAIT, nullptr);
+    // An ICMP error of what was sent may show here; it says nothing about what is to be read.
+    if (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK) continue;
+    if (count <= 0) break;
+    any = true;
+    // One block for the batch; each packet is a view into it.
+    Bytes block;
+    std::size_t total = 0;
+    for (int i = 0; i < count; ++i) total += messages[i].msg_len;
+    block.reserve(total);
+    for (int i = 0; i < count; ++i)
+      block.insert(block.end(), buffers[i].begin(), buffers[i].begin() + messages[i].msg_len);
+    const SharedBytes shared = SharedBytes::own(std::move(block));
+    std::size_t offset = 0;
+    for (int i = 0; i < count && !closed_; ++i) {
+      const SharedBytes datagram{shared.owner, shared.view.subspan(offset, messages[i].msg_len)};
+      offset += messages[i].msg_len;
+      if (messages[i].msg_hdr.msg_flags & MSG_TRUNC)
+        ++counted_.malformed;
+      else
+        on_datagram(datagram, sources[i], fd, now);
+    }
+    deliver();
+    if (count < static_cast<int>(kBatch)) break;
+  }
+  if (closed_ || !any) return;
+  send_nack(now);
+  arm_reorder_timer();
+  publish();
+}
+
+void SessionCore::on_datagram(const SharedBytes &datagram, const sockaddr_storage &source, int fd,
+                              Time now) {
+  // Before the answer nothing says what a packet should look like.
+  if (!configured_) return;
+  if (fd == rtcp_.get() || looks_like_rtcp(datagram.view))
+    on_rtcp(datagram.view, source, fd, now);
+  else
+    on_rtp(datagram, source, now);
+}
+
+void SessionCore::on_rtp(const SharedBytes &datagram, const sockaddr_storage &source, Time now) {
+  const auto view = parse_packet(datagram.view);
+  if (!view) {
+    ++counted_.malformed;
+    return;
+  }
+  const Header &header = view->header;
+  if (header.payload_type != stream_.receive_payload_type &&
+      header.payload_type != stream_.payload_type) {
+    ++counted_.wrong_payload;
+    return;
+  }
+  if (!latch_.accept(source, now)) {
+    ++counted_.strangers;
+    return;
+  }
+  if (!remote_.receive) return;
+
+  IncomingPacket packet;
+  packet.sequence = header.sequence;
+  packet.ssrc = header.ssrc;
+  packet.marker = header.marker;
+  packet.arrival = now;
+  packet.packet = datagram;
+  packet.header_size = view->header_size;
+  if (!source_) {
+    adopt_source(header.ssrc);
+  } else if (*source_ != header.ssrc) {
+    // Another SSRC must show two packets in a row to be more than a stray.
+    if (candidate_ && candidate_->ssrc == header.ssrc &&
+        static_cast<std::uint16_t>(candidate_->packet.sequence + 1) == header.sequence) {
+      Candidate first = *std::move(candidate_);
+      adopt_source(header.ssrc);
+      take(std::move(first.packet), first.timestamp);
+    } else {
+      candidate_ = Candidate{header.ssrc, header.timestamp, std::move(packet)};
+      return;
+    }
+  }
+  candidate_.reset();
+  take(std::move(packet), header.timestamp);
+}
+
+void SessionCore::adopt_source(std::uint32_t ssrc) {
+  reorder_.restart(ready_);
+  source_changed_ = counted_.received_packets > 0;
+  first_of_source_ = true;
+  source_ = ssrc;
+  candidate_.reset();
+  timestamps_.reset();
+  asked_.clear();
+  reception_.emplace(ssrc, stream_.clock_rate);
+  if (peer_report_ && peer_report_->ssrc != ssrc) peer_report_.reset();
+  if (keyframe_wanted_) send_keyframe_request();
+}
+
+void SessionCore::take(IncomingPacket packet, std::uint32_t timestamp) {
+  ++counted_.received_packets;
+  counted_.received_bytes += packet.packet.view.size();
+  if (!counted_.first_packet) counted_.first_packet = packet.arrival;
+  counted_.last_packet = packet.arrival;
+  packet.extended_timestamp = timestamps_.push(timestamp);
+  if (first_of_source_) {
+    packet.new_source = true;
+    packet.discontinuity = source_changed_;
+    first_of_source_ = false;
+  }
+  reception_->on_packet(reorder_.extend(packet.sequence), timestamp, packet.arrival);
+  reorder_.push(std::move(packet), ready_);
+}
+
+void SessionCore::deliver() {
+  if (ready_.empty()) return;
+  std::vector<IncomingPacket> batch;
+  batch.swap(ready_);
+  if (const auto listener = listener_.lock())
+    for (const IncomingPacket &packet : batch) {
+      listener->on_packet(packet);
+      if (closed_) return;
+    }
+  batch.clear();
+  if (ready_.empty()) ready_.swap(batch);  // keeps the memory for the next batch
+}
+
+void SessionCore::arm_reorder_timer() {
+  const auto deadline = reorder_.deadline();
+  if (!deadline) {
+    reorder_timer_.reset();
+    asked_.clear();
+    return;
+  }
+  reorder_timer_ = reactor_->at(*deadline, [this] {
+    const auto self = shared_from_this();
+    reorder_.expire(reactor_->now(), ready_);
+    deliver();
+    if (closed_) return;
+    arm_reorder_timer();
+    publish();
+  });
+}
+
+}  // namespace junctor::rtp

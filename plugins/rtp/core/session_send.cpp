@@ -1,0 +1,138 @@
+// From queued packets to the socket. SPDX-License-Identifier: LGPL-2.1-or-later
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "rtp/core/session_core.h"
+
+namespace junctor::rtp {
+
+namespace {
+
+constexpr std::size_t kBatch = 64;
+constexpr std::size_t kMaxQueue = 2048;  // packets; some seconds of video
+
+}  // namespace
+
+void SessionCore::send(std::span<const OutgoingPacket> packets) {
+  if (closed_) return;
+  if (!configured_ || !remote_.send || latch_.destination() == nullptr) {
+    counted_.dropped += packets.size();
+    return;
+  }
+  const Time now = reactor_->now();
+  for (const OutgoingPacket &packet : packets) {
+    if (queue_.size() >= kMaxQueue) {
+      ++counted_.dropped;
+      continue;
+    }
+    WirePacket wire;
+    Header header;
+    header.payload_type = stream_.payload_type;
+    header.marker = packet.marker;
+    header.sequence = next_sequence_++;
+    header.timestamp = timeline_.stamp(
+        packet.timestamp, packet.capture == Time{} ? now : packet.capture, stream_.clock_rate);
+    header.ssrc = ssrc_;
+    const auto fixed = build_header(header);
+    const std::size_t prefix = std::min<std::size_t>(packet.prefix_size, packet.prefix.size());
+    std::ranges::copy(fixed, wire.head.begin());
+    std::copy_n(packet.prefix.begin(), prefix, wire.head.begin() + kFixedHeaderSize);
+    wire.head_size = static_cast<std::uint8_t>(kFixedHeaderSize + prefix);
+    wire.payload = packet.payload;
+    queue_.push_back(std::move(wire));
+  }
+  if (flush_pending_ || send_blocked_ || queue_.empty()) return;
+  flush_pending_ = true;
+  reactor_->at_end_of_turn([self = shared_from_this()] {
+    self->flush_pending_ = false;
+    self->flush();
+  });
+}
+
+std::size_t SessionCore::write_some(std::span<const WirePacket> packets,
+                                    const sockaddr_storage &destination, bool &blocked) {
+  std::array<mmsghdr, kBatch> messages{};
+  std::array<std::array<iovec, 2>, kBatch> vectors;
+  const std::size_t count = std::min(packets.size(), kBatch);
+  for (std::size_t i = 0; i < count; ++i) {
+    const WirePacket &packet = packets[i];
+    vectors[i][0] = {const_cast<std::byte *>(packet.head.data()), packet.head_size};
+    vectors[i][1] = {const_cast<std::byte *>(packet.payload.view.data()),
+                     packet.payload.view.size()};
+    msghdr &header = messages[i].msg_hdr;
+    header.msg_name = const_cast<sockaddr_storage *>(&destination);
+    header.msg_namelen = sockaddr_length(destination);
+    header.msg_iov = vectors[i].data();
+    header.msg_iovlen = 2;
+  }
+  const int sent = ::sendmmsg(rtp_.get(), messages.data(), static_cast<unsigned>(count),
+                              MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent > 0) {
+    for (int i = 0; i < sent; ++i) {
+      counted_.sent_bytes += packets[i].size();
+      sent_payload_octets_ += static_cast<std::uint32_t>(packets[i].size() - kFixedHeaderSize);
+    }
+    counted_.sent_packets += static_cast<std::uint64_t>(sent);
+    return static_cast<std::size_t>(sent);
+  }
+  if (errno == EINTR) return 0;
+  if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    blocked = true;
+    return 0;
+  }
+  // A closed port, no route, a firewall: this packet is lost, the session goes on.
+  if (last_send_error_ != errno) {
+    last_send_error_ = errno;
+    log(LogLevel::Warning,
+        "RTP: cannot send to " +
+            Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&destination)).to_string() +
+            ": " + std::strerror(errno));
+  }
+  ++counted_.dropped;
+  return 1;
+}
+
+void SessionCore::flush() {
+  if (closed_ || send_blocked_ || queue_.empty()) return;
+  const sockaddr_storage *destination = latch_.destination();
+  if (destination == nullptr || !remote_.send) {
+    counted_.dropped += queue_.size();
+    queue_.clear();
+    return;
+  }
+  std::size_t done = 0;
+  bool blocked = false;
+  while (done < queue_.size() && !blocked)
+    done += write_some(std::span(queue_).subspan(done), *destination, blocked);
+  if (stream_.nack)
+    for (std::size_t i = 0; i < done; ++i) history_.remember(queue_[i], reactor_->now());
+  queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(done));
+  if (blocked) {
+    send_blocked_ = true;
+    rtp_watch_.set_events(EPOLLIN | EPOLLOUT);
+  }
+  // The first report may go with the first packets (RFC 3550 section 6.2, unicast), so that the
+  // peer can play sound and picture in sync from the start.
+  if (!first_report_sent_ && counted_.sent_packets > 0) send_report();
+  publish();
+}
+
+void SessionCore::resend(std::span<const std::uint16_t> sequences, Time now) {
+  const sockaddr_storage *destination = latch_.destination();
+  if (!stream_.nack || !remote_.send || destination == nullptr) return;
+  constexpr Duration kLeastPause = std::chrono::milliseconds(10);
+  for (const WirePacket *packet :
+       history_.recall(sequences, now, std::max(round_trip_, kLeastPause))) {
+    bool blocked = false;
+    const std::uint64_t sent_before = counted_.sent_packets;
+    write_some({packet, 1}, *destination, blocked);
+    counted_.retransmitted += counted_.sent_packets - sent_before;
+    if (blocked) return;
+  }
+}
+
+}  // namespace junctor::rtp

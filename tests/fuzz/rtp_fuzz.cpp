@@ -1,0 +1,69 @@
+// RTP packets, and their way through the reorder buffer. SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+#include <cstdlib>
+
+#include "rtp/core/packet.h"
+#include "rtp/core/playout_clock.h"
+#include "rtp/core/reorder.h"
+#include "rtp/core/unwrap.h"
+
+using namespace junctor;
+using namespace junctor::rtp;
+
+namespace {
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void parse_one(ByteSpan datagram) {
+  const auto view = parse_packet(datagram);
+  if (!view) return;
+  require(view->header_size + view->payload.size() <= datagram.size());
+  const Bytes built = build_packet(view->header, view->payload);
+  const auto again = parse_packet(built);
+  require(again && again->header.ssrc == view->header.ssrc &&
+          std::ranges::equal(again->payload, view->payload));
+}
+
+// Each four bytes are a packet: sequence, delay in ms, timestamp step. However they come, what goes
+// out rises, and nothing is held beyond its bounds.
+void reorder(ByteSpan script) {
+  ReorderBuffer buffer(std::chrono::milliseconds(40));
+  Unwrapper<std::uint32_t> timestamps;
+  PlayoutClock clock(Medium::Video, 90000, std::make_shared<LipSync>());
+  std::vector<IncomingPacket> out;
+  Time now{std::chrono::seconds(1)};
+  std::uint32_t timestamp = 0;
+  std::size_t pushed = 0;
+  ByteReader reader(script);
+  while (reader.left() >= 4) {
+    IncomingPacket packet;
+    packet.sequence = reader.u16();
+    now += std::chrono::milliseconds(reader.u8());
+    timestamp += static_cast<std::uint32_t>(reader.u8()) << 20;
+    packet.arrival = now;
+    packet.extended_timestamp = timestamps.push(timestamp);
+    buffer.push(std::move(packet), out);
+    buffer.expire(now, out);
+    ++pushed;
+    const auto deadline = buffer.deadline();
+    require(!deadline || *deadline > now);
+    require(buffer.missing(100000).size() <= ReorderBuffer::kMaxDropout);
+  }
+  require(out.size() <= pushed);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (i > 0 && !out[i].discontinuity)
+      require(out[i].sequence == static_cast<std::uint16_t>(out[i - 1].sequence + 1));
+    clock.map(out[i].extended_timestamp, out[i].arrival.time_since_epoch(), false);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
+  const ByteSpan input = std::as_bytes(std::span(data, size));
+  parse_one(input);
+  reorder(input);
+  return 0;
+}
