@@ -16,10 +16,11 @@
 #include "common/result.h"
 #include "rtp/core/formats.h"
 #include "rtp/core/session.h"
+#include "sip/core/sdp.h"
 
 namespace junctor::sip {
 
-enum class Direction : std::uint8_t { SendRecv, SendOnly, RecvOnly, Inactive };  // as we see it
+using sdp::Direction;  // in Media as we see it
 
 /// One medium as offer and answer agreed on it.
 struct Media {
@@ -103,6 +104,9 @@ struct AgentOptions {
   /// registrar.
   std::function<std::optional<std::string>(const std::string &user)> ha1;
   std::size_t max_calls = 10000;
+  /// 64 * T1 of RFC 3261: how long a request waits for a peer that says nothing, and a 200 for its
+  /// ACK.
+  Duration transaction_timeout = std::chrono::seconds(32);
   LogSink log;
 };
 
@@ -115,6 +119,8 @@ class Agent {
   virtual ~Agent() = default;
 
   virtual Endpoint local() const = 0;  ///< with the port really bound; any thread
+  /// That its thread iterates: where others post what must run on the agent's thread. Any thread.
+  virtual GMainContext *context() = 0;
   /// Sends INVITE. Fails at once for a malformed URI or when over max_calls.
   virtual Result<std::shared_ptr<Call>> invite(const InviteOptions &options,
                                                std::weak_ptr<CallListener> listener) = 0;

@@ -1,0 +1,402 @@
+// The agent on Sofia's nua. SPDX-License-Identifier: LGPL-2.1-or-later
+#include <sofia-sip/msg_addr.h>
+#include <sofia-sip/nta_tag.h>
+#include <sofia-sip/nua_tag.h>
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/sip_tag.h>
+#include <sofia-sip/tport_tag.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "sip/core/register_message.h"
+#include "sip/core/source_address.h"
+#include "sip/core/stack.h"
+#include "sip/core/uri.h"
+
+namespace junctor::sip {
+
+namespace {
+
+/// Of a message from the network; larger ones are answered 413 or dropped.
+constexpr unsigned kMaxMessage = 64 * 1024;
+/// Requests that wait for their answer; more are told 503.
+constexpr unsigned kMaxProceeding = 10000;
+/// 3xx, 401 and 407 together for one request of ours.
+constexpr unsigned kMaxRetries = 4;
+/// A connection without traffic is closed; longer than any registration lasts, for phones that
+/// registered over it are called over it.
+constexpr unsigned kIdleConnection = 3700 * 1000;
+/// A connection that stops in the middle of a message.
+constexpr unsigned kHalfMessage = 30 * 1000;
+constexpr std::size_t kMaxDelayed = 1000;
+constexpr int kPortAttempts = 16;
+constexpr int kLastTurns = 4;
+
+void start_sofia() {
+  static const int once = [] {
+    su_init();
+    return 0;
+  }();
+  static_cast<void>(once);
+}
+
+std::string random_id() {
+  unsigned char bytes[16];
+  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) std::abort();
+  std::string out;
+  for (const unsigned char byte : bytes) {
+    out += "0123456789abcdef"[byte >> 4];
+    out += "0123456789abcdef"[byte & 15];
+  }
+  return out;
+}
+
+/// Reserves nothing, but tells in plain words why the address would not do, and which port the
+/// system would give.
+Result<Endpoint> probe(const Endpoint &wanted, bool tcp) {
+  Endpoint endpoint = wanted;
+  for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
+    auto udp = bind_udp(wanted);
+    if (!udp) return udp.error();
+    endpoint.port = local_endpoint(udp->get()).port;
+    if (!tcp) return endpoint;
+    if (auto listener = listen_tcp(endpoint); listener)
+      return endpoint;
+    else if (wanted.port != 0)
+      return listener.error();
+  }
+  return Error{Fault::Unreachable, "no port of " + wanted.address + " is free for UDP and TCP"};
+}
+
+unsigned milliseconds(Duration duration) {
+  return static_cast<unsigned>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
+}
+
+/// The address to name in Contact and Via towards `host`.
+std::string signalling_address(const Endpoint &local, const std::string &host) {
+  const bool any = local.address == "0.0.0.0" || local.address == "::";
+  return any ? source_address_towards(host) : local.address;
+}
+
+/// "localhost" becomes its address: Sofia would ask a name server for it.
+Result<Uri> parse_target(const std::string &text) {
+  auto uri = Uri::parse(text);
+  if (uri && uri->host == "localhost") uri->host = "127.0.0.1";
+  return uri;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Agent>> Agent::create(GMainContext *context, AgentOptions options) {
+  auto agent = std::make_shared<AgentImpl>(context, std::move(options));
+  if (auto started = agent->start(); !started) return started.error();
+  return std::shared_ptr<Agent>(std::move(agent));
+}
+
+AgentImpl::AgentImpl(GMainContext *context, AgentOptions options)
+    : context_(g_main_context_ref(context ? context : g_main_context_default())),
+      options_(std::move(options)),
+      ports_(options_.rtp_low, options_.rtp_high) {
+  if (options_.ha1)
+    registrar_.emplace(Registrar::Options{.realm = options_.realm, .ha1 = options_.ha1});
+}
+
+AgentImpl::~AgentImpl() {
+  if (!stopped_) shutdown(EndReason::Shutdown, {});
+}
+
+Result<void> AgentImpl::start() {
+  start_sofia();
+  sofia_log_ = std::make_unique<SofiaLog>(options_.log);
+  parser_ = make_fenced_parser();
+  root_ = std::make_unique<Root>(context_.get());
+  if (!root_->get()) return internal_error("Sofia-SIP could not make an event loop");
+  const int attempts = options_.listen.port == 0 ? kPortAttempts : 1;
+  Result<void> result;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    auto endpoint = probe(options_.listen, options_.tcp);
+    if (!endpoint) return endpoint.error();
+    result = start_on(*endpoint);
+    if (result) break;
+  }
+  return result;
+}
+
+Result<void> AgentImpl::start_on(const Endpoint &endpoint) {
+  const std::string url = "sip:" + bracketed(endpoint.address) + ':' +
+                          std::to_string(endpoint.port) + (options_.tcp ? "" : ";transport=udp");
+  const std::string allow = std::string("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK") +
+                            (registrar_ ? ", REGISTER" : "");
+  nua_ = nua_create(root_->get(), on_nua, reinterpret_cast<nua_magic_t *>(this),
+                    NUTAG_URL(url.c_str()), NUTAG_SIP_PARSER(parser_.get()),
+                    // Media, answers and alerting are ours; acknowledging is nua's.
+                    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOANSWER(0), NUTAG_AUTOALERT(0),
+                    NUTAG_AUTOACK(1), NUTAG_ENABLEMESSAGE(0), NUTAG_SESSION_TIMER(0),
+                    NUTAG_RETRY_COUNT(kMaxRetries), NUTAG_APPL_METHOD("UPDATE, INFO"),
+                    TAG_IF(registrar_.has_value(), NUTAG_APPL_METHOD("REGISTER")),
+                    SIPTAG_ALLOW_STR(allow.c_str()), SIPTAG_SUPPORTED_STR("100rel"),
+                    SIPTAG_USER_AGENT_STR(options_.user_agent.c_str()),
+                    NTATAG_SIP_T1X64(milliseconds(options_.transaction_timeout)),
+                    NTATAG_MAXSIZE(kMaxMessage), NTATAG_MAX_PROCEEDING(kMaxProceeding),
+                    // RFC 3261 section 18.1.1 asks for TCP above 1300 bytes, but a phone that only
+                    // has UDP would then not be reached; fragments do arrive.
+                    NTATAG_UDP_MTU(kMaxMessage - 1), TPTAG_IDLE(kIdleConnection),
+                    TPTAG_TIMEOUT(kHalfMessage), TPTAG_PONG2PING(1), TAG_END());
+  if (!nua_)
+    return Error{Fault::Unreachable, "SIP could not be served on " + endpoint.to_string() +
+                                         "; is something else listening there?"};
+  local_ = endpoint;
+  return {};
+}
+
+void AgentImpl::log(LogLevel level, std::string_view text) {
+  if (options_.log) options_.log(level, text);
+}
+
+void AgentImpl::on_nua(nua_event_t event, int status, const char *phrase, nua_t * /*nua*/,
+                       nua_magic_t *magic, nua_handle_t *handle, nua_hmagic_t *hmagic,
+                       const sip_t *sip, tagi_t *tags) {
+  auto *agent = reinterpret_cast<AgentImpl *>(magic);
+  if (event == nua_r_shutdown) {
+    if (status >= 200) agent->stopped_ = true;
+    return;
+  }
+  if (!hmagic) return agent->on_stray(event, status, handle, sip);
+  const auto call = reinterpret_cast<CallImpl *>(hmagic)->shared_from_this();
+  call->on_event(event, status, phrase, sip, tags);
+}
+
+/// What belongs to no call of ours: nua has made a handle for it, which is ours to destroy.
+void AgentImpl::on_stray(nua_event_t event, int status, nua_handle_t *handle, const sip_t *sip) {
+  if (!handle || handle == nua_default(nua_)) return;
+  switch (event) {
+    case nua_i_register:
+      return on_register(handle, sip);
+    case nua_i_invite:
+      // Calls from phones are not served yet; by the fence nothing hostile gets here.
+      if (status >= 200) break;
+      return sip && sip->sip_request && sip->sip_request->rq_url->url_user
+                 ? refuse(handle, SIP_480_TEMPORARILY_UNAVAILABLE)
+                 : refuse(handle, SIP_404_NOT_FOUND);
+    case nua_i_update:
+    case nua_i_info:
+      return refuse(handle, SIP_481_NO_TRANSACTION);
+    default:
+      break;
+  }
+  // Indications that nua has answered itself (OPTIONS, MESSAGE …). Responses and states of handles
+  // that are destroyed already are not reported.
+  if (event < nua_r_set_params || event == nua_i_register) nua_handle_destroy(handle);
+}
+
+void AgentImpl::refuse(nua_handle_t *handle, int status, const char *phrase) {
+  nua_respond(handle, status, phrase, NUTAG_WITH_THIS(nua_), TAG_END());
+  nua_handle_destroy(handle);
+}
+
+void AgentImpl::on_register(nua_handle_t *handle, const sip_t *sip) {
+  msg_t *message = nua_current_request(nua_);
+  const su_sockaddr_t *address = message ? msg_addr(message) : nullptr;
+  if (!sip || !address || !registrar_ || stopping_)
+    return refuse(handle, SIP_503_SERVICE_UNAVAILABLE);
+  const RegisterReply reply = registrar_->handle(
+      read_register(*sip, Endpoint::from_sockaddr(&address->su_sa)), Clock::now());
+  if (reply.delay == Duration{}) {
+    answer_register(handle, nullptr, reply);
+    nua_handle_destroy(handle);
+    return;
+  }
+  if (delayed_.size() >= kMaxDelayed) return refuse(handle, SIP_503_SERVICE_UNAVAILABLE);
+  log(LogLevel::Warning, "REGISTER with a wrong user or password from " +
+                             Endpoint::from_sockaddr(&address->su_sa).to_string());
+  const auto entry = delayed_.emplace(delayed_.end());
+  entry->handle = Handle(handle);
+  entry->reply = reply;
+  nua_save_event(nua_, entry->saved);
+  entry->timer = ContextTimer(context_.get(), reply.delay, [this, entry] {
+    answer_register(entry->handle.get(), entry->saved, entry->reply);
+    delayed_.erase(entry);
+  });
+}
+
+void AgentImpl::answer_register(nua_handle_t *handle, nua_saved_event_t *saved,
+                                const RegisterReply &reply) {
+  std::string contacts;
+  for (const std::string &contact : reply.contacts)
+    contacts += (contacts.empty() ? "" : ", ") + contact;
+  const std::string min_expires = std::to_string(reply.min_expires);
+  const std::string retry_after = std::to_string(reply.retry_after);
+  nua_respond(
+      handle, reply.status, reply.phrase, TAG_IF(!saved, NUTAG_WITH_THIS(nua_)),
+      TAG_IF(saved, NUTAG_WITH_SAVED(saved)),
+      TAG_IF(!reply.challenge.empty(), SIPTAG_WWW_AUTHENTICATE_STR(reply.challenge.c_str())),
+      TAG_IF(!contacts.empty(), SIPTAG_CONTACT_STR(contacts.c_str())),
+      TAG_IF(reply.min_expires != 0, SIPTAG_MIN_EXPIRES_STR(min_expires.c_str())),
+      TAG_IF(reply.retry_after != 0, SIPTAG_RETRY_AFTER_STR(retry_after.c_str())), TAG_END());
+}
+
+Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
+  auto uri = parse_target(options.uri);
+  if (!uri) return uri.error();
+  Uri next_hop = *uri;
+  if (!options.proxy.empty()) {
+    auto proxy = parse_target(options.proxy);
+    if (!proxy) return proxy.error();
+    next_hop = *proxy;
+  }
+  for (const Uri &checked : {*uri, next_hop}) {
+    const bool tcp = checked.transport == "tcp" && options_.tcp;
+    if (checked.secure || !(tcp || checked.transport.empty() || checked.transport == "udp"))
+      return bad_input("\"" + clean_text(checked.to_string()) +
+                       "\" wants a transport that is not served here; use udp" +
+                       (options_.tcp ? " or tcp" : ""));
+  }
+  // Sofia cuts passwords at colons and puts the user into the header as it is.
+  const auto plain = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != ':'; };
+  if (!std::ranges::all_of(options.user + options.password, plain) ||
+      options.user.find_first_of("\"\\") != std::string::npos)
+    return bad_input(
+        "a SIP user or password with colons, quotes or control characters cannot be "
+        "used; choose another");
+
+  CallImpl::Setup setup;
+  setup.id = random_id();
+  setup.uri = uri->to_string();
+  if (!options.proxy.empty()) setup.proxy = next_hop.to_string();
+  setup.user = options.user;
+  setup.password = options.password;
+  setup.answer_timeout = options.answer_timeout;
+  const std::string own = signalling_address(local_, next_hop.host);
+  setup.media_address = options_.media_address.empty() ? source_address_towards(next_hop.host)
+                                                       : options_.media_address;
+
+  const std::string fallback = options.user.empty() ? "anonymous" : options.user;
+  const std::string user = escape_user(options.from_user.empty() ? fallback : options.from_user);
+  const std::string display = quoted(options.from_display);
+  setup.from = (display.empty() ? "" : display + ' ') + "<sip:" + user + '@' + bracketed(own) + '>';
+  uri->parameters.clear();
+  setup.to = '<' + uri->to_string() + '>';
+  setup.contact = "<sip:" + user + '@' + bracketed(own) + ':' + std::to_string(local_.port) +
+                  (next_hop.transport == "tcp" ? ";transport=tcp>" : ">");
+  return setup;
+}
+
+Result<void> AgentImpl::open_media(const InviteOptions &options, CallImpl::Setup &setup) {
+  for (const Medium medium : {Medium::Audio, Medium::Video}) {
+    auto formats = own_formats(medium, options.codecs, options.h264);
+    if (formats.empty()) continue;
+    auto session = rtp::Session::open(
+        options.reactor, ports_,
+        {.address = setup.media_address, .medium = medium, .cname = setup.id, .log = options_.log});
+    if (!session) {
+      for (const auto &opened : setup.sessions) opened->close();
+      return session.error();
+    }
+    setup.media.push_back({medium, (*session)->port(), std::move(formats)});
+    setup.sessions.push_back(std::move(*session));
+  }
+  if (setup.media.empty())
+    return bad_input("none of the codecs to offer can be carried over RTP here");
+  return {};
+}
+
+Result<std::shared_ptr<Call>> AgentImpl::invite(const InviteOptions &options,
+                                                std::weak_ptr<CallListener> listener) {
+  if (stopping_) return refused("the SIP agent is shutting down");
+  // Those that linger hold a transaction each for half a minute: they have a bound as well.
+  if (calls_.size() >= options_.max_calls || lingering_.size() >= 2 * options_.max_calls)
+    return refused("there are " + std::to_string(calls_.size()) +
+                   " SIP calls already, the most that are allowed");
+  if (!options.reactor) return bad_input("a SIP call needs a reactor for its media");
+  auto setup = prepare(options);
+  if (!setup) return setup.error();
+  if (auto opened = open_media(options, *setup); !opened) return opened.error();
+
+  const std::string id = setup->id;
+  auto call = std::make_shared<CallImpl>(*this, std::move(*setup), std::move(listener));
+  if (auto started = call->start(); !started) return started.error();
+  const std::lock_guard lock(mutex_);
+  calls_[id] = call;
+  return std::shared_ptr<Call>(call);
+}
+
+std::shared_ptr<Call> AgentImpl::find_call(const std::string &id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = calls_.find(id);
+  return found == calls_.end() ? nullptr : found->second;
+}
+
+std::vector<Registration> AgentImpl::registrations(const std::string &account) const {
+  return registrar_ ? registrar_->find(account, Clock::now()) : std::vector<Registration>();
+}
+
+std::size_t AgentImpl::calls() const {
+  const std::lock_guard lock(mutex_);
+  return calls_.size();
+}
+
+void AgentImpl::retire(const std::string &id) {
+  const std::lock_guard lock(mutex_);
+  if (auto node = calls_.extract(id)) lingering_.insert(std::move(node));
+}
+
+void AgentImpl::forget(const std::string &id) { lingering_.erase(id); }
+
+void AgentImpl::deliver(std::function<void()> function) {
+  ++alive_->undelivered;
+  post_to(context_.get(), [alive = alive_, function = std::move(function)] {
+    --alive->undelivered;
+    function();
+  });
+}
+
+void AgentImpl::iterate_until(Time deadline, const std::function<bool()> &done) {
+  bool late = deadline <= Clock::now();
+  const ContextTimer timer(context_.get(), std::max(deadline - Clock::now(), Duration{}),
+                           [&late] { late = true; });
+  while (!done() && !late) g_main_context_iteration(context_.get(), TRUE);
+}
+
+void AgentImpl::shutdown(EndReason reason, Duration patience) {
+  if (stopping_) return;
+  stopping_ = true;
+  const Time deadline = Clock::now() + patience;
+  while (!calls_.empty()) {
+    const auto call = calls_.begin()->second;
+    call->hangup(reason);
+    retire(call->id());
+  }
+  if (nua_) {
+    iterate_until(deadline, [this] { return lingering_.empty(); });
+    stop_stack(deadline);
+  }
+  iterate_until(deadline, [this] { return alive_->undelivered == 0; });
+  stopped_ = true;
+}
+
+void AgentImpl::stop_stack(Time deadline) {
+  delayed_.clear();
+  // Who has not confirmed its BYE by now is left to find out by itself. Their transactions go with
+  // their handles, or nua would wait for them for 30 s.
+  for (const auto lingering = std::exchange(lingering_, {}); const auto &[id, call] : lingering) {
+    call->drop();
+    call->detach();
+  }
+  nua_shutdown(nua_);
+  iterate_until(std::max(deadline, Clock::now() + std::chrono::seconds(2)),
+                [this] { return stopped_; });
+  if (!stopped_) {
+    log(LogLevel::Error, "the SIP stack did not stop in time; its memory is left behind");
+    static_cast<void>(root_.release());
+    static_cast<void>(parser_.release());
+    return;
+  }
+  nua_destroy(std::exchange(nua_, nullptr));
+  // What nua has still queued holds references to the event loop.
+  for (int turn = 0; turn < kLastTurns; ++turn) g_main_context_iteration(context_.get(), FALSE);
+  root_.reset();
+}
+
+}  // namespace junctor::sip

@@ -1,0 +1,428 @@
+// One outgoing call on a nua handle. SPDX-License-Identifier: LGPL-2.1-or-later
+#include "sip/core/call.h"
+
+#include <sofia-sip/nua_tag.h>
+#include <sofia-sip/sip_header.h>
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/sip_tag.h>
+#include <sofia-sip/su_tag_io.h>
+#include <strings.h>
+
+#include <algorithm>
+#include <array>
+#include <random>
+
+#include "sip/core/cause.h"
+#include "sip/core/uri.h"
+
+namespace junctor::sip {
+
+namespace {
+
+/// What a call may linger for after its end: nua's own timers are over by then (64 * T1).
+constexpr Duration kLinger = std::chrono::seconds(40);
+constexpr const char *kSdpType = "application/sdp";
+constexpr const char *kFastUpdateType = "application/media_control+xml";
+constexpr const char *kDtmfType = "application/dtmf-relay";
+/// RFC 5168 section 7.
+constexpr const char *kFastUpdate =
+    "<?xml version=\"1.0\" encoding=\"utf-8\" ?>\r\n<media_control><vc_primitive><to_encoder>"
+    "<picture_fast_update/></to_encoder></vc_primitive></media_control>\r\n";
+/// After these nua would wait for Retry-After and call again by itself.
+constexpr std::array kRetryAfter{404, 413, 480, 486, 500, 503, 600, 603};
+
+std::string_view payload_of(const sip_t *sip) {
+  if (!sip || !sip->sip_payload || !sip->sip_payload->pl_data) return {};
+  return {sip->sip_payload->pl_data, sip->sip_payload->pl_len};
+}
+
+bool has_type(const sip_t *sip, const char *type) {
+  return sip && sip->sip_content_type && sip->sip_content_type->c_type &&
+         ::strcasecmp(sip->sip_content_type->c_type, type) == 0;
+}
+
+/// The body if it is a session description; bodies without a type count too, phones forget it.
+std::string_view sdp_of(const sip_t *sip) {
+  if (!sip || (sip->sip_content_type && !has_type(sip, kSdpType))) return {};
+  return payload_of(sip);
+}
+
+std::string status_text(int status, const char *phrase) {
+  std::string text = clean_text(phrase ? phrase : "");
+  return status >= 900 ? text : std::to_string(status) + (text.empty() ? "" : ' ' + text);
+}
+
+std::uint64_t random_number() {
+  std::random_device device;
+  return (static_cast<std::uint64_t>(device()) << 16 | (device() & 0xffff)) & 0xffffffffffff;
+}
+
+/// "Signal=5" in any case and spacing; 0 if it is no digit of a telephone.
+char dtmf_digit(std::string_view body) {
+  constexpr std::string_view kSignal = "signal";
+  const auto same = [](char a, char b) { return (a | 0x20) == b; };
+  const auto found = std::search(body.begin(), body.end(), kSignal.begin(), kSignal.end(), same);
+  if (found == body.end()) return 0;
+  std::string_view rest = body.substr(static_cast<std::size_t>(found - body.begin()) + 6);
+  const auto value = rest.find_first_not_of(" \t=");
+  if (value == std::string_view::npos) return 0;
+  const char digit = rest[value];
+  return std::string_view("0123456789*#ABCDabcd").find(digit) == std::string_view::npos ? 0 : digit;
+}
+
+/// The quoted realm of the first challenge that Sofia can answer: MD5, and no escapes in the realm
+/// (it would match none). Null if there is none.
+const char *answerable_realm(const sip_t *sip, int status) {
+  if (!sip) return nullptr;
+  const msg_auth_t *challenge =
+      status == 407 ? sip->sip_proxy_authenticate : sip->sip_www_authenticate;
+  for (; challenge; challenge = challenge->au_next) {
+    if (!challenge->au_scheme || ::strcasecmp(challenge->au_scheme, "Digest") != 0) continue;
+    const char *realm = msg_params_find(challenge->au_params, "realm=");
+    const char *algorithm = msg_params_find(challenge->au_params, "algorithm=");
+    const bool md5 = !algorithm || ::strcasecmp(algorithm, "MD5") == 0 ||
+                     ::strcasecmp(algorithm, "\"MD5\"") == 0;
+    if (realm && md5 && std::string_view(realm).find('\\') == std::string_view::npos) return realm;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+CallImpl::CallImpl(CallHost &host, Setup setup, std::weak_ptr<CallListener> listener)
+    : host_(&host),
+      setup_(std::move(setup)),
+      listener_(std::move(listener)),
+      sdp_id_(random_number()),
+      sdp_version_(sdp_id_) {}
+
+CallImpl::~CallImpl() {
+  for (const auto &session : setup_.sessions) session->close();
+}
+
+std::string CallImpl::describe_media() {
+  const Identity identity{setup_.media_address, sdp_id_, sdp_version_};
+  return sdp::to_string(make_offer(identity, setup_.media));
+}
+
+Result<void> CallImpl::start() {
+  handle_ = Handle(nua_handle(host_->nua(), reinterpret_cast<nua_hmagic_t *>(this),
+                              NUTAG_URL(setup_.uri.c_str()), SIPTAG_TO_STR(setup_.to.c_str()),
+                              SIPTAG_FROM_STR(setup_.from.c_str()), TAG_END()));
+  if (!handle_) return internal_error("no SIP handle for " + setup_.uri);
+  const std::string offer = describe_media();
+  last_description_ = offer;
+  nua_invite(handle_.get(), TAG_IF(!setup_.proxy.empty(), NUTAG_PROXY(setup_.proxy.c_str())),
+             SIPTAG_CALL_ID_STR(setup_.id.c_str()), SIPTAG_CONTACT_STR(setup_.contact.c_str()),
+             SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(offer.c_str()), TAG_END());
+  timer_ = ContextTimer(host_->context(), setup_.answer_timeout, [this] {
+    const auto self = shared_from_this();
+    const auto seconds =
+        std::chrono::duration_cast<std::chrono::milliseconds>(setup_.answer_timeout).count() /
+        1000.0;
+    nua_cancel(handle_.get(), TAG_END());
+    end(EndReason::NoAnswer, 0,
+        "no answer within " + std::to_string(static_cast<int>(seconds)) + " s");
+  });
+  return {};
+}
+
+void CallImpl::on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip,
+                        tagi_t *tags) {
+  switch (event) {
+    case nua_r_invite:
+      return on_invite_response(status, phrase, sip);
+    case nua_r_authenticate:
+      if (status >= 300 && state_ != CallState::Ended) {
+        end(EndReason::Unauthorized, 0,
+            "the challenge could not be answered: " + status_text(status, phrase));
+        drop();
+      }
+      return;
+    case nua_r_info:
+      // These say that the peer has no such dialog any more (RFC 5057 section 5.1).
+      if ((status == 408 || status == 481) && state_ == CallState::Answered) {
+        nua_bye(handle_.get(), TAG_END());
+        end(EndReason::Unreachable, status,
+            "the callee's phone was lost: " + status_text(status, phrase));
+      }
+      return;
+    case nua_i_invite:
+      return on_offer(sip, false);
+    case nua_i_update:
+      return on_offer(sip, true);
+    case nua_i_ack:
+      return on_ack(sip);
+    case nua_i_info:
+      return on_info(sip);
+    case nua_i_bye:
+      return on_bye(sip);
+    case nua_i_state:
+      return on_state(status, phrase, tags);
+    default:
+      return;
+  }
+}
+
+void CallImpl::on_invite_response(int status, const char *phrase, const sip_t *sip) {
+  if (state_ == CallState::Ended) {
+    // The peer answered while our CANCEL was on its way (RFC 3261 section 15).
+    if (status >= 200 && status < 300) nua_bye(handle_.get(), TAG_END());
+    return;
+  }
+  if (state_ == CallState::Answered) return;
+  if (status == 100) {
+    // Reported so while nua calls again: elsewhere (3xx) or with credentials, which is fine, or
+    // after a while because of Retry-After, which is not for it to decide.
+    const int real = sip && sip->sip_status ? sip->sip_status->st_status : 100;
+    if (std::ranges::find(kRetryAfter, real) != kRetryAfter.end()) {
+      on_final(real, sip->sip_status->st_phrase);
+      drop();
+    }
+    return;
+  }
+  if (status == 401 || status == 407) return authenticate(status, sip);
+  if (status < 200) return on_provisional(status, sip);
+  if (status < 300) return on_success(sip);
+  on_final(status, phrase);
+}
+
+void CallImpl::on_provisional(int status, const sip_t *sip) {
+  if (status == 180) {
+    rung_ = true;
+    if (state_ == CallState::Trying) state_ = CallState::Ringing;
+    notify([this](CallListener &listener) { listener.on_ringing(*this); });
+    if (state_ == CallState::Ended) return;
+  }
+  const std::string_view body = sdp_of(sip);
+  if (body.empty()) return;
+  auto answer = sdp::parse(body);
+  if (!answer) {
+    host_->log(LogLevel::Warning,
+               "call " + setup_.id + ": early media ignored: " + answer.error().detail);
+    return;
+  }
+  auto agreed = read_answer(setup_.media, *answer);
+  if (std::ranges::none_of(agreed, &Agreed::accepted)) return;
+  if (apply(std::move(agreed)))
+    notify([this](CallListener &listener) { listener.on_early_media(*this); });
+}
+
+void CallImpl::on_success(const sip_t *sip) {
+  std::string problem;
+  const std::string_view body = sdp_of(sip);
+  if (!body.empty()) {
+    auto answer = sdp::parse(body);
+    if (!answer)
+      problem = answer.error().detail;
+    else
+      apply(read_answer(setup_.media, *answer));
+  } else if (!anything_accepted()) {
+    problem = "the answer has no session description";
+  }
+  if (problem.empty() && !anything_accepted()) problem = "the answer accepts none of the media";
+  if (!problem.empty()) {
+    nua_bye(handle_.get(), TAG_END());
+    return end(EndReason::NotAcceptable, 200, problem);
+  }
+  timer_.reset();
+  state_ = CallState::Answered;
+  notify([this](CallListener &listener) { listener.on_answered(*this); });
+}
+
+void CallImpl::on_final(int status, const char *phrase) {
+  EndReason reason = reason_of(status);
+  // Somebody on the way gave up waiting for a phone that did ring.
+  if (rung_ && (status == 408 || status == 504)) reason = EndReason::NoAnswer;
+  end(reason, status < 700 ? status : 0, status_text(status, phrase));
+}
+
+void CallImpl::authenticate(int status, const sip_t *sip) {
+  const char *realm = answerable_realm(sip, status);
+  if (setup_.user.empty() || challenged_ || !realm) {
+    const char *why = !realm                ? "it asks for no digest that can be given here"
+                      : setup_.user.empty() ? "no user and password are set for it"
+                                            : "it refused our user and password";
+    end(EndReason::Unauthorized, status, std::to_string(status) + ": " + why);
+    return drop();
+  }
+  challenged_ = true;
+  const std::string credentials =
+      "Digest:" + std::string(realm) + ':' + setup_.user + ':' + setup_.password;
+  nua_authenticate(handle_.get(), NUTAG_AUTH(credentials.c_str()), TAG_END());
+}
+
+void CallImpl::on_offer(const sip_t *sip, bool update) {
+  const bool ready = state_ == CallState::Answered || (update && anything_accepted());
+  if (state_ == CallState::Ended) return respond(SIP_481_NO_TRANSACTION, {});
+  if (!ready) return respond(SIP_491_REQUEST_PENDING, {});
+  const std::string_view body = sdp_of(sip);
+  if (body.empty()) {
+    if (!payload_of(sip).empty()) return respond(SIP_415_UNSUPPORTED_MEDIA, {});
+    if (update) return respond(SIP_200_OK, {});
+    offered_in_reinvite_ = true;
+    return respond(SIP_200_OK, describe_media());
+  }
+  auto offer = sdp::parse(body);
+  if (!offer) {
+    host_->log(LogLevel::Warning,
+               "call " + setup_.id + ": new offer refused: " + offer.error().detail);
+    return respond(400, "Bad Session Description", {});
+  }
+  Identity identity{setup_.media_address, sdp_id_, sdp_version_};
+  Answer answer = make_answer(identity, setup_.media, agreed_, *offer);
+  if (!answer.acceptable) return respond(SIP_488_NOT_ACCEPTABLE, {});
+  // The version rises with each change (RFC 3264 section 8).
+  if (sdp::to_string(answer.description) != last_description_) {
+    identity.version = answer.description.version = ++sdp_version_;
+    last_description_ = sdp::to_string(answer.description);
+  }
+  respond(SIP_200_OK, last_description_);
+  if (apply(std::move(answer.agreed)))
+    notify([this](CallListener &listener) { listener.on_media_changed(*this); });
+}
+
+void CallImpl::on_ack(const sip_t *sip) {
+  if (!std::exchange(offered_in_reinvite_, false) || state_ != CallState::Answered) return;
+  const std::string_view body = sdp_of(sip);
+  if (body.empty()) return;
+  auto answer = sdp::parse(body);
+  if (!answer) return;
+  auto agreed = read_answer(setup_.media, *answer);
+  if (std::ranges::none_of(agreed, &Agreed::accepted)) return;
+  if (apply(std::move(agreed)))
+    notify([this](CallListener &listener) { listener.on_media_changed(*this); });
+}
+
+void CallImpl::on_info(const sip_t *sip) {
+  const std::string_view body = payload_of(sip);
+  const bool live = state_ != CallState::Ended;
+  if (has_type(sip, kFastUpdateType)) {
+    respond(SIP_200_OK, {});
+    if (live && body.find("picture_fast_update") != std::string_view::npos)
+      notify([this](CallListener &listener) { listener.on_keyframe_request(*this); });
+    return;
+  }
+  if (has_type(sip, kDtmfType)) {
+    const char digit = dtmf_digit(body);
+    if (digit == 0) return respond(SIP_400_BAD_REQUEST, {});
+    respond(SIP_200_OK, {});
+    if (live) notify([&](CallListener &listener) { listener.on_dtmf(*this, digit); });
+    return;
+  }
+  if (body.empty()) return respond(SIP_200_OK, {});
+  respond(SIP_415_UNSUPPORTED_MEDIA, {});
+}
+
+void CallImpl::on_bye(const sip_t *sip) {
+  if (state_ == CallState::Ended) return;
+  std::string text = "the callee hung up";
+  if (sip && sip->sip_reason && sip->sip_reason->re_text)
+    text += ": " + clean_text(sip->sip_reason->re_text);
+  end(EndReason::CalleeHangup, 0, std::move(text));
+}
+
+void CallImpl::on_state(int status, const char *phrase, tagi_t *tags) {
+  int state = nua_callstate_init;
+  tl_gets(tags, NUTAG_CALLSTATE_REF(state), TAG_END());
+  if (state != nua_callstate_terminated) return;
+  // Without a reason so far: the session was lost, for instance by a request of it that timed out.
+  if (state_ == CallState::Answered)
+    end(EndReason::Unreachable, status >= 300 && status < 700 ? status : 0,
+        "the callee's phone was lost: " + status_text(status, phrase));
+  else if (state_ != CallState::Ended)
+    on_final(status >= 300 ? status : 900, phrase);
+  drop();
+}
+
+bool CallImpl::anything_accepted() const { return std::ranges::any_of(agreed_, &Agreed::accepted); }
+
+bool CallImpl::apply(std::vector<Agreed> agreed) {
+  bool changed = agreed_.empty();
+  std::vector<Media> media;
+  for (std::size_t i = 0; i < agreed.size(); ++i) {
+    const Agreed &now = agreed[i];
+    const bool same = i < agreed_.size() && now.same_as(agreed_[i]);
+    changed |= !same;
+    if (!same) {
+      const bool was = i < agreed_.size() && agreed_[i].accepted;
+      rtp::Remote remote = now.remote;
+      if (!now.accepted) remote.send = remote.receive = false;
+      if (now.accepted || was) setup_.sessions[i]->configure(now.stream, remote);
+    }
+    media.push_back({.medium = now.medium,
+                     .accepted = now.accepted,
+                     .format = now.format,
+                     .fmtp = now.fmtp,
+                     .payload_type = now.accepted ? now.stream.payload_type : -1,
+                     .direction = now.direction,
+                     .session = setup_.sessions[i]});
+  }
+  agreed_ = std::move(agreed);
+  const std::lock_guard lock(mutex_);
+  media_ = std::move(media);
+  return changed;
+}
+
+std::vector<Media> CallImpl::media_snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return media_;
+}
+
+void CallImpl::respond(int status, const char *phrase, const std::string &sdp) {
+  nua_respond(handle_.get(), status, phrase, NUTAG_WITH_THIS(host_->nua()),
+              TAG_IF(status < 300, SIPTAG_CONTACT_STR(setup_.contact.c_str())),
+              TAG_IF(!sdp.empty(), SIPTAG_CONTENT_TYPE_STR(kSdpType)),
+              TAG_IF(!sdp.empty(), SIPTAG_PAYLOAD_STR(sdp.c_str())), TAG_END());
+}
+
+void CallImpl::send_info(const char *type, const std::string &body) {
+  if (state_ != CallState::Answered) return;
+  nua_info(handle_.get(), SIPTAG_CONTENT_TYPE_STR(type), SIPTAG_PAYLOAD_STR(body.c_str()),
+           TAG_END());
+}
+
+void CallImpl::send_dtmf(char digit) {
+  if (std::string_view("0123456789*#ABCD").find(digit) == std::string_view::npos) return;
+  send_info(kDtmfType, "Signal=" + std::string(1, digit) + "\r\nDuration=160\r\n");
+}
+
+void CallImpl::request_keyframe_by_info() { send_info(kFastUpdateType, kFastUpdate); }
+
+void CallImpl::hangup(EndReason reason) {
+  if (state_ == CallState::Ended) return;
+  if (state_ == CallState::Answered)
+    nua_bye(handle_.get(), TAG_END());
+  else
+    nua_cancel(handle_.get(), TAG_END());
+  end(reason, 0, std::string(describe(reason)));
+}
+
+void CallImpl::end(EndReason reason, int code, std::string text) {
+  if (state_ == CallState::Ended) return;
+  const auto self = shared_from_this();
+  state_ = CallState::Ended;
+  timer_ = ContextTimer(host_->context(), kLinger, [this] {
+    const auto keep = shared_from_this();
+    drop();
+  });
+  for (const auto &session : setup_.sessions) session->close();
+  host_->log(LogLevel::Info, "call " + setup_.id + " to " + setup_.uri + " ended " +
+                                 std::string(to_string(reason)) + ": " + text);
+  host_->deliver([self, reason, code, text = std::move(text)] {
+    if (const auto listener = self->listener_.lock()) listener->on_ended(*self, reason, code, text);
+  });
+  host_->retire(setup_.id);
+}
+
+void CallImpl::drop() {
+  handle_.reset();
+  timer_.reset();
+  if (host_) host_->forget(setup_.id);
+}
+
+void CallImpl::notify(const std::function<void(CallListener &)> &function) {
+  if (const auto listener = listener_.lock()) function(*listener);
+}
+
+}  // namespace junctor::sip

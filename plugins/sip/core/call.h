@@ -1,0 +1,108 @@
+// One outgoing call on a nua handle. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/main_context.h"
+#include "sip/core/agent.h"
+#include "sip/core/negotiate.h"
+#include "sip/core/sofia.h"
+
+namespace junctor::sip {
+
+/// What a call needs of the agent that it belongs to.
+class CallHost {
+ public:
+  virtual ~CallHost() = default;
+  virtual nua_t *nua() = 0;
+  virtual GMainContext *context() = 0;
+  virtual void log(LogLevel level, std::string_view text) = 0;
+  /// The call has ended; its handle may still have a CANCEL or BYE to finish.
+  virtual void retire(const std::string &id) = 0;
+  /// Nothing is left of the call's handle.
+  virtual void forget(const std::string &id) = 0;
+  /// Runs `function` from the context later; shutdown() waits for it.
+  virtual void deliver(std::function<void()> function) = 0;
+};
+
+class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl> {
+ public:
+  struct Setup {
+    std::string id;          ///< Call-ID
+    std::string contact;     ///< our Contact header
+    std::string from, to;    ///< headers
+    std::string uri, proxy;  ///< checked
+    std::string user, password;
+    std::string media_address;
+    Duration answer_timeout{};
+    std::vector<OwnMedium> media;
+    std::vector<std::shared_ptr<rtp::Session>> sessions;  ///< one for each of `media`
+  };
+
+  CallImpl(CallHost &host, Setup setup, std::weak_ptr<CallListener> listener);
+  ~CallImpl() override;
+
+  /// Sends the INVITE.
+  Result<void> start();
+  /// One event of the handle. The caller holds a reference.
+  void on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip, tagi_t *tags);
+  /// Destroys the handle without waiting for the peer.
+  void drop();
+  /// The host is gone; nothing of it is used from now on.
+  void detach() { host_ = nullptr; }
+
+  const std::string &id() const override { return setup_.id; }
+  CallState state() const override { return state_; }
+  const std::vector<Media> &media() const override { return media_; }
+  std::vector<Media> media_snapshot() const override;
+  void set_listener(std::weak_ptr<CallListener> listener) override {
+    listener_ = std::move(listener);
+  }
+  void hangup(EndReason reason) override;
+  void send_dtmf(char digit) override;
+  void request_keyframe_by_info() override;
+
+ private:
+  void on_invite_response(int status, const char *phrase, const sip_t *sip);
+  void on_provisional(int status, const sip_t *sip);
+  void on_success(const sip_t *sip);
+  void on_final(int status, const char *phrase);
+  void authenticate(int status, const sip_t *sip);
+  void on_offer(const sip_t *sip, bool update);
+  void on_ack(const sip_t *sip);
+  void on_info(const sip_t *sip);
+  void on_bye(const sip_t *sip);
+  void on_state(int status, const char *phrase, tagi_t *tags);
+
+  std::string describe_media();
+  /// Takes over what was agreed; true if anything differs from before.
+  bool apply(std::vector<Agreed> agreed);
+  bool anything_accepted() const;
+  void send_info(const char *type, const std::string &body);
+  /// `phrase` is a literal: nua keeps the pointer.
+  void respond(int status, const char *phrase, const std::string &sdp);
+  void end(EndReason reason, int code, std::string text);
+  void notify(const std::function<void(CallListener &)> &function);
+
+  CallHost *host_;
+  Setup setup_;
+  std::weak_ptr<CallListener> listener_;
+  Handle handle_;
+  CallState state_ = CallState::Trying;
+  bool rung_ = false;
+  bool challenged_ = false;
+  bool offered_in_reinvite_ = false;  ///< the answer comes with the ACK
+  std::uint64_t sdp_id_;
+  std::uint64_t sdp_version_;
+  std::string last_description_;  ///< without its version
+  std::vector<Agreed> agreed_;
+  mutable std::mutex mutex_;  ///< guards media_ for media_snapshot()
+  std::vector<Media> media_;
+  ContextTimer timer_;
+};
+
+}  // namespace junctor::sip

@@ -1,0 +1,24 @@
+// What a SIP status means for a call. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <span>
+
+#include "common/end_reason.h"
+
+namespace junctor::sip {
+
+/// One status and the reason that an unanswered call ends with; `code` below 10 stands for the
+/// whole class (4 for 4xx).
+struct Cause {
+  int code;
+  EndReason reason;
+};
+
+/// The whole table; docs and tests print it.
+std::span<const Cause> causes();
+
+/// The reason for a final status of an INVITE. Sofia's own codes (900 and up) count as Internal,
+/// but those about credentials.
+EndReason reason_of(int code);
+
+}  // namespace junctor::sip

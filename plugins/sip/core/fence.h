@@ -1,0 +1,28 @@
+// What Sofia must never get to see. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <sofia-sip/msg_mclass.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "common/handle.h"
+
+namespace junctor::sip {
+
+using MessageClassRef = std::unique_ptr<msg_mclass_t, Releaser<std::free>>;
+
+/// A SIP parser for nua (NUTAG_SIP_PARSER) that takes Contact and Record-Route only with sip: or
+/// sips: URIs and well-formed hosts.
+///
+/// A dialog whose target or route has another scheme ("tel:", "*", "http:") makes Sofia 1.12.11
+/// recurse until its stack ends as soon as it has to send a BYE of its own, for example when its
+/// 200 is never acknowledged: anybody could end the process with one INVITE. Refusing such a
+/// request later is not enough, for nua takes the target of a re-INVITE over before it asks. With
+/// this parser a request with such a header is answered 400 by the transaction layer, and a
+/// response is treated as if it had none. "Contact: *" passes in REGISTER, where it has a meaning.
+///
+/// Must outlive the nua that uses it, and every message of that nua.
+MessageClassRef make_fenced_parser();
+
+}  // namespace junctor::sip

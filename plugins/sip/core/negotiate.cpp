@@ -1,0 +1,304 @@
+// Offer and answer: which media a call has, in which formats. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#include "sip/core/negotiate.h"
+
+#include <algorithm>
+
+#include "sip/core/uri.h"
+
+namespace junctor::sip {
+
+namespace {
+
+// The numbers for the second packetization mode of H.264 and others that the table has no number
+// for: the dynamic range (RFC 3551 section 6).
+constexpr int kFirstDynamic = 96;
+constexpr int kLastDynamic = 127;
+
+bool known_protocol(const std::string &protocol) {
+  return protocol == "RTP/AVP" || protocol == "RTP/AVPF";
+}
+
+bool is_nowhere(const std::string &address) { return address == "0.0.0.0" || address == "::"; }
+
+const rtp::Format *known_format(const sdp::Format &format, Medium medium) {
+  // A static number may come without a map (RFC 3551 section 6); a map overrules it.
+  const rtp::Format *found =
+      format.encoding.empty()
+          ? rtp::find_static_format(format.payload_type)
+          : rtp::find_format(format.encoding, format.clock_rate, format.channels);
+  return found && medium_of(found->codec) == medium ? found : nullptr;
+}
+
+int packetization_mode(std::string_view fmtp) {
+  return rtp::H264Profile::from_fmtp(fmtp).packetization_mode;
+}
+
+/// Whether the peer's format is this one of ours.
+bool matches(const OwnFormat &own, const sdp::Format &theirs, Medium medium) {
+  if (known_format(theirs, medium) != own.format) return false;
+  return own.format->codec != Codec::H264 ||
+         packetization_mode(own.fmtp) == packetization_mode(theirs.fmtp);
+}
+
+/// The format of ours that theirs is. A number that we offered names it best, even where the
+/// packetization mode beside it is missing or another (RFC 3264 section 6.1).
+const OwnFormat *find_own(const OwnMedium &medium, const sdp::Format &theirs) {
+  const OwnFormat *by_codec = nullptr, *by_number = nullptr;
+  for (const OwnFormat &own : medium.formats) {
+    if (!matches(own, theirs, medium.medium)) {
+      if (own.payload_type == theirs.payload_type &&
+          known_format(theirs, medium.medium) == own.format)
+        by_number = &own;
+      continue;
+    }
+    if (own.payload_type == theirs.payload_type) return &own;
+    if (!by_codec) by_codec = &own;
+  }
+  return by_number ? by_number : by_codec;
+}
+
+void read_feedback(const sdp::MediaLine &line, int payload_type, rtp::Stream &stream) {
+  for (const sdp::Feedback &feedback : line.feedback) {
+    if (feedback.payload_type != -1 && feedback.payload_type != payload_type) continue;
+    if (feedback.value == "nack pli") stream.pli = true;
+    if (feedback.value == "nack") stream.nack = true;
+    if (feedback.value.starts_with("ccm fir")) stream.fir = true;
+  }
+}
+
+/// Where the peer wants this medium; false if that is no place that can be sent to.
+bool read_remote(const sdp::Description &description, const sdp::MediaLine &line,
+                 rtp::Remote &remote) {
+  const std::string &address = description.address_of(line);
+  if (!is_address(address)) return false;
+  remote.rtp = {address, line.port};
+  if (line.rtcp) {
+    const bool own = is_address(line.rtcp->address);
+    remote.rtcp = {own ? line.rtcp->address : address, line.rtcp->port};
+  } else {
+    remote.rtcp = {address, static_cast<std::uint16_t>(line.port + 1)};
+  }
+  return line.rtcp || line.port != 65535;
+}
+
+/// Fills in what the line says of address, direction and feedback.
+bool read_line(const sdp::Description &description, const sdp::MediaLine &line, Agreed &agreed) {
+  if (!read_remote(description, line, agreed.remote)) return false;
+  agreed.direction = sdp::mirrored(description.direction_of(line));
+  // The hold of RFC 2543, which RFC 3264 section 8.4 still wants understood.
+  const bool nowhere = is_nowhere(agreed.remote.rtp.address);
+  if (nowhere && agreed.direction == sdp::Direction::SendRecv)
+    agreed.direction = sdp::Direction::RecvOnly;
+  if (nowhere && agreed.direction == sdp::Direction::SendOnly)
+    agreed.direction = sdp::Direction::Inactive;
+  agreed.remote.send =
+      agreed.direction == sdp::Direction::SendRecv || agreed.direction == sdp::Direction::SendOnly;
+  agreed.remote.receive =
+      agreed.direction == sdp::Direction::SendRecv || agreed.direction == sdp::Direction::RecvOnly;
+  return true;
+}
+
+void accept_format(const OwnFormat &own, const sdp::Format &theirs, int receive_payload_type,
+                   const sdp::MediaLine &line, Agreed &agreed) {
+  agreed.accepted = true;
+  agreed.format = own.format;
+  agreed.fmtp = theirs.fmtp;
+  agreed.stream.payload_type = static_cast<std::uint8_t>(theirs.payload_type);
+  agreed.stream.receive_payload_type = static_cast<std::uint8_t>(receive_payload_type);
+  agreed.stream.clock_rate = own.format->clock_rate;
+  read_feedback(line, theirs.payload_type, agreed.stream);
+}
+
+void offer_feedback(sdp::MediaLine &line, Medium medium) {
+  // Under RTP/AVP on purpose: phones without feedback refuse RTP/AVPF but skip unknown attributes.
+  if (medium != Medium::Video) return;
+  line.feedback = {{-1, "nack pli"}, {-1, "ccm fir"}, {-1, "nack"}};
+}
+
+sdp::Format to_sdp(const OwnFormat &own, int payload_type) {
+  return {.payload_type = payload_type,
+          .encoding = std::string(own.format->encoding_name),
+          .clock_rate = own.format->clock_rate,
+          .channels = own.format->channels,
+          .fmtp = own.fmtp};
+}
+
+sdp::Description envelope(const Identity &identity) {
+  sdp::Description description;
+  description.id = identity.id;
+  description.version = identity.version;
+  description.origin_address = identity.address;
+  description.address = identity.address;
+  return description;
+}
+
+std::string h264_fmtp(const rtp::H264Profile &profile, int mode) {
+  return "profile-level-id=" + profile.profile_level_id() +
+         ";packetization-mode=" + std::to_string(mode) + ";level-asymmetry-allowed=1";
+}
+
+Agreed unaccepted(Medium medium) {
+  Agreed agreed;
+  agreed.medium = medium;
+  return agreed;
+}
+
+sdp::MediaLine refused(const sdp::MediaLine &offered) {
+  sdp::MediaLine line;
+  line.kind = offered.kind;
+  line.protocol = offered.protocol;
+  line.raw_formats = offered.raw_formats;
+  return line;
+}
+
+/// The format of the offer to go on with: the one in use if it is still there, else the first
+/// that is also ours.
+const sdp::Format *choose(const OwnMedium &medium, const Agreed *current,
+                          const sdp::MediaLine &line) {
+  if (current && current->accepted)
+    for (const sdp::Format &format : line.formats)
+      if (format.payload_type == current->stream.payload_type &&
+          known_format(format, medium.medium) == current->format)
+        return &format;
+  for (const sdp::Format &format : line.formats)
+    if (find_own(medium, format)) return &format;
+  return nullptr;
+}
+
+}  // namespace
+
+bool Agreed::same_as(const Agreed &other) const {
+  return medium == other.medium && accepted == other.accepted && format == other.format &&
+         fmtp == other.fmtp && direction == other.direction && remote.rtp == other.remote.rtp &&
+         remote.rtcp == other.remote.rtcp && stream.payload_type == other.stream.payload_type &&
+         stream.receive_payload_type == other.stream.receive_payload_type &&
+         stream.pli == other.stream.pli && stream.fir == other.stream.fir &&
+         stream.nack == other.stream.nack;
+}
+
+std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &codecs,
+                                   const std::optional<rtp::H264Profile> &h264) {
+  std::vector<Codec> wanted = codecs;
+  if (wanted.empty())
+    for (const rtp::Format &format : rtp::formats()) wanted.push_back(format.codec);
+
+  std::vector<OwnFormat> own;
+  const auto taken = [&own](int number) {
+    return std::ranges::any_of(own, [&](const OwnFormat &f) { return f.payload_type == number; });
+  };
+  const auto free_number = [&](int preferred) {
+    if (preferred >= 0 && !taken(preferred)) return preferred;
+    for (int number = kFirstDynamic; number <= kLastDynamic; ++number) {
+      const bool reserved = std::ranges::any_of(
+          rtp::formats(), [&](const rtp::Format &f) { return f.offered_payload_type == number; });
+      if (!reserved && !taken(number)) return number;
+    }
+    return -1;
+  };
+
+  for (const Codec codec : wanted) {
+    const bool repeated =
+        std::ranges::any_of(own, [&](const OwnFormat &f) { return f.format->codec == codec; });
+    if (medium_of(codec) != medium || repeated) continue;
+    const rtp::Format *format = rtp::find_format(codec);
+    if (!format) continue;
+    if (codec != Codec::H264) {
+      own.push_back(
+          {format, free_number(format->offered_payload_type), std::string(format->offered_fmtp)});
+      continue;
+    }
+    const auto profile = h264.value_or(rtp::H264Profile::from_fmtp(format->offered_fmtp));
+    own.push_back({format, free_number(format->offered_payload_type), h264_fmtp(profile, 1)});
+    own.push_back({format, free_number(-1), h264_fmtp(profile, 0)});
+  }
+  std::erase_if(own, [](const OwnFormat &f) { return f.payload_type < 0; });
+  return own;
+}
+
+sdp::Description make_offer(const Identity &identity, const std::vector<OwnMedium> &media) {
+  sdp::Description offer = envelope(identity);
+  for (const OwnMedium &medium : media) {
+    sdp::MediaLine line;
+    line.kind = to_string(medium.medium);
+    line.port = medium.port;
+    for (const OwnFormat &own : medium.formats)
+      line.formats.push_back(to_sdp(own, own.payload_type));
+    offer_feedback(line, medium.medium);
+    line.direction = sdp::Direction::SendRecv;
+    offer.media.push_back(std::move(line));
+  }
+  return offer;
+}
+
+std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
+                                const sdp::Description &answer) {
+  std::vector<Agreed> result;
+  for (std::size_t i = 0; i < media.size(); ++i) {
+    Agreed agreed;
+    agreed.medium = media[i].medium;
+    if (i < answer.media.size()) {
+      const sdp::MediaLine &line = answer.media[i];
+      const bool usable = line.port != 0 && line.kind == to_string(media[i].medium) &&
+                          known_protocol(line.protocol) && read_line(answer, line, agreed);
+      for (const sdp::Format &theirs : line.formats) {
+        const OwnFormat *own = usable ? find_own(media[i], theirs) : nullptr;
+        if (!own) continue;
+        accept_format(*own, theirs, own->payload_type, line, agreed);
+        break;
+      }
+    }
+    if (!agreed.accepted) agreed = unaccepted(media[i].medium);
+    result.push_back(std::move(agreed));
+  }
+  return result;
+}
+
+Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media,
+                   const std::vector<Agreed> &current, const sdp::Description &offer) {
+  Answer answer{.description = envelope(identity), .agreed = {}, .acceptable = false};
+  for (const OwnMedium &medium : media) answer.agreed.push_back(unaccepted(medium.medium));
+
+  for (std::size_t i = 0; i < offer.media.size(); ++i) {
+    const sdp::MediaLine &line = offer.media[i];
+    const bool ours = i < media.size() && line.kind == to_string(media[i].medium) &&
+                      line.port != 0 && known_protocol(line.protocol);
+    const sdp::Format *chosen =
+        ours ? choose(media[i], i < current.size() ? &current[i] : nullptr, line) : nullptr;
+    Agreed agreed;
+    if (!chosen || !read_line(offer, line, agreed)) {
+      answer.description.media.push_back(refused(line));
+      continue;
+    }
+    agreed.medium = media[i].medium;
+    const OwnFormat *own = find_own(media[i], *chosen);
+    // Kept from before though the offer's parameters changed: any of ours of that codec will do.
+    if (!own)
+      for (const OwnFormat &candidate : media[i].formats)
+        if (candidate.format == known_format(*chosen, media[i].medium)) own = &candidate;
+    if (!own) {
+      answer.description.media.push_back(refused(line));
+      continue;
+    }
+    accept_format(*own, *chosen, chosen->payload_type, line, agreed);
+
+    sdp::MediaLine reply;
+    reply.kind = line.kind;
+    reply.protocol = line.protocol;
+    reply.port = media[i].port;
+    sdp::Format format = to_sdp(*own, chosen->payload_type);
+    if (own->format->codec == Codec::H264)
+      format.fmtp =
+          h264_fmtp(rtp::H264Profile::from_fmtp(own->fmtp), packetization_mode(chosen->fmtp));
+    reply.formats.push_back(std::move(format));
+    if (!line.feedback.empty()) offer_feedback(reply, media[i].medium);
+    // From the attribute alone: an address of nowhere is not answered by a direction.
+    reply.direction = sdp::mirrored(offer.direction_of(line));
+    answer.description.media.push_back(std::move(reply));
+    answer.agreed[i] = std::move(agreed);
+    answer.acceptable = true;
+  }
+  return answer;
+}
+
+}  // namespace junctor::sip

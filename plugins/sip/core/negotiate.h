@@ -1,0 +1,79 @@
+// Offer and answer: which media a call has, in which formats. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/codec.h"
+#include "common/endpoint.h"
+#include "rtp/core/formats.h"
+#include "rtp/core/session.h"
+#include "sip/core/sdp.h"
+
+/// RFC 3264 over our own table of formats. Pure functions: what they decide depends on their
+/// arguments alone.
+namespace junctor::sip {
+
+/// One format that we put into offers, and take from those of others.
+struct OwnFormat {
+  const rtp::Format *format = nullptr;
+  int payload_type = -1;  ///< in our numbering
+  std::string fmtp;
+};
+
+/// One medium of ours, open on a port.
+struct OwnMedium {
+  Medium medium = Medium::Audio;
+  std::uint16_t port = 0;
+  std::vector<OwnFormat> formats;  ///< in order of preference
+};
+
+/// What both sides are described by in every description that we send.
+struct Identity {
+  std::string address;  ///< numeric; where we want media
+  std::uint64_t id = 0;
+  std::uint64_t version = 0;
+};
+
+/// One medium as offer and answer agreed on it.
+struct Agreed {
+  Medium medium = Medium::Audio;
+  bool accepted = false;
+  const rtp::Format *format = nullptr;                  ///< that we send; null unless accepted
+  std::string fmtp;                                     ///< the peer's
+  sdp::Direction direction = sdp::Direction::Inactive;  ///< as we see it
+  rtp::Stream stream;
+  rtp::Remote remote;
+
+  bool same_as(const Agreed &other) const;
+};
+
+/// The formats to offer for `codecs` (all of the table if empty), by medium. H.264 is offered in
+/// the profile and level given, in packetization mode 1 and mode 0, for there are phones that know
+/// only the latter (RFC 6184 section 8.1 makes the mode part of the format).
+std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &codecs,
+                                   const std::optional<rtp::H264Profile> &h264);
+
+/// Our offer: one m= line for each of `media`, in their order.
+sdp::Description make_offer(const Identity &identity, const std::vector<OwnMedium> &media);
+
+/// What `answer` makes of the offer of `media`; as long as `media`. A medium whose line is missing,
+/// has port 0, another kind or protocol, no format of ours, or a host name for an address is not
+/// accepted. Of several formats the first one counts, as the peer prefers.
+std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
+                                const sdp::Description &answer);
+
+/// Our answer to an offer in a call whose media are `media`, in the order of their lines.
+struct Answer {
+  sdp::Description description;
+  std::vector<Agreed> agreed;  ///< as long as `media`
+  bool acceptable = false;     ///< at least one medium is accepted
+};
+/// `current` is what was agreed before (may be empty): its formats are kept where the offer still
+/// has them. Lines beyond ours, or of another kind, are refused with port 0.
+Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media,
+                   const std::vector<Agreed> &current, const sdp::Description &offer);
+
+}  // namespace junctor::sip

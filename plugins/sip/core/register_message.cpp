@@ -1,0 +1,94 @@
+// A REGISTER taken out of Sofia's form. SPDX-License-Identifier: LGPL-2.1-or-later
+#include "sip/core/register_message.h"
+
+#include <sofia-sip/su_alloc.h>
+#include <sofia-sip/url.h>
+#include <strings.h>
+
+#include <charconv>
+#include <string_view>
+
+#include "sip/core/sofia.h"
+#include "sip/core/uri.h"
+
+namespace junctor::sip {
+
+namespace {
+
+constexpr std::size_t kMaxParameters = 32;
+
+std::string text_of(const char *text) { return text ? text : ""; }
+
+std::string unquoted(std::string_view value) {
+  if (value.size() < 2 || value.front() != '"' || value.back() != '"') return std::string(value);
+  value = value.substr(1, value.size() - 2);
+  std::string out;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    if (value[i] == '\\' && i + 1 < value.size()) ++i;
+    out += value[i];
+  }
+  return out;
+}
+
+std::map<std::string, std::string> parameters_of(const msg_auth_t &header) {
+  std::map<std::string, std::string> out;
+  for (auto parameter = header.au_params; parameter && *parameter; ++parameter) {
+    if (out.size() == kMaxParameters) break;
+    const std::string_view text = *parameter;
+    const auto mark = text.find('=');
+    if (mark == std::string_view::npos) continue;
+    std::string name(text.substr(0, mark));
+    while (!name.empty() && name.back() == ' ') name.pop_back();
+    for (char &c : name)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    std::string_view value = text.substr(mark + 1);
+    while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
+    // The first of two wins nothing: a doubled parameter is kept as it came first.
+    out.emplace(std::move(name), unquoted(value));
+  }
+  return out;
+}
+
+std::optional<std::uint32_t> seconds(const char *text) {
+  if (!text) return std::nullopt;
+  const std::string_view digits = text;
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  // RFC 3261 section 20.10: a malformed one counts as 3600.
+  if (error != std::errc() || end != digits.data() + digits.size()) return 3600;
+  return value;
+}
+
+}  // namespace
+
+RegisterRequest read_register(const sip_t &sip, const Endpoint &source) {
+  RegisterRequest request;
+  request.source = source;
+  if (sip.sip_to && sip.sip_to->a_url->url_user)
+    request.to_user = unescape(sip.sip_to->a_url->url_user);
+  if (sip.sip_call_id) request.call_id = text_of(sip.sip_call_id->i_id);
+  if (sip.sip_cseq) request.cseq = sip.sip_cseq->cs_seq;
+  if (sip.sip_expires) request.expires = static_cast<std::uint32_t>(sip.sip_expires->ex_delta);
+  if (sip.sip_user_agent) request.user_agent = text_of(sip.sip_user_agent->g_string);
+  if (sip.sip_via && sip.sip_via->v_protocol &&
+      ::strcasecmp(sip.sip_via->v_protocol, "SIP/2.0/TCP") == 0)
+    request.transport = "tcp";
+  Home home;
+  for (const sip_contact_t *contact = sip.sip_contact; contact; contact = contact->m_next) {
+    if (contact->m_url->url_type == url_any) {
+      request.star = true;
+      continue;
+    }
+    request.contacts.push_back(
+        {text_of(url_as_string(home.get(), contact->m_url)), seconds(contact->m_expires)});
+  }
+  for (const msg_auth_t *header = sip.sip_authorization; header; header = header->au_next) {
+    if (!header->au_scheme || ::strcasecmp(header->au_scheme, "Digest") != 0) continue;
+    request.has_credentials = true;
+    request.credentials = parameters_of(*header);
+    break;
+  }
+  return request;
+}
+
+}  // namespace junctor::sip

@@ -1,0 +1,100 @@
+// Where accounts can be reached: the registrar's rules. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/endpoint.h"
+#include "sip/core/agent.h"
+#include "sip/core/digest.h"
+
+namespace junctor::sip {
+
+/// What a REGISTER asks, taken out of the message.
+struct RegisterRequest {
+  std::string to_user;  ///< of the address of record, unescaped
+  std::string call_id;
+  std::uint32_t cseq = 0;
+  struct Contact {
+    std::string uri;                       ///< sip: or sips:
+    std::optional<std::uint32_t> expires;  ///< of its own parameter
+  };
+  std::vector<Contact> contacts;
+  bool star = false;                     ///< "Contact: *"
+  std::optional<std::uint32_t> expires;  ///< of the header
+  bool has_credentials = false;
+  std::map<std::string, std::string> credentials;  ///< of Authorization: keys lower, unquoted
+  std::string user_agent;
+  Endpoint source;
+  std::string transport = "udp";  ///< it came by
+};
+
+/// The answer to be sent.
+struct RegisterReply {
+  int status = 500;
+  const char *phrase = "Server Internal Error";  ///< a literal: nua keeps the pointer
+  std::string challenge;                         ///< WWW-Authenticate; empty for none
+  std::vector<std::string> contacts;             ///< Contact header values, with expires
+  std::uint32_t min_expires = 0;                 ///< Min-Expires; 0 for none
+  std::uint32_t retry_after = 0;                 ///< Retry-After in seconds; 0 for none
+  Duration delay{};  ///< wait so long before answering: guessing costs time
+};
+
+/// Bindings of accounts (RFC 3261 section 10.3), in memory, bounded. Not thread-safe; time comes as
+/// an argument.
+class Registrar {
+ public:
+  struct Options {
+    std::string realm;
+    std::function<std::optional<std::string>(const std::string &user)> ha1;
+    std::uint32_t min_expires = 60, max_expires = 3600;  ///< seconds
+    std::size_t max_contacts = 10;                       ///< for each account
+    std::size_t max_accounts = 100000;
+    /// After so many wrong answers for one account from one address within the window, and after
+    /// so many from one address for all accounts, further ones are not even checked until it has
+    /// passed. Never for an account alone: strangers could lock its owner out.
+    unsigned max_failures = 10, max_source_failures = 50;
+    Duration failure_window = std::chrono::seconds(60);
+    Duration failure_delay = std::chrono::seconds(1);  ///< before each "wrong" is told
+    std::size_t max_watched = 20000;                   ///< addresses watched for failures
+  };
+
+  explicit Registrar(Options options);
+
+  RegisterReply handle(const RegisterRequest &request, Time now);
+  /// Those not expired at `now`, the newest first.
+  std::vector<Registration> find(const std::string &account, Time now) const;
+  std::size_t accounts() const { return accounts_.size(); }
+
+ private:
+  struct Binding {
+    Registration registration;
+    std::string call_id;
+    std::uint32_t cseq = 0;
+  };
+  struct Failures {
+    unsigned count = 0;
+    Time since{};
+  };
+
+  void sweep(Time now);
+  RegisterReply challenge(Time now, bool stale);
+  bool blocked(const std::string &key, unsigned limit, Time now);
+  void note_failure(const std::string &key, Time now);
+  RegisterReply store(const RegisterRequest &request, Time now);
+  RegisterReply listing(const std::string &account, Time now) const;
+  void bind(std::vector<Binding> &bindings, const RegisterRequest &request,
+            const RegisterRequest::Contact &contact, std::uint32_t expires, Time now);
+
+  Options options_;
+  DigestVerifier digest_;
+  std::map<std::string, std::vector<Binding>> accounts_;
+  std::map<std::string, Failures> failures_;
+  Time next_sweep_{};
+};
+
+}  // namespace junctor::sip

@@ -1,0 +1,92 @@
+// The agent on Sofia's nua. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/main_context.h"
+#include "sip/core/agent.h"
+#include "sip/core/call.h"
+#include "sip/core/fence.h"
+#include "sip/core/registrar.h"
+#include "sip/core/sofia.h"
+#include "sip/core/sofia_log.h"
+
+namespace junctor::sip {
+
+class AgentImpl final : public Agent, public CallHost {
+ public:
+  AgentImpl(GMainContext *context, AgentOptions options);
+  ~AgentImpl() override;
+
+  /// Binds the sockets and starts the stack; once, right after construction.
+  Result<void> start();
+
+  Endpoint local() const override { return local_; }
+  Result<std::shared_ptr<Call>> invite(const InviteOptions &options,
+                                       std::weak_ptr<CallListener> listener) override;
+  std::shared_ptr<Call> find_call(const std::string &id) const override;
+  std::vector<Registration> registrations(const std::string &account) const override;
+  std::size_t calls() const override;
+  void shutdown(EndReason reason, Duration patience) override;
+
+  nua_t *nua() override { return nua_; }
+  GMainContext *context() override { return context_.get(); }
+  void log(LogLevel level, std::string_view text) override;
+  void retire(const std::string &id) override;
+  void forget(const std::string &id) override;
+  void deliver(std::function<void()> function) override;
+
+ private:
+  /// A REGISTER whose answer waits, because its password was wrong.
+  struct Delayed {
+    Handle handle;
+    nua_saved_event_t saved[1] = {};
+    RegisterReply reply;
+    ContextTimer timer;
+    ~Delayed() { nua_destroy_event(saved); }
+  };
+  /// Kept apart from the agent, so that what is still queued finds out that it is gone.
+  struct Alive {
+    std::size_t undelivered = 0;
+  };
+
+  static void on_nua(nua_event_t event, int status, const char *phrase, nua_t *nua,
+                     nua_magic_t *magic, nua_handle_t *handle, nua_hmagic_t *hmagic,
+                     const sip_t *sip, tagi_t *tags);
+  void on_stray(nua_event_t event, int status, nua_handle_t *handle, const sip_t *sip);
+  void on_register(nua_handle_t *handle, const sip_t *sip);
+  void answer_register(nua_handle_t *handle, nua_saved_event_t *saved, const RegisterReply &reply);
+  void refuse(nua_handle_t *handle, int status, const char *phrase);
+
+  Result<void> start_on(const Endpoint &endpoint);
+  Result<CallImpl::Setup> prepare(const InviteOptions &options);
+  Result<void> open_media(const InviteOptions &options, CallImpl::Setup &setup);
+  /// Iterates the context until `done` or the deadline.
+  void iterate_until(Time deadline, const std::function<bool()> &done);
+  void stop_stack(Time deadline);
+
+  ContextRef context_;
+  AgentOptions options_;
+  Endpoint local_;
+  rtp::PortRange ports_;
+  std::unique_ptr<SofiaLog> sofia_log_;
+  MessageClassRef parser_;
+  std::unique_ptr<Root> root_;
+  nua_t *nua_ = nullptr;
+  bool stopping_ = false, stopped_ = false;
+  std::shared_ptr<Alive> alive_ = std::make_shared<Alive>();
+
+  mutable std::mutex mutex_;  ///< guards calls_ for find_call() and calls()
+  std::map<std::string, std::shared_ptr<CallImpl>> calls_;
+  std::map<std::string, std::shared_ptr<CallImpl>> lingering_;  ///< ended, BYE or CANCEL under way
+  std::optional<Registrar> registrar_;
+  std::list<Delayed> delayed_;
+};
+
+}  // namespace junctor::sip

@@ -1,0 +1,785 @@
+// Calls of the agent against a peer that follows a script. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#include <gmock/gmock.h>
+#include <poll.h>
+
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "agent_fixture.h"
+
+namespace junctor::sip::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST_F(AgentTest, CallsRingsAnswersAndHangsUp) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  EXPECT_THAT(invite.header("From"), HasSubstr("\"Alice \\\"A\\\"\" <sip:alice@127.0.0.1>"));
+  EXPECT_EQ(invite.header("Call-ID"), call_->id());
+  EXPECT_EQ(invite.header("Content-Type"), "application/sdp");
+  EXPECT_EQ(call_->state(), CallState::Trying);
+
+  const auto offer = sdp::parse(invite.body());
+  ASSERT_TRUE(offer) << offer.error().detail;
+  ASSERT_EQ(offer->media.size(), 2u);
+  EXPECT_EQ(offer->media[0].kind, "audio");
+  EXPECT_EQ(offer->media[1].kind, "video");
+  EXPECT_EQ(offer->address, "127.0.0.1");
+
+  peer_.reply(invite, "180 Ringing");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("ringing") == 1; }));
+  EXPECT_EQ(call_->state(), CallState::Ringing);
+  EXPECT_TRUE(call_->media().empty());
+
+  peer_.reply(invite, "200 OK", "", phone_sdp());
+  const Message ack = peer_.request("ACK");
+  EXPECT_EQ(ack.start_line(), "ACK " + peer_.uri() + " SIP/2.0");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+  ASSERT_EQ(call_->media().size(), 2u);
+  const Media &audio = call_->media()[0], &video = call_->media()[1];
+  EXPECT_TRUE(audio.accepted);
+  EXPECT_EQ(audio.format->codec, Codec::Pcma);
+  EXPECT_EQ(audio.payload_type, 8);
+  EXPECT_EQ(audio.direction, Direction::SendRecv);
+  EXPECT_EQ(audio.session->port(), offer->media[0].port);
+  EXPECT_TRUE(video.accepted);
+  EXPECT_EQ(video.format->codec, Codec::H264);
+  EXPECT_EQ(video.fmtp, "profile-level-id=42e01f;packetization-mode=1");
+  EXPECT_EQ(agent_->find_call(call_->id()), call_);
+  EXPECT_EQ(agent_->calls(), 1u);
+
+  call_->hangup(EndReason::CallerHangup);
+  const Message bye = peer_.request("BYE");
+  peer_.reply(bye, "200 OK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::CallerHangup);
+  EXPECT_EQ(recorder_->code, 0);
+  EXPECT_EQ(agent_->calls(), 0u);
+  EXPECT_EQ(agent_->find_call(call_->id()), nullptr);
+  EXPECT_THAT(recorder_->events, ElementsAre("ringing", "answered", "ended"));
+}
+
+TEST_F(AgentTest, PeerHangsUp) {
+  const Message invite = answered_call();
+  peer_.send(
+      peer_.in_dialog(invite, "BYE", 1, "Reason: Q.850;cause=16;text=\"Normal call clearing\"\r\n"),
+      agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::CalleeHangup);
+  EXPECT_EQ(recorder_->code, 0);
+}
+
+TEST_F(AgentTest, EarlyMediaComesBeforeTheAnswer) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "183 Session Progress", "", phone_sdp());
+  ASSERT_TRUE(run_until([&] { return recorder_->count("early") == 1; }));
+  EXPECT_EQ(call_->state(), CallState::Trying);
+  EXPECT_TRUE(call_->media()[0].accepted);
+  peer_.reply(invite, "180 Ringing");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("ringing") == 1; }));
+  // Answers without a description of their own mean the early one.
+  peer_.reply(invite, "200 OK");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+  EXPECT_TRUE(call_->media()[1].accepted);
+}
+
+TEST_F(AgentTest, ReliableProvisionalResponseIsAcknowledged) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  EXPECT_THAT(invite.header("Supported"), HasSubstr("100rel"));
+  peer_.reply(invite, "183 Session Progress", "Require: 100rel\r\nRSeq: 7\r\n", phone_sdp());
+  const Message prack = peer_.request("PRACK");
+  EXPECT_EQ(prack.header("RAck"), "7 " + invite.header("CSeq"));
+  peer_.reply(prack, "200 OK");
+  peer_.reply(invite, "200 OK", "", phone_sdp());
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+}
+
+TEST_F(AgentTest, CancelsBeforeTheAnswer) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "180 Ringing");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("ringing") == 1; }));
+  call_->hangup(EndReason::CallerHangup);
+  const Message cancel = peer_.request("CANCEL");
+  peer_.reply(cancel, "200 OK");
+  peer_.reply(invite, "487 Request Terminated");
+  peer_.request("ACK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::CallerHangup);
+  EXPECT_EQ(recorder_->count("ended"), 1);
+}
+
+TEST_F(AgentTest, AnswerThatCrossesTheCancelIsByed) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "180 Ringing");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("ringing") == 1; }));
+  call_->hangup(EndReason::CallerHangup);
+  const Message cancel = peer_.request("CANCEL");
+  peer_.reply(invite, "200 OK", "", phone_sdp());
+  peer_.request("ACK");
+  const Message bye = peer_.request("BYE");
+  peer_.reply(cancel, "481 Call/Transaction Does Not Exist");
+  peer_.reply(bye, "200 OK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->count("answered"), 0);
+  EXPECT_EQ(recorder_->count("ended"), 1);
+}
+
+TEST_F(AgentTest, CancelWaitsForTheFirstResponse) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  call_->hangup(EndReason::Admin);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Admin);
+  EXPECT_FALSE(peer_.has_request("CANCEL"));  // RFC 3261 section 9.1
+  peer_.reply(invite, "100 Trying");
+  peer_.reply(peer_.request("CANCEL"), "200 OK");
+  peer_.reply(invite, "487 Request Terminated");
+  peer_.request("ACK");
+  EXPECT_EQ(recorder_->count("ended"), 1);
+}
+
+TEST_F(AgentTest, RingingWithMediaIsBoth) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "180 Ringing", "", phone_sdp());
+  ASSERT_TRUE(run_until([&] { return recorder_->count("early") == 1; }));
+  peer_.reply(invite, "180 Ringing", "", phone_sdp());
+  ASSERT_TRUE(run_until([&] { return recorder_->count("ringing") == 2; }));
+  EXPECT_THAT(recorder_->events, ElementsAre("ringing", "early", "ringing"));
+}
+
+TEST_F(AgentTest, UselessEarlyMediaIsIgnored) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "183 Session Progress", "", "v=0\r\nrubbish\r\n");
+  peer_.reply(invite, "183 Session Progress", "",
+              "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nm=audio 0 RTP/AVP 8\r\n");
+  peer_.reply(invite, "180 Ringing");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("ringing") == 1; }));
+  EXPECT_EQ(recorder_->count("early"), 0);
+}
+
+TEST_F(AgentTest, PeerThatForgotTheCallIsLost) {
+  answered_call();
+  call_->send_dtmf('1');
+  peer_.reply(peer_.request("INFO"), "481 Call/Transaction Does Not Exist");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
+  EXPECT_EQ(agent_->calls(), 0u);
+}
+
+TEST_F(AgentTest, PeerThatKnowsNoInfoStays) {
+  answered_call();
+  call_->request_keyframe_by_info();
+  peer_.reply(peer_.request("INFO"), "501 Not Implemented");
+  expect_alive();
+  EXPECT_EQ(call_->state(), CallState::Answered);
+}
+
+TEST_F(AgentTest, CallsAndTheirMediaAreSeenFromOtherThreads) {
+  const Message invite = answered_call();
+  std::atomic<bool> stop = false;
+  std::thread reader([&] {
+    while (!stop) {
+      const auto call = agent_->find_call(call_->id());
+      if (call && call->media_snapshot().size() != 2) ADD_FAILURE();
+      agent_->calls();
+    }
+  });
+  for (int i = 1; i <= 50; ++i) {
+    const char *direction = i % 2 == 0 ? "a=sendrecv\r\n" : "a=sendonly\r\n";
+    peer_.send(peer_.in_dialog(invite, "UPDATE", i, "", "application/sdp",
+                               phone_sdp(40000, 40002, direction, "127.0.0.1", i + 1)),
+               agent_->local());
+    EXPECT_EQ(peer_.final_response().status(), 200);
+  }
+  stop = true;
+  reader.join();
+  EXPECT_EQ(recorder_->count("changed"), 50);
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto &entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++count;
+  return count;
+}
+
+TEST_F(AgentTest, ManyCallsLeaveNothingOpen) {
+  const std::size_t before = open_descriptors();
+  for (int i = 0; i < 100; ++i) {
+    recorder_ = std::make_shared<Recorder>();
+    const Message invite = answered_call();
+    if (i % 2 == 0) {
+      call_->hangup(EndReason::CallerHangup);
+      peer_.reply(peer_.request("BYE"), "200 OK");
+    } else {
+      peer_.send(peer_.in_dialog(invite, "BYE", 1), agent_->local());
+      EXPECT_EQ(peer_.final_response().status(), 200);
+    }
+    ASSERT_TRUE(ended());
+  }
+  call_.reset();
+  EXPECT_EQ(agent_->calls(), 0u);
+  EXPECT_TRUE(run_until([&] {
+    expect_alive();
+    return open_descriptors() <= before;
+  }));
+}
+
+TEST_F(AgentTest, DestroyedInTheMiddleOfACallItEndsIt) {
+  answered_call();
+  agent_.reset();
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Shutdown);
+  peer_.request("BYE");
+  EXPECT_EQ(call_->state(), CallState::Ended);
+  call_->send_dtmf('1');
+  call_->hangup(EndReason::Admin);
+  EXPECT_EQ(recorder_->count("ended"), 1);
+}
+
+TEST_F(AgentTest, NoAnswerIsCancelled) {
+  InviteOptions options = invite_options();
+  options.answer_timeout = std::chrono::milliseconds(50);
+  call(options);
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "180 Ringing");
+  const Message cancel = peer_.request("CANCEL");
+  peer_.reply(cancel, "200 OK");
+  peer_.reply(invite, "487 Request Terminated");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::NoAnswer);
+  EXPECT_EQ(recorder_->code, 0);
+}
+
+struct Refusal {
+  const char *status;
+  EndReason reason;
+  int code;
+};
+class RefusalTest : public AgentTest, public ::testing::WithParamInterface<Refusal> {};
+
+TEST_P(RefusalTest, EndsWithItsReason) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, GetParam().status);
+  peer_.request("ACK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, GetParam().reason) << to_string(recorder_->reason);
+  EXPECT_EQ(recorder_->code, GetParam().code);
+  EXPECT_THAT(recorder_->text, HasSubstr(std::string(GetParam().status).substr(0, 3)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Statuses, RefusalTest,
+    ::testing::Values(Refusal{"486 Busy Here", EndReason::Busy, 486},
+                      Refusal{"600 Busy Everywhere", EndReason::Busy, 600},
+                      Refusal{"603 Decline", EndReason::Declined, 603},
+                      Refusal{"480 Temporarily Unavailable", EndReason::NoAnswer, 480},
+                      Refusal{"404 Not Found", EndReason::Unreachable, 404},
+                      Refusal{"503 Service Unavailable", EndReason::Unreachable, 503},
+                      Refusal{"488 Not Acceptable Here", EndReason::NotAcceptable, 488},
+                      Refusal{"403 Forbidden", EndReason::Unauthorized, 403},
+                      Refusal{"699 Whatever", EndReason::Declined, 699}));
+
+TEST_F(AgentTest, RetryAfterIsNotWaitedFor) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "486 Busy Here", "Retry-After: 600\r\n");
+  peer_.request("ACK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Busy);
+  EXPECT_EQ(recorder_->code, 486);
+}
+
+TEST_F(AgentTest, ClosedPortIsUnreachable) {
+  InviteOptions options = invite_options();
+  {
+    ScriptedPeer gone;
+    options.uri = gone.uri();
+  }
+  call(options);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
+}
+
+TEST_F(AgentTest, AnswersDigestChallenge) {
+  InviteOptions options = invite_options();
+  options.user = "trunk";
+  options.password = "zanzibar";
+  call(options);
+  const Message first = peer_.request("INVITE");
+  peer_.reply(first, "407 Proxy Authentication Required",
+              "Proxy-Authenticate: Digest realm=\"bi loxi\", nonce=\"dcd98b\", "
+              "algorithm=MD5, qop=\"auth\"\r\n");
+  peer_.request("ACK");
+  const Message second = peer_.request("INVITE");
+  const std::string credentials = second.header("Proxy-Authorization");
+  EXPECT_THAT(credentials, HasSubstr("username=\"trunk\""));
+  EXPECT_THAT(credentials, HasSubstr("nonce=\"dcd98b\""));
+  EXPECT_EQ(second.header("Call-ID"), call_->id());
+  EXPECT_GT(second.cseq(), first.cseq());
+  EXPECT_FALSE(second.body().empty());
+  peer_.reply(second, "200 OK", "", phone_sdp());
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+  const std::lock_guard lock(mutex_);
+  EXPECT_THAT(log_, ::testing::Not(HasSubstr("zanzibar")));
+}
+
+TEST_F(AgentTest, ChallengeThatCannotBeAnsweredIsUnauthorizedAtOnce) {
+  for (const char *parameters : {"Digest realm=\"a\\\"b\", nonce=\"1\"", "Basic realm=\"x\"",
+                                 "Digest realm=\"x\", nonce=\"1\", algorithm=SHA-256"}) {
+    recorder_ = std::make_shared<Recorder>();
+    InviteOptions options = invite_options();
+    options.user = "trunk";
+    options.password = "zanzibar";
+    call(options);
+    peer_.reply(peer_.request("INVITE"), "401 Unauthorized",
+                std::string("WWW-Authenticate: ") + parameters + "\r\n");
+    ASSERT_TRUE(ended()) << parameters;
+    EXPECT_EQ(recorder_->reason, EndReason::Unauthorized) << parameters;
+    EXPECT_EQ(recorder_->code, 401) << parameters;
+  }
+}
+
+TEST_F(AgentTest, ChallengeWithoutCredentialsIsUnauthorized) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "401 Unauthorized",
+              "WWW-Authenticate: Digest realm=\"x\", nonce=\"1\", algorithm=MD5\r\n");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Unauthorized);
+  EXPECT_EQ(recorder_->code, 401);
+}
+
+TEST_F(AgentTest, WrongPasswordIsUnauthorized) {
+  InviteOptions options = invite_options();
+  options.user = "trunk";
+  options.password = "wrong";
+  call(options);
+  const char *challenge = "WWW-Authenticate: Digest realm=\"x\", nonce=\"1\", algorithm=MD5\r\n";
+  peer_.reply(peer_.request("INVITE"), "401 Unauthorized", challenge);
+  const auto again = peer_.receive([](const Message &m) {
+    return m.method() == "INVITE" && !m.header("Authorization").empty();
+  });
+  ASSERT_TRUE(again);
+  peer_.reply(*again, "401 Unauthorized", challenge);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Unauthorized);
+}
+
+TEST_F(AgentTest, FollowsRedirection) {
+  ScriptedPeer elsewhere;
+  elsewhere.set_agent(agent_->local());
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "302 Moved Temporarily", "Contact: " + elsewhere.contact() + "\r\n");
+  const Message second = elsewhere.request("INVITE");
+  EXPECT_EQ(second.start_line(), "INVITE " + elsewhere.uri() + " SIP/2.0");
+  EXPECT_FALSE(second.body().empty());
+  elsewhere.reply(second, "200 OK", "", phone_sdp());
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+}
+
+TEST_F(AgentTest, EndlessRedirectionEnds) {
+  call();
+  int invites = 0;
+  while (recorder_->count("ended") == 0 && invites < 20) {
+    std::optional<Message> invite;
+    run_until([&] { return peer_.has_request("INVITE") || recorder_->count("ended") > 0; });
+    if (!peer_.has_request("INVITE")) break;
+    peer_.reply(peer_.request("INVITE"), "302 Moved", "Contact: " + peer_.contact() + "\r\n");
+    ++invites;
+  }
+  EXPECT_GT(invites, 1);
+  EXPECT_LT(invites, 8);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
+}
+
+TEST_F(AgentTest, UsesTheOutboundProxy) {
+  InviteOptions options = invite_options();
+  options.uri = "sip:bob@192.0.2.77:5077";
+  options.proxy = "sip:" + peer_.local().to_string() + ";lr";
+  call(options);
+  const Message invite = peer_.request("INVITE");
+  EXPECT_EQ(invite.start_line(), "INVITE sip:bob@192.0.2.77:5077 SIP/2.0");
+  peer_.reply(invite, "200 OK", "Contact: <sip:bob@192.0.2.77:5077>\r\n", phone_sdp());
+  peer_.request("ACK");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+  call_->hangup(EndReason::CallerHangup);
+  peer_.reply(peer_.request("BYE"), "200 OK");
+}
+
+TEST_F(AgentTest, AnswerWithoutMediaOfOursIsByed) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "200 OK", "",
+              "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+              "m=audio 4000 RTP/AVP 97\r\na=rtpmap:97 iLBC/8000\r\nm=video 0 RTP/AVP 96\r\n");
+  peer_.request("ACK");
+  peer_.reply(peer_.request("BYE"), "200 OK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::NotAcceptable);
+  EXPECT_EQ(recorder_->code, 200);
+  EXPECT_EQ(recorder_->count("answered"), 0);
+}
+
+TEST_F(AgentTest, MalformedAnswerIsByed) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "200 OK", "", "m=audio before anything else\r\n");
+  peer_.reply(peer_.request("BYE"), "200 OK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::NotAcceptable);
+}
+
+TEST_F(AgentTest, PhoneWithoutVideoGetsAudio) {
+  const Message invite = answered_call(
+      "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+      "m=audio 4000 RTP/AVP 0\r\nm=video 0 RTP/AVP 96\r\n");
+  EXPECT_EQ(call_->media()[0].format->codec, Codec::Pcmu);
+  EXPECT_FALSE(call_->media()[1].accepted);
+  EXPECT_EQ(call_->media()[1].format, nullptr);
+}
+
+TEST_F(AgentTest, HoldAndResumeByThePeer) {
+  const Message invite = answered_call();
+  peer_.send(peer_.in_dialog(invite, "INVITE", 1, "", "application/sdp",
+                             phone_sdp(40000, 40002, "a=sendonly\r\n", "127.0.0.1", 2)),
+             agent_->local());
+  const Message held = peer_.response(200);
+  const auto answer = sdp::parse(held.body());
+  ASSERT_TRUE(answer) << held.text;
+  EXPECT_EQ(answer->direction_of(answer->media[0]), sdp::Direction::RecvOnly);
+  EXPECT_EQ(call_->media()[0].direction, Direction::RecvOnly);
+  EXPECT_EQ(recorder_->count("changed"), 1);
+  peer_.send(peer_.in_dialog(invite, "ACK", 1), agent_->local());
+
+  peer_.send(peer_.in_dialog(invite, "INVITE", 2, "", "application/sdp",
+                             phone_sdp(40000, 40002, "", "127.0.0.1", 3)),
+             agent_->local());
+  const Message resumed =
+      peer_.receive([](const Message &m) { return m.status() == 200 && m.cseq() == 2; }).value();
+  EXPECT_EQ(call_->media()[0].direction, Direction::SendRecv);
+  EXPECT_EQ(recorder_->count("changed"), 2);
+  const auto again = sdp::parse(resumed.body());
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->version, answer->version + 1);
+  EXPECT_EQ(again->id, answer->id);
+  peer_.send(peer_.in_dialog(invite, "ACK", 2), agent_->local());
+  // The same once more changes nothing.
+  peer_.send(peer_.in_dialog(invite, "INVITE", 3, "", "application/sdp",
+                             phone_sdp(40000, 40002, "", "127.0.0.1", 3)),
+             agent_->local());
+  peer_.receive([](const Message &m) { return m.status() == 200 && m.cseq() == 3; });
+  peer_.send(peer_.in_dialog(invite, "ACK", 3), agent_->local());
+  EXPECT_EQ(recorder_->count("changed"), 2);
+}
+
+TEST_F(AgentTest, RtpFollowsAChangedAddressAtOnce) {
+  auto first = bind_udp({"127.0.0.1", 0}), second = bind_udp({"127.0.0.1", 0});
+  ASSERT_TRUE(first && second);
+  const Message invite = answered_call(phone_sdp(local_endpoint(first->get()).port, 40002));
+  const auto send_one = [&] {
+    reactor_->reactor()->invoke([&] {
+      rtp::OutgoingPacket packet;
+      packet.timestamp = 160;
+      packet.payload = SharedBytes::copy(as_bytes("0123456789"));
+      call_->media()[0].session->send({&packet, 1});
+    });
+  };
+  const auto arrives_at = [](int fd) {
+    pollfd waiting{fd, POLLIN, 0};
+    if (::poll(&waiting, 1, 10000) != 1) return false;
+    char buffer[100];
+    return ::recv(fd, buffer, sizeof buffer, 0) == 22;
+  };
+  send_one();
+  EXPECT_TRUE(arrives_at(first->get()));
+
+  const std::string moved =
+      phone_sdp(local_endpoint(second->get()).port, 40002, "", "127.0.0.1", 2);
+  peer_.send(peer_.in_dialog(invite, "INVITE", 1, "", "application/sdp", moved), agent_->local());
+  peer_.response(200);
+  send_one();
+  EXPECT_TRUE(arrives_at(second->get()));
+  peer_.send(peer_.in_dialog(invite, "ACK", 1), agent_->local());
+}
+
+TEST_F(AgentTest, UpdateChangesMedia) {
+  const Message invite = answered_call();
+  EXPECT_THAT(invite.header("Allow"), HasSubstr("UPDATE"));
+  peer_.send(peer_.in_dialog(invite, "UPDATE", 1, "", "application/sdp",
+                             phone_sdp(40000, 40002, "a=inactive\r\n", "127.0.0.1", 2)),
+             agent_->local());
+  const Message updated = peer_.final_response();
+  EXPECT_EQ(updated.status(), 200);
+  EXPECT_THAT(updated.body(), HasSubstr("a=inactive"));
+  EXPECT_EQ(call_->media()[1].direction, Direction::Inactive);
+}
+
+TEST_F(AgentTest, ReinviteWithoutOfferIsOfferedAndAnsweredByTheAck) {
+  const Message invite = answered_call();
+  peer_.send(peer_.in_dialog(invite, "INVITE", 1), agent_->local());
+  const Message offered = peer_.response(200);
+  ASSERT_TRUE(sdp::parse(offered.body()));
+  peer_.send(peer_.in_dialog(invite, "ACK", 1, "", "application/sdp",
+                             phone_sdp(40000, 40002, "a=sendonly\r\n", "127.0.0.1", 2)),
+             agent_->local());
+  ASSERT_TRUE(run_until([&] { return recorder_->count("changed") == 1; }));
+  EXPECT_EQ(call_->media()[0].direction, Direction::RecvOnly);
+}
+
+TEST_F(AgentTest, ReinviteWithNothingOfOursIsRefusedAndTheCallGoesOn) {
+  const Message invite = answered_call();
+  peer_.send(peer_.in_dialog(invite, "INVITE", 1, "", "application/sdp",
+                             "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\n"
+                             "t=0 0\r\nm=audio 4000 RTP/AVP 97\r\na=rtpmap:97 iLBC/8000\r\n"),
+             agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 488);
+  peer_.send(peer_.in_dialog(invite, "ACK", 1), agent_->local());
+  peer_.send(peer_.in_dialog(invite, "INVITE", 2, "", "application/sdp", "v=1\r\nrubbish"),
+             agent_->local());
+  EXPECT_EQ(peer_.receive([](const Message &m) { return m.status() >= 200 && m.cseq() == 2; })
+                .value()
+                .status(),
+            400);
+  EXPECT_EQ(call_->state(), CallState::Answered);
+  EXPECT_TRUE(call_->media()[0].accepted);
+}
+
+TEST_F(AgentTest, InfoBothWays) {
+  const Message invite = answered_call();
+  peer_.send(peer_.in_dialog(invite, "INFO", 1, "", "application/media_control+xml",
+                             "<media_control><vc_primitive><to_encoder><picture_fast_update/>"
+                             "</to_encoder></vc_primitive></media_control>"),
+             agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200);
+  peer_.send(peer_.in_dialog(invite, "INFO", 2, "", "application/dtmf-relay",
+                             "Signal=5\r\nDuration=160\r\n"),
+             agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200);
+  peer_.send(peer_.in_dialog(invite, "INFO", 3, "", "text/plain", "what"), agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 415);
+  EXPECT_EQ(recorder_->count("keyframe"), 1);
+  EXPECT_EQ(recorder_->count("dtmf 5"), 1);
+
+  call_->request_keyframe_by_info();
+  const Message wish = peer_.request("INFO");
+  EXPECT_EQ(wish.header("Content-Type"), "application/media_control+xml");
+  EXPECT_THAT(wish.body(), HasSubstr("<picture_fast_update/>"));
+  peer_.reply(wish, "200 OK");
+  call_->send_dtmf('#');
+  const Message digit = peer_.request("INFO");
+  EXPECT_THAT(digit.body(), HasSubstr("Signal=#"));
+  peer_.reply(digit, "200 OK");
+}
+
+TEST_F(AgentTest, FirstAnswerOfAForkWinsAndTheLateOneIsByed) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "183 Session Progress", "", phone_sdp(41000, 41002), "tag-a");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("early") == 1; }));
+  peer_.reply(invite, "200 OK", "", phone_sdp(42000, 42002), "tag-b");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+  const Message ack = peer_.request("ACK");
+  EXPECT_THAT(ack.header("To"), HasSubstr("tag-b"));
+  peer_.reply(invite, "200 OK", "", phone_sdp(41000, 41002), "tag-a");
+  const Message bye = peer_.request("BYE");
+  EXPECT_THAT(bye.header("To"), HasSubstr("tag-a"));
+  peer_.reply(bye, "200 OK");
+  EXPECT_EQ(call_->state(), CallState::Answered);
+}
+
+TEST_F(AgentTest, AnswersOptionsAndRefusesTheRest) {
+  const std::string target = "sip:carol@" + agent_->local().to_string();
+  const std::string contact = "Contact: " + peer_.contact() + "\r\n";
+  struct Row {
+    const char *method;
+    int status;
+  };
+  for (const Row row :
+       {Row{"OPTIONS", 200}, Row{"INVITE", 480}, Row{"MESSAGE", 405}, Row{"SUBSCRIBE", 405},
+        Row{"REFER", 405}, Row{"NOTIFY", 405}, Row{"PUBLISH", 405}, Row{"REGISTER", 405},
+        Row{"BYE", 481}, Row{"UPDATE", 481}, Row{"INFO", 481}, Row{"FOO", 501}}) {
+    peer_.send(peer_.request_text(row.method, target, contact), agent_->local());
+    const int status = peer_.final_response().status();
+    if (std::string(row.method) == "FOO")
+      EXPECT_TRUE(status == 501 || status == 405) << status;
+    else
+      EXPECT_EQ(status, row.status) << row.method;
+  }
+}
+
+TEST_F(AgentTest, RefusesWhatItCannotCall) {
+  for (const char *uri :
+       {"", "bob", "tel:+4930", "sip:", "sip:bob@", "sip:bob@-bad-", "sip:bob@1.2.3", "sip:b@a..b",
+        "sip:bob@host:0", "sip:bob@host:99999", "sips:bob@host", "sip:bob@host;transport=tls",
+        "sip:bob@host?Route=%3Csip:x%3E", "sip:bob@ho st", "sip:a@b>\r\nX: y", "sip:b:pw@host"}) {
+    InviteOptions options = invite_options();
+    options.uri = uri;
+    const auto call = agent_->invite(options, recorder_);
+    ASSERT_FALSE(call) << uri;
+    EXPECT_EQ(call.error().fault, Fault::BadInput) << uri;
+  }
+  InviteOptions options = invite_options();
+  options.codecs = {Codec::Aac};
+  EXPECT_FALSE(agent_->invite(options, recorder_));
+  options = invite_options();
+  options.reactor = nullptr;
+  EXPECT_FALSE(agent_->invite(options, recorder_));
+  EXPECT_EQ(agent_->calls(), 0u);
+}
+
+TEST_F(AgentTest, TwoAgentsCallEachOther) {
+  AgentOptions second = options();
+  auto other = Agent::create(nullptr, second);
+  ASSERT_TRUE(other);
+  EXPECT_NE((*other)->local().port, agent_->local().port);
+  InviteOptions options = invite_options();
+  options.uri = "sip:carol@" + (*other)->local().to_string();
+  call(options);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->code, 480);
+  (*other)->shutdown(EndReason::Shutdown, std::chrono::seconds(2));
+}
+
+TEST_F(AgentTest, ShutdownEndsCallsWithoutWaitingForSilentPeers) {
+  call();
+  peer_.request("INVITE");
+  auto talking = std::make_shared<Recorder>();
+  ScriptedPeer other;
+  other.set_agent(agent_->local());
+  InviteOptions options = invite_options();
+  options.uri = other.uri();
+  ASSERT_TRUE(agent_->invite(options, talking));
+  const Message invite = other.request("INVITE");
+  other.reply(invite, "200 OK", "", phone_sdp());
+  ASSERT_TRUE(run_until([&] { return talking->count("answered") == 1; }));
+
+  agent_->shutdown(EndReason::Shutdown, std::chrono::milliseconds(200));
+  EXPECT_EQ(recorder_->count("ended"), 1);
+  EXPECT_EQ(recorder_->reason, EndReason::Shutdown);
+  EXPECT_EQ(talking->count("ended"), 1);
+  EXPECT_FALSE(agent_->invite(invite_options(), recorder_));
+  const std::lock_guard lock(mutex_);
+  EXPECT_THAT(log_, ::testing::Not(HasSubstr("did not stop")));
+}
+
+class ListensEverywhere : public AgentTest {
+  AgentOptions options() override {
+    AgentOptions options = AgentTest::options();
+    options.listen = {"0.0.0.0", 0};
+    return options;
+  }
+};
+
+TEST_F(ListensEverywhere, AndNamesTheAddressThatThePeerCanReach) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  const std::string port = std::to_string(agent_->local().port);
+  EXPECT_EQ(invite.header("Contact"), "<sip:alice@127.0.0.1:" + port + ">");
+  EXPECT_THAT(invite.header("From"), HasSubstr("<sip:alice@127.0.0.1>"));
+  EXPECT_THAT(invite.body(), HasSubstr("c=IN IP4 127.0.0.1\r\n"));
+  peer_.set_agent({"127.0.0.1", agent_->local().port});
+  peer_.reply(invite, "200 OK", "", phone_sdp());
+  peer_.request("ACK");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+  peer_.send(peer_.in_dialog(invite, "BYE", 1), {"127.0.0.1", agent_->local().port});
+  ASSERT_TRUE(ended());
+}
+
+TEST_F(AgentTest, LocalhostNeedsNoNameServer) {
+  InviteOptions options = invite_options();
+  options.uri = "sip:bob@localhost:" + std::to_string(peer_.local().port);
+  call(options);
+  const Message invite = peer_.request("INVITE");
+  EXPECT_THAT(invite.body(), HasSubstr("c=IN IP4 127.0.0.1\r\n"));
+}
+
+class OnVersion6 : public AgentTest {
+  AgentOptions options() override {
+    AgentOptions options = AgentTest::options();
+    options.listen = {"::1", 0};
+    return options;
+  }
+};
+
+TEST_F(OnVersion6, ClosedPortIsUnreachable) {
+  InviteOptions options = invite_options();
+  options.uri = "sip:bob@[::1]:9";
+  call(options);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
+}
+
+// The way of sipcallsink: an agent whose context is iterated by a thread of its own.
+TEST_F(AgentTest, AgentsLiveInSeveralThreads) {
+  GMainContext *context = g_main_context_new();
+  std::promise<Endpoint> where;
+  std::atomic<bool> stop = false;
+  std::thread thread([&] {
+    g_main_context_push_thread_default(context);
+    AgentOptions mine;
+    mine.listen = {"127.0.0.1", 0};
+    auto agent = Agent::create(context, mine);
+    where.set_value(agent ? (*agent)->local() : Endpoint{});
+    while (agent && !stop) g_main_context_iteration(context, TRUE);
+    if (agent) (*agent)->shutdown(EndReason::Shutdown, std::chrono::seconds(2));
+    agent = internal_error("gone");
+    g_main_context_pop_thread_default(context);
+  });
+  const Endpoint there = where.get_future().get();
+  for (int i = 0; i < 20; ++i) {
+    recorder_ = std::make_shared<Recorder>();
+    InviteOptions options = invite_options();
+    options.uri = "sip:carol@" + there.to_string();
+    call(options);
+    EXPECT_TRUE(ended());
+    EXPECT_EQ(recorder_->code, 480);
+  }
+  stop = true;
+  g_main_context_wakeup(context);
+  thread.join();
+  g_main_context_unref(context);
+}
+
+TEST(AgentCreation, TellsWhyItCannotListen) {
+  auto taken = bind_udp({"127.0.0.1", 0});
+  ASSERT_TRUE(taken);
+  AgentOptions options;
+  options.listen = local_endpoint(taken->get());
+  const auto agent = Agent::create(nullptr, options);
+  ASSERT_FALSE(agent);
+  EXPECT_THAT(agent.error().detail, HasSubstr(std::to_string(options.listen.port)));
+}
+
+class FewCalls : public AgentTest {
+  AgentOptions options() override {
+    AgentOptions options = AgentTest::options();
+    options.max_calls = 1;
+    return options;
+  }
+};
+
+TEST_F(FewCalls, RefusesOneTooMany) {
+  call();
+  const auto second = agent_->invite(invite_options(), recorder_);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().fault, Fault::Refused);
+}
+
+}  // namespace
+}  // namespace junctor::sip::test

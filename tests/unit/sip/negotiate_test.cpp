@@ -1,0 +1,257 @@
+// Offer and answer. SPDX-License-Identifier: LGPL-2.1-or-later
+#include "sip/core/negotiate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "descriptions.h"
+
+namespace junctor::sip {
+namespace {
+
+using sdp::Direction;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const Identity kUs{"192.0.2.1", 77, 5};
+
+std::vector<OwnMedium> both() {
+  return {{Medium::Audio, 20000, own_formats(Medium::Audio, {}, {})},
+          {Medium::Video, 20002, own_formats(Medium::Video, {}, {})}};
+}
+
+sdp::Description parsed(const std::string &text) {
+  auto description = sdp::parse(text);
+  EXPECT_TRUE(description) << description.error().detail;
+  return description ? *description : sdp::Description{};
+}
+
+std::string answer_text(const std::string &media, const std::string &session = "",
+                        const std::string &address = "192.0.2.4") {
+  return "v=0\r\no=- 1 1 IN IP4 " + address + "\r\ns=-\r\nc=IN IP4 " + address + "\r\nt=0 0\r\n" +
+         session + media;
+}
+
+TEST(Offer, HasAudioThenVideoWithBothPacketizationModes) {
+  rtp::H264Profile profile;
+  profile.profile_idc = 0x64;
+  profile.constraints = 0;
+  profile.level_idc = 0x28;
+  const std::vector<OwnMedium> media{
+      {Medium::Audio, 20000, own_formats(Medium::Audio, {}, profile)},
+      {Medium::Video, 20002, own_formats(Medium::Video, {}, profile)}};
+  const std::string text = sdp::to_string(make_offer(kUs, media));
+  EXPECT_THAT(text, HasSubstr("o=- 77 5 IN IP4 192.0.2.1\r\n"));
+  EXPECT_THAT(text, HasSubstr("m=audio 20000 RTP/AVP 8 0\r\n"));
+  EXPECT_THAT(text, HasSubstr("a=rtpmap:8 PCMA/8000\r\n"));
+  EXPECT_LT(text.find("m=audio"), text.find("m=video 20002 RTP/AVP 96 97\r\n"));
+  EXPECT_THAT(text, HasSubstr("a=fmtp:96 profile-level-id=640028;packetization-mode=1;"));
+  EXPECT_THAT(text, HasSubstr("a=fmtp:97 profile-level-id=640028;packetization-mode=0;"));
+  EXPECT_THAT(text, HasSubstr("a=rtcp-fb:* nack pli\r\n"));
+}
+
+TEST(Offer, ListsTheCodecsWantedInTheirOrder) {
+  const auto audio = own_formats(Medium::Audio, {Codec::Pcmu, Codec::H264, Codec::Pcma}, {});
+  ASSERT_EQ(audio.size(), 2u);
+  EXPECT_EQ(audio[0].format->codec, Codec::Pcmu);
+  EXPECT_EQ(audio[1].format->codec, Codec::Pcma);
+  EXPECT_TRUE(own_formats(Medium::Video, {Codec::Pcmu}, {}).empty());
+  // A codec named twice, or one that RTP does not carry here, adds nothing.
+  EXPECT_EQ(own_formats(Medium::Audio, {Codec::Pcmu, Codec::Pcmu, Codec::Sorenson}, {}).size(), 1u);
+}
+
+TEST(Offer, EveryFormatOfTheTableHasANumberOfItsOwn) {
+  for (const Medium medium : {Medium::Audio, Medium::Video}) {
+    std::vector<int> numbers;
+    for (const OwnFormat &own : own_formats(medium, {}, {})) numbers.push_back(own.payload_type);
+    std::ranges::sort(numbers);
+    EXPECT_EQ(std::ranges::adjacent_find(numbers), numbers.end());
+  }
+}
+
+TEST(Answers, OfBaresip) {
+  const auto agreed = read_answer(both(), parsed(std::string(test::kBaresip)));
+  ASSERT_EQ(agreed.size(), 2u);
+  EXPECT_TRUE(agreed[0].accepted);
+  EXPECT_EQ(agreed[0].format->codec, Codec::Pcma);  // Opus comes first, but was not offered
+  EXPECT_EQ(agreed[0].remote.rtp, (Endpoint{"192.0.2.4", 26748}));
+  EXPECT_EQ(agreed[0].remote.rtcp, (Endpoint{"192.0.2.4", 26749}));
+  EXPECT_TRUE(agreed[1].accepted);
+  EXPECT_EQ(agreed[1].stream.payload_type, 97);
+  EXPECT_EQ(agreed[1].stream.receive_payload_type, 97);  // ours for mode 0
+  EXPECT_EQ(agreed[1].stream.clock_rate, 90000u);
+  EXPECT_TRUE(agreed[1].stream.pli);
+  EXPECT_TRUE(agreed[1].stream.nack);
+  EXPECT_FALSE(agreed[1].stream.fir);
+  EXPECT_EQ(agreed[1].direction, Direction::SendRecv);
+}
+
+TEST(Answers, OfSippHasAudioOnly) {
+  const auto agreed = read_answer(both(), parsed(std::string(test::kSipp)));
+  EXPECT_EQ(agreed[0].format->codec, Codec::Pcmu);
+  EXPECT_FALSE(agreed[1].accepted);
+  EXPECT_EQ(agreed[1].format, nullptr);
+  EXPECT_EQ(agreed[1].medium, Medium::Video);
+}
+
+TEST(Answers, StaticNumbersNeedNoMap) {
+  const auto agreed = read_answer(both(), parsed(answer_text("m=audio 9 RTP/AVP 8\r\n")));
+  ASSERT_TRUE(agreed[0].accepted);
+  EXPECT_EQ(agreed[0].format->codec, Codec::Pcma);
+}
+
+TEST(Answers, AMapOverrulesTheStaticNumber) {
+  const auto agreed =
+      read_answer(both(), parsed(answer_text("m=audio 9 RTP/AVP 8\r\na=rtpmap:8 iLBC/8000\r\n")));
+  EXPECT_FALSE(agreed[0].accepted);
+}
+
+TEST(Answers, OwnNumbersOfThePeerAreSentTo) {
+  const auto agreed = read_answer(
+      both(), parsed(answer_text("m=audio 9 RTP/AVP 0\r\nm=video 11 RTP/AVP 120\r\n"
+                                 "a=rtpmap:120 h264/90000\r\na=fmtp:120 packetization-mode=1\r\n"
+                                 "a=rtcp-fb:120 ccm fir\r\na=rtcp-fb:99 nack pli\r\n")));
+  ASSERT_TRUE(agreed[1].accepted);
+  EXPECT_EQ(agreed[1].stream.payload_type, 120);
+  EXPECT_EQ(agreed[1].stream.receive_payload_type, 96);
+  EXPECT_TRUE(agreed[1].stream.fir);
+  EXPECT_FALSE(agreed[1].stream.pli);
+}
+
+TEST(Answers, MissingPacketizationModeMeansTheOfferedNumber) {
+  const auto agreed = read_answer(
+      both(),
+      parsed(answer_text("m=audio 9 RTP/AVP 0\r\nm=video 11 RTP/AVP 96\r\n"
+                         "a=rtpmap:96 H264/90000\r\na=fmtp:96 profile-level-id=42e00d\r\n")));
+  EXPECT_TRUE(agreed[1].accepted);
+}
+
+struct Held {
+  const char *name, *session, *media, *address;
+  Direction direction;
+  bool send, receive;
+};
+class HeldBy : public ::testing::TestWithParam<Held> {};
+
+TEST_P(HeldBy, DirectionAndAddress) {
+  const Held &row = GetParam();
+  const auto agreed =
+      read_answer(both(), parsed(answer_text("m=audio 9 RTP/AVP 0\r\n" + std::string(row.media),
+                                             row.session, row.address)));
+  ASSERT_TRUE(agreed[0].accepted);
+  EXPECT_EQ(agreed[0].direction, row.direction);
+  EXPECT_EQ(agreed[0].remote.send, row.send);
+  EXPECT_EQ(agreed[0].remote.receive, row.receive);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Ways, HeldBy,
+    ::testing::Values(
+        Held{"not", "", "", "192.0.2.4", Direction::SendRecv, true, true},
+        Held{"sendonly", "", "a=sendonly\r\n", "192.0.2.4", Direction::RecvOnly, false, true},
+        Held{"recvonly", "", "a=recvonly\r\n", "192.0.2.4", Direction::SendOnly, true, false},
+        Held{"inactive", "", "a=inactive\r\n", "192.0.2.4", Direction::Inactive, false, false},
+        Held{"session", "a=sendonly\r\n", "", "192.0.2.4", Direction::RecvOnly, false, true},
+        Held{"overruled", "a=inactive\r\n", "a=sendrecv\r\n", "192.0.2.4", Direction::SendRecv,
+             true, true},
+        Held{"zeros", "", "", "0.0.0.0", Direction::RecvOnly, false, true},
+        Held{"zeros_inactive", "", "a=inactive\r\n", "0.0.0.0", Direction::Inactive, false, false}),
+    [](const auto &row) { return row.param.name; });
+
+TEST(Answers, RefusedMedia) {
+  struct Row {
+    const char *why, *media;
+  };
+  for (const Row row :
+       {Row{"port 0", "m=audio 0 RTP/AVP 0\r\n"}, Row{"other kind", "m=video 9 RTP/AVP 0\r\n"},
+        Row{"encrypted", "m=audio 9 RTP/SAVP 0\r\n"}, Row{"no protocol", "m=audio 9 udp 0\r\n"},
+        Row{"host name", "m=audio 9 RTP/AVP 0\r\nc=IN IP4 phone.example.com\r\n"},
+        Row{"no place for RTCP", "m=audio 65535 RTP/AVP 0\r\n"},
+        Row{"wrong rate", "m=audio 9 RTP/AVP 97\r\na=rtpmap:97 PCMU/16000\r\n"}}) {
+    const auto agreed = read_answer(both(), parsed(answer_text(row.media)));
+    EXPECT_FALSE(agreed[0].accepted) << row.why;
+  }
+}
+
+TEST(Answers, RtcpElsewhere) {
+  const auto agreed =
+      read_answer(both(), parsed(answer_text("m=audio 9000 RTP/AVP 0\r\na=rtcp:53020 IN IP4 "
+                                             "126.16.64.4\r\n")));  // RFC 3605 section 2.1
+  EXPECT_EQ(agreed[0].remote.rtcp, (Endpoint{"126.16.64.4", 53020}));
+}
+
+TEST(Offers, AreAnsweredInTheirOwnNumbers) {
+  const auto media = both();
+  const Answer answer = make_answer(kUs, media, {}, parsed(std::string(test::kLinphone)));
+  ASSERT_TRUE(answer.acceptable);
+  ASSERT_EQ(answer.description.media.size(), 2u);
+  const auto &audio = answer.description.media[0], &video = answer.description.media[1];
+  EXPECT_EQ(audio.port, 20000);
+  ASSERT_EQ(audio.formats.size(), 1u);
+  EXPECT_EQ(audio.formats[0].payload_type, 0);
+  // Linphone leaves packetization-mode out: mode 0 in number 97, and so is our answer.
+  EXPECT_EQ(video.formats[0].payload_type, 97);
+  EXPECT_THAT(video.formats[0].fmtp, HasSubstr("packetization-mode=0"));
+  EXPECT_EQ(answer.agreed[1].stream.payload_type, 97);
+  EXPECT_EQ(answer.agreed[1].stream.receive_payload_type, 97);
+  EXPECT_TRUE(answer.agreed[1].stream.fir);
+  EXPECT_THAT(sdp::to_string(answer.description), Not(HasSubstr("telephone-event")));
+}
+
+TEST(Offers, KeepTheFormatInUse) {
+  const auto media = both();
+  const auto current = read_answer(media, parsed(answer_text("m=audio 9 RTP/AVP 8\r\n")));
+  const Answer answer =
+      make_answer(kUs, media, current, parsed(answer_text("m=audio 9 RTP/AVP 0 8\r\n")));
+  EXPECT_EQ(answer.agreed[0].format->codec, Codec::Pcma);
+  const Answer moved =
+      make_answer(kUs, media, current, parsed(answer_text("m=audio 9 RTP/AVP 0\r\n")));
+  EXPECT_EQ(moved.agreed[0].format->codec, Codec::Pcmu);
+}
+
+TEST(Offers, RefuseLinesThatAreNotOurs) {
+  const Answer answer =
+      make_answer(kUs, both(), {},
+                  parsed(answer_text("m=audio 9 RTP/AVP 0\r\nm=video 0 RTP/AVP 96\r\n"
+                                     "m=application 5000 UDP/BFCP *\r\nm=audio 11 RTP/AVP 0\r\n")));
+  ASSERT_EQ(answer.description.media.size(), 4u);
+  EXPECT_EQ(answer.description.media[0].port, 20000);
+  EXPECT_EQ(answer.description.media[1].port, 0);
+  EXPECT_EQ(answer.description.media[2].port, 0);
+  EXPECT_EQ(answer.description.media[3].port, 0);
+  EXPECT_THAT(sdp::to_string(answer.description), HasSubstr("m=application 0 UDP/BFCP *\r\n"));
+  EXPECT_FALSE(answer.agreed[1].accepted);
+}
+
+TEST(Offers, HoldIsMirrored) {
+  for (const auto &[theirs, ours] :
+       {std::pair{"sendonly", Direction::RecvOnly}, std::pair{"recvonly", Direction::SendOnly},
+        std::pair{"inactive", Direction::Inactive}, std::pair{"sendrecv", Direction::SendRecv}}) {
+    const Answer answer = make_answer(
+        kUs, both(), {},
+        parsed(answer_text("m=audio 9 RTP/AVP 0\r\na=" + std::string(theirs) + "\r\n")));
+    EXPECT_EQ(answer.description.media[0].direction, ours);
+    EXPECT_EQ(answer.agreed[0].direction, ours);
+  }
+}
+
+TEST(Offers, WithNothingOfOursAreNotAcceptable) {
+  const Answer answer =
+      make_answer(kUs, both(), {}, parsed(answer_text("m=audio 9 RTP/SAVP 0\r\n")));
+  EXPECT_FALSE(answer.acceptable);
+}
+
+TEST(AgreedMedia, ComparesWhatMatters) {
+  const auto media = both();
+  const auto one = read_answer(media, parsed(std::string(test::kBaresip)));
+  EXPECT_TRUE(one[1].same_as(one[1]));
+  Agreed other = one[1];
+  other.remote.rtp.port = 1;
+  EXPECT_FALSE(one[1].same_as(other));
+  other = one[1];
+  other.direction = Direction::Inactive;
+  EXPECT_FALSE(one[1].same_as(other));
+}
+
+}  // namespace
+}  // namespace junctor::sip
