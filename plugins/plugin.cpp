@@ -1,7 +1,17 @@
 // Registers the elements of the one plugin, `junctor`. SPDX-License-Identifier: LGPL-2.1-or-later
 #include <gst/gst.h>
 
-static gboolean plugin_init([[maybe_unused]] GstPlugin *plugin) { return TRUE; }
+#include "rtmp/rtmpauthsrc.h"
+#include "rtmp/rtmpplaysink.h"
+#include "watchdog/mediawatchdog.h"
+
+static gboolean plugin_init(GstPlugin *plugin) {
+  gboolean registered = FALSE;
+  registered |= GST_ELEMENT_REGISTER(mediawatchdog, plugin);
+  registered |= GST_ELEMENT_REGISTER(rtmpauthsrc, plugin);
+  registered |= GST_ELEMENT_REGISTER(rtmpplaysink, plugin);
+  return registered;
+}
 
 GST_PLUGIN_DEFINE(GST_VERSION_MAJOR, GST_VERSION_MINOR, junctor,
                   "Joins the two legs of a video call: RTMP and SIP", plugin_init, JUNCTOR_VERSION,

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rtmp/door.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace junctor::rtmp {
+
+std::vector<std::shared_ptr<Doorkeeper>> Door::Keepers::concerned(const Request &request) {
+  KeeperList asked;
+  const std::lock_guard lock(mutex);
+  for (const auto &keeper : all)
+    if (keeper->concerns(request)) asked.push_back(keeper);
+  return asked;
+}
+
+std::shared_ptr<Doorkeeper> Door::Keepers::first() {
+  const std::lock_guard lock(mutex);
+  return all.empty() ? nullptr : all.front();
+}
+
+/// Asks keeper `which`, and the next if it refuses.
+void Door::ask(const std::shared_ptr<Reactor> &reactor, KeeperList keepers, std::size_t which,
+               Request request, Decision decision) {
+  const std::shared_ptr<Doorkeeper> keeper = keepers[which];
+  if (which + 1 == keepers.size()) {
+    keeper->decide(request, std::move(decision));
+    return;
+  }
+  const Request asked = request;
+  keeper->decide(
+      asked, Decision([reactor, keepers = std::move(keepers), which, request = std::move(request),
+                       decision = std::move(decision)](const Verdict &verdict) {
+        if (verdict.accepted) {
+          decision.accept(verdict.identity);
+          return;
+        }
+        // The verdict may come on any thread, keepers are asked on the reactor.
+        reactor->post([reactor, keepers, which, request, decision] {
+          ask(reactor, keepers, which + 1, request, decision);
+        });
+      }));
+}
+
+Result<std::shared_ptr<Door>> Door::open(gst::ElementReactor reactor, const Endpoint &listen,
+                                         const Limits &limits, LogSink log) {
+  std::shared_ptr<Door> door(new Door(std::move(reactor)));
+  const std::shared_ptr<Reactor> &loop = door->reactor_.reactor();
+  const auto keepers = door->keepers_;
+  ServerOptions options;
+  options.listen = listen;
+  options.limits = limits;
+  options.log = std::move(log);
+  // The server keeps its events, and the reactor the server: weak, so that neither keeps itself.
+  options.events.authenticate = [keepers, weak = std::weak_ptr(loop)](const Request &request,
+                                                                      Decision decision) {
+    const auto loop = weak.lock();
+    auto asked = keepers->concerned(request);
+    if (!loop || asked.empty()) {
+      decision.refuse(request.stage == Stage::Connect
+                          ? "There is no application \"" + request.app + "\" here."
+                          : "There is no stream \"" + request.stream + "\" here.",
+                      Refusal::UnknownStream);
+      return;
+    }
+    ask(loop, std::move(asked), 0, request, std::move(decision));
+  };
+  options.events.checked = [keepers](const Request &request, const Verdict &verdict) {
+    const auto concerned = keepers->concerned(request);
+    const auto teller = concerned.empty() ? keepers->first() : concerned.front();
+    if (teller) teller->checked(request, verdict);
+  };
+  options.events.publish_started = [keepers](const Request &request) {
+    for (const auto &keeper : keepers->concerned(request)) keeper->publish_started(request);
+  };
+  options.events.publish_ended = [keepers](const Request &request, bool) {
+    for (const auto &keeper : keepers->concerned(request)) keeper->publish_ended(request);
+  };
+  auto server = Server::listen(loop, std::move(options));
+  if (!server) return server.error();
+  door->server_ = std::move(*server);
+  return door;
+}
+
+Door::~Door() {
+  if (server_) server_->close();
+}
+
+void Door::join(std::shared_ptr<Doorkeeper> keeper) {
+  const std::lock_guard lock(keepers_->mutex);
+  keepers_->all.push_back(std::move(keeper));
+}
+
+void Door::leave(const Doorkeeper *keeper) {
+  const std::lock_guard lock(keepers_->mutex);
+  std::erase_if(keepers_->all, [keeper](const auto &held) { return held.get() == keeper; });
+}
+
+Result<std::shared_ptr<Door>> Doors::open(
+    const Endpoint &listen, const std::function<Result<std::shared_ptr<Door>>()> &make) {
+  const std::lock_guard lock(mutex_);
+  std::weak_ptr<Door> &held = open_[listen.to_string()];
+  if (auto door = held.lock()) return door;
+  auto door = make();
+  if (door) held = *door;
+  return door;
+}
+
+}  // namespace junctor::rtmp
+
+namespace junctor {
+
+template <>
+GType shared_box_type<rtmp::Doors>() {
+  static const GType type = g_boxed_type_register_static(
+      "JunctorRtmpDoorsBox",
+      [](gpointer box) -> gpointer {
+        return new std::shared_ptr<rtmp::Doors>(*static_cast<std::shared_ptr<rtmp::Doors> *>(box));
+      },
+      [](gpointer box) { delete static_cast<std::shared_ptr<rtmp::Doors> *>(box); });
+  return type;
+}
+
+}  // namespace junctor

@@ -1,0 +1,88 @@
+// One RTMP server that several elements stand behind. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/gst/context.h"
+#include "rtmp/core/server.h"
+
+namespace junctor::rtmp {
+
+/// An element's part at the door: decides who may come in to it. Called on the reactor, possibly
+/// once more while leave() runs.
+class Doorkeeper {
+ public:
+  virtual ~Doorkeeper() = default;
+  /// Whether the request is meant for this element, as far as it is known yet.
+  virtual bool concerns(const Request &request) const = 0;
+  virtual void decide(const Request &request, Decision decision) = 0;
+  /// The outcome of a check that concerned it.
+  virtual void checked(const Request &request, const Verdict &verdict) = 0;
+  virtual void publish_started(const Request &) {}
+  virtual void publish_ended(const Request &) {}
+};
+
+/// A server made by an element, with the reactor that serves it. Who knocks is shown to each
+/// doorkeeper concerned, in the order in which they joined, until one accepts; connect and
+/// createStream do not tell yet whether a client will publish or play. The last refusal counts.
+/// Any thread but the reactor's may let go of it last; the port is free when that returns.
+class Door {
+ public:
+  static Result<std::shared_ptr<Door>> open(gst::ElementReactor reactor, const Endpoint &listen,
+                                            const Limits &limits, LogSink log);
+  ~Door();
+  Door(const Door &) = delete;
+  Door &operator=(const Door &) = delete;
+
+  const std::shared_ptr<Server> &server() const { return server_; }
+  void join(std::shared_ptr<Doorkeeper> keeper);  ///< any thread
+  void leave(const Doorkeeper *keeper);           ///< any thread
+
+ private:
+  /// What the server's events reach; outlives the door if one is under way.
+  struct Keepers {
+    std::mutex mutex;
+    std::vector<std::shared_ptr<Doorkeeper>> all;
+
+    std::vector<std::shared_ptr<Doorkeeper>> concerned(const Request &request);
+    std::shared_ptr<Doorkeeper> first();
+  };
+  using KeeperList = std::vector<std::shared_ptr<Doorkeeper>>;
+  static void ask(const std::shared_ptr<Reactor> &reactor, KeeperList keepers, std::size_t which,
+                  Request request, Decision decision);
+
+  explicit Door(gst::ElementReactor reactor)
+      : reactor_(std::move(reactor)), keepers_(std::make_shared<Keepers>()) {}
+
+  gst::ElementReactor reactor_;
+  std::shared_ptr<Keepers> keepers_;
+  std::shared_ptr<Server> server_;
+};
+
+/// The doors of one pipeline, by address. Elements hand it on in a context of type
+/// `junctor.rtmp-server`, field "doors"; a context that carries a server itself takes its place.
+/// Any thread.
+class Doors {
+ public:
+  /// The door of this address; made if it is not open.
+  Result<std::shared_ptr<Door>> open(const Endpoint &listen,
+                                     const std::function<Result<std::shared_ptr<Door>>()> &make);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<Door>> open_;
+};
+
+inline constexpr const char *kDoorsField = "doors";
+
+}  // namespace junctor::rtmp
+
+namespace junctor {
+template <>
+GType shared_box_type<rtmp::Doors>();
+}

@@ -1,0 +1,106 @@
+// What both RTMP elements have in common: properties, the check of clients, the way to a server.
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <gst/gst.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "rtmp/core/server.h"
+#include "rtmp/door.h"
+
+namespace junctor::rtmp {
+
+/// Values of the common properties. Empty text stands for "any".
+struct ServerSettings {
+  std::string address = "0.0.0.0";
+  guint port = 1935;
+  std::string application, stream, token;
+  Limits limits;
+};
+
+/// Ids of the common properties; an element's own begin at kFirstOwnProperty.
+enum ServerProperty : guint {
+  kPropAddress = 1,
+  kPropPort,
+  kPropApplication,
+  kPropStream,
+  kPropToken,
+  kPropStartTimeout,
+  kPropIdleTimeout,
+  kPropMaxConnections,
+  kFirstOwnProperty,
+};
+
+void install_server_properties(GObjectClass *klass, Role role);
+/// False if `id` is none of the common ones. Not thread-safe: hold the element's lock.
+bool set_server_property(ServerSettings &settings, guint id, const GValue *value);
+/// `bound` is what the port is while a server listens, else 0.
+bool get_server_property(const ServerSettings &settings, std::uint16_t bound, guint id,
+                         GValue *value);
+/// `authenticate`, with a JunctorRtmpRequest. Returns its id.
+guint install_authenticate_signal(GObjectClass *klass);
+
+/// The check that `application`, `stream` and `token` alone make of one stage.
+Verdict judge(const ServerSettings &settings, const Request &request);
+
+/// Asks an element's `authenticate` handlers, else judge(); posts `junctor-rtmp-auth`. Holds the
+/// element weakly.
+class ElementKeeper : public Doorkeeper {
+ public:
+  ElementKeeper(GstElement *element, guint authenticate, Role role, ServerSettings settings);
+  ~ElementKeeper() override;
+  ElementKeeper(const ElementKeeper &) = delete;
+  ElementKeeper &operator=(const ElementKeeper &) = delete;
+
+  bool concerns(const Request &request) const override;
+  void decide(const Request &request, Decision decision) override;
+  void checked(const Request &request, const Verdict &verdict) override;
+
+  /// From now on, publish and play are refused for this reason before anybody is asked; empty
+  /// lifts that. Any thread.
+  void shut(std::string reason);
+  /// From now on, only this stream may start; empty lifts that. Any thread.
+  void claim(std::string stream);
+
+ private:
+  std::optional<Verdict> refusal(const Request &request) const;
+
+  GWeakRef element_;
+  const guint authenticate_;
+  const Role role_;
+  const ServerSettings settings_;
+  mutable std::mutex mutex_;  // guards those below
+  std::string shut_, claimed_;
+};
+
+/// An element's hold on a server, from NULL→READY to READY→NULL: the one of a context of type
+/// `junctor.rtmp-server` (then clients are its owner's to check), else a door of its own, shared by
+/// the elements of the pipeline that name the same address.
+class ServerUse {
+ public:
+  /// From change_state, with no lock held. `keeper` stands at the door if there is one.
+  static Result<ServerUse> begin(GstElement *element, const ServerSettings &settings,
+                                 std::shared_ptr<Doorkeeper> keeper, GstDebugCategory *category);
+  ServerUse() = default;
+  ServerUse(ServerUse &&other) noexcept = default;
+  ServerUse &operator=(ServerUse &&other) noexcept;
+  ~ServerUse() { end(); }
+  /// Not on the reactor. Closes the server if nobody else uses it.
+  void end();
+
+  explicit operator bool() const { return server_ != nullptr; }
+  const std::shared_ptr<Server> &server() const { return server_; }
+  /// Whether the server is somebody else's, who also decides about its clients.
+  bool foreign() const { return door_ == nullptr; }
+
+ private:
+  std::shared_ptr<Door> door_;
+  std::shared_ptr<Doorkeeper> keeper_;
+  std::shared_ptr<Server> server_;
+};
+
+}  // namespace junctor::rtmp

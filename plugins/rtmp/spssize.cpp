@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rtmp/spssize.h"
+
+#include <array>
+#include <cstdint>
+
+namespace junctor::rtmp {
+
+namespace {
+
+constexpr std::int64_t kLargest = 16384;
+/// Profiles whose parameter sets tell the chroma format (7.3.2.1.1).
+constexpr std::array kHighProfiles = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135};
+
+/// Bits of a NAL unit's payload, emulation prevention bytes (7.4.1) left out. A read past the end
+/// sets failed() and yields 0.
+class BitReader {
+ public:
+  explicit BitReader(ByteSpan bytes) : bytes_(bytes) {}
+
+  bool failed() const { return failed_; }
+  std::uint32_t bits(int count) {
+    std::uint32_t value = 0;
+    for (int i = 0; i < count; ++i) value = value << 1 | bit();
+    return value;
+  }
+  bool flag() { return bit() != 0; }
+  /// ue(v), 9.1.
+  std::int64_t unsigned_golomb() {
+    int zeros = 0;
+    while (bit() == 0) {
+      if (++zeros > 32 || failed_) {
+        failed_ = true;
+        return 0;
+      }
+    }
+    std::int64_t rest = 0;
+    for (int i = 0; i < zeros; ++i) rest = rest << 1 | bit();
+    return (std::int64_t{1} << zeros) - 1 + rest;
+  }
+  /// se(v), 9.1.1.
+  std::int64_t signed_golomb() {
+    const std::int64_t code = unsigned_golomb();
+    return code % 2 != 0 ? (code + 1) / 2 : -(code / 2);
+  }
+
+ private:
+  unsigned bit() {
+    if (left_ == 0 && !next_byte()) {
+      failed_ = true;
+      return 0;
+    }
+    --left_;
+    return std::to_integer<unsigned>(current_) >> left_ & 1;
+  }
+  bool next_byte() {
+    if (position_ < bytes_.size() && zeros_ >= 2 && bytes_[position_] == std::byte{3}) {
+      ++position_;
+      zeros_ = 0;
+    }
+    if (position_ >= bytes_.size()) return false;
+    current_ = bytes_[position_++];
+    zeros_ = current_ == std::byte{0} ? zeros_ + 1 : 0;
+    left_ = 8;
+    return true;
+  }
+
+  ByteSpan bytes_;
+  std::size_t position_ = 0;
+  int zeros_ = 0;
+  std::byte current_{};
+  int left_ = 0;
+  bool failed_ = false;
+};
+
+void skip_scaling_list(BitReader &reader, int size) {
+  std::int64_t last = 8, next = 8;
+  for (int i = 0; i < size && !reader.failed(); ++i) {
+    if (next != 0) next = (last + reader.signed_golomb() + 256) % 256;
+    if (next != 0) last = next;
+  }
+}
+
+/// chroma_format_idc, and past all that depends on the profile. Separate colour planes count as 0.
+std::int64_t read_chroma(BitReader &reader) {
+  std::int64_t chroma = reader.unsigned_golomb();
+  if (chroma == 3 && reader.flag()) chroma = 0;
+  reader.unsigned_golomb();  // bit_depth_luma_minus8
+  reader.unsigned_golomb();  // bit_depth_chroma_minus8
+  reader.flag();             // qpprime_y_zero_transform_bypass_flag
+  if (reader.flag())
+    for (int i = 0; i < (chroma == 3 ? 12 : 8) && !reader.failed(); ++i)
+      if (reader.flag()) skip_scaling_list(reader, i < 6 ? 16 : 64);
+  return chroma;
+}
+
+void skip_order_count(BitReader &reader) {
+  const std::int64_t type = reader.unsigned_golomb();
+  if (type == 0) {
+    reader.unsigned_golomb();
+  } else if (type == 1) {
+    reader.flag();
+    reader.signed_golomb();
+    reader.signed_golomb();
+    const std::int64_t count = reader.unsigned_golomb();
+    for (std::int64_t i = 0; i < count && !reader.failed(); ++i) reader.signed_golomb();
+  }
+}
+
+}  // namespace
+
+std::optional<PictureSize> picture_size(ByteSpan sps) {
+  if (sps.empty()) return std::nullopt;
+  BitReader reader(sps.subspan(1));
+  const auto profile = static_cast<int>(reader.bits(8));
+  reader.bits(16);           // constraint flags, level
+  reader.unsigned_golomb();  // seq_parameter_set_id
+  std::int64_t chroma = 1;
+  for (const int high : kHighProfiles)
+    if (profile == high) chroma = read_chroma(reader);
+  reader.unsigned_golomb();  // log2_max_frame_num_minus4
+  skip_order_count(reader);
+  reader.unsigned_golomb();  // max_num_ref_frames
+  reader.flag();             // gaps_in_frame_num_value_allowed_flag
+  std::int64_t width = (reader.unsigned_golomb() + 1) * 16;
+  const std::int64_t map_units = reader.unsigned_golomb() + 1;
+  const bool frames_only = reader.flag();
+  std::int64_t height = map_units * 16 * (frames_only ? 1 : 2);
+  if (!frames_only) reader.flag();  // mb_adaptive_frame_field_flag
+  reader.flag();                    // direct_8x8_inference_flag
+  if (reader.flag()) {
+    // 7.4.2.1.1: in units of chroma samples, and of field lines where there are fields.
+    const std::int64_t unit_x = chroma == 1 || chroma == 2 ? 2 : 1;
+    const std::int64_t unit_y = (chroma == 1 ? 2 : 1) * (frames_only ? 1 : 2);
+    const std::int64_t left = reader.unsigned_golomb(), right = reader.unsigned_golomb();
+    const std::int64_t top = reader.unsigned_golomb(), bottom = reader.unsigned_golomb();
+    width -= (left + right) * unit_x;
+    height -= (top + bottom) * unit_y;
+  }
+  if (reader.failed() || width <= 0 || height <= 0 || width > kLargest || height > kLargest)
+    return std::nullopt;
+  return PictureSize{static_cast<int>(width), static_cast<int>(height)};
+}
+
+}  // namespace junctor::rtmp

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rtmp/trackcaps.h"
+
+#include <cstdio>
+#include <string>
+
+#include "common/handle.h"
+#include "rtmp/core/aac.h"
+#include "rtmp/core/avc.h"
+#include "rtmp/spssize.h"
+
+namespace junctor::rtmp {
+
+namespace {
+
+using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
+
+void set_codec_data(GstCaps *caps, const SharedBytes &config) {
+  GstBuffer *buffer = wrap(config);
+  gst_caps_set_simple(caps, "codec_data", GST_TYPE_BUFFER, buffer, nullptr);
+  gst_buffer_unref(buffer);
+}
+
+/// Rec. ITU-T H.264 (08/2021), A.2; names as GStreamer spells them. Null for those it has none for.
+const char *h264_profile(std::uint8_t profile, std::uint8_t constraints) {
+  const auto set = [constraints](int flag) { return (constraints & 0x80 >> flag) != 0; };
+  switch (profile) {
+    case 66:
+      return set(1) ? "constrained-baseline" : "baseline";
+    case 77:
+      return "main";
+    case 88:
+      return "extended";
+    case 100:
+      return set(4) ? (set(5) ? "constrained-high" : "progressive-high") : "high";
+    case 110:
+      return set(3) ? "high-10-intra" : "high-10";
+    case 122:
+      return set(3) ? "high-4:2:2-intra" : "high-4:2:2";
+    case 244:
+      return set(3) ? "high-4:4:4-intra" : "high-4:4:4";
+    case 44:
+      return "cavlc-4:4:4-intra";
+    default:
+      return nullptr;
+  }
+}
+
+/// A.3: level_idc is ten times the level; 1b has a spelling of its own in the older profiles.
+std::string h264_level(std::uint8_t profile, std::uint8_t constraints, std::uint8_t level) {
+  const bool old_profile = profile == 66 || profile == 77 || profile == 88;
+  if (level == 9 || (level == 11 && old_profile && (constraints & 0x10) != 0)) return "1b";
+  std::string text = std::to_string(level / 10);
+  if (level % 10 != 0) text += "." + std::to_string(level % 10);
+  return text;
+}
+
+/// ISO/IEC 14496-3, table 1.17; only LC and its kin are met in RTMP.
+const char *aac_profile(int object_type) {
+  switch (object_type) {
+    case 1:
+      return "main";
+    case 2:
+      return "lc";
+    case 3:
+      return "ssr";
+    case 4:
+      return "ltp";
+    default:
+      return nullptr;
+  }
+}
+
+Result<GstCaps *> h264_caps(const Track &track) {
+  const auto config = parse_avc_config(track.config.view);
+  if (!config) return config.error();
+  CapsRef caps(gst_caps_new_simple("video/x-h264", "stream-format", G_TYPE_STRING, "avc",
+                                   "alignment", G_TYPE_STRING, "au", nullptr));
+  if (const char *profile = h264_profile(config->profile, config->constraints))
+    gst_caps_set_simple(caps.get(), "profile", G_TYPE_STRING, profile, nullptr);
+  gst_caps_set_simple(caps.get(), "level", G_TYPE_STRING,
+                      h264_level(config->profile, config->constraints, config->level).c_str(),
+                      nullptr);
+  // What the pictures say themselves is right where metadata differs.
+  PictureSize size{track.width, track.height};
+  if (const auto coded = picture_size(config->sps.front())) size = *coded;
+  if (size.width > 0 && size.height > 0)
+    gst_caps_set_simple(caps.get(), "width", G_TYPE_INT, size.width, "height", G_TYPE_INT,
+                        size.height, nullptr);
+  set_codec_data(caps.get(), track.config);
+  return caps.release();
+}
+
+Result<GstCaps *> aac_caps(const Track &track) {
+  const auto config = parse_audio_specific_config(track.config.view);
+  if (!config) return config.error();
+  CapsRef caps(gst_caps_new_simple("audio/mpeg", "mpegversion", G_TYPE_INT, 4, "stream-format",
+                                   G_TYPE_STRING, "raw", "framed", G_TYPE_BOOLEAN, TRUE, nullptr));
+  gst_caps_set_simple(caps.get(), "rate", G_TYPE_INT, config->rate, nullptr);
+  const int channels = config->channels != 0 ? config->channels : track.channels;
+  if (channels > 0) gst_caps_set_simple(caps.get(), "channels", G_TYPE_INT, channels, nullptr);
+  if (const char *profile = aac_profile(config->object_type))
+    gst_caps_set_simple(caps.get(), "base-profile", G_TYPE_STRING, profile, "profile",
+                        G_TYPE_STRING, profile, nullptr);
+  set_codec_data(caps.get(), track.config);
+  return caps.release();
+}
+
+/// FLV has one rate for G.711 (Adobe FLV 10.1, E.4.2.1).
+GstCaps *g711_caps(const char *name, const Track &track) {
+  return gst_caps_new_simple(name, "rate", G_TYPE_INT, 8000, "channels", G_TYPE_INT,
+                             track.channels == 2 ? 2 : 1, nullptr);
+}
+
+SharedBytes codec_data(const GstStructure *structure) {
+  const GValue *value = gst_structure_get_value(structure, "codec_data");
+  if (value == nullptr || !GST_VALUE_HOLDS_BUFFER(value)) return {};
+  return unwrap(gst_value_get_buffer(value));
+}
+
+}  // namespace
+
+Result<GstCaps *> caps_of(const Track &track) {
+  switch (track.codec) {
+    case Codec::H264:
+      return h264_caps(track);
+    case Codec::Aac:
+      return aac_caps(track);
+    case Codec::Pcma:
+      return g711_caps("audio/x-alaw", track);
+    case Codec::Pcmu:
+      return g711_caps("audio/x-mulaw", track);
+    default:
+      return refused("codec " + std::string(to_string(track.codec)) +
+                     " is not carried; let the publisher send H.264, AAC or G.711");
+  }
+}
+
+Result<Track> track_of(const GstCaps *caps) {
+  const GstStructure *structure = gst_caps_get_structure(caps, 0);
+  Track track;
+  gst_structure_get_int(structure, "rate", &track.rate);
+  gst_structure_get_int(structure, "channels", &track.channels);
+  gst_structure_get_int(structure, "width", &track.width);
+  gst_structure_get_int(structure, "height", &track.height);
+  if (gst_structure_has_name(structure, "audio/x-alaw")) {
+    track.codec = Codec::Pcma;
+    return track;
+  }
+  if (gst_structure_has_name(structure, "audio/x-mulaw")) {
+    track.codec = Codec::Pcmu;
+    return track;
+  }
+  track.config = codec_data(structure);
+  if (gst_structure_has_name(structure, "video/x-h264")) {
+    track.codec = Codec::H264;
+    if (const auto config = parse_avc_config(track.config.view); !config)
+      return bad_input("no usable codec_data in the H.264 caps (" + config.error().detail +
+                       "); put h264parse before this element");
+    return track;
+  }
+  if (gst_structure_has_name(structure, "audio/mpeg")) {
+    track.codec = Codec::Aac;
+    const auto config = parse_audio_specific_config(track.config.view);
+    if (!config)
+      return bad_input("no usable codec_data in the AAC caps (" + config.error().detail +
+                       "); put aacparse before this element");
+    track.rate = config->rate;
+    if (config->channels != 0) track.channels = config->channels;
+    return track;
+  }
+  return bad_input(std::string("caps ") + gst_structure_get_name(structure) + " are not carried");
+}
+
+GstBuffer *wrap(const SharedBytes &bytes) {
+  auto *held = new SharedBytes(bytes);
+  // The bytes are shared with others: nobody may write, as the flag says.
+  auto *data = const_cast<std::byte *>(bytes.view.data());
+  return gst_buffer_new_wrapped_full(
+      GST_MEMORY_FLAG_READONLY, data, bytes.view.size(), 0, bytes.view.size(), held,
+      [](gpointer pointer) { delete static_cast<SharedBytes *>(pointer); });
+}
+
+SharedBytes unwrap(GstBuffer *buffer) {
+  struct Mapped {
+    explicit Mapped(GstBuffer *buffer) : buffer(gst_buffer_ref(buffer)) {
+      mapped = gst_buffer_map(buffer, &map, GST_MAP_READ);
+    }
+    ~Mapped() {
+      if (mapped) gst_buffer_unmap(buffer, &map);
+      gst_buffer_unref(buffer);
+    }
+    Mapped(const Mapped &) = delete;
+    Mapped &operator=(const Mapped &) = delete;
+
+    GstBuffer *buffer;
+    GstMapInfo map = GST_MAP_INFO_INIT;
+    bool mapped;
+    const Bytes none;  // what the owner pointer points at; its count is what matters
+  };
+  auto held = std::make_shared<Mapped>(buffer);
+  if (!held->mapped) return {};
+  const ByteSpan view(reinterpret_cast<const std::byte *>(held->map.data), held->map.size);
+  return {std::shared_ptr<const Bytes>(held, &held->none), view};
+}
+
+}  // namespace junctor::rtmp

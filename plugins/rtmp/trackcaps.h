@@ -1,0 +1,32 @@
+// Tracks as caps, and bytes as buffers. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <gst/gst.h>
+
+#include "common/result.h"
+#include "rtmp/core/media.h"
+
+namespace junctor::rtmp {
+
+/// What the pads of both elements carry, as pad templates write it.
+#define JUNCTOR_RTMP_AUDIO_CAPS                                 \
+  "audio/mpeg, mpegversion=(int)4, stream-format=(string)raw; " \
+  "audio/x-alaw, rate=(int)8000, channels=(int)[1, 2]; "        \
+  "audio/x-mulaw, rate=(int)8000, channels=(int)[1, 2]"
+#define JUNCTOR_RTMP_VIDEO_CAPS "video/x-h264, stream-format=(string)avc, alignment=(string)au"
+
+/// Fixed caps of a track, owned by the caller. Refused for a codec that the pads do not carry,
+/// BadInput for a configuration that is not one.
+Result<GstCaps *> caps_of(const Track &track);
+
+/// The track that fixed caps describe. BadInput says what is missing.
+Result<Track> track_of(const GstCaps *caps);
+
+/// A read-only buffer on `bytes`, which it holds. No copy.
+GstBuffer *wrap(const SharedBytes &bytes);
+
+/// The bytes of `buffer`, which they hold. Copies only if the buffer is of several memories. Empty
+/// if it cannot be read.
+SharedBytes unwrap(GstBuffer *buffer);
+
+}  // namespace junctor::rtmp
