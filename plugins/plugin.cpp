@@ -3,6 +3,7 @@
 
 #include "rtmp/rtmpauthsrc.h"
 #include "rtmp/rtmpplaysink.h"
+#include "sip/sipcallsink.h"
 #include "watchdog/mediawatchdog.h"
 
 static gboolean plugin_init(GstPlugin *plugin) {
@@ -10,6 +11,7 @@ static gboolean plugin_init(GstPlugin *plugin) {
   registered |= GST_ELEMENT_REGISTER(mediawatchdog, plugin);
   registered |= GST_ELEMENT_REGISTER(rtmpauthsrc, plugin);
   registered |= GST_ELEMENT_REGISTER(rtmpplaysink, plugin);
+  registered |= GST_ELEMENT_REGISTER(sipcallsink, plugin);
   return registered;
 }
 

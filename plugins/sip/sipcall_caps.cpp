@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "sip/sipcall_caps.h"
+
+#include <algorithm>
+#include <string>
+
+namespace junctor::sipcall {
+
+namespace {
+
+GstStructure *structure_of(const rtp::Format &format) {
+  return gst_structure_new("application/x-rtp", "media", G_TYPE_STRING,
+                           std::string(to_string(medium_of(format.codec))).c_str(), "clock-rate",
+                           G_TYPE_INT, static_cast<int>(format.clock_rate), "encoding-name",
+                           G_TYPE_STRING, std::string(format.encoding_name).c_str(), nullptr);
+}
+
+}  // namespace
+
+CapsRef caps_of(Medium medium) {
+  CapsRef caps(gst_caps_new_empty());
+  for (const rtp::Format &format : rtp::formats())
+    if (medium_of(format.codec) == medium)
+      gst_caps_append_structure(caps.get(), structure_of(format));
+  return caps;
+}
+
+CapsRef caps_of(const rtp::Format &format) {
+  CapsRef caps(gst_caps_new_empty());
+  gst_caps_append_structure(caps.get(), structure_of(format));
+  return caps;
+}
+
+CapsRef caps_of(const sip::Media &media) {
+  GstStructure *structure = structure_of(*media.format);
+  gst_structure_set(structure, "payload", G_TYPE_INT, media.payload_type, nullptr);
+  if (media.format->codec == Codec::H264) {
+    // The peer's own words; its text goes into values, never into a launch line.
+    const auto parameters = rtp::parse_fmtp(media.fmtp);
+    for (const char *name : {"packetization-mode", "profile-level-id", "sprop-parameter-sets"})
+      if (const auto found = parameters.find(name);
+          found != parameters.end() && g_utf8_validate(found->second.c_str(), -1, nullptr))
+        gst_structure_set(structure, name, G_TYPE_STRING, found->second.c_str(), nullptr);
+  }
+  CapsRef caps(gst_caps_new_empty());
+  gst_caps_append_structure(caps.get(), structure);
+  return caps;
+}
+
+std::vector<const rtp::Format *> formats_in(const GstCaps *caps, Medium medium) {
+  std::vector<const rtp::Format *> found;
+  if (caps == nullptr) return found;
+  if (gst_caps_is_any(caps)) {
+    for (const rtp::Format &format : rtp::formats())
+      if (medium_of(format.codec) == medium) found.push_back(&format);
+    return found;
+  }
+  for (guint i = 0; i < gst_caps_get_size(caps); ++i) {
+    const CapsRef one(gst_caps_copy_nth(caps, i));
+    for (const rtp::Format &format : rtp::formats()) {
+      if (medium_of(format.codec) != medium || std::ranges::find(found, &format) != found.end())
+        continue;
+      if (gst_caps_can_intersect(one.get(), caps_of(format).get())) found.push_back(&format);
+    }
+  }
+  return found;
+}
+
+std::optional<rtp::H264Profile> h264_profile_in(const GstCaps *caps) {
+  if (caps == nullptr || gst_caps_get_size(caps) == 0) return std::nullopt;
+  const GstStructure *structure = gst_caps_get_structure(caps, 0);
+  if (const char *id = gst_structure_get_string(structure, "profile-level-id"))
+    return rtp::H264Profile::from_profile_level_id(id);
+  const char *sets = gst_structure_get_string(structure, "sprop-parameter-sets");
+  if (sets == nullptr) return std::nullopt;
+  // The first set is the SPS; profile, constraints and level follow its NAL header (RFC 6184 8.1).
+  gchar **parts = g_strsplit(sets, ",", 2);
+  gsize size = 0;
+  guchar *sps = parts[0] != nullptr ? g_base64_decode(parts[0], &size) : nullptr;
+  std::optional<rtp::H264Profile> profile;
+  if (size >= 4 && (sps[0] & 0x1f) == 7) {
+    profile.emplace();
+    profile->profile_idc = sps[1];
+    profile->constraints = sps[2];
+    profile->level_idc = sps[3];
+  }
+  g_free(sps);
+  g_strfreev(parts);
+  return profile;
+}
+
+}  // namespace junctor::sipcall

@@ -1,0 +1,34 @@
+// Between RTP caps and the table of formats. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <gst/gst.h>
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "rtp/core/formats.h"
+#include "sip/core/agent.h"
+
+namespace junctor::sipcall {
+
+// gst_caps_unref is static inline: as a template argument it would tie the type to one file.
+struct CapsReleaser {
+  void operator()(GstCaps *caps) const { gst_caps_unref(caps); }
+};
+using CapsRef = std::unique_ptr<GstCaps, CapsReleaser>;
+
+/// What can be carried of one medium: a structure for each format of the table.
+CapsRef caps_of(Medium medium);
+/// Of one format alone.
+CapsRef caps_of(const rtp::Format &format);
+/// What a peer sends: with payload type and, for H264, what its fmtp says.
+CapsRef caps_of(const sip::Media &media);
+
+/// The formats that `caps` allow, in the caps' order, each once.
+std::vector<const rtp::Format *> formats_in(const GstCaps *caps, Medium medium);
+
+/// The H264 profile that fixed caps of a payloader name; nothing if they don't.
+std::optional<rtp::H264Profile> h264_profile_in(const GstCaps *caps);
+
+}  // namespace junctor::sipcall

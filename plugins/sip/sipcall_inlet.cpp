@@ -1,0 +1,215 @@
+// From a sink pad to a session. SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+
+#include "rtp/core/packet.h"
+#include "sip/sipcall_media.h"
+
+namespace junctor::sipcall {
+
+/// Memories that packets point into, mapped as long as any of them lives.
+class MappedMemory {
+ public:
+  MappedMemory() = default;
+  MappedMemory(const MappedMemory &) = delete;
+  MappedMemory &operator=(const MappedMemory &) = delete;
+  ~MappedMemory() {
+    for (GstMapInfo &map : maps_) {
+      GstMemory *memory = map.memory;
+      gst_memory_unmap(memory, &map);
+      gst_memory_unref(memory);
+    }
+  }
+  void reserve(std::size_t count) { maps_.reserve(count); }
+  /// Nothing if it cannot be read.
+  std::optional<ByteSpan> map(GstMemory *memory) {
+    GstMapInfo map;
+    if (!gst_memory_map(gst_memory_ref(memory), &map, GST_MAP_READ)) {
+      gst_memory_unref(memory);
+      return std::nullopt;
+    }
+    maps_.push_back(map);
+    return std::as_bytes(std::span(map.data, map.size));
+  }
+
+ private:
+  std::vector<GstMapInfo> maps_;
+};
+
+void ClockMap::update(GstElement *element) {
+  GstClock *clock = gst_element_get_clock(element);
+  if (clock == nullptr) return;
+  const GstClockTime running = gst_clock_get_time(clock) - gst_element_get_base_time(element);
+  const Duration now = Clock::now().time_since_epoch();
+  gst_object_unref(clock);
+  offset_ = (now - Duration(static_cast<Duration::rep>(running))).count();
+  valid_ = true;
+}
+
+bool Inlet::connect(std::shared_ptr<rtp::Session> session, const rtp::Format *format) {
+  const std::lock_guard lock(mutex_);
+  session_ = std::move(session);
+  agreed_ = format;
+  const CapsRef caps(format != nullptr ? caps_of(*format).release() : nullptr);
+  wrong_format_ = caps && caps_ && !gst_caps_can_intersect(caps.get(), caps_.get());
+  return !wrong_format_;
+}
+
+void Inlet::end() {
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  session_.reset();
+}
+
+void Inlet::reset() {
+  eos = false;
+  dropped_ = 0;
+  ssrc_.reset();
+  gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
+  const std::lock_guard lock(mutex_);
+  session_.reset();
+  agreed_ = nullptr;
+  ended_ = wrong_format_ = false;
+  caps_.reset();
+}
+
+bool Inlet::has_caps() const {
+  const std::lock_guard lock(mutex_);
+  return caps_ != nullptr;
+}
+
+const rtp::Format *Inlet::agreed() const {
+  const std::lock_guard lock(mutex_);
+  return agreed_;
+}
+
+std::shared_ptr<rtp::Session> Inlet::session() const {
+  const std::lock_guard lock(mutex_);
+  return session_;
+}
+
+void Inlet::set_caps(const GstCaps *caps) {
+  begin_source();
+  const std::lock_guard lock(mutex_);
+  caps_.reset(gst_caps_copy(caps));
+  wrong_format_ =
+      agreed_ != nullptr && !gst_caps_can_intersect(caps_of(*agreed_).get(), caps_.get());
+}
+
+std::vector<const rtp::Format *> Inlet::formats() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (caps_) return formats_in(caps_.get(), medium_);
+  }
+  const CapsRef possible(gst_pad_peer_query_caps(pad_.get(), nullptr));
+  return formats_in(possible.get(), medium_);
+}
+
+std::optional<rtp::H264Profile> Inlet::h264_profile() const {
+  const std::lock_guard lock(mutex_);
+  return h264_profile_in(caps_.get());
+}
+
+bool Inlet::translate(GstBuffer *buffer, MappedMemory &memory,
+                      std::vector<rtp::OutgoingPacket> &packets) {
+  const guint memories = gst_buffer_n_memory(buffer);
+  if (memories == 0) return false;
+  const auto first = memory.map(gst_buffer_peek_memory(buffer, 0));
+  if (!first) return false;
+  auto view = rtp::parse_header(*first);
+  rtp::OutgoingPacket packet;
+  const bool padded = !first->empty() && (first->front() & std::byte{0x20}) != std::byte{0};
+  if (view && !padded && memories == 1) {
+    packet.payload.view = view->payload;
+  } else if (view && !padded && memories == 2 && view->payload.size() <= packet.prefix.size()) {
+    // As payloaders make fragments: a few bytes, then a slice of what they were given.
+    std::ranges::copy(view->payload, packet.prefix.begin());
+    packet.prefix_size = static_cast<std::uint8_t>(view->payload.size());
+    const auto second = memory.map(gst_buffer_peek_memory(buffer, 1));
+    if (!second) return false;
+    packet.payload.view = *second;
+  } else {
+    Bytes whole(gst_buffer_get_size(buffer));
+    gst_buffer_extract(buffer, 0, whole.data(), whole.size());
+    auto copy = SharedBytes::own(std::move(whole));
+    view = rtp::parse_packet(copy.view);
+    if (!view) return false;
+    packet.payload = {std::move(copy.owner), view->payload};
+  }
+  packet.timestamp = view->header.timestamp;
+  packet.marker = view->header.marker;
+  if (ssrc_ != view->header.ssrc) {
+    if (ssrc_) begin_source();  // another payloader: its timestamps have another beginning
+    ssrc_ = view->header.ssrc;
+  }
+  if (clock_->valid() && GST_BUFFER_PTS_IS_VALID(buffer) && segment_.format == GST_FORMAT_TIME) {
+    const GstClockTime running =
+        gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
+    if (GST_CLOCK_TIME_IS_VALID(running))
+      packet.capture = clock_->to_time(Duration(static_cast<Duration::rep>(running)));
+  }
+  packets.push_back(std::move(packet));
+  return true;
+}
+
+GstFlowReturn Inlet::send(std::vector<rtp::OutgoingPacket> packets, std::size_t count) {
+  std::shared_ptr<rtp::Session> session;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return GST_FLOW_EOS;
+    if (!wrong_format_) session = session_;
+  }
+  if (!session) {
+    dropped_ += count;
+    return GST_FLOW_OK;
+  }
+  dropped_ += count - packets.size();
+  // Times that have nothing to do with the clock (a source that is not live) would tell the peer
+  // nonsense; then the time of sending stands for them.
+  constexpr Duration kPlausible = std::chrono::seconds(10);
+  const Time now = Clock::now();
+  for (rtp::OutgoingPacket &packet : packets)
+    if (packet.capture < now - kPlausible || packet.capture > now + kPlausible)
+      packet.capture = Time{};
+  const bool begin = new_source_.exchange(false);
+  const auto reactor = session->reactor();
+  if (reactor->in_thread()) {
+    if (begin) session->begin_source();
+    session->send(packets);
+  } else {
+    reactor->post([session = std::move(session), packets = std::move(packets), begin] {
+      if (begin) session->begin_source();
+      session->send(packets);
+    });
+  }
+  return GST_FLOW_OK;
+}
+
+GstFlowReturn Inlet::push(GstBuffer *buffer) {
+  std::vector<rtp::OutgoingPacket> packets;
+  if (session()) {
+    const auto memory = std::make_shared<MappedMemory>();
+    memory->reserve(2);
+    if (translate(buffer, *memory, packets) && !packets.back().payload.owner)
+      packets.back().payload.owner = std::shared_ptr<const Bytes>(memory, nullptr);
+  }
+  gst_buffer_unref(buffer);
+  return send(std::move(packets), 1);
+}
+
+GstFlowReturn Inlet::push(GstBufferList *list) {
+  const guint count = gst_buffer_list_length(list);
+  std::vector<rtp::OutgoingPacket> packets;
+  if (session()) {
+    const auto memory = std::make_shared<MappedMemory>();
+    memory->reserve(std::size_t{2} * count);
+    packets.reserve(count);
+    for (guint i = 0; i < count; ++i)
+      if (translate(gst_buffer_list_get(list, i), *memory, packets) &&
+          !packets.back().payload.owner)
+        packets.back().payload.owner = std::shared_ptr<const Bytes>(memory, nullptr);
+  }
+  gst_buffer_list_unref(list);
+  return send(std::move(packets), count);
+}
+
+}  // namespace junctor::sipcall

@@ -1,0 +1,153 @@
+// Between pads and RTP sessions. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <gst/gst.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "common/handle.h"
+#include "rtp/core/playout_clock.h"
+#include "rtp/core/session.h"
+#include "sip/core/agent.h"
+#include "sip/sipcall_caps.h"
+
+namespace junctor::sipcall {
+
+using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
+
+/// Running time of the element to the cores' clock and back. Any thread.
+class ClockMap {
+ public:
+  /// When PLAYING begins, and now and then for clocks that are not the system's.
+  void update(GstElement *element);
+  /// PLAYING has ended.
+  void clear() { valid_ = false; }
+  bool valid() const { return valid_; }
+  Duration to_running(Time time) const { return time.time_since_epoch() - Duration(offset_); }
+  Time to_time(Duration running) const { return Time(running + Duration(offset_)); }
+
+ private:
+  std::atomic<bool> valid_ = false;
+  std::atomic<Duration::rep> offset_ = 0;
+};
+
+/// From a sink pad to a session.
+class Inlet {
+ public:
+  Inlet(PadRef pad, Medium medium, std::shared_ptr<ClockMap> clock)
+      : pad_(std::move(pad)), medium_(medium), clock_(std::move(clock)) {}
+
+  // Streaming thread.
+  GstFlowReturn push(GstBuffer *buffer);    ///< takes it
+  GstFlowReturn push(GstBufferList *list);  ///< takes it
+  void set_caps(const GstCaps *caps);
+  void set_segment(const GstSegment &segment) { segment_ = segment; }
+  void begin_source() { new_source_ = true; }
+
+  // Any thread.
+  /// What was agreed: null for a medium that is not, or not yet, accepted; then all is dropped.
+  /// False if upstream sends something else, which is dropped as well.
+  bool connect(std::shared_ptr<rtp::Session> session, const rtp::Format *format);
+  /// The call is over: push() returns EOS.
+  void end();
+  /// A new life, before data flows.
+  void reset();
+  bool has_caps() const;
+  /// What upstream sends, or could send if it has not said.
+  std::vector<const rtp::Format *> formats() const;
+  std::optional<rtp::H264Profile> h264_profile() const;
+  const rtp::Format *agreed() const;
+  std::shared_ptr<rtp::Session> session() const;
+  std::uint64_t dropped() const { return dropped_; }
+  GstPad *pad() const { return pad_.get(); }
+  Medium medium() const { return medium_; }
+
+  std::atomic<bool> eos = false;
+
+ private:
+  GstFlowReturn send(std::vector<rtp::OutgoingPacket> packets, std::size_t count);
+  bool translate(GstBuffer *buffer, class MappedMemory &memory,
+                 std::vector<rtp::OutgoingPacket> &packets);
+
+  PadRef pad_;
+  Medium medium_;
+  std::shared_ptr<ClockMap> clock_;
+  GstSegment segment_{};
+  std::optional<std::uint32_t> ssrc_;
+  std::atomic<bool> new_source_ = false;
+  std::atomic<std::uint64_t> dropped_ = 0;
+
+  mutable std::mutex mutex_;  // guards all below; leaf
+  std::shared_ptr<rtp::Session> session_;
+  const rtp::Format *agreed_ = nullptr;
+  bool ended_ = false;
+  CapsRef caps_;
+  bool wrong_format_ = false;
+};
+
+/// From a session to a source pad; pushes on the session's reactor.
+class Outlet final : public rtp::SessionListener, public std::enable_shared_from_this<Outlet> {
+ public:
+  /// Called on the reactor.
+  struct Events {
+    std::function<void()> first_packet;
+    std::function<void()> keyframe_request;  ///< of the peer
+    std::function<void()> request_by_info;   ///< the session knows no way to ask
+    std::function<void(ClockMap &)> update_clock;
+  };
+  Outlet(PadRef pad, Medium medium, std::shared_ptr<ClockMap> clock,
+         std::shared_ptr<rtp::LipSync> sync, guint group_id, Events events)
+      : pad_(std::move(pad)),
+        medium_(medium),
+        clock_(std::move(clock)),
+        sync_(std::move(sync)),
+        group_id_(group_id),
+        events_(std::move(events)) {}
+
+  // Any thread.
+  /// Listens to the session of `media` from now on; new caps before the next buffer.
+  void connect(const sip::Media &media);
+  /// Stops listening.
+  void disconnect();
+  /// Ends the stream after what is under way: EOS.
+  void finish();
+  /// Asks the peer for a keyframe.
+  void request_keyframe();
+  std::shared_ptr<rtp::Session> session() const;
+  GstPad *pad() const { return pad_.get(); }
+  Medium medium() const { return medium_; }
+
+  void on_packet(const rtp::IncomingPacket &packet) override;
+  void on_keyframe_request() override { events_.keyframe_request(); }
+
+ private:
+  void start_stream();
+  void ask(rtp::Session &session);
+
+  PadRef pad_;
+  Medium medium_;
+  std::shared_ptr<ClockMap> clock_;
+  std::shared_ptr<rtp::LipSync> sync_;
+  guint group_id_;
+  Events events_;
+  std::atomic<bool> connected_ = false;
+
+  // Reactor.
+  bool stream_started_ = false, finished_ = false, any_packet_ = false, resync_ = true;
+  std::optional<rtp::PlayoutClock> playout_;
+  std::uint32_t clock_rate_ = 0;
+  std::optional<std::uint64_t> last_report_;
+  Time last_check_{}, last_info_{};
+
+  mutable std::mutex mutex_;  // guards all below; leaf
+  std::shared_ptr<rtp::Session> session_;
+  CapsRef new_caps_;
+  std::uint32_t new_clock_rate_ = 0;
+};
+
+}  // namespace junctor::sipcall

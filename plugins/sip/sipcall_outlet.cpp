@@ -1,0 +1,146 @@
+// From a session to a source pad. SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+
+#include "sip/sipcall_media.h"
+
+namespace junctor::sipcall {
+
+namespace {
+
+constexpr Duration kCheck = std::chrono::milliseconds(500);
+constexpr Duration kInfoPause = std::chrono::seconds(1);
+
+GstBuffer *wrap(const SharedBytes &bytes) {
+  auto *held = new SharedBytes(bytes);
+  auto *data = const_cast<std::byte *>(bytes.view.data());
+  return gst_buffer_new_wrapped_full(
+      GST_MEMORY_FLAG_READONLY, data, bytes.view.size(), 0, bytes.view.size(), held,
+      [](gpointer content) { delete static_cast<SharedBytes *>(content); });
+}
+
+}  // namespace
+
+std::shared_ptr<rtp::Session> Outlet::session() const {
+  const std::lock_guard lock(mutex_);
+  return session_;
+}
+
+void Outlet::connect(const sip::Media &media) {
+  std::shared_ptr<rtp::Session> before;
+  connected_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    before = std::exchange(session_, media.session);
+    new_caps_ = caps_of(media);
+    new_clock_rate_ = media.format->clock_rate;
+  }
+  if (before == media.session) return;
+  if (before) before->reactor()->post([before] { before->set_listener({}); });
+  media.session->reactor()->post([session = media.session, self = weak_from_this()] {
+    session->set_listener(std::weak_ptr<rtp::SessionListener>(self.lock()));
+  });
+}
+
+void Outlet::disconnect() {
+  connected_ = false;
+  // The session's listener is left as it is: it is held weakly, and may be another element's by
+  // now.
+  const std::lock_guard lock(mutex_);
+  session_.reset();
+}
+
+void Outlet::finish() {
+  const auto session = this->session();
+  if (!session) return;
+  session->reactor()->post([self = shared_from_this()] {
+    if (self->finished_) return;
+    self->start_stream();
+    self->finished_ = true;
+    gst_pad_push_event(self->pad_.get(), gst_event_new_eos());
+  });
+}
+
+void Outlet::request_keyframe() {
+  auto session = this->session();
+  if (!session) return;
+  const auto reactor = session->reactor();
+  if (reactor->in_thread())
+    ask(*session);
+  else
+    reactor->post(
+        [self = shared_from_this(), session = std::move(session)] { self->ask(*session); });
+}
+
+void Outlet::ask(rtp::Session &session) {
+  if (session.request_keyframe()) return;
+  const Time now = session.reactor()->now();
+  if (last_info_ != Time{} && now - last_info_ < kInfoPause) return;
+  last_info_ = now;
+  events_.request_by_info();
+}
+
+void Outlet::start_stream() {
+  CapsRef caps;
+  {
+    const std::lock_guard lock(mutex_);
+    caps = std::move(new_caps_);
+    if (caps && clock_rate_ != new_clock_rate_) {
+      clock_rate_ = new_clock_rate_;
+      playout_.emplace(medium_, clock_rate_, sync_);
+    }
+  }
+  if (!stream_started_) {
+    stream_started_ = true;
+    // Not derived from upstream: what comes in and what goes out are streams of two people.
+    gchar *id = g_strdup_printf("junctor-sip-call/%u/%s", group_id_, GST_PAD_NAME(pad_.get()));
+    GstEvent *event = gst_event_new_stream_start(id);
+    gst_event_set_group_id(event, group_id_);
+    gst_pad_push_event(pad_.get(), event);
+    g_free(id);
+    if (caps) gst_pad_push_event(pad_.get(), gst_event_new_caps(caps.get()));
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    gst_pad_push_event(pad_.get(), gst_event_new_segment(&segment));
+  } else if (caps) {
+    gst_pad_push_event(pad_.get(), gst_event_new_caps(caps.get()));
+  }
+}
+
+void Outlet::on_packet(const rtp::IncomingPacket &packet) {
+  if (!connected_ || finished_ || !clock_->valid()) {
+    resync_ = true;
+    return;
+  }
+  start_stream();
+  if (!playout_) return;
+  if (packet.arrival - last_check_ >= kCheck) {
+    last_check_ = packet.arrival;
+    events_.update_clock(*clock_);
+    // A report repeated to the clock would only cost time.
+    if (const auto clock = session() ? session()->sender_clock() : std::nullopt;
+        clock && last_report_ != clock->extended_timestamp) {
+      last_report_ = clock->extended_timestamp;
+      playout_->set_sender_clock(*clock);
+    }
+  }
+  const bool anew = std::exchange(resync_, false) || packet.new_source;
+  const auto mapped =
+      playout_->map(packet.extended_timestamp, clock_->to_running(packet.arrival), anew);
+  GstBuffer *buffer = wrap(packet.packet);
+  GST_BUFFER_PTS(buffer) =
+      static_cast<GstClockTime>(std::max(mapped.time, Duration::zero()).count());
+  if (packet.discontinuity || mapped.discontinuity || !any_packet_)
+    GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DISCONT);
+  if (packet.marker) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_MARKER);
+  if (!std::exchange(any_packet_, true)) {
+    events_.first_packet();
+  } else if (packet.discontinuity && medium_ == Medium::Video) {
+    // What was lost spoils every picture until the next keyframe.
+    request_keyframe();
+  }
+  // Not linked, flushing, ended downstream: all of these are downstream's business; the call goes
+  // on, and errors are posted by whoever had them.
+  gst_pad_push(pad_.get(), buffer);
+}
+
+}  // namespace junctor::sipcall

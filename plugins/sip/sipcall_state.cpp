@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "sip/sipcall_state.h"
+
+#include <gst/video/video-event.h>
+
+#include <algorithm>
+
+#define GST_CAT_DEFAULT category_
+
+namespace junctor::sipcall {
+
+namespace {
+
+/// How long the second medium may take to say what it is, once the first one has.
+constexpr Duration kSecondMedium = std::chrono::milliseconds(500);
+constexpr Duration kDefaultLatency = std::chrono::milliseconds(40);
+
+/// The error that tells an application what kind of failure it was.
+GstResourceError error_of(EndReason reason) {
+  switch (reason) {
+    case EndReason::Busy:
+      return GST_RESOURCE_ERROR_BUSY;
+    case EndReason::Unreachable:
+      return GST_RESOURCE_ERROR_NOT_FOUND;
+    case EndReason::Unauthorized:
+    case EndReason::Declined:
+      return GST_RESOURCE_ERROR_NOT_AUTHORIZED;
+    case EndReason::NotAcceptable:
+      return GST_RESOURCE_ERROR_SETTINGS;
+    case EndReason::Overloaded:
+      return GST_RESOURCE_ERROR_NO_SPACE_LEFT;
+    default:
+      return GST_RESOURCE_ERROR_FAILED;
+  }
+}
+
+}  // namespace
+
+State::State(GstElement *element, GstDebugCategory *category)
+    : element_(element), category_(category) {}
+
+Settings State::settings() const {
+  const std::lock_guard lock(mutex_);
+  return settings_;
+}
+
+void State::change_settings(const std::function<void(Settings &)> &change) {
+  const std::lock_guard lock(mutex_);
+  change(settings_);
+}
+
+void State::settings_error(const std::string &text) {
+  GST_ELEMENT_ERROR(element_, RESOURCE, SETTINGS, ("%s", text.c_str()), (nullptr));
+}
+
+// ---- Life ----
+
+bool State::open() {
+  auto reactor = gst::ElementReactor::acquire(element_, "sipcallsink");
+  if (!reactor) {
+    GST_ELEMENT_ERROR(element_, RESOURCE, OPEN_READ_WRITE, ("%s", reactor.error().detail.c_str()),
+                      (nullptr));
+    return false;
+  }
+  reactor_ = *std::move(reactor);
+  if (auto agent = gst::find_shared<sip::Agent>(element_, kSipAgentContext)) {
+    line_ = Line::shared(std::move(agent));
+    return true;
+  }
+  const Settings settings = this->settings();
+  sip::AgentOptions options;
+  options.listen = {settings.address, static_cast<std::uint16_t>(settings.port)};
+  if (settings.address != "0.0.0.0" && settings.address != "::")
+    options.media_address = settings.address;
+  options.log = gst::log_to(category_, GST_OBJECT(element_));
+  auto line = Line::start(std::move(options));
+  if (!line) {
+    GST_ELEMENT_ERROR(element_, RESOURCE, OPEN_READ_WRITE, ("%s", line.error().detail.c_str()),
+                      (nullptr));
+    reactor_.reset();
+    return false;
+  }
+  line_ = *std::move(line);
+  return true;
+}
+
+bool State::start() {
+  const Settings settings = this->settings();
+  std::shared_ptr<sip::Call> call;
+  if (!settings.call.empty()) {
+    call = line_->find_call(settings.call);
+    if (!call) {
+      GST_ELEMENT_ERROR(
+          element_, RESOURCE, NOT_FOUND,
+          ("The SIP agent has no call \"%s\".", settings.call.c_str()),
+          ("property call names a call of the agent in context %s", kSipAgentContext));
+      return false;
+    }
+  } else if (settings.uri.empty()) {
+    settings_error("Nobody to call: set the property uri, for example to sip:bob@192.0.2.1.");
+    return false;
+  }
+  if (const auto codecs = wanted_codecs(); !codecs) {
+    settings_error(codecs.error().detail);
+    return false;
+  }
+  auto control = std::make_shared<Control>(line_, *this, element_);
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto &inlet : inlets_) inlet->reset();
+    control_ = control;
+    sync_ = std::make_shared<rtp::LipSync>();
+    group_id_ = gst_util_group_id_next();
+    alive_ = true;
+    playing_ = invited_ = waiting_ = eos_posted_ = false;
+    attached_ = call != nullptr;
+  }
+  if (call) {
+    control->attach(call);
+    apply(call->media_snapshot());
+    gst_element_no_more_pads(element_);
+  }
+  return true;
+}
+
+void State::play() {
+  clock_->update(element_);
+  {
+    const std::lock_guard lock(mutex_);
+    playing_ = true;
+  }
+  maybe_invite(false);
+}
+
+void State::pause() {
+  clock_->clear();
+  const std::lock_guard lock(mutex_);
+  playing_ = false;
+}
+
+void State::stop() {
+  std::shared_ptr<Control> control;
+  std::vector<std::shared_ptr<Outlet>> outlets;
+  std::vector<std::shared_ptr<rtp::Session>> sessions;
+  bool ours;
+  {
+    const std::lock_guard lock(mutex_);
+    alive_ = false;
+    ours = !attached_;
+    control = std::exchange(control_, nullptr);
+    outlets.swap(outlets_);
+    for (const auto &inlet : inlets_) sessions.push_back(inlet->session());
+  }
+  for (const auto &outlet : outlets) {
+    sessions.push_back(outlet->session());
+    outlet->disconnect();
+    take_away(outlet);
+  }
+  for (const auto &inlet : inlets()) inlet->connect(nullptr, nullptr);
+  // Now, for the reactor may be one of our own and gone before the agent has hung up.
+  if (ours)
+    for (const auto &session : sessions)
+      if (session) session->close();
+  if (control) control->close();
+}
+
+void State::close() {
+  line_->stop();
+  line_.reset();
+  reactor_.reset();
+}
+
+// ---- The call ----
+
+Result<std::vector<Codec>> State::wanted_codecs() const {
+  std::vector<Codec> codecs;
+  gchar **names = g_strsplit_set(settings().codecs.c_str(), ", ", -1);
+  std::string unknown;
+  for (gchar **name = names; *name != nullptr; ++name) {
+    if (**name == '\0') continue;
+    const auto codec = codec_from_string(*name);
+    if (codec && rtp::find_format(*codec) != nullptr)
+      codecs.push_back(*codec);
+    else
+      unknown = *name;
+  }
+  g_strfreev(names);
+  if (unknown.empty()) return codecs;
+  std::string known;
+  for (const rtp::Format &format : rtp::formats())
+    known += (known.empty() ? "" : ", ") + std::string(to_string(format.codec));
+  return bad_input("Property codecs: \"" + unknown + "\" is none of " + known + ".");
+}
+
+sip::InviteOptions State::invite_options() const {
+  const Settings settings = this->settings();
+  sip::InviteOptions options;
+  options.uri = settings.uri;
+  if (settings.tcp && options.uri.find(";transport=") == std::string::npos)
+    options.uri += ";transport=tcp";
+  // `bob`, or `"Bob B." <bob>`.
+  const auto bracket = settings.from.find('<');
+  options.from_user = settings.from.substr(bracket == std::string::npos ? 0 : bracket + 1);
+  if (bracket != std::string::npos) {
+    options.from_display = settings.from.substr(0, bracket);
+    std::erase(options.from_display, '"');
+    while (!options.from_display.empty() && options.from_display.back() == ' ')
+      options.from_display.pop_back();
+  }
+  if (options.from_user.rfind("sip:", 0) == 0) options.from_user.erase(0, 4);
+  options.from_user = options.from_user.substr(0, options.from_user.find_first_of("@>"));
+  options.proxy = settings.proxy;
+  options.user = settings.user;
+  options.password = settings.password;
+  options.reactor = reactor_->reactor();
+  options.answer_timeout = std::chrono::seconds(settings.answer_timeout);
+  options.codecs = *wanted_codecs();
+  const bool chosen = !options.codecs.empty();
+  for (const auto &inlet : inlets()) {
+    if (!chosen)
+      for (const rtp::Format *format : inlet->formats()) options.codecs.push_back(format->codec);
+    if (inlet->medium() == Medium::Video) options.h264 = inlet->h264_profile();
+  }
+  return options;
+}
+
+void State::maybe_invite(bool without_waiting) {
+  std::shared_ptr<Control> control;
+  bool wait = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!alive_ || !playing_ || invited_ || attached_) return;
+    const auto known = static_cast<std::size_t>(
+        std::ranges::count_if(inlets_, [](const auto &inlet) { return inlet->has_caps(); }));
+    control = control_;
+    wait = known < inlets_.size() && !without_waiting;
+    // Nothing flows yet: nothing to call for.
+    if (wait && (known == 0 || std::exchange(waiting_, true))) return;
+    if (!wait) invited_ = true;
+  }
+  if (wait)
+    control->after(kSecondMedium, [this] { maybe_invite(true); });
+  else
+    control->invite(invite_options());
+}
+
+void State::on_caps() { maybe_invite(false); }
+
+void State::on_eos() {
+  bool call = false;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto &inlet : inlets_)
+      if (!inlet->eos) return;
+    call = invited_ && control_;
+    if (!call && std::exchange(eos_posted_, true)) return;
+  }
+  if (call)
+    hangup();
+  else
+    gst_element_post_message(element_, gst_message_new_eos(GST_OBJECT(element_)));
+}
+
+void State::hangup() {
+  std::shared_ptr<Control> control;
+  {
+    const std::lock_guard lock(mutex_);
+    control = control_;
+    invited_ = true;  // none is made any more
+  }
+  if (control) control->hangup(EndReason::CallerHangup);
+}
+
+void State::send_dtmf(const char *digits) {
+  std::shared_ptr<Control> control;
+  {
+    const std::lock_guard lock(mutex_);
+    control = control_;
+  }
+  if (control && digits != nullptr) control->send_dtmf(digits);
+}
+
+std::string State::call_id() const {
+  std::shared_ptr<Control> control;
+  {
+    const std::lock_guard lock(mutex_);
+    control = control_;
+  }
+  return control ? control->call_id() : std::string();
+}
+
+// ---- Pads ----
+
+GstPad *State::add_inlet(GstPadTemplate *pad_template, Medium medium) {
+  const std::string name(to_string(medium));
+  GstPad *pad = gst_pad_new_from_template(pad_template, name.c_str());
+  const auto inlet =
+      std::make_shared<Inlet>(PadRef(GST_PAD(gst_object_ref_sink(pad))), medium, clock_);
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto &other : inlets_)
+      if (other->medium() == medium) return nullptr;
+    inlets_.push_back(inlet);
+  }
+  inlet->reset();
+  gst_pad_set_element_private(pad, inlet.get());
+  pad_functions_.sink(pad);
+  gst_pad_set_active(pad, TRUE);
+  gst_element_add_pad(element_, pad);
+  return pad;
+}
+
+void State::remove_inlet(GstPad *pad) {
+  gst_pad_set_active(pad, FALSE);  // waits for what is in push()
+  std::shared_ptr<Inlet> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found =
+        std::ranges::find_if(inlets_, [&](const auto &inlet) { return inlet->pad() == pad; });
+    if (found == inlets_.end()) return;
+    gone = *found;
+    inlets_.erase(found);
+  }
+  gst_element_remove_pad(element_, pad);
+}
+
+std::vector<std::shared_ptr<Inlet>> State::inlets() const {
+  const std::lock_guard lock(mutex_);
+  return inlets_;
+}
+
+std::shared_ptr<Outlet> State::outlet_of(const GstPad *pad) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto &outlet : outlets_)
+    if (outlet->pad() == pad) return outlet;
+  return nullptr;
+}
+
+std::shared_ptr<Outlet> State::make_outlet(Medium medium) {
+  const std::string name = std::string(to_string(medium)) + "_src";
+  GstPadTemplate *pad_template =
+      gst_element_class_get_pad_template(GST_ELEMENT_GET_CLASS(element_), name.c_str());
+  GstPad *pad = gst_pad_new_from_template(pad_template, name.c_str());
+  pad_functions_.src(pad);
+  // The control keeps the element, and with it this, for as long as media can come.
+  Outlet::Events events;
+  events.first_packet = [this, medium] {
+    GstStructure *structure =
+        gst_structure_new("junctor-sip-call", "state", G_TYPE_STRING, "media", "call-id",
+                          G_TYPE_STRING, call_id().c_str(), "medium", G_TYPE_STRING,
+                          std::string(to_string(medium)).c_str(), nullptr);
+    post_change(structure);
+  };
+  events.keyframe_request = [this] { force_keyframe(); };
+  events.request_by_info = [this] {
+    std::shared_ptr<Control> control;
+    {
+      const std::lock_guard lock(mutex_);
+      control = control_;
+    }
+    if (control) control->request_keyframe_by_info();
+  };
+  events.update_clock = [this](ClockMap &clock) { clock.update(element_); };
+  return std::make_shared<Outlet>(PadRef(GST_PAD(gst_object_ref_sink(pad))), medium, clock_, sync_,
+                                  group_id_, std::move(events));
+}
+
+void State::take_away(const std::shared_ptr<Outlet> &outlet) {
+  GstPad *pad = outlet->pad();
+  gst_pad_set_active(pad, FALSE);
+  if (GST_OBJECT_PARENT(pad) == GST_OBJECT(element_)) gst_element_remove_pad(element_, pad);
+}
+
+void State::apply(const std::vector<sip::Media> &media) {
+  for (const sip::Media &medium : media) {
+    const bool accepted = medium.accepted && medium.format != nullptr && medium.session;
+    for (const auto &inlet : inlets())
+      if (inlet->medium() == medium.medium) {
+        if (!inlet->connect(accepted ? medium.session : nullptr,
+                            accepted ? medium.format : nullptr)) {
+          GST_ELEMENT_WARNING(
+              element_, STREAM, FORMAT,
+              ("The callee wants %s, which is not what arrives at the pad; nothing of it is sent.",
+               std::string(medium.format->encoding_name).c_str()),
+              ("put a converter in front of pad %s", GST_PAD_NAME(inlet->pad())));
+          gst_pad_push_event(inlet->pad(), gst_event_new_reconfigure());
+        }
+      }
+    const bool comes = accepted && (medium.direction == sip::Direction::SendRecv ||
+                                    medium.direction == sip::Direction::RecvOnly);
+    std::shared_ptr<Outlet> outlet;
+    bool fresh = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!alive_) return;
+      for (const auto &other : outlets_)
+        if (other->medium() == medium.medium) outlet = other;
+    }
+    if (!outlet && comes) {
+      outlet = make_outlet(medium.medium);
+      fresh = true;
+      const std::lock_guard lock(mutex_);
+      if (!alive_) return;
+      outlets_.push_back(outlet);
+    }
+    if (fresh) {
+      gst_pad_set_active(outlet->pad(), TRUE);
+      gst_element_add_pad(element_, outlet->pad());
+    }
+    if (outlet && accepted) outlet->connect(medium);
+    const std::lock_guard lock(mutex_);
+    if (!alive_ && fresh) gst_pad_set_active(outlet->pad(), FALSE);
+  }
+}
+
+void State::force_keyframe() {
+  // Without `all-headers`: it makes rtph264pay send parameter sets as a picture of their own, which
+  // phones take for a broken one and answer with the next request, for ever.
+  for (const auto &inlet : inlets())
+    if (inlet->medium() == Medium::Video && inlet->agreed() != nullptr)
+      gst_pad_push_event(
+          inlet->pad(), gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, FALSE, 0));
+}
+
+Duration State::latency() const {
+  const std::lock_guard lock(mutex_);
+  Duration longest{};
+  for (const auto &outlet : outlets_)
+    if (const auto session = outlet->session())
+      longest = std::max(longest, session->reorder_window());
+  return outlets_.empty() ? kDefaultLatency : longest;
+}
+
+// ---- What others learn ----
+
+void State::post_change(GstStructure *structure) {
+  GST_INFO_OBJECT(element_, "%" GST_PTR_FORMAT, structure);
+  gst_element_post_message(element_, gst_message_new_element(GST_OBJECT(element_), structure));
+}
+
+void State::emit_ringing() { g_signal_emit(element_, signals_.ringing, 0); }
+
+void State::emit_early_media() { g_signal_emit(element_, signals_.early_media, 0); }
+
+void State::emit_answered() {
+  gst_element_no_more_pads(element_);
+  g_signal_emit(element_, signals_.answered, 0);
+}
+
+void State::emit_ended(int code, EndReason reason) {
+  g_signal_emit(element_, signals_.ended, 0, code, std::string(to_string(reason)).c_str());
+}
+
+void State::finish(bool failed, EndReason reason, int code, const std::string &text) {
+  std::vector<std::shared_ptr<Outlet>> outlets;
+  bool post_eos = false;
+  {
+    const std::lock_guard lock(mutex_);
+    outlets = outlets_;
+    if (!failed) post_eos = !std::exchange(eos_posted_, true);
+  }
+  for (const auto &inlet : inlets()) inlet->end();
+  for (const auto &outlet : outlets) outlet->finish();
+  if (failed) {
+    GstStructure *details = gst_structure_new("details", "reason", G_TYPE_STRING,
+                                              std::string(to_string(reason)).c_str(), "code",
+                                              G_TYPE_INT, code, nullptr);
+    gst_element_message_full_with_details(
+        element_, GST_MESSAGE_ERROR, GST_RESOURCE_ERROR, error_of(reason),
+        g_strdup(text.empty() ? std::string(describe(reason)).c_str() : text.c_str()),
+        g_strdup_printf("reason %s, SIP status %d", std::string(to_string(reason)).c_str(), code),
+        __FILE__, GST_FUNCTION, __LINE__, details);
+  } else if (post_eos) {
+    gst_element_post_message(element_, gst_message_new_eos(GST_OBJECT(element_)));
+  }
+}
+
+GstStructure *State::stats() const {
+  GstStructure *all = gst_structure_new_empty("junctor-sip-call-stats");
+  for (const Medium medium : {Medium::Audio, Medium::Video}) {
+    std::shared_ptr<rtp::Session> session;
+    std::uint64_t dropped = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const auto &inlet : inlets_)
+        if (inlet->medium() == medium) {
+          session = inlet->session();
+          dropped = inlet->dropped();
+        }
+      for (const auto &outlet : outlets_)
+        if (!session && outlet->medium() == medium) session = outlet->session();
+    }
+    if (!session && dropped == 0) continue;
+    const rtp::Stats stats = session ? session->stats() : rtp::Stats{};
+    GstStructure *one = gst_structure_new(
+        "stats", "sent-packets", G_TYPE_UINT64, stats.sent_packets, "sent-bytes", G_TYPE_UINT64,
+        stats.sent_bytes, "dropped", G_TYPE_UINT64, stats.dropped + dropped, "received-packets",
+        G_TYPE_UINT64, stats.received_packets, "received-bytes", G_TYPE_UINT64,
+        stats.received_bytes, "lost", G_TYPE_UINT64, stats.lost, "late", G_TYPE_UINT64, stats.late,
+        "reordered", G_TYPE_UINT64, stats.reordered, "duplicates", G_TYPE_UINT64, stats.duplicates,
+        "strangers", G_TYPE_UINT64, stats.strangers, "malformed", G_TYPE_UINT64, stats.malformed,
+        "retransmitted", G_TYPE_UINT64, stats.retransmitted, "keyframe-requests-sent",
+        G_TYPE_UINT64, stats.keyframe_requests_sent, "keyframe-requests-received", G_TYPE_UINT64,
+        stats.keyframe_requests_received, "jitter", G_TYPE_DOUBLE, stats.jitter_ms, "round-trip",
+        G_TYPE_DOUBLE, stats.round_trip_ms, "remote-fraction-lost", G_TYPE_DOUBLE,
+        stats.remote_fraction_lost, nullptr);
+    gst_structure_set(all, std::string(to_string(medium)).c_str(), GST_TYPE_STRUCTURE, one,
+                      nullptr);
+    gst_structure_free(one);
+  }
+  return all;
+}
+
+}  // namespace junctor::sipcall

@@ -1,0 +1,106 @@
+// The C++ inside of a sipcallsink. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <gst/gst.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/gst/context.h"
+#include "sip/sipcall_control.h"
+#include "sip/sipcall_line.h"
+#include "sip/sipcall_media.h"
+
+namespace junctor::sipcall {
+
+struct Settings {
+  std::string uri, from, proxy, user, password, call, address, codecs;
+  bool tcp = false;
+  guint port = 0;
+  guint answer_timeout = 60;  // seconds
+};
+
+/// How the element's parts hang together. Lock order: mutex_ is taken under no other lock, and no
+/// call into GStreamer, the control or a session is made under it.
+class State final : public Owner {
+ public:
+  State(GstElement *element, GstDebugCategory *category);
+
+  struct Signals {
+    guint ringing, early_media, answered, ended;
+  };
+
+  // Application's threads.
+  Settings settings() const;
+  void change_settings(const std::function<void(Settings &)> &change);
+  void set_signals(const Signals &signals) { signals_ = signals; }
+  bool open();   ///< NULL to READY; errors are posted
+  bool start();  ///< READY to PAUSED
+  void play();   ///< PAUSED to PLAYING
+  void pause();
+  void stop();   ///< PAUSED to READY
+  void close();  ///< READY to NULL
+  void hangup();
+  void send_dtmf(const char *digits);
+  GstStructure *stats() const;
+  std::string call_id() const;
+
+  /// Null if the pad is there already.
+  GstPad *add_inlet(GstPadTemplate *pad_template, Medium medium);
+  void remove_inlet(GstPad *pad);
+  std::shared_ptr<Outlet> outlet_of(const GstPad *pad) const;
+  std::vector<std::shared_ptr<Inlet>> inlets() const;
+  Duration latency() const;
+
+  // Streaming threads.
+  void on_caps();  ///< of a sink pad
+  void on_eos();   ///< of a sink pad
+
+  // Owner.
+  void post_change(GstStructure *structure) override;
+  void emit_ringing() override;
+  void emit_early_media() override;
+  void emit_answered() override;
+  void emit_ended(int code, EndReason reason) override;
+  void apply(const std::vector<sip::Media> &media) override;
+  void force_keyframe() override;
+  void finish(bool failed, EndReason reason, int code, const std::string &text) override;
+
+  /// Each function of the element's pads, set where the pads are made.
+  struct PadFunctions {
+    void (*sink)(GstPad *);
+    void (*src)(GstPad *);
+  };
+  void set_pad_functions(const PadFunctions &functions) { pad_functions_ = functions; }
+
+ private:
+  void maybe_invite(bool without_waiting);
+  sip::InviteOptions invite_options() const;
+  Result<std::vector<Codec>> wanted_codecs() const;
+  std::shared_ptr<Outlet> make_outlet(Medium medium);
+  void take_away(const std::shared_ptr<Outlet> &outlet);
+  void settings_error(const std::string &text);
+
+  GstElement *element_;
+  GstDebugCategory *category_;
+  Signals signals_{};
+  PadFunctions pad_functions_{};
+  std::shared_ptr<ClockMap> clock_ = std::make_shared<ClockMap>();
+  std::optional<gst::ElementReactor> reactor_;  // READY to NULL
+  std::shared_ptr<Line> line_;                  // READY to NULL
+
+  mutable std::mutex mutex_;  // guards all below
+  Settings settings_;
+  std::vector<std::shared_ptr<Inlet>> inlets_;
+  std::vector<std::shared_ptr<Outlet>> outlets_;
+  std::shared_ptr<Control> control_;  // PAUSED and PLAYING
+  std::shared_ptr<rtp::LipSync> sync_;
+  guint group_id_ = 0;
+  bool alive_ = false;  // between start() and stop()
+  bool playing_ = false, invited_ = false, waiting_ = false, attached_ = false, eos_posted_ = false;
+};
+
+}  // namespace junctor::sipcall
