@@ -76,6 +76,8 @@ struct Events {
 /// All calls. Signalling thread only; it never blocks.
 class Service {
  public:
+  /// On the signalling thread, whose thread-default GMainContext it uses. Null if the templates
+  /// cannot be read; the log says why.
   static std::shared_ptr<Service> create(std::shared_ptr<rtmp::Server> server,
                                          std::shared_ptr<sip::Agent> agent, Options options,
                                          Events events);

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "accounts/book.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "accounts/secrets.h"
+#include "common/handle.h"
+
+namespace junctor::accounts {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxFileBytes = 256U << 20;
+constexpr std::size_t kMaxAccounts = 1000000;
+constexpr std::size_t kMaxRevoked = 1000;
+constexpr std::size_t kMaxPasswordBytes = 256;
+constexpr int kFormat = 1;
+
+json to_json(const Account &account) {
+  json value = {{"created", account.created}, {"realm", account.realm}, {"ha1", account.ha1}};
+  if (account.not_before != 0) value["not_before"] = account.not_before;
+  if (!account.revoked.empty()) value["revoked"] = account.revoked;
+  return value;
+}
+
+Account from_json(const std::string &name, const json &value) {
+  Account account;
+  account.name = name;
+  account.created = value.at("created").get<std::int64_t>();
+  account.realm = value.at("realm").get<std::string>();
+  account.ha1 = value.at("ha1").get<std::string>();
+  account.not_before = value.value("not_before", std::int64_t{0});
+  if (value.contains("revoked"))
+    for (const auto &[id, until] : value.at("revoked").items())
+      account.revoked[id] = until.get<std::int64_t>();
+  return account;
+}
+
+Error unknown_account(const std::string &name) {
+  return bad_input("There is no account '" + name + "'. `junctor account list` shows them all.");
+}
+
+}  // namespace
+
+Result<void> check_name(std::string_view name) {
+  const auto letter_or_digit = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+  };
+  const auto allowed = [&](char c) {
+    return letter_or_digit(c) || c == '.' || c == '_' || c == '-';
+  };
+  if (!name.empty() && name.size() <= 64 && letter_or_digit(name.front()) &&
+      std::all_of(name.begin(), name.end(), allowed))
+    return {};
+  return bad_input(
+      "An account name has 1 to 64 of a-z 0-9 . _ - and begins with a letter or a digit.");
+}
+
+Book::Book(const std::string &data_dir, std::string realm, TokenKey key)
+    : path_(data_dir + "/accounts.json"),
+      lock_path_(data_dir + "/accounts.lock"),
+      realm_(std::move(realm)),
+      key_(std::move(key)) {}
+
+Result<std::shared_ptr<Book>> Book::open(const std::string &data_dir, std::string realm) {
+  if (auto made = make_private_directory(data_dir); !made) return made.error();
+  const std::string key_path = data_dir + "/token-key";
+  auto text = load_or_make_secret(key_path, [] { return random_hex(32); });
+  if (!text) return text.error();
+  auto key = TokenKey::from_text(*text);
+  if (!key) return bad_input(key_path + ": " + key.error().detail);
+  std::shared_ptr<Book> book(new Book(data_dir, std::move(realm), std::move(*key)));
+  if (auto loaded = book->reload(); !loaded) return loaded.error();
+  const std::string stored = book->snapshot()->realm;
+  if (book->realm_.empty()) book->realm_ = stored.empty() ? std::string(kDefaultRealm) : stored;
+  if (stored != book->realm_) {
+    // An empty change writes the realm down.
+    auto written = book->change([](Snapshot &) -> Result<void> { return {}; });
+    if (!written) return written.error();
+  }
+  return book;
+}
+
+std::shared_ptr<const Snapshot> Book::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return snapshot_;
+}
+
+Result<Snapshot> Book::read() const {
+  Snapshot snapshot;
+  if (::access(path_.c_str(), F_OK) != 0 && errno == ENOENT) return snapshot;
+  auto content = read_private_file(path_, kMaxFileBytes);
+  if (!content) return content.error();
+  try {
+    const json file = json::parse(*content);
+    if (file.at("format").get<int>() != kFormat)
+      return bad_input(path_ + " was written by another version of Junctor");
+    snapshot.realm = file.value("realm", "");
+    for (const auto &[name, value] : file.at("accounts").items())
+      snapshot.accounts.emplace(name, from_json(name, value));
+  } catch (const json::exception &failure) {
+    return bad_input(path_ + " is damaged (" + failure.what() + "); put a copy in its place");
+  }
+  return snapshot;
+}
+
+Result<void> Book::reload() {
+  auto snapshot = read();
+  if (!snapshot) return snapshot.error();
+  auto shared = std::make_shared<const Snapshot>(std::move(*snapshot));
+  const std::lock_guard lock(mutex_);
+  snapshot_ = std::move(shared);
+  return {};
+}
+
+template <class Change>
+Result<void> Book::change(Change &&apply) {
+  const UniqueFd lock_file(::open(lock_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_file) return internal_error("cannot open " + lock_path_ + ": " + std::strerror(errno));
+  // Released when the descriptor is closed; every open file has a lock of its own, so this keeps
+  // threads of this process apart as well as processes.
+  while (::flock(lock_file.get(), LOCK_EX) < 0)
+    if (errno != EINTR)
+      return internal_error("cannot lock " + lock_path_ + ": " + std::strerror(errno));
+  auto snapshot = read();
+  if (!snapshot) return snapshot.error();
+  if (Result<void> applied = apply(*snapshot); !applied) return applied.error();
+  json list = json::object();
+  for (const auto &[name, account] : snapshot->accounts) list[name] = to_json(account);
+  snapshot->realm = realm_;
+  const json file = {{"format", kFormat}, {"realm", realm_}, {"accounts", std::move(list)}};
+  if (auto written = write_private_file(path_, file.dump(1) + "\n"); !written)
+    return written.error();
+  auto shared = std::make_shared<const Snapshot>(std::move(*snapshot));
+  const std::lock_guard lock(mutex_);
+  snapshot_ = std::move(shared);
+  return {};
+}
+
+Result<NewAccount> Book::add(const std::string &name, std::optional<std::string> password,
+                             std::int64_t now) {
+  if (auto valid = check_name(name); !valid) return valid.error();
+  NewAccount made{name, password ? *password : random_password(), !password};
+  if (made.password.size() < 8 || made.password.size() > kMaxPasswordBytes)
+    return bad_input("A password has 8 to 256 characters. Leave it out, and a good one is made.");
+  Account account;
+  account.name = name;
+  account.created = now;
+  account.realm = realm_;
+  account.ha1 = digest_ha1(name, realm_, made.password);
+  // The tokens of an earlier account of this name stay void: see revoke_all().
+  account.not_before = now + 1;
+  const auto changed = change([&](Snapshot &snapshot) -> Result<void> {
+    if (snapshot.accounts.size() >= kMaxAccounts)
+      return refused("There are a million accounts already; remove some first.");
+    if (!snapshot.accounts.emplace(name, account).second)
+      return refused("The account '" + name + "' is there already. Remove it first, or ask for " +
+                     "a new token with `junctor account token " + name + "`.");
+    return {};
+  });
+  if (!changed) return changed.error();
+  return made;
+}
+
+Result<void> Book::remove(const std::string &name) {
+  return change([&](Snapshot &snapshot) -> Result<void> {
+    if (snapshot.accounts.erase(name) == 0) return unknown_account(name);
+    return {};
+  });
+}
+
+Result<Token> Book::issue(const std::string &name, Rights rights, std::int64_t seconds,
+                          std::int64_t now) const {
+  const auto current = snapshot();
+  const Account *account = current->find(name);
+  if (!account) return unknown_account(name);
+  if (seconds < 1 || seconds > kMaxTokenLife)
+    return bad_input("A token lives from one second to ten years.");
+  if (!rights.push && !rights.pull) return bad_input("A token needs the right push, pull or both.");
+  Token token;
+  token.claims.subject = name;
+  token.claims.id = random_hex(12);
+  token.claims.rights = rights;
+  // not_before can lie one second ahead: see revoke_all().
+  token.claims.issued = std::max(now, account->not_before);
+  token.claims.expires = now + seconds;
+  token.text = key_.sign(token.claims);
+  return token;
+}
+
+Result<void> Book::revoke_all(const std::string &name, std::int64_t now) {
+  return change([&](Snapshot &snapshot) -> Result<void> {
+    const auto found = snapshot.accounts.find(name);
+    if (found == snapshot.accounts.end()) return unknown_account(name);
+    // Times are whole seconds: what was issued in this second is void as well, and what will be
+    // issued in it from now on bears the next one.
+    found->second.not_before = std::max(now, found->second.not_before) + 1;
+    found->second.revoked.clear();
+    return {};
+  });
+}
+
+Result<void> Book::revoke(const std::string &name, const std::string &token_id, std::int64_t now) {
+  if (token_id.empty() || token_id.size() > 64) return bad_input("That is no token's id.");
+  return change([&](Snapshot &snapshot) -> Result<void> {
+    const auto found = snapshot.accounts.find(name);
+    if (found == snapshot.accounts.end()) return unknown_account(name);
+    auto &revoked = found->second.revoked;
+    std::erase_if(revoked, [&](const auto &entry) { return entry.second <= now; });
+    if (revoked.size() >= kMaxRevoked)
+      return refused("Too many tokens of '" + name + "' are revoked one by one; revoke them all.");
+    revoked[token_id] = now + kMaxTokenLife;
+    return {};
+  });
+}
+
+Result<Claims> Book::verify(std::string_view token, std::int64_t now) const {
+  auto claims = key_.read(token, now);
+  if (!claims) return claims.error();
+  const auto current = snapshot();
+  const Account *account = current->find(claims->subject);
+  if (!account) return refused("The account of this token is no longer there.");
+  if (claims->issued < account->not_before || account->revoked.contains(claims->id))
+    return refused("The token was revoked. Ask for a new one.");
+  return claims;
+}
+
+std::optional<std::string> Book::ha1(std::string_view name) const {
+  const auto current = snapshot();
+  const Account *account = current->find(name);
+  if (!account || account->realm != realm_) return std::nullopt;
+  return account->ha1;
+}
+
+bool Book::verify_password(std::string_view name, std::string_view password) const {
+  const auto current = snapshot();
+  const Account *account = current->find(name);
+  return account && password.size() <= kMaxPasswordBytes &&
+         same_secret(digest_ha1(name, account->realm, password), account->ha1);
+}
+
+}  // namespace junctor::accounts

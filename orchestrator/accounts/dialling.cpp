@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "accounts/dialling.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace junctor::accounts {
+
+namespace {
+
+constexpr std::size_t kMaxUri = 256;
+
+bool alphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool all_of(std::string_view text, std::string_view also) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    return alphanumeric(c) || also.find(c) != std::string_view::npos;
+  });
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char &c : result)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return result;
+}
+
+bool is_port(std::string_view text) {
+  unsigned port = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return failure == std::errc() && end == text.data() + text.size() && port > 0 && port < 65536;
+}
+
+/// Takes "USER@HOST:PORT" apart. `wild` allows '*'.
+bool take_apart(std::string_view text, bool wild, SipUri &uri) {
+  const std::string star = wild ? "*" : "";
+  if (const auto at = text.find('@'); at != std::string_view::npos) {
+    uri.user = text.substr(0, at);
+    if (!all_of(uri.user, "-_.!~'()+" + star)) return false;
+    text.remove_prefix(at + 1);
+  }
+  std::size_t host_end = text.find(':');
+  if (text.starts_with('[')) {
+    const auto close = text.find(']');
+    if (close == std::string_view::npos) return false;
+    host_end = text.find(':', close);
+    uri.host = lower(text.substr(0, close + 1));
+    if (!all_of(std::string_view(uri.host).substr(1, close - 1), ":.")) return false;
+    if (close + 1 != std::min(host_end, text.size())) return false;
+  } else {
+    uri.host = lower(text.substr(0, host_end));
+    if (!all_of(uri.host, "-." + star)) return false;
+  }
+  if (host_end == std::string_view::npos) return true;
+  uri.port = text.substr(host_end + 1);
+  return is_port(uri.port) || (wild && uri.port == "*");
+}
+
+std::string_view without_scheme(std::string_view text) {
+  if (lower(text.substr(0, 4)) == "sip:") text.remove_prefix(4);
+  return text;
+}
+
+}  // namespace
+
+bool matches(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+Result<SipUri> SipUri::parse(std::string_view text) {
+  const Error malformed = bad_input(
+      "That is no callee. Name an account, or a SIP address like "
+      "sip:bob@example.org or sip:bob@example.org;transport=tcp.");
+  if (text.size() > kMaxUri) return malformed;
+  if (lower(text.substr(0, 5)) == "sips:")
+    return bad_input("Calls to sips: addresses are not in this version; use sip:.");
+  text = without_scheme(text);
+  SipUri uri;
+  if (const auto semicolon = text.find(';'); semicolon != std::string_view::npos) {
+    const std::string parameter = lower(text.substr(semicolon + 1));
+    if (parameter == "transport=udp" || parameter == "transport=tcp")
+      uri.transport = parameter.substr(parameter.find('=') + 1);
+    else
+      return malformed;
+    text = text.substr(0, semicolon);
+  }
+  if (!take_apart(text, false, uri)) return malformed;
+  return uri;
+}
+
+std::string SipUri::to_string() const {
+  return "sip:" + (user.empty() ? "" : user + "@") + host + (port.empty() ? "" : ":" + port) +
+         (transport.empty() ? "" : ";transport=" + transport);
+}
+
+Result<DialRules> DialRules::compile(const std::vector<config::Allow> &rules) {
+  DialRules compiled;
+  for (const auto &allow : rules) {
+    SipUri parts;
+    if (!take_apart(without_scheme(allow.uri), true, parts))
+      return bad_input("the dialling rule '" + allow.uri +
+                       "' is not of the form sip:USER@HOST[:PORT], with * for anything; "
+                       "for example sip:*@example.org");
+    compiled.rules_.push_back({parts.user, parts.host, parts.port, allow});
+  }
+  return compiled;
+}
+
+Result<Target> DialRules::resolve(std::string_view to, const Snapshot &accounts) const {
+  const bool uri_form =
+      to.find('@') != std::string_view::npos || to.find(':') != std::string_view::npos;
+  if (!uri_form) {
+    if (!check_name(to)) {
+      const auto malformed = SipUri::parse("");
+      return malformed.error();
+    }
+    if (accounts.find(to)) return Target(AccountTarget{std::string(to)});
+    return refused("There is no account '" + std::string(to) + "' to call.");
+  }
+  auto uri = SipUri::parse(to);
+  if (!uri) return uri.error();
+  for (const Rule &rule : rules_)
+    if (matches(rule.user, uri->user) && matches(rule.host, uri->host) &&
+        (rule.port.empty() || matches(rule.port, uri->port)))
+      return Target(
+          UriTarget{uri->to_string(), rule.allow.user, rule.allow.password, rule.allow.proxy});
+  return refused("Calls to " + uri->to_string() +
+                 " are not allowed here. The operator can allow them by a rule in sip.allow.");
+}
+
+}  // namespace junctor::accounts

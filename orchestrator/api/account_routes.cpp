@@ -1,0 +1,201 @@
+// What the API does with accounts and tokens. SPDX-License-Identifier: LGPL-2.1-or-later
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/api.h"
+#include "store/call_json.h"
+
+namespace junctor::api {
+
+namespace {
+
+using nlohmann::json;
+
+std::string time_text(std::int64_t seconds) {
+  return store::timestamp(calls::WallTime(std::chrono::seconds(seconds)));
+}
+
+Response from_error(const Error &error) {
+  switch (error.fault) {
+    case Fault::BadInput:
+      return problem(422, error.detail);
+    case Fault::Refused:
+      return problem(409, error.detail);
+    default:
+      return problem(500, error.detail);
+  }
+}
+
+/// A JSON object, or an answer that says what is wrong. No body is an empty object.
+Result<json> parse_object(const std::string &body) {
+  json value = body.empty() ? json::object() : json::parse(body, nullptr, false);
+  if (!value.is_object()) return bad_input("The body must be a JSON object.");
+  return value;
+}
+
+/// Refuses members that no reader would look at, so that a slip of the finger is noticed.
+Result<void> check_members(const json &value, std::initializer_list<std::string_view> known) {
+  for (const auto &[name, member] : value.items())
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      return bad_input("The body has an unknown member '" + name.substr(0, 64) + "'.");
+  return {};
+}
+
+struct TokenWish {
+  accounts::Rights rights{true, true};
+  std::int64_t seconds = accounts::kDefaultTokenLife;
+};
+
+Result<TokenWish> token_wish(const json &value) {
+  TokenWish wish;
+  if (value.contains("rights")) {
+    const json &rights = value["rights"];
+    wish.rights = {};
+    bool right = rights.is_array() && !rights.empty();
+    if (right)
+      for (const auto &name : rights) {
+        wish.rights.push |= name == "push";
+        wish.rights.pull |= name == "pull";
+        right = right && (name == "push" || name == "pull");
+      }
+    if (!right) return bad_input("'rights' is a list of \"push\", \"pull\" or both.");
+  }
+  if (value.contains("expires_in")) {
+    if (!value["expires_in"].is_number_integer())
+      return bad_input("'expires_in' is a number of seconds.");
+    wish.seconds = value["expires_in"].get<std::int64_t>();
+  }
+  return wish;
+}
+
+}  // namespace
+
+json token_to_json(const accounts::Token &token, const PublicAddresses &addresses) {
+  const accounts::Claims &claims = token.claims;
+  json rights = json::array();
+  if (claims.rights.push) rights.push_back("push");
+  if (claims.rights.pull) rights.push_back("pull");
+  json value = {{"token", token.text},
+                {"id", claims.id},
+                {"rights", rights},
+                {"expires", time_text(claims.expires)}};
+  if (!addresses.rtmp.empty()) {
+    const std::string server =
+        "rtmp://" + addresses.rtmp + "/" + addresses.application + "?token=" + token.text;
+    value["rtmp_server"] = server;
+    if (claims.rights.push) value["push_url"] = server + "/" + claims.subject + "?to=CALLEE";
+    if (claims.rights.pull) value["pull_url"] = server + "/" + claims.subject;
+  }
+  return value;
+}
+
+void Api::list_accounts(const Request &, const Parameters &, const Reply &reply) {
+  json list = json::array();
+  const auto snapshot = backend_.book->snapshot();
+  for (const auto &[name, account] : snapshot->accounts) {
+    json phones = json::array();
+    if (backend_.registrations)
+      for (const auto &contact : backend_.registrations(name)) phones.push_back(contact);
+    list.push_back(
+        {{"name", name}, {"created", time_text(account.created)}, {"registered", phones}});
+  }
+  reply(json_response(200, {{"accounts", list}}));
+}
+
+void Api::add_account(const Request &request, const Parameters &, const Reply &reply) {
+  auto body = parse_object(request.body);
+  if (!body) return reply(problem(400, body.error().detail));
+  if (auto known = check_members(*body, {"name", "password", "rights", "expires_in"}); !known)
+    return reply(problem(422, known.error().detail));
+  if (!body->contains("name") || !(*body)["name"].is_string())
+    return reply(problem(422, "'name' is missing: the name of the new account."));
+  if (body->contains("password") && !(*body)["password"].is_string())
+    return reply(problem(422, "'password' is a text; leave it out, and one is made."));
+  const auto wish = token_wish(*body);
+  if (!wish) return reply(problem(422, wish.error().detail));
+  const std::string name = (*body)["name"];
+  std::optional<std::string> password;
+  if (body->contains("password")) password = (*body)["password"].get<std::string>();
+  answer_from_worker(reply,
+                     [book = backend_.book, addresses = backend_.addresses, name, password,
+                      wish = *wish, now = backend_.seconds()]() -> Response {
+                       auto made = book->add(name, password, now);
+                       if (!made) return from_error(made.error());
+                       auto token = book->issue(name, wish.rights, wish.seconds, now);
+                       if (!token) {
+                         (void)book->remove(name);
+                         return from_error(token.error());
+                       }
+                       json value = token_to_json(*token, addresses);
+                       value["name"] = name;
+                       value["password"] = made->password;
+                       value["realm"] = book->realm();
+                       if (!addresses.sip.empty())
+                         value["sip"] = "sip:" + name + "@" + addresses.sip;
+                       Response response = json_response(201, value);
+                       response.headers.emplace_back("Location", "/api/v1/accounts/" + name);
+                       response.headers.emplace_back("Cache-Control", "no-store");
+                       return response;
+                     });
+}
+
+void Api::remove_account(const Request &, const Parameters &parameters, const Reply &reply) {
+  const std::string &name = parameters[0];
+  if (!backend_.book->snapshot()->find(name))
+    return reply(problem(404, "There is no such account."));
+  const auto expelled = backend_.expelled;
+  const Reply then = [expelled, name, reply](Response response) {
+    if (response.status == 204 && expelled) expelled(name);
+    reply(std::move(response));
+  };
+  answer_from_worker(then, [book = backend_.book, name]() -> Response {
+    if (auto removed = book->remove(name); !removed) return from_error(removed.error());
+    return {204, {}, "", ""};
+  });
+}
+
+void Api::issue_token(const Request &request, const Parameters &parameters, const Reply &reply) {
+  auto body = parse_object(request.body);
+  if (!body) return reply(problem(400, body.error().detail));
+  if (auto known = check_members(*body, {"rights", "expires_in"}); !known)
+    return reply(problem(422, known.error().detail));
+  const auto wish = token_wish(*body);
+  if (!wish) return reply(problem(422, wish.error().detail));
+  if (!backend_.book->snapshot()->find(parameters[0]))
+    return reply(problem(404, "There is no such account."));
+  const auto token =
+      backend_.book->issue(parameters[0], wish->rights, wish->seconds, backend_.seconds());
+  if (!token) return reply(from_error(token.error()));
+  Response response = json_response(201, token_to_json(*token, backend_.addresses));
+  response.headers.emplace_back("Cache-Control", "no-store");
+  reply(std::move(response));
+}
+
+void Api::revoke_tokens(const Request &, const Parameters &parameters, const Reply &reply) {
+  const std::string &name = parameters[0];
+  if (!backend_.book->snapshot()->find(name))
+    return reply(problem(404, "There is no such account."));
+  const auto expelled = backend_.expelled;
+  const Reply then = [expelled, name, reply](Response response) {
+    if (response.status == 204 && expelled) expelled(name);
+    reply(std::move(response));
+  };
+  answer_from_worker(then, [book = backend_.book, name, now = backend_.seconds()]() -> Response {
+    if (auto revoked = book->revoke_all(name, now); !revoked) return from_error(revoked.error());
+    return {204, {}, "", ""};
+  });
+}
+
+void Api::revoke_token(const Request &, const Parameters &parameters, const Reply &reply) {
+  if (!backend_.book->snapshot()->find(parameters[0]))
+    return reply(problem(404, "There is no such account."));
+  answer_from_worker(reply,
+                     [book = backend_.book, name = parameters[0], id = parameters[1],
+                      now = backend_.seconds()]() -> Response {
+                       if (auto revoked = book->revoke(name, id, now); !revoked)
+                         return from_error(revoked.error());
+                       return {204, {}, "", ""};
+                     });
+}
+
+}  // namespace junctor::api

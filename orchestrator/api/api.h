@@ -1,0 +1,116 @@
+// The REST API: routes, rights, and what each route does. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#pragma once
+
+#include <glib.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "accounts/book.h"
+#include "accounts/dialling.h"
+#include "accounts/failures.h"
+#include "api/http.h"
+#include "calls/service.h"
+#include "common/main_context.h"
+#include "store/call_store.h"
+#include "store/worker.h"
+
+namespace junctor::api {
+
+/// The addresses that ready-made URLs name.
+struct PublicAddresses {
+  std::string rtmp;  ///< "192.0.2.1" or "192.0.2.1:19350"; empty when RTMP is off
+  std::string sip;   ///< the same for SIP
+  std::string application = "call";
+};
+
+/// What the API acts on. All of it outlives the API.
+struct Backend {
+  GMainContext *context = nullptr;  ///< of the signalling thread
+  std::string admin_token;
+  std::shared_ptr<accounts::Book> book;
+  std::shared_ptr<const accounts::DialRules> rules;
+  store::WorkerPool *workers = nullptr;
+  store::CallStore *store = nullptr;
+  /// Null where this orchestrator makes no calls.
+  std::function<calls::Service *()> service;
+  std::size_t max_calls = 1000;
+  PublicAddresses addresses;
+  std::function<std::int64_t()> seconds;  ///< since 1970
+  /// SIP phones of an account that are registered now.
+  std::function<std::vector<std::string>(const std::string &account)> registrations;
+  /// An account is gone, or its tokens are void: end what it does.
+  std::function<void(const std::string &account)> expelled;
+  Duration longest_delay = std::chrono::seconds(3);  ///< of an answer 401
+};
+
+/// Answers requests. Signalling thread only.
+class Api {
+ public:
+  using Parameters = std::vector<std::string>;
+  enum class Access { Open, Admin, AdminOrOwner };
+  struct Route {
+    std::string_view method;
+    std::string_view pattern;  ///< "/api/v1/calls/{id}"
+    Access access;
+    void (Api::*handler)(const Request &, const Parameters &, const Reply &);
+  };
+
+  explicit Api(Backend backend);
+
+  void handle(const Request &request, Reply answer);
+  /// Each change of a call, for those who wait for its outcome.
+  void call_changed(const calls::View &call);
+  /// Answers 503 to everybody who waits.
+  void close();
+
+  static const std::vector<Route> &routes();
+
+ private:
+  struct Waiter {
+    Reply reply;
+    ContextTimer timer;
+  };
+
+  bool is_admin(const Request &request) const;
+  bool is_owner(const Request &request, const std::string &account) const;
+  void refuse_credentials(const Request &request, const Reply &reply);
+  /// Does `work` on a worker thread and answers what it returns.
+  void answer_from_worker(const Reply &reply, std::function<Response()> work);
+
+  void health(const Request &, const Parameters &, const Reply &);
+  void list_accounts(const Request &, const Parameters &, const Reply &);
+  void add_account(const Request &, const Parameters &, const Reply &);
+  void remove_account(const Request &, const Parameters &, const Reply &);
+  void issue_token(const Request &, const Parameters &, const Reply &);
+  void revoke_tokens(const Request &, const Parameters &, const Reply &);
+  void revoke_token(const Request &, const Parameters &, const Reply &);
+  void list_calls(const Request &, const Parameters &, const Reply &);
+  void start_call(const Request &, const Parameters &, const Reply &);
+  void show_call(const Request &, const Parameters &, const Reply &);
+  void hang_up(const Request &, const Parameters &, const Reply &);
+
+  void answer_call(int status, const std::string &id, const Reply &reply);
+  void wait_for(const std::string &id, std::chrono::seconds patience, const Reply &reply);
+  void answer_waiter(std::multimap<std::string, Waiter>::iterator waiter, int status);
+
+  Backend backend_;
+  accounts::FailureTable failures_;
+  std::multimap<std::string, Waiter> waiters_;  // by id of the call
+  std::map<std::uint64_t, ContextTimer> held_;  // answers held back
+  std::uint64_t next_held_ = 0;
+};
+
+/// A token with the URLs that use it, as account and token routes answer it.
+nlohmann::json token_to_json(const accounts::Token &token, const PublicAddresses &addresses);
+
+/// The seconds of `Prefer: wait=N` (RFC 7240 section 4.3), at most 120; nothing without it.
+std::optional<std::chrono::seconds> preferred_wait(std::string_view prefer);
+
+}  // namespace junctor::api

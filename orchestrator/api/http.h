@@ -1,0 +1,50 @@
+// Requests and answers of the REST API, without a transport. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#pragma once
+
+#include <functional>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/endpoint.h"
+
+namespace junctor::api {
+
+/// A request with its whole body, bounded by the transport. Names of headers are lower-case.
+struct Request {
+  std::string method;
+  std::string path;  ///< percent-decoded, without query
+  std::map<std::string, std::string> query;
+  std::map<std::string, std::string> headers;
+  std::string body;
+  Endpoint peer;
+
+  /// Empty if there is no such header.
+  std::string_view header(const std::string &name) const {
+    const auto found = headers.find(name);
+    return found == headers.end() ? std::string_view() : found->second;
+  }
+};
+
+struct Response {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string content_type;  ///< empty: no body
+  std::string body;
+};
+
+/// Called once, on the signalling thread, now or later.
+using Reply = std::function<void(Response)>;
+
+Response json_response(int status, const nlohmann::json &body);
+
+/// An RFC 9457 problem document: `detail` is a sentence that says what to do.
+Response problem(int status, std::string_view detail);
+
+/// The phrase of a status, "Not Found".
+std::string_view status_phrase(int status);
+
+}  // namespace junctor::api

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "api/server.h"
+
+#include <libsoup/soup.h>
+
+#include <map>
+
+#include "common/handle.h"
+
+namespace junctor::api {
+
+namespace {
+
+using ServerRef = std::unique_ptr<SoupServer, Releaser<g_object_unref>>;
+using MessageRef = std::unique_ptr<SoupServerMessage, Releaser<g_object_unref>>;
+using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
+
+Endpoint peer_of(SoupServerMessage *message) {
+  Endpoint peer;
+  GSocketAddress *address = soup_server_message_get_remote_address(message);
+  if (!address || !G_IS_INET_SOCKET_ADDRESS(address)) return peer;
+  auto *inet = G_INET_SOCKET_ADDRESS(address);
+  const std::unique_ptr<char, Releaser<g_free>> text(
+      g_inet_address_to_string(g_inet_socket_address_get_address(inet)));
+  peer.address = text.get();
+  peer.port = g_inet_socket_address_get_port(inet);
+  return peer;
+}
+
+std::string lower(const char *text) {
+  const std::unique_ptr<char, Releaser<g_free>> low(g_ascii_strdown(text, -1));
+  return low.get();
+}
+
+/// One request on its way; lives until it is answered or its client has gone.
+struct Exchange {
+  std::string body;
+  bool too_large = false;
+  ContextTimer deadline;
+};
+
+/// The way back to a client. A paused message waits for it.
+struct Answer {
+  MessageRef message;
+  bool paused = false;
+  bool done = false;  // answered, or the client has gone
+  gulong finished = 0;
+
+  ~Answer() { g_signal_handler_disconnect(message.get(), finished); }
+
+  void give(const Response &response) {
+    if (std::exchange(done, true)) return;
+    fill(message.get(), response);
+    if (paused) soup_server_message_unpause(message.get());
+  }
+
+  static void fill(SoupServerMessage *message, const Response &response) {
+    const std::string phrase(status_phrase(response.status));
+    soup_server_message_set_status(message, static_cast<guint>(response.status), phrase.c_str());
+    SoupMessageHeaders *headers = soup_server_message_get_response_headers(message);
+    for (const auto &[name, value] : response.headers)
+      soup_message_headers_replace(headers, name.c_str(), value.c_str());
+    if (!response.content_type.empty())
+      soup_server_message_set_response(message, response.content_type.c_str(), SOUP_MEMORY_COPY,
+                                       response.body.data(), response.body.size());
+  }
+};
+
+class SoupApiServer : public Server {
+ public:
+  SoupApiServer(Api &api, ServerLimits limits) : api_(api), limits_(limits) {}
+
+  ~SoupApiServer() override {
+    if (!server_) return;
+    soup_server_disconnect(server_.get());
+    g_signal_handlers_disconnect_by_data(server_.get(), this);
+    soup_server_remove_handler(server_.get(), nullptr);
+  }
+
+  Result<void> start(const Endpoint &endpoint) {
+    auto fd = listen_tcp(endpoint);
+    if (!fd) return fd.error();
+    local_ = local_endpoint(fd->get());
+    GError *raw = nullptr;
+    const std::unique_ptr<GSocket, Releaser<g_object_unref>> socket(
+        g_socket_new_from_fd(fd->get(), &raw));
+    const ErrorRef failure(raw);
+    if (!socket) return internal_error(failure->message);
+    fd->release();
+    server_.reset(soup_server_new("server-header", "junctor", nullptr));
+    raw = nullptr;
+    if (!soup_server_listen_socket(server_.get(), socket.get(), SoupServerListenOptions{}, &raw)) {
+      const ErrorRef refused(raw);
+      return internal_error("cannot serve HTTP on " + local_.to_string() + ": " + refused->message);
+    }
+    g_signal_connect(server_.get(), "request-started", G_CALLBACK(on_started), this);
+    g_signal_connect(server_.get(), "request-read", G_CALLBACK(on_read), this);
+    g_signal_connect(server_.get(), "request-finished", G_CALLBACK(on_over), this);
+    g_signal_connect(server_.get(), "request-aborted", G_CALLBACK(on_over), this);
+    soup_server_add_early_handler(server_.get(), nullptr, on_headers, this, nullptr);
+    soup_server_add_handler(server_.get(), nullptr, on_request, this, nullptr);
+    return {};
+  }
+
+  Endpoint local() const override { return local_; }
+
+ private:
+  static SoupApiServer &self(gpointer data) { return *static_cast<SoupApiServer *>(data); }
+
+  static void part(SoupServerMessage *message) {
+    if (GSocket *socket = soup_server_message_get_socket(message))
+      g_socket_shutdown(socket, TRUE, TRUE, nullptr);
+  }
+
+  static void on_started(SoupServer *, SoupServerMessage *message, gpointer data) {
+    SoupApiServer &own = self(data);
+    if (own.exchanges_.size() >= own.limits_.connections) return part(message);
+    own.exchanges_[message].deadline = ContextTimer(
+        g_main_context_get_thread_default(), own.limits_.read_time, [message] { part(message); });
+  }
+
+  static void on_read(SoupServer *, SoupServerMessage *message, gpointer data) {
+    const auto found = self(data).exchanges_.find(message);
+    if (found != self(data).exchanges_.end()) found->second.deadline.reset();
+  }
+
+  static void on_over(SoupServer *, SoupServerMessage *message, gpointer data) {
+    self(data).exchanges_.erase(message);
+  }
+
+  static void on_headers(SoupServer *, SoupServerMessage *message, const char *, GHashTable *,
+                         gpointer data) {
+    SoupApiServer &own = self(data);
+    // Kept here, not by libsoup, which has no bound.
+    soup_message_body_set_accumulate(soup_server_message_get_request_body(message), FALSE);
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+    const goffset length = soup_message_headers_get_content_length(headers);
+    if (length > static_cast<goffset>(own.limits_.body_bytes)) own.refuse_body(message);
+    g_signal_connect(message, "got-chunk", G_CALLBACK(on_chunk), data);
+  }
+
+  static void on_chunk(SoupServerMessage *message, GBytes *chunk, gpointer data) {
+    SoupApiServer &own = self(data);
+    const auto found = own.exchanges_.find(message);
+    if (found == own.exchanges_.end() || found->second.too_large) return;
+    gsize size = 0;
+    const auto *bytes = static_cast<const char *>(g_bytes_get_data(chunk, &size));
+    if (found->second.body.size() + size > own.limits_.body_bytes) return own.refuse_body(message);
+    found->second.body.append(bytes, size);
+  }
+
+  void refuse_body(SoupServerMessage *message) {
+    if (const auto found = exchanges_.find(message); found != exchanges_.end())
+      found->second.too_large = true;
+    Response response =
+        problem(413, "The body may have " + std::to_string(limits_.body_bytes) + " bytes at most.");
+    response.headers.emplace_back("Connection", "close");
+    Answer::fill(message, response);
+  }
+
+  static void on_request(SoupServer *, SoupServerMessage *message, const char *path,
+                         GHashTable *query, gpointer data) {
+    SoupApiServer &own = self(data);
+    const auto found = own.exchanges_.find(message);
+    if (found == own.exchanges_.end() || found->second.too_large) return;
+
+    Request request;
+    request.method = soup_server_message_get_method(message);
+    request.path = path;
+    request.peer = peer_of(message);
+    request.body = std::move(found->second.body);
+    if (query) {
+      GHashTableIter iterator;
+      gpointer name = nullptr, value = nullptr;
+      g_hash_table_iter_init(&iterator, query);
+      while (g_hash_table_iter_next(&iterator, &name, &value))
+        request.query[static_cast<char *>(name)] = static_cast<char *>(value);
+    }
+    SoupMessageHeadersIter iterator;
+    const char *name = nullptr, *value = nullptr;
+    soup_message_headers_iter_init(&iterator, soup_server_message_get_request_headers(message));
+    while (soup_message_headers_iter_next(&iterator, &name, &value)) {
+      std::string &text = request.headers[lower(name)];
+      text += (text.empty() ? "" : ", ") + std::string(value);
+    }
+
+    auto answer = std::make_shared<Answer>();
+    answer->message.reset(SOUP_SERVER_MESSAGE(g_object_ref(message)));
+    answer->finished =
+        g_signal_connect(message, "finished", G_CALLBACK(+[](SoupServerMessage *, gpointer held) {
+                           static_cast<Answer *>(held)->done = true;
+                         }),
+                         answer.get());
+    own.api_.handle(request, [answer](const Response &response) { answer->give(response); });
+    if (answer->done) return;
+    answer->paused = true;
+    soup_server_message_pause(message);
+  }
+
+  Api &api_;
+  const ServerLimits limits_;
+  Endpoint local_;
+  std::map<SoupServerMessage *, Exchange> exchanges_;  // outlives the server that calls back
+  ServerRef server_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::listen(const Endpoint &endpoint, Api &api,
+                                               ServerLimits limits) {
+  auto server = std::make_unique<SoupApiServer>(api, limits);
+  if (auto started = server->start(endpoint); !started) return started.error();
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace junctor::api

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/call_server.h"
+
+namespace junctor::calls {
+
+namespace {
+
+class CallServer : public rtmp::Server {
+ public:
+  CallServer(std::shared_ptr<rtmp::Server> server, std::string name,
+             std::shared_ptr<Downlink> downlink)
+      : server_(std::move(server)), name_(std::move(name)), downlink_(std::move(downlink)) {}
+
+  Endpoint local() const override { return server_->local(); }
+  std::shared_ptr<Reactor> reactor() const override { return server_->reactor(); }
+  void listen_to(const std::string &name,
+                 std::shared_ptr<rtmp::PublishListener> listener) override {
+    server_->listen_to(name, std::move(listener));
+  }
+  void stop_listening(const std::string &name, const rtmp::PublishListener *listener) override {
+    server_->stop_listening(name, listener);
+  }
+  PublishStats publish_stats(const std::string &name) const override {
+    return server_->publish_stats(name);
+  }
+  std::shared_ptr<rtmp::Outlet> outlet(const std::string &name) override {
+    return name == name_ ? downlink_->attach_live() : server_->outlet(name);
+  }
+  void end_publisher(const std::string &name, const std::string &code,
+                     const std::string &description) override {
+    server_->end_publisher(name, code, description);
+  }
+  // The server is everybody's: no pipeline closes it.
+  void close() override {}
+  Stats stats() const override { return server_->stats(); }
+
+ private:
+  std::shared_ptr<rtmp::Server> server_;
+  std::string name_;
+  std::shared_ptr<Downlink> downlink_;
+};
+
+}  // namespace
+
+std::shared_ptr<rtmp::Server> make_call_server(std::shared_ptr<rtmp::Server> server,
+                                               std::string name,
+                                               std::shared_ptr<Downlink> downlink) {
+  return std::make_shared<CallServer>(std::move(server), std::move(name), std::move(downlink));
+}
+
+}  // namespace junctor::calls

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/launch_line.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <sstream>
+
+#include "calls/codec_table.h"
+
+namespace junctor::calls {
+
+namespace {
+
+/// What fills the holes of a route's codec fragments.
+Holes encoder_holes(const Route &route) {
+  Holes holes;
+  const H264Level &level = route.level ? *route.level : h264_level(31);
+  holes["max_width"] = Fragment::number(level.max_width);
+  holes["max_height"] = Fragment::number(level.max_height);
+  holes["kbit"] = Fragment::number(level.kbit_per_second);
+  holes["level"] = Fragment::ours(level.name);
+  holes["slices"] = Fragment::ours(route.single_nal ? kH264SingleNalSlices : "");
+  return holes;
+}
+
+Result<Fragment> transcoder(const Templates &templates, Medium medium, const Route &route) {
+  Holes holes = encoder_holes(route);
+  holes["decode"] = Fragment::ours(find_codec_row(*route.from)->decode);
+  holes["encode"] = Fragment::ours(find_codec_row(*route.to)->encode);
+  return (medium == Medium::Audio ? templates.transcode_audio : templates.transcode_video)
+      .fill(holes);
+}
+
+Result<Fragment> to_callee(const Templates &templates, Medium medium, const Route &route,
+                           int index) {
+  Fragment way = Fragment::ours("");
+  if (route.transcoded) {
+    auto coded = transcoder(templates, medium, route);
+    if (!coded) return coded.error();
+    way = *coded;
+  }
+  const std::string_view pay =
+      route.single_nal ? kH264SingleNalPay : find_codec_row(*route.to)->pay;
+  Holes holes;
+  holes["medium"] = Fragment::ours(to_string(medium));
+  holes["index"] = Fragment::number(index);
+  holes["way"] = way.joined(Fragment::ours(pay), " ! ");
+  return templates.to_callee.fill(holes);
+}
+
+Result<Fragment> to_caller(const Templates &templates, Medium medium, const Route &route) {
+  Fragment way = Fragment::ours(find_codec_row(*route.from)->depay);
+  if (route.transcoded) {
+    auto coded = transcoder(templates, medium, route);
+    if (!coded) return coded.error();
+    way = way.joined(*coded, " ! ");
+  }
+  Holes holes;
+  holes["medium"] = Fragment::ours(to_string(medium));
+  holes["way"] = way;
+  return templates.to_caller.fill(holes);
+}
+
+/// `value` between double quotes, as the launch grammar reads it back.
+std::string quoted_for_gst(const std::string &value) {
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
+/// Whether neither a shell nor the launch grammar gives any character of `text` a meaning.
+bool is_plain(const std::string &text) {
+  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+    return c < 0x80 && (std::isalnum(c) || std::strchr("_.,:=/@%+-", c));
+  });
+}
+
+std::string quoted_for_shell(const std::string &word) {
+  if (word == "!" || is_plain(word)) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+}  // namespace
+
+std::vector<Plan> every_plan() {
+  std::vector<Plan> plans;
+  for (const CodecRow &from : codec_rows())
+    for (const CodecRow &to : codec_rows()) {
+      if (medium_of(from.codec) != medium_of(to.codec)) continue;
+      Route route;
+      route.flows = true;
+      route.from = from.codec;
+      route.to = to.codec;
+      route.transcoded = from.codec != to.codec || from.codec == Codec::H264;
+      const auto index = static_cast<std::size_t>(medium_of(from.codec));
+      Plan plan;
+      if (!to.pay.empty()) plan.to_callee[index] = route;
+      if (!from.depay.empty()) plan.to_caller[index] = route;
+      if (!to.encode.empty()) plans.push_back(std::move(plan));
+    }
+  return plans;
+}
+
+Result<Templates> Templates::load(const std::string &directory) {
+  Templates templates;
+  const std::pair<LaunchTemplate *, const char *> files[] = {
+      {&templates.call, "call"},
+      {&templates.early, "early"},
+      {&templates.to_callee, "to-callee"},
+      {&templates.to_caller, "to-caller"},
+      {&templates.transcode_audio, "transcode-audio"},
+      {&templates.transcode_video, "transcode-video"},
+      {&templates.loop_picture, "loop-picture"},
+      {&templates.loop_tone, "loop-tone"},
+  };
+  for (const auto &[target, name] : files) {
+    auto loaded = LaunchTemplate::load(directory, name);
+    if (!loaded) return loaded.error();
+    *target = *std::move(loaded);
+  }
+  return templates;
+}
+
+Result<Fragment> make_line(const Templates &templates, const Plan &plan, Phase phase,
+                           const WatchdogSetting &watchdog) {
+  Fragment routes;
+  int index = 0;
+  for (const Medium medium : {Medium::Video, Medium::Audio}) {
+    if (!plan.callee(medium).flows) continue;
+    auto route = to_callee(templates, medium, plan.callee(medium), index++);
+    if (!route) return route.error();
+    routes = routes.joined(*route);
+  }
+  for (const Medium medium : {Medium::Video, Medium::Audio}) {
+    if (!plan.caller(medium).flows) continue;
+    auto route = to_caller(templates, medium, plan.caller(medium));
+    if (!route) return route.error();
+    routes = routes.joined(*route);
+  }
+  Holes holes;
+  holes["interval"] = Fragment::number(
+      std::chrono::duration_cast<std::chrono::milliseconds>(watchdog.interval).count());
+  holes["tries"] = Fragment::number(watchdog.tries);
+  holes["routes"] = routes;
+  return (phase == Phase::Early ? templates.early : templates.call).fill(holes);
+}
+
+std::string pasteable(const Fragment &line, const std::vector<Setting> &settings) {
+  std::istringstream words(line.text());
+  std::string out;
+  for (std::string word; words >> word;) {
+    if (!out.empty()) out += ' ';
+    out += quoted_for_shell(word);
+    if (word.rfind("name=", 0) != 0) continue;
+    for (const Setting &setting : settings)
+      if (word.substr(5) == setting.element)
+        out += ' ' + quoted_for_shell(
+                         setting.property + "=" +
+                         (is_plain(setting.value) ? setting.value : quoted_for_gst(setting.value)));
+  }
+  return out;
+}
+
+}  // namespace junctor::calls

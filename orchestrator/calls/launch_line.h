@@ -1,0 +1,49 @@
+// The launch line of a call, for GStreamer and for people. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calls/launch_template.h"
+#include "calls/planner.h"
+#include "common/clock.h"
+
+namespace junctor::calls {
+
+/// All templates of the pipelines/ directory, read once.
+struct Templates {
+  LaunchTemplate call, early, to_callee, to_caller, transcode_audio, transcode_video;
+  LaunchTemplate loop_picture, loop_tone;
+  static Result<Templates> load(const std::string &directory);
+};
+
+/// What the watchdog of a call is told.
+struct WatchdogSetting {
+  Duration interval = std::chrono::milliseconds(1000);
+  unsigned tries = 30;
+  bool operator==(const WatchdogSetting &) const = default;
+};
+
+/// The line of a call by its plan. Elements of it: `caller`, `watchdog`, `callee`, `player`, and
+/// for each medium that flows to the callee its payloader, `pay_audio` and `pay_video`. Before the
+/// answer there are `callee` and `player` only.
+Result<Fragment> make_line(const Templates &templates, const Plan &plan, Phase phase,
+                           const WatchdogSetting &watchdog);
+
+/// Plans that between them use every row of the codec table and every template, for a check that
+/// all of them can run.
+std::vector<Plan> every_plan();
+
+/// A property of a named element, whose value need not be ours.
+struct Setting {
+  std::string element, property, value;
+  bool operator==(const Setting &) const = default;
+};
+
+/// `line` as a shell command's arguments, with the settings written in: each value quoted for
+/// gst-launch-1.0 and for a POSIX shell. Settings of elements that the line has not are left out.
+std::string pasteable(const Fragment &line, const std::vector<Setting> &settings);
+
+}  // namespace junctor::calls

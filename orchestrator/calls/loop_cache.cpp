@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/loop_cache.h"
+
+#include <gst/app/gstappsink.h>
+#include <gst/gst.h>
+
+#include <mutex>
+
+#include "calls/codec_table.h"
+#include "common/handle.h"
+#include "common/main_context.h"
+
+namespace junctor::calls {
+
+namespace {
+
+constexpr std::size_t kKept = 64;
+constexpr std::size_t kJobsAtOnce = 2;
+constexpr std::size_t kQueued = 1024;
+constexpr int kPictureRate = 5;
+constexpr int kPictureFrames = 25;
+constexpr double kToneSeconds = 1.0, kLoopSeconds = 5.0;
+
+using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
+using SampleRef = std::unique_ptr<GstSample, Releaser<gst_sample_unref>>;
+
+SharedBytes copy_of(GstBuffer *buffer) {
+  Bytes bytes(gst_buffer_get_size(buffer));
+  gst_buffer_extract(buffer, 0, bytes.data(), bytes.size());
+  return SharedBytes::own(std::move(bytes));
+}
+
+}  // namespace
+
+/// One encoding run. Made and stopped on the cache's thread; on_sample() and finish() run in
+/// GStreamer's threads.
+class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
+ public:
+  using Done = std::function<void(std::shared_ptr<const Loop>, const std::string &problem)>;
+
+  Job(GMainContext *context, Wanted wanted, Done done)
+      : context_(context),
+        wanted_(std::move(wanted)),
+        loop_(wanted_.loop),
+        done_(std::move(done)) {}
+
+  /// Ends what runs. Always called on the cache's thread before the last reference goes: that may
+  /// be one held by a streaming thread, which cannot wait for itself.
+  void stop() {
+    if (!pipeline_) return;
+    gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
+    const std::unique_ptr<GstBus, Releaser<gst_object_unref>> bus(
+        gst_element_get_bus(pipeline_.get()));
+    gst_bus_set_sync_handler(bus.get(), nullptr, nullptr, nullptr);
+    pipeline_.reset();
+  }
+
+  void start() {
+    GError *error = nullptr;
+    pipeline_.reset(gst_parse_launch_full(wanted_.line.text().c_str(), nullptr,
+                                          GST_PARSE_FLAG_FATAL_ERRORS, &error));
+    if (!pipeline_) {
+      finish(error ? error->message : "the line does not parse");
+      g_clear_error(&error);
+      return;
+    }
+    g_clear_error(&error);
+    if (!wanted_.picture.empty()) {
+      const ElementRef picture(gst_bin_get_by_name(GST_BIN(pipeline_.get()), "picture"));
+      if (!picture) return finish("the template has no element named picture");
+      g_object_set(picture.get(), "data", wanted_.picture.c_str(), nullptr);
+    }
+    const ElementRef out(gst_bin_get_by_name(GST_BIN(pipeline_.get()), "out"));
+    if (!out || !GST_IS_APP_SINK(out.get())) return finish("the template has no appsink named out");
+    auto *held = new std::weak_ptr<Job>(weak_from_this());
+    GstAppSinkCallbacks callbacks{};
+    callbacks.new_sample = [](GstAppSink *sink, gpointer data) {
+      return on_sample(sink, static_cast<std::weak_ptr<Job> *>(data)->lock());
+    };
+    callbacks.eos = [](GstAppSink *, gpointer data) {
+      if (auto self = static_cast<std::weak_ptr<Job> *>(data)->lock()) self->finish("");
+    };
+    const auto release = [](gpointer data) { delete static_cast<std::weak_ptr<Job> *>(data); };
+    gst_app_sink_set_callbacks(GST_APP_SINK(out.get()), &callbacks, held, release);
+    const std::unique_ptr<GstBus, Releaser<gst_object_unref>> bus(
+        gst_element_get_bus(pipeline_.get()));
+    gst_bus_set_sync_handler(bus.get(), on_message, new std::weak_ptr<Job>(weak_from_this()),
+                             release);
+    if (gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
+      finish("the pipeline does not start");
+  }
+
+ private:
+  static GstFlowReturn on_sample(GstAppSink *sink, std::shared_ptr<Job> self) {
+    const SampleRef sample(gst_app_sink_pull_sample(sink));
+    if (!sample || !self) return GST_FLOW_EOS;
+    GstBuffer *buffer = gst_sample_get_buffer(sample.get());
+    if (!buffer || self->loop_.packets.size() >= self->wanted_.longest) return GST_FLOW_OK;
+    if (self->loop_.packets.empty()) self->read_caps(gst_sample_get_caps(sample.get()));
+    self->loop_.packets.push_back(
+        {!GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), copy_of(buffer)});
+    return GST_FLOW_OK;
+  }
+
+  void read_caps(GstCaps *caps) {
+    const GstStructure *structure = gst_caps_get_structure(caps, 0);
+    gst_structure_get_int(structure, "rate", &loop_.track.rate);
+    gst_structure_get_int(structure, "channels", &loop_.track.channels);
+    gst_structure_get_int(structure, "width", &loop_.track.width);
+    gst_structure_get_int(structure, "height", &loop_.track.height);
+    const GValue *config = gst_structure_get_value(structure, "codec_data");
+    if (config) loop_.track.config = copy_of(gst_value_get_buffer(config));
+  }
+
+  static GstBusSyncReply on_message(GstBus *, GstMessage *message, gpointer data) {
+    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
+      GError *error = nullptr;
+      gst_message_parse_error(message, &error, nullptr);
+      if (auto self = static_cast<std::weak_ptr<Job> *>(data)->lock())
+        self->finish(std::string(GST_OBJECT_NAME(message->src)) + ": " + error->message);
+      g_clear_error(&error);
+    }
+    gst_message_unref(message);
+    return GST_BUS_DROP;
+  }
+
+  /// Any thread; the first call counts.
+  void finish(const std::string &problem) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (finished_) return;
+      finished_ = true;
+    }
+    std::string text = problem;
+    std::shared_ptr<const Loop> loop;
+    if (text.empty() && loop_.packets.empty()) text = "nothing came out of the encoder";
+    if (text.empty()) loop = std::make_shared<const Loop>(std::move(loop_));
+    post_to(context_,
+            [done = done_, loop = std::move(loop), text = std::move(text)] { done(loop, text); });
+  }
+
+  GMainContext *context_;
+  Wanted wanted_;
+  Loop loop_;
+  Done done_;
+  ElementRef pipeline_;
+  std::mutex mutex_;
+  bool finished_ = false;  // guarded by mutex_
+};
+
+LoopCache::LoopCache(GMainContext *context, const Templates &templates, LogSink log)
+    : context_(context),
+      templates_(templates),
+      log_(std::move(log)),
+      self_(std::make_shared<LoopCache *>(this)) {}
+
+LoopCache::~LoopCache() {
+  *self_ = nullptr;
+  for (const auto &[key, job] : jobs_) job->stop();
+}
+
+void LoopCache::picture(Card card, const std::string &name, Codec codec, Ready ready) {
+  Wanted wanted;
+  // A name of any length must not make a key of any length; what is cut off is not shown either.
+  wanted.picture = drawing(card, name);
+  wanted.key = std::string(to_string(codec)) + ' ' + wanted.picture;
+  wanted.loop.track.codec = codec;
+  wanted.loop.units_per_packet = 1;
+  wanted.loop.units_per_second = kPictureRate;
+  wanted.longest = kPictureFrames;
+  const CodecRow *row = find_codec_row(codec);
+  if (!row) return ready(nullptr);
+  const H264Level &level = h264_level(30);
+  Holes holes;
+  holes["frames"] = Fragment::number(kPictureFrames);
+  holes["rate"] = Fragment::number(kPictureRate);
+  holes["encode"] = Fragment::ours(row->encode);
+  holes["max_width"] = Fragment::number(level.max_width);
+  holes["max_height"] = Fragment::number(level.max_height);
+  holes["kbit"] = Fragment::number(level.kbit_per_second);
+  holes["level"] = Fragment::ours(level.name);
+  holes["slices"] = Fragment::ours("");
+  auto line = templates_.loop_picture.fill(holes);
+  if (!line) {
+    if (log_) log_(LogLevel::Error, line.error().detail);
+    return ready(nullptr);
+  }
+  wanted.line = *line;
+  want(std::move(wanted), std::move(ready));
+}
+
+void LoopCache::tone(Tone tone, Codec codec, Ready ready) {
+  const CodecRow *row = find_codec_row(codec);
+  if (!row) return ready(nullptr);
+  // As live packets of the same codec: AAC has 1024 samples a frame, G.711 goes in 20 ms.
+  const int rate = codec == Codec::Aac ? 44100 : 8000;
+  const int samples = codec == Codec::Aac ? 1024 : 160;
+  const auto packets = [&](double seconds) { return static_cast<int>(seconds * rate / samples); };
+  const int all = packets(kLoopSeconds), sounding = packets(kToneSeconds);
+  Wanted wanted;
+  wanted.key = std::string(to_string(codec)) + (tone == Tone::Ringback ? " ringback" : " silence");
+  wanted.loop.track.codec = codec;
+  wanted.loop.track.rate = rate;
+  wanted.loop.track.channels = 1;
+  wanted.loop.units_per_packet = samples;
+  wanted.loop.units_per_second = rate;
+  wanted.longest = static_cast<std::size_t>(all);
+  Holes holes;
+  holes["wave"] = Fragment::ours(tone == Tone::Ringback ? "sine" : "silence");
+  holes["rate"] = Fragment::number(rate);
+  holes["samples"] = Fragment::number(samples);
+  holes["sounding"] = Fragment::number(sounding);
+  // A frame more than is kept: an encoder with a delay gives its last one late.
+  holes["silent"] = Fragment::number(all - sounding + 2);
+  holes["encode"] = Fragment::ours(row->encode);
+  auto line = templates_.loop_tone.fill(holes);
+  if (!line) {
+    if (log_) log_(LogLevel::Error, line.error().detail);
+    return ready(nullptr);
+  }
+  wanted.line = *line;
+  want(std::move(wanted), std::move(ready));
+}
+
+void LoopCache::want(Wanted wanted, Ready ready) {
+  if (const auto found = entries_.find(wanted.key); found != entries_.end()) {
+    ages_.splice(ages_.begin(), ages_, found->second.age);
+    return ready(found->second.loop);
+  }
+  auto &waiting = waiting_[wanted.key];
+  waiting.push_back(std::move(ready));
+  if (waiting.size() > 1) return;
+  if (queue_.size() >= kQueued) return finish(wanted.key, nullptr, "too many wait to be made");
+  queue_.push_back(std::move(wanted));
+  start_jobs();
+}
+
+void LoopCache::start_jobs() {
+  while (!queue_.empty() && jobs_.size() < kJobsAtOnce) {
+    Wanted wanted = std::move(queue_.front());
+    queue_.pop_front();
+    const std::string key = wanted.key;
+    auto job = std::make_shared<Job>(
+        context_, std::move(wanted),
+        [self = self_, key](std::shared_ptr<const Loop> loop, const std::string &problem) {
+          if (*self) (*self)->finish(key, std::move(loop), problem);
+        });
+    jobs_[key] = job;
+    job->start();
+  }
+}
+
+void LoopCache::finish(const std::string &key, std::shared_ptr<const Loop> loop,
+                       const std::string &problem) {
+  if (const auto job = jobs_.find(key); job != jobs_.end()) {
+    job->second->stop();
+    jobs_.erase(job);
+  }
+  if (loop) {
+    ++made_;
+    ages_.push_front(key);
+    entries_[key] = {loop, ages_.begin()};
+    while (entries_.size() > kKept) {
+      entries_.erase(ages_.back());
+      ages_.pop_back();
+    }
+  } else if (log_) {
+    log_(LogLevel::Error, "ring media cannot be made: " + problem);
+  }
+  const auto waiting = std::move(waiting_[key]);
+  waiting_.erase(key);
+  start_jobs();
+  for (const Ready &ready : waiting) ready(loop);
+}
+
+}  // namespace junctor::calls

@@ -1,0 +1,71 @@
+// Makes ring media with GStreamer and keeps what was made. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#pragma once
+
+#include <glib.h>
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "calls/launch_line.h"
+#include "calls/loop.h"
+#include "common/log.h"
+
+namespace junctor::calls {
+
+/// Loops by what they show or sound and by codec, each encoded once. Encoding runs in GStreamer's
+/// own threads, two loops at a time at most; the last used 64 are kept. Belongs to the thread that
+/// iterates its context.
+class LoopCache {
+ public:
+  /// Gets null if the loop could not be made; the log says why.
+  using Ready = std::function<void(std::shared_ptr<const Loop>)>;
+
+  LoopCache(GMainContext *context, const Templates &templates, LogSink log);
+  ~LoopCache();
+  LoopCache(const LoopCache &) = delete;
+  LoopCache &operator=(const LoopCache &) = delete;
+
+  /// `ready` is called at once if the loop is kept, else when it is made.
+  void picture(Card card, const std::string &name, Codec codec, Ready ready);
+  void tone(Tone tone, Codec codec, Ready ready);
+
+  std::size_t kept() const { return entries_.size(); }
+  std::uint64_t made() const { return made_; }  ///< for tests and figures
+
+ private:
+  class Job;
+  struct Entry {
+    std::shared_ptr<const Loop> loop;
+    std::list<std::string>::iterator age;
+  };
+  struct Wanted {
+    std::string key;
+    Fragment line;
+    std::string picture;  ///< SVG, empty for a tone
+    Loop loop;            ///< filled but for packets and what the caps tell
+    std::size_t longest = 0;
+  };
+
+  void want(Wanted wanted, Ready ready);
+  void start_jobs();
+  void finish(const std::string &key, std::shared_ptr<const Loop> loop, const std::string &problem);
+
+  GMainContext *context_;
+  const Templates &templates_;
+  LogSink log_;
+  std::map<std::string, Entry> entries_;
+  std::list<std::string> ages_;  ///< newest first
+  std::map<std::string, std::vector<Ready>> waiting_;
+  std::deque<Wanted> queue_;
+  std::map<std::string, std::shared_ptr<Job>> jobs_;
+  std::uint64_t made_ = 0;
+  std::shared_ptr<LoopCache *> self_;  ///< emptied by the destructor, for what is still posted
+};
+
+}  // namespace junctor::calls

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/pipeline.h"
+
+#include <gst/gst.h>
+#include <gst/video/video.h>
+
+#include <mutex>
+
+#include "common/handle.h"
+#include "common/main_context.h"
+#include "common/shared_box.h"
+
+namespace junctor::calls {
+
+namespace {
+
+using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
+using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
+using BusRef = std::unique_ptr<GstBus, Releaser<gst_object_unref>>;
+using ContextRef = std::unique_ptr<GstContext, Releaser<gst_context_unref>>;
+
+constexpr const char *kMediaMessage = "junctor-media";
+
+template <class T>
+void give(GstElement *element, const char *name, const std::shared_ptr<T> &object) {
+  if (!object) return;
+  const ContextRef context(gst_context_new(name, TRUE));
+  GValue value = G_VALUE_INIT;
+  shared_box_set(&value, object);
+  gst_structure_take_value(gst_context_writable_structure(context.get()), kContextField, &value);
+  gst_element_set_context(element, context.get());
+}
+
+/// Where messages of a pipeline go, from any thread. Outlives the pipeline while they fly.
+class Mailbox : public std::enable_shared_from_this<Mailbox> {
+ public:
+  Mailbox(GMainContext *context, PathEvents events)
+      : context_(context), events_(std::move(events)) {}
+
+  /// Any thread; the function runs on the context unless close() came first.
+  void post(std::function<void(const PathEvents &)> function) {
+    post_to(context_, [self = shared_from_this(), function = std::move(function)] {
+      if (self->open_) function(self->events_);
+    });
+  }
+  /// On the context's thread.
+  void close() { open_ = false; }
+
+  void fail(const std::string &element, const std::string &message) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (failure_.empty()) failure_ = element + ": " + message;
+    }
+    post([element, message](const PathEvents &events) {
+      if (events.failed) events.failed(element, message);
+    });
+  }
+  std::string failure() {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
+
+ private:
+  GMainContext *context_;
+  PathEvents events_;
+  bool open_ = true;
+  std::mutex mutex_;
+  std::string failure_;  // guarded by mutex_
+};
+
+using Held = std::shared_ptr<Mailbox>;
+void release_held(gpointer data) { delete static_cast<Held *>(data); }
+
+GstBusSyncReply on_message(GstBus *, GstMessage *message, gpointer data) {
+  Mailbox &mailbox = **static_cast<Held *>(data);
+  const std::string source(GST_MESSAGE_SRC_NAME(message));
+  if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
+    GError *error = nullptr;
+    gchar *debug = nullptr;
+    gst_message_parse_error(message, &error, &debug);
+    mailbox.fail(source,
+                 std::string(error->message) + (debug ? std::string(" (") + debug + ")" : ""));
+    g_clear_error(&error);
+    g_free(debug);
+  } else if (gst_message_has_name(message, kMediaMessage)) {
+    const char *state = gst_structure_get_string(gst_message_get_structure(message), "state");
+    if (state)
+      mailbox.post([state = std::string(state)](const PathEvents &events) {
+        if (events.media) events.media(state);
+      });
+  }
+  gst_message_unref(message);
+  return GST_BUS_DROP;
+}
+
+struct FirstPacket {
+  Held mailbox;
+  Medium medium;
+};
+
+GstPadProbeReturn on_first_packet(GstPad *, GstPadProbeInfo *, gpointer data) {
+  const auto &first = *static_cast<FirstPacket *>(data);
+  first.mailbox->post([medium = first.medium, now = Clock::now()](const PathEvents &events) {
+    if (events.first_packet) events.first_packet(medium, now);
+  });
+  return GST_PAD_PROBE_REMOVE;
+}
+
+Result<ElementRef> parse(const Fragment &line) {
+  GError *error = nullptr;
+  GstElement *parsed =
+      gst_parse_launch_full(line.text().c_str(), nullptr, GST_PARSE_FLAG_FATAL_ERRORS, &error);
+  const std::string problem = error ? error->message : "";
+  g_clear_error(&error);
+  if (!parsed) return internal_error("the launch line does not parse: " + problem);
+  gst_object_ref_sink(parsed);
+  return ElementRef(parsed);
+}
+
+class Pipeline : public MediaPath {
+ public:
+  explicit Pipeline(Held mailbox) : mailbox_(std::move(mailbox)) {}
+
+  ~Pipeline() override {
+    mailbox_->close();
+    if (!pipeline_) return;
+    gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
+    const BusRef bus(gst_element_get_bus(pipeline_.get()));
+    gst_bus_set_sync_handler(bus.get(), nullptr, nullptr, nullptr);
+  }
+
+  Result<void> start(const PathSpec &spec) {
+    auto made = parse(spec.line);
+    if (!made) return made.error();
+    pipeline_ = *std::move(made);
+    GstElement *const parsed = pipeline_.get();
+    // A bus that is never polled needs no descriptors.
+    const BusRef bus(
+        GST_BUS(gst_object_ref_sink(g_object_new(GST_TYPE_BUS, "enable-async", FALSE, nullptr))));
+    gst_element_set_bus(parsed, bus.get());
+    gst_bus_set_sync_handler(bus.get(), on_message, new Held(mailbox_), release_held);
+
+    give(parsed, kReactorContext, spec.reactor);
+    give(parsed, kRtmpServerContext, spec.server);
+    give(parsed, kSipAgentContext, spec.agent);
+    for (const Setting &setting : spec.settings) {
+      const ElementRef element(find(setting.element));
+      if (!element) continue;
+      if (auto set = set_property(element.get(), setting.property, setting.value); !set) return set;
+    }
+    for (const Medium medium : {Medium::Audio, Medium::Video}) watch_first_packet(medium);
+    if (gst_element_set_state(parsed, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
+      return internal_error("the media pipeline does not start: " + mailbox_->failure());
+    return {};
+  }
+
+  void set_watchdog_tries(unsigned tries) override {
+    const ElementRef watchdog(find("watchdog"));
+    if (watchdog) g_object_set(watchdog.get(), "tries", tries, nullptr);
+  }
+
+  void force_keyframe() override {
+    const ElementRef pay(find("pay_video"));
+    if (!pay) return;
+    const PadRef pad(gst_element_get_static_pad(pay.get(), "src"));
+    gst_pad_send_event(pad.get(),
+                       gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
+  }
+
+ private:
+  ElementRef find(const std::string &name) const {
+    return ElementRef(gst_bin_get_by_name(GST_BIN(pipeline_.get()), name.c_str()));
+  }
+
+  void watch_first_packet(Medium medium) {
+    const ElementRef pay(find("pay_" + std::string(to_string(medium))));
+    if (!pay) return;
+    const PadRef pad(gst_element_get_static_pad(pay.get(), "src"));
+    if (!pad) return;
+    gst_pad_add_probe(
+        pad.get(),
+        static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST),
+        on_first_packet, new FirstPacket{mailbox_, medium},
+        [](gpointer data) { delete static_cast<FirstPacket *>(data); });
+  }
+
+  Held mailbox_;
+  ElementRef pipeline_;
+};
+
+}  // namespace
+
+Result<void> try_line(const Fragment &line) {
+  const auto parsed = parse(line);
+  return parsed ? Result<void>() : Result<void>(parsed.error());
+}
+
+Result<void> set_property(void *element, const std::string &property, const std::string &value) {
+  GObject *object = G_OBJECT(element);
+  const GParamSpec *spec =
+      g_object_class_find_property(G_OBJECT_GET_CLASS(object), property.c_str());
+  const std::string what = std::string(GST_OBJECT_NAME(object)) + "." + property;
+  if (!spec) return internal_error(what + ": the element has no such property");
+  if (spec->value_type == G_TYPE_STRING) {
+    // Not through the text form of GValues, which would give some characters a meaning.
+    g_object_set(object, property.c_str(), value.c_str(), nullptr);
+    return {};
+  }
+  GValue converted = G_VALUE_INIT;
+  g_value_init(&converted, spec->value_type);
+  const bool fits = gst_value_deserialize(&converted, value.c_str());
+  if (fits) g_object_set_property(object, property.c_str(), &converted);
+  g_value_unset(&converted);
+  if (!fits)
+    return internal_error(what + " cannot be set to '" + value + "', it is of type " +
+                          g_type_name(spec->value_type));
+  return {};
+}
+
+Result<std::unique_ptr<MediaPath>> make_pipeline(GMainContext *context, const PathSpec &spec,
+                                                 PathEvents events) {
+  auto pipeline = std::make_unique<Pipeline>(std::make_shared<Mailbox>(context, std::move(events)));
+  if (auto started = pipeline->start(spec); !started) return started.error();
+  return std::unique_ptr<MediaPath>(std::move(pipeline));
+}
+
+}  // namespace junctor::calls

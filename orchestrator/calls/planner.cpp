@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/planner.h"
+
+#include <algorithm>
+
+namespace junctor::calls {
+
+namespace {
+
+/// As people write codecs.
+std::string spoken(Codec codec) {
+  std::string name(to_string(codec));
+  if (codec == Codec::H264) return "H.264";
+  if (codec == Codec::H263) return "H.263";
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return name;
+}
+
+bool can_decode(Codec codec) {
+  const CodecRow *row = find_codec_row(codec);
+  return row && !row->decode.empty();
+}
+
+bool can_encode(Codec codec) {
+  const CodecRow *row = find_codec_row(codec);
+  return row && !row->encode.empty();
+}
+
+Route stopped(std::string reason) {
+  Route route;
+  route.reason = std::move(reason);
+  return route;
+}
+
+/// Fills in `route` as a transcoding one, if this build has both ends.
+Route transcoded(Codec from, Codec to, std::string reason) {
+  Route route;
+  route.from = from;
+  route.to = to;
+  if (!can_decode(from) || !can_encode(to)) {
+    route.reason = "This build cannot turn " + spoken(from) + " into " + spoken(to) + ".";
+    return route;
+  }
+  route.flows = true;
+  route.transcoded = true;
+  route.reason = std::move(reason);
+  return route;
+}
+
+Route passed(Codec codec, std::string reason) {
+  Route route;
+  route.flows = true;
+  route.from = route.to = codec;
+  route.reason = std::move(reason);
+  return route;
+}
+
+Route h264_to_callee(const sip::Media &media, const rtmp::Track &track) {
+  const auto receiver = rtp::H264Profile::from_fmtp(media.fmtp);
+  const auto sent = rtp::H264Profile::from_avcc(track.config.view);
+  const bool single_nal = receiver.packetization_mode == 0;
+  const std::string theirs = receiver.profile_level_id();
+  if (sent && !single_nal && rtp::can_receive(receiver, *sent))
+    return passed(Codec::H264, "The callee decodes profile-level-id " + theirs +
+                                   " and the push terminal sends " + sent->profile_level_id() +
+                                   ": passed through.");
+  const H264Level &level = h264_level(receiver.level_idc);
+  const std::string how =
+      "encoded anew as constrained baseline, level " + std::string(level.name) + ".";
+  std::string why;
+  if (single_nal)
+    why = "The callee takes one NAL unit a packet (packetization-mode 0): ";
+  else if (!sent)
+    why = "The push terminal has not told its H.264 profile: ";
+  else
+    why = "The callee's profile-level-id " + theirs + " does not cover the push terminal's " +
+          sent->profile_level_id() + ": ";
+  Route route = transcoded(Codec::H264, Codec::H264, why + how);
+  route.single_nal = single_nal;
+  route.level = &level;
+  return route;
+}
+
+Route to_callee(Medium medium, const sip::Media &media, const PushTracks &push) {
+  const auto &track = push.of(medium);
+  if (!track) {
+    Route route = stopped("The push terminal sends no " + std::string(to_string(medium)) +
+                          ", as far as is known.");
+    route.to = media.format->codec;
+    return route;
+  }
+  const Codec from = track->codec, to = media.format->codec;
+  if (from == Codec::H264 && to == Codec::H264) return h264_to_callee(media, *track);
+  if (from == to) return passed(from, "Both sides speak " + spoken(from) + ": passed through.");
+  Route route = transcoded(from, to,
+                           "The push terminal sends " + spoken(from) + ", the callee takes " +
+                               spoken(to) + ": decoded and encoded.");
+  if (to == Codec::H264) {
+    const auto receiver = rtp::H264Profile::from_fmtp(media.fmtp);
+    route.single_nal = receiver.packetization_mode == 0;
+    route.level = &h264_level(receiver.level_idc);
+  }
+  return route;
+}
+
+Route to_caller(Medium medium, const sip::Media &media, const PullCodecs &pull) {
+  const Codec from = media.format->codec;
+  const Codec to = medium == Medium::Audio ? pull.audio : pull.video;
+  if (from == to)
+    return passed(from, "The callee sends " + spoken(from) +
+                            ", which the pull terminal takes: passed through.");
+  Route route =
+      transcoded(from, to,
+                 "The callee sends " + spoken(from) + ", the pull terminal's play fixed " +
+                     spoken(to) + ": decoded and encoded.");
+  if (to == Codec::H264) route.level = &h264_level(31);
+  return route;
+}
+
+PlanStep step(const char *direction, Medium medium, const Route &route) {
+  PlanStep step;
+  step.direction = direction;
+  step.medium = medium;
+  step.from = route.from ? std::string(to_string(*route.from)) : "none";
+  step.to = route.to ? std::string(to_string(*route.to)) : "none";
+  if (!route.flows) step.from = step.to = "none";
+  step.transcoded = route.flows && route.transcoded;
+  step.reason = route.reason;
+  return step;
+}
+
+}  // namespace
+
+std::vector<PlanStep> Plan::steps() const {
+  std::vector<PlanStep> steps;
+  for (const Medium medium : {Medium::Video, Medium::Audio})
+    steps.push_back(step("caller-to-callee", medium, callee(medium)));
+  for (const Medium medium : {Medium::Video, Medium::Audio})
+    steps.push_back(step("callee-to-caller", medium, caller(medium)));
+  return steps;
+}
+
+Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push,
+               const PullCodecs &pull, Phase phase) {
+  Plan plan;
+  for (const Medium medium : {Medium::Audio, Medium::Video}) {
+    const auto index = static_cast<std::size_t>(medium);
+    const auto found =
+        std::find_if(negotiated.begin(), negotiated.end(), [&](const sip::Media &media) {
+          return media.medium == medium && media.accepted && media.format;
+        });
+    if (found == negotiated.end()) {
+      const std::string reason = "The callee takes no " + std::string(to_string(medium)) + ".";
+      plan.to_callee[index] = stopped(reason);
+      plan.to_caller[index] =
+          stopped(medium == Medium::Video
+                      ? "The callee has no video: the pull terminal gets a picture that says so."
+                      : "The callee has no audio.");
+      continue;
+    }
+    plan.to_callee[index] = phase == Phase::Answered
+                                ? to_callee(medium, *found, push)
+                                : stopped("Nothing is sent to the callee before it answers.");
+    plan.to_caller[index] = to_caller(medium, *found, pull);
+  }
+  return plan;
+}
+
+}  // namespace junctor::calls

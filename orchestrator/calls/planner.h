@@ -1,0 +1,54 @@
+// Which way each medium goes through a call, and why. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calls/codec_table.h"
+#include "calls/pull_codecs.h"
+#include "calls/service.h"
+#include "common/codec.h"
+#include "rtmp/core/server.h"
+#include "sip/core/agent.h"
+
+namespace junctor::calls {
+
+/// What the push terminal sends, as far as it is known.
+struct PushTracks {
+  std::optional<rtmp::Track> audio, video;
+  const std::optional<rtmp::Track> &of(Medium medium) const {
+    return medium == Medium::Audio ? audio : video;
+  }
+};
+
+/// One medium in one direction.
+struct Route {
+  bool flows = false;
+  std::optional<Codec> from, to;
+  bool transcoded = false;
+  bool single_nal = false;           ///< H.264 to a receiver in packetization mode 0
+  const H264Level *level = nullptr;  ///< H.264 encoded for a phone: what it must keep to
+  std::string reason;                ///< a sentence
+};
+
+struct Plan {
+  /// Indexed by Medium.
+  std::array<Route, 2> to_callee, to_caller;
+
+  const Route &callee(Medium medium) const { return to_callee[static_cast<std::size_t>(medium)]; }
+  const Route &caller(Medium medium) const { return to_caller[static_cast<std::size_t>(medium)]; }
+  /// For people: all four, flowing or not.
+  std::vector<PlanStep> steps() const;
+};
+
+/// How far the call is: before the answer only the callee's media flows.
+enum class Phase : std::uint8_t { Early, Answered };
+
+/// The cheapest route of each medium: passed through where both sides speak the same, else decoded
+/// and encoded. Pure.
+Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push,
+               const PullCodecs &pull, Phase phase);
+
+}  // namespace junctor::calls

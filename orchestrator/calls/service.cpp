@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/service.h"
+
+#include <algorithm>
+#include <map>
+
+#include "calls/call.h"
+#include "calls/pipeline.h"
+#include "calls/pull_codecs.h"
+#include "calls/surroundings.h"
+#include "calls/track_watcher.h"
+#include "common/handle.h"
+#include "common/main_context.h"
+
+namespace junctor::calls {
+
+namespace {
+
+/// What is known of one account's terminals, in a call or not.
+struct Terminal {
+  std::uint64_t publisher = 0;  ///< connection; 0: none
+  PushTracks tracks;
+  std::shared_ptr<TrackWatcher> watcher;
+  struct Player {
+    std::uint64_t connection;
+    PullCodecs codecs;
+  };
+  std::vector<Player> players;  ///< in order of their plays
+  /// Fixed by the first of the players that are there.
+  PullCodecs pull;
+  std::shared_ptr<Call> call;
+
+  bool idle() const { return publisher == 0 && players.empty() && !call; }
+};
+
+std::string account_of(const rtmp::Request &request) {
+  return request.stream.empty() ? request.identity : request.stream;
+}
+
+class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceImpl> {
+ public:
+  ServiceImpl(std::shared_ptr<Surroundings> around, Events events)
+      : around_(std::move(around)), events_(std::move(events)) {}
+
+  ~ServiceImpl() override {
+    for (auto &[name, terminal] : terminals_) stop_watching(name, terminal);
+  }
+
+  void on_publish_started(const rtmp::Request &request) override {
+    const std::string account = account_of(request);
+    Terminal &terminal = terminals_[account];
+    terminal.publisher = request.connection;
+    watch(account, terminal);
+    const auto found = request.parameters.find("to");
+    if (found == request.parameters.end() || found->second.empty()) return;
+    // Posted: the tracks that the server has told already come first.
+    const std::string to = found->second;
+    auto started = start(account, to);
+    if (started) return;
+    around_->log(LogLevel::Warning,
+                 "the call of " + account + " cannot be made: " + started.error().detail);
+    tell_publisher(account, started.error().detail);
+    record_failure(account, to, started.error());
+  }
+
+  void on_publish_ended(const rtmp::Request &request, bool finished) override {
+    const std::string account = account_of(request);
+    const auto found = terminals_.find(account);
+    if (found == terminals_.end() || found->second.publisher != request.connection) return;
+    found->second.publisher = 0;
+    // A lost connection is silence: the watchdog counts, and the terminal may come back.
+    if (finished && found->second.call) std::shared_ptr(found->second.call)->on_push_finished();
+    tidy(account);
+  }
+
+  void on_play_started(const rtmp::Request &request) override {
+    const std::string account = account_of(request);
+    Terminal &terminal = terminals_[account];
+    auto codecs = pull_codecs(request.parameters);
+    if (!codecs) {
+      around_->log(LogLevel::Warning, "the play of " + account + ": " + codecs.error().detail +
+                                          "; it gets the defaults");
+      codecs = PullCodecs{};
+    }
+    if (terminal.players.empty()) terminal.pull = *codecs;
+    terminal.players.push_back({request.connection, *codecs});
+    if (const auto call = terminal.call) call->on_pull_codecs(terminal.pull);
+  }
+
+  void on_play_ended(const rtmp::Request &request) override {
+    const std::string account = account_of(request);
+    const auto found = terminals_.find(account);
+    if (found == terminals_.end()) return;
+    std::erase_if(found->second.players, [&](const Terminal::Player &player) {
+      return player.connection == request.connection;
+    });
+    tidy(account);
+  }
+
+  Result<std::string> start(const std::string &from, const std::string &to) override {
+    if (stopping_) return refused("the server is shutting down");
+    if (from.empty() || to.empty()) return bad_input("a call needs a caller and a callee");
+    if (const auto found = terminals_.find(from); found != terminals_.end() && found->second.call) {
+      const Call &running = *found->second.call;
+      if (running.to() == to) return running.id();
+      return refused(from + " is in a call with " + running.to() + " already; end that first");
+    }
+    if (running_.size() >= around_->options.max_calls)
+      return Error{Fault::Refused, std::string(describe(EndReason::Overloaded))};
+    auto contacts = around_->options.dial(from, to);
+    if (!contacts) return contacts.error();
+
+    Terminal &terminal = terminals_[from];
+    watch(from, terminal);
+    std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
+    auto call =
+        Call::create(around_, id.get(), from, to, [weak = weak_from_this()](const Call &changed) {
+          if (auto self = weak.lock()) self->on_changed(changed);
+        });
+    terminal.call = call;
+    running_[call->id()] = call;
+    call->on_tracks(terminal.tracks);
+    call->on_pull_codecs(terminal.pull);
+    call->dial(*std::move(contacts), terminal.publisher != 0);
+    return call->id();
+  }
+
+  bool hangup(const std::string &id, EndReason reason) override {
+    const auto found = running_.find(id);
+    if (found == running_.end()) return false;
+    std::shared_ptr(found->second)->end(reason, 0, "");
+    return true;
+  }
+
+  std::vector<View> list() const override {
+    std::vector<View> views;
+    for (const auto &[id, call] : running_) views.push_back(call->view());
+    return views;
+  }
+
+  std::optional<View> find(const std::string &id) const override {
+    const auto found = running_.find(id);
+    if (found == running_.end()) return std::nullopt;
+    return found->second->view();
+  }
+
+  void shutdown(std::function<void()> done) override {
+    stopping_ = true;
+    const auto running = running_;
+    for (const auto &[id, call] : running) call->end(EndReason::Shutdown, 0, "");
+    // Behind what the ends have posted to this thread.
+    post_to(around_->context, std::move(done));
+  }
+
+ private:
+  void watch(const std::string &account, Terminal &terminal) {
+    if (terminal.watcher) return;
+    terminal.watcher = std::make_shared<TrackWatcher>(
+        around_->context, [weak = weak_from_this(), account](const rtmp::Track &track) {
+          if (auto self = weak.lock()) self->on_track(account, track);
+        });
+    around_->server->reactor()->post(
+        [server = around_->server, account, watcher = terminal.watcher] {
+          server->listen_to(account, watcher);
+        });
+  }
+
+  void stop_watching(const std::string &account, Terminal &terminal) {
+    if (!terminal.watcher) return;
+    around_->server->reactor()->post(
+        [server = around_->server, account, watcher = std::move(terminal.watcher)] {
+          server->stop_listening(account, watcher.get());
+        });
+  }
+
+  void on_track(const std::string &account, const rtmp::Track &track) {
+    const auto found = terminals_.find(account);
+    if (found == terminals_.end()) return;
+    PushTracks &tracks = found->second.tracks;
+    (medium_of(track.codec) == Medium::Audio ? tracks.audio : tracks.video) = track;
+    if (const auto call = found->second.call) call->on_tracks(tracks);
+  }
+
+  void on_changed(const Call &call) {
+    const View view = call.view();
+    around_->log(LogLevel::Info,
+                 "call " + view.id + " from " + view.from + " to " + view.to + " is " +
+                     std::string(to_string(view.state)) +
+                     (view.reason ? " (" + std::string(to_string(*view.reason)) + ")" : "") +
+                     (view.detail.empty() ? "" : ": " + view.detail));
+    if (view.state == State::Ended) {
+      // Kept until this turn is over: the call is still on the stack.
+      const auto found = running_.find(view.id);
+      if (found != running_.end()) {
+        post_to(around_->context, [kept = found->second] {});
+        running_.erase(found);
+      }
+      if (const auto terminal = terminals_.find(view.from);
+          terminal != terminals_.end() && terminal->second.call.get() == &call) {
+        terminal->second.call.reset();
+        tidy(view.from);
+      }
+    }
+    if (events_.changed) events_.changed(view);
+  }
+
+  /// A call that a publish asked for and that never began has a record as well.
+  void record_failure(const std::string &from, const std::string &to, const Error &error) {
+    if (!events_.changed) return;
+    std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
+    View view;
+    view.id = id.get();
+    view.from = from;
+    view.to = to;
+    view.state = State::Ended;
+    view.reason = error.detail == describe(EndReason::Overloaded) ? EndReason::Overloaded
+                                                                  : EndReason::Unreachable;
+    view.detail = error.detail;
+    view.created = around_->world.wall();
+    view.ended = view.created;
+    events_.changed(view);
+  }
+
+  void tell_publisher(const std::string &account, const std::string &words) {
+    around_->server->reactor()->post([server = around_->server, account, words] {
+      server->end_publisher(account, "NetStream.Publish.Failed", words);
+    });
+  }
+
+  /// Forgets a terminal that has nothing running.
+  void tidy(const std::string &account) {
+    const auto found = terminals_.find(account);
+    if (found == terminals_.end()) return;
+    if (found->second.publisher == 0 && !found->second.call) {
+      stop_watching(account, found->second);
+      found->second.tracks = {};
+    }
+    if (found->second.idle()) terminals_.erase(found);
+  }
+
+  std::shared_ptr<Surroundings> around_;
+  Events events_;
+  std::map<std::string, Terminal> terminals_;
+  std::map<std::string, std::shared_ptr<Call>> running_;  ///< by id
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<Service> create_service(std::shared_ptr<Surroundings> around, Events events) {
+  return std::make_shared<ServiceImpl>(std::move(around), std::move(events));
+}
+
+std::shared_ptr<Service> Service::create(std::shared_ptr<rtmp::Server> server,
+                                         std::shared_ptr<sip::Agent> agent, Options options,
+                                         Events events) {
+  auto around = std::make_shared<Surroundings>();
+  GMainContext *context = g_main_context_get_thread_default();
+  around->context = context;
+  around->server = std::move(server);
+  around->agent = std::move(agent);
+  around->options = std::move(options);
+  auto templates = Templates::load(around->options.pipelines_dir);
+  if (!templates) {
+    around->log(LogLevel::Error, templates.error().detail);
+    return nullptr;
+  }
+  around->templates = *std::move(templates);
+  World &world = around->world;
+  world.now = [] { return Clock::now(); };
+  world.wall = [] { return std::chrono::system_clock::now(); };
+  world.after = [context](Duration delay, std::function<void()> function) {
+    return std::make_shared<ContextTimer>(context, delay, std::move(function));
+  };
+  world.make_path = [context](const PathSpec &spec, PathEvents path_events) {
+    return make_pipeline(context, spec, std::move(path_events));
+  };
+  auto loops = std::make_shared<LoopCache>(context, around->templates, around->options.log);
+  world.picture = [loops](Card card, const std::string &name, Codec codec, World::LoopReady ready) {
+    loops->picture(card, name, codec, std::move(ready));
+  };
+  world.tone = [loops](Tone tone, Codec codec, World::LoopReady ready) {
+    loops->tone(tone, codec, std::move(ready));
+  };
+  // Loads what calls need, so that the first one does not wait for it, and tells what is missing.
+  for (const Plan &plan : every_plan()) {
+    auto line = make_line(around->templates, plan, Phase::Answered, {});
+    auto tried = line ? try_line(*line) : Result<void>(line.error());
+    if (!tried) around->log(LogLevel::Error, tried.error().detail);
+  }
+  // Made before anybody rings: these are the same for all callees.
+  for (const Tone tone : {Tone::Silence, Tone::Ringback})
+    loops->tone(tone, PullCodecs{}.audio, [](const std::shared_ptr<const Loop> &) {});
+  return create_service(std::move(around), std::move(events));
+}
+
+}  // namespace junctor::calls

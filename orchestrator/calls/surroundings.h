@@ -1,0 +1,45 @@
+// What every call needs around it. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <glib.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "calls/launch_line.h"
+#include "calls/loop_cache.h"
+#include "calls/media_path.h"
+#include "calls/service.h"
+
+namespace junctor::calls {
+
+/// The parts of the world that tests replace: time and GStreamer.
+struct World {
+  std::function<Time()> now;
+  std::function<WallTime()> wall;
+  /// Calls once after the delay, on the signalling thread, unless the handle is dropped first.
+  std::function<std::shared_ptr<void>(Duration, std::function<void()>)> after;
+  PathFactory make_path;
+  using LoopReady = LoopCache::Ready;
+  std::function<void(Card, const std::string &name, Codec, LoopReady)> picture;
+  std::function<void(Tone, Codec, LoopReady)> tone;
+};
+
+struct Surroundings {
+  GMainContext *context = nullptr;
+  std::shared_ptr<rtmp::Server> server;
+  std::shared_ptr<sip::Agent> agent;
+  Options options;
+  Templates templates;
+  World world;
+
+  void log(LogLevel level, const std::string &text) const {
+    if (options.log) options.log(level, text);
+  }
+};
+
+/// As Service::create, with the world given. Templates must be loaded.
+std::shared_ptr<Service> create_service(std::shared_ptr<Surroundings> around, Events events);
+
+}  // namespace junctor::calls

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "cli/client.h"
+
+#include <libsoup/soup.h>
+#include <unistd.h>
+
+#include <memory>
+
+#include "accounts/secrets.h"
+#include "common/handle.h"
+#include "config/places.h"
+
+namespace junctor::cli {
+
+namespace {
+
+constexpr guint kTimeoutSeconds = 30;
+constexpr std::size_t kMaxFile = 4096;
+
+template <class T>
+using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
+
+}  // namespace
+
+bool server_announced(const std::string &data_dir) {
+  return ::access(config::api_url_path(data_dir).c_str(), R_OK) == 0;
+}
+
+Result<Client> Client::make(const std::string &url, const std::string &data_dir) {
+  std::string base = url;
+  if (base.empty() && server_announced(data_dir)) {
+    auto announced = accounts::read_private_file(config::api_url_path(data_dir), kMaxFile);
+    if (!announced) return announced.error();
+    base = announced->substr(0, announced->find('\n'));
+  }
+  if (base.empty()) base = "http://127.0.0.1:8080";
+  while (base.ends_with('/')) base.pop_back();
+  const std::string path = config::admin_token_path(data_dir);
+  if (::access(path.c_str(), F_OK) != 0)
+    return Error{Fault::Unreachable,
+                 "there is no " + path +
+                     ": no orchestrator has run with this data directory. Start one with "
+                     "`junctor serve`, or name its data directory with --data-dir."};
+  auto token = accounts::read_private_file(path, kMaxFile);
+  if (!token) return token.error();
+  while (!token->empty() && (token->back() == '\n' || token->back() == '\r')) token->pop_back();
+  return Client(base, *token);
+}
+
+Result<Answer> Client::send(const std::string &method, const std::string &path,
+                            const nlohmann::json &body) const {
+  const std::string address = url_ + path;
+  const ObjectRef<SoupMessage> message(soup_message_new(method.c_str(), address.c_str()));
+  if (!message)
+    return bad_input("'" + url_ + "' is no URL; write for example http://127.0.0.1:8080");
+  SoupMessageHeaders *headers = soup_message_get_request_headers(message.get());
+  soup_message_headers_replace(headers, "Authorization", ("Bearer " + token_).c_str());
+  if (!body.is_null()) {
+    const std::string text = body.dump();
+    const std::unique_ptr<GBytes, Releaser<g_bytes_unref>> bytes(
+        g_bytes_new(text.data(), text.size()));
+    soup_message_set_request_body_from_bytes(message.get(), "application/json", bytes.get());
+  }
+  const ObjectRef<SoupSession> session(
+      soup_session_new_with_options("timeout", kTimeoutSeconds, nullptr));
+  GError *raw = nullptr;
+  const std::unique_ptr<GBytes, Releaser<g_bytes_unref>> answer(
+      soup_session_send_and_read(session.get(), message.get(), nullptr, &raw));
+  if (!answer) {
+    const std::unique_ptr<GError, Releaser<g_error_free>> failure(raw);
+    return Error{Fault::Unreachable, "no orchestrator answers at " + url_ + " (" +
+                                         failure->message +
+                                         "). Start one with `junctor serve`, or name it with "
+                                         "--url."};
+  }
+  Answer result;
+  result.status = static_cast<int>(soup_message_get_status(message.get()));
+  gsize size = 0;
+  const auto *data = static_cast<const char *>(g_bytes_get_data(answer.get(), &size));
+  if (size > 0) result.body = nlohmann::json::parse(data, data + size, nullptr, false);
+  if (result.status >= 200 && result.status < 300) return result;
+  std::string detail = "the orchestrator at " + url_ + " answered " + std::to_string(result.status);
+  if (result.body.is_object() && result.body.contains("detail") &&
+      result.body["detail"].is_string())
+    detail = result.body["detail"].get<std::string>();
+  return refused(detail);
+}
+
+}  // namespace junctor::cli

@@ -1,0 +1,37 @@
+// Speaks to a running orchestrator. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "common/result.h"
+
+namespace junctor::cli {
+
+struct Answer {
+  int status = 0;
+  nlohmann::json body;  ///< null if there is none
+};
+
+/// One orchestrator's REST API, with the admin token.
+class Client {
+ public:
+  /// `url`: where it is; empty: what `serve` wrote into the data directory, else
+  /// http://127.0.0.1:8080. Fails when the admin token cannot be read.
+  static Result<Client> make(const std::string &url, const std::string &data_dir);
+
+  /// Blocks. A problem document becomes an Error with its detail; no answer at all one with
+  /// Fault::Unreachable that says how to start the orchestrator.
+  Result<Answer> send(const std::string &method, const std::string &path,
+                      const nlohmann::json &body = nullptr) const;
+  const std::string &url() const { return url_; }
+
+ private:
+  Client(std::string url, std::string token) : url_(std::move(url)), token_(std::move(token)) {}
+  std::string url_, token_;
+};
+
+/// Whether an orchestrator has said in the data directory that it runs.
+bool server_announced(const std::string &data_dir);
+
+}  // namespace junctor::cli

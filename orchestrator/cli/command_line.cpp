@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <sstream>
+
+#include "accounts/book.h"
+#include "config/nearest.h"
+
+namespace junctor::cli {
+
+namespace {
+
+constexpr const char *kFooter =
+    "\nExit status: 0 done, 1 failed (the message says why and what to do), 2 the command line or\n"
+    "the configuration is wrong, 3 no orchestrator answers.\n"
+    "Each command explains itself: junctor COMMAND --help";
+
+/// Promised for a later version; named, so that nobody looks for a misspelling.
+constexpr const char *kLater[] = {"--rtmps", "--sips", "--https",  "--rtsp",
+                                  "--stun",  "--turn", "--parent", "--directory"};
+
+/// The flags of `serve`, as text until the file under them has been read.
+struct Flags {
+  std::string config_file, data_dir, rtmp, sip, http, rtp_ports, public_host, log;
+  std::vector<std::string> allow;
+  std::string rights = "push,pull", life;
+};
+
+Result<void> apply(const Flags &flags, config::Config &config) {
+  if (!flags.config_file.empty())
+    if (auto read = config::read_file(flags.config_file, config); !read) return read.error();
+  if (!flags.data_dir.empty()) config.data_dir = flags.data_dir;
+  if (config.data_dir.empty()) config.data_dir = config::default_data_dir();
+  if (!flags.public_host.empty()) config.public_host = flags.public_host;
+  const auto listen = [](const char *name, const std::string &text,
+                         std::optional<Endpoint> &field) -> Result<void> {
+    if (text.empty()) return {};
+    auto endpoint = config::parse_listen(text);
+    if (!endpoint) return bad_input(std::string(name) + ": " + endpoint.error().detail);
+    field = *endpoint;
+    return {};
+  };
+  if (auto set = listen("--rtmp", flags.rtmp, config.listen.rtmp); !set) return set.error();
+  if (auto set = listen("--sip", flags.sip, config.listen.sip); !set) return set.error();
+  if (auto set = listen("--http", flags.http, config.listen.http); !set) return set.error();
+  if (!flags.rtp_ports.empty()) {
+    auto range = config::parse_port_range(flags.rtp_ports);
+    if (!range) return bad_input("--rtp-ports: " + range.error().detail);
+    std::tie(config.listen.rtp_low, config.listen.rtp_high) = *range;
+  }
+  if (!flags.log.empty()) {
+    auto level = config::parse_log_level(flags.log);
+    if (!level) return bad_input("--log: " + level.error().detail);
+    config.log = *level;
+  }
+  for (const auto &uri : flags.allow) config.sip.allow.push_back({uri, "", "", ""});
+  return {};
+}
+
+/// "90s", "12h", "30d".
+Result<std::int64_t> parse_life(const std::string &text) {
+  std::int64_t number = 0;
+  const char *last = text.data() + text.size();
+  const auto [end, failure] = std::from_chars(text.data(), last, number);
+  const std::string unit(end, last);
+  const std::int64_t factor = unit == "s"   ? 1
+                              : unit == "m" ? 60
+                              : unit == "h" ? 3600
+                              : unit == "d" ? accounts::kDay
+                                            : 0;
+  if (failure != std::errc() || factor == 0 || number < 1 ||
+      number > accounts::kMaxTokenLife / factor)
+    return bad_input("--expires: '" + text +
+                     "' is no time; write a number with s, m, h or d, like 30d (at most 3660d)");
+  return number * factor;
+}
+
+Result<accounts::Rights> parse_rights(const std::string &text) {
+  if (text == "push") return accounts::Rights{true, false};
+  if (text == "pull") return accounts::Rights{false, true};
+  if (text == "push,pull" || text == "pull,push") return accounts::Rights{true, true};
+  return bad_input("--rights: '" + text + "' is not push, pull or push,pull");
+}
+
+/// The app whose command was being read when something went wrong.
+const CLI::App *deepest(const CLI::App *app) {
+  for (;;) {
+    const auto chosen = app->get_subcommands();
+    if (chosen.empty()) return app;
+    app = chosen.front();
+  }
+}
+
+std::string explain_extra(const CLI::App &app) {
+  const CLI::App *at = deepest(&app);
+  const auto extras = app.remaining(true);
+  const std::string word = extras.empty() ? "" : extras.front().substr(0, extras.front().find('='));
+  if (std::find(std::begin(kLater), std::end(kLater), word) != std::end(kLater))
+    return word + " is not in this version of Junctor";
+  std::vector<std::string> known;
+  if (word.starts_with('-')) {
+    for (const CLI::Option *option : at->get_options())
+      for (const auto &name : option->get_lnames()) known.push_back("--" + name);
+  } else {
+    for (const CLI::App *sub : at->get_subcommands({})) known.push_back(sub->get_name());
+  }
+  std::string text = "'" + word + "' is not known here";
+  if (const auto meant = config::nearest(word, known)) text += "; did you mean '" + *meant + "'?";
+  return text;
+}
+
+CommandLine say(std::string message, int exit_code) {
+  CommandLine line;
+  line.message = std::move(message);
+  line.exit_code = exit_code;
+  return line;
+}
+
+CommandLine wrong(const CLI::App &app, const std::string &what) {
+  const CLI::App *at = deepest(&app);
+  std::string name = "junctor";
+  if (at != &app) {
+    std::string path = at->get_name();
+    for (const CLI::App *up = at->get_parent(); up && up != &app; up = up->get_parent())
+      path = up->get_name() + " " + path;
+    name += " " + path;
+  }
+  return say("junctor: " + what + "\nTry: " + name + " --help\n", kWrongUsage);
+}
+
+}  // namespace
+
+CommandLine parse(const std::vector<std::string> &arguments) {
+  CommandLine line;
+  Flags flags;
+  CLI::App app(
+      "Junctor joins RTMP terminals and SIP phones to video calls.\n"
+      "Start here:  junctor serve            (in one terminal; no configuration needed)\n"
+      "             junctor account add NAME (in another; prints the URLs to use)",
+      "junctor");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "junctor " JUNCTOR_VERSION, "Print the version");
+  app.get_formatter()->column_width(34);
+
+  const auto verb = [&line](CLI::App *command, Verb which) {
+    command->callback([&line, which] { line.verb = which; });
+  };
+  const auto data_dir = [&flags](CLI::App *command) {
+    command
+        ->add_option("--data-dir", flags.data_dir,
+                     "Directory of accounts, secrets and records (default: " +
+                         config::default_data_dir() + ")")
+        ->type_name("DIR");
+  };
+  const auto client = [&](CLI::App *command) {
+    data_dir(command);
+    command
+        ->add_option("--url", line.url,
+                     "The orchestrator's API (default: the one that runs with this data "
+                     "directory, else http://127.0.0.1:8080)")
+        ->type_name("URL");
+  };
+  const auto as_json = [&line](CLI::App *command) {
+    command->add_flag("--json", line.json, "Print what the API answers, as JSON");
+  };
+  const auto serve_flags = [&](CLI::App *command) {
+    command->add_option("--config", flags.config_file, "Configuration; flags count more")
+        ->type_name("FILE.toml");
+    data_dir(command);
+    command->add_option("--rtmp", flags.rtmp, "Where terminals connect, or off (0.0.0.0:1935)")
+        ->type_name("ADDRESS:PORT");
+    command
+        ->add_option("--sip", flags.sip,
+                     "Where phones register, UDP and TCP, or off (0.0.0.0:5060)")
+        ->type_name("ADDRESS:PORT");
+    command->add_option("--http", flags.http, "Where the REST API is, or off (127.0.0.1:8080)")
+        ->type_name("ADDRESS:PORT");
+    command->add_option("--rtp-ports", flags.rtp_ports, "UDP ports of calls (20000-29999)")
+        ->type_name("LOW-HIGH");
+  };
+
+  CLI::App *serve = app.add_subcommand(
+      "serve", "Run the orchestrator: RTMP server, SIP agent and registrar, calls, REST API");
+  serve_flags(serve);
+  serve->add_option("--public-host", flags.public_host, "Host in the URLs that are printed")
+      ->type_name("HOST");
+  serve
+      ->add_option("--allow", flags.allow,
+                   "SIP address that accounts may call besides each other, * for anything, like "
+                   "'sip:*@example.org'; may be given again (the key sip.allow)")
+      ->type_name("SIP-URI");
+  serve->add_option("--log", flags.log, "debug, info, warning or error (info)")->type_name("LEVEL");
+  verb(serve, Verb::Serve);
+
+  CLI::App *account = app.add_subcommand(
+      "account", "Add and remove accounts, and make tokens for them; a server need not run");
+  account->require_subcommand(1);
+  const auto account_command = [&](const char *name, const char *explanation, Verb which) {
+    CLI::App *command = account->add_subcommand(name, explanation);
+    client(command);
+    command->add_option("--config", flags.config_file, "Configuration of the server, for the URLs")
+        ->type_name("FILE.toml");
+    verb(command, which);
+    return command;
+  };
+  const auto account_name = [&line](CLI::App *command) {
+    command->add_option("NAME", line.name, "1 to 64 of a-z 0-9 . _ -")->required();
+  };
+  const auto token_options = [&](CLI::App *command) {
+    command->add_option("--rights", flags.rights, "push, pull or push,pull (both)")
+        ->type_name("RIGHTS");
+    command->add_option("--expires", flags.life, "Life of the token: 90s, 12h, 30d (30d)")
+        ->type_name("TIME");
+  };
+  CLI::App *add = account_command("add", "Add an account; print its password, token and URLs once",
+                                  Verb::AccountAdd);
+  account_name(add);
+  token_options(add);
+  add->add_flag("--password-stdin", line.password_from_stdin,
+                "Read the password from standard input instead of making one");
+  add->add_flag("--json", line.json, "Print as JSON");
+  as_json(account_command("list", "List all accounts", Verb::AccountList));
+  account_name(
+      account_command("remove", "Remove an account; ends what it does", Verb::AccountRemove));
+  CLI::App *token =
+      account_command("token", "Make another token and print its URLs", Verb::AccountToken);
+  account_name(token);
+  token_options(token);
+  as_json(token);
+  CLI::App *revoke =
+      account_command("revoke", "Void all tokens of an account, or one of them; ends what it does",
+                      Verb::AccountRevoke);
+  account_name(revoke);
+  revoke->add_option("--id", line.id, "Only the token with this id")->type_name("ID");
+
+  CLI::App *call = app.add_subcommand(
+      "call", "Call TO for account FROM, and tell how it goes until it is answered or over");
+  call->add_option("FROM", line.from, "Account whose terminal pushes and pulls")->required();
+  call->add_option("TO", line.to, "Account, or SIP address that the dialling rules allow")
+      ->required();
+  bool no_wait = false;
+  call->add_flag("--no-wait", no_wait, "Print the call's id and return at once");
+  client(call);
+  as_json(call);
+  verb(call, Verb::Call);
+
+  CLI::App *calls = app.add_subcommand(
+      "calls", "List calls, newest first; or show one with its plan and launch line");
+  calls->add_option("ID", line.id, "Show this call");
+  calls->add_flag("--running", line.running_only, "Only calls that run");
+  calls->add_option("--limit", line.limit, "How many (20)")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{500}));
+  client(calls);
+  as_json(calls);
+  verb(calls, Verb::Calls);
+
+  CLI::App *hangup = app.add_subcommand("hangup", "End a call");
+  hangup->add_option("ID", line.id, "The call, as `junctor calls` shows it")->required();
+  client(hangup);
+  verb(hangup, Verb::Hangup);
+
+  CLI::App *doctor = app.add_subcommand(
+      "doctor", "Check this machine: GStreamer elements, ports, data directory, fonts");
+  serve_flags(doctor);
+  verb(doctor, Verb::Doctor);
+
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+  } catch (const CLI::Success &success) {
+    std::ostringstream text;
+    app.exit(success, text, text);
+    return say(text.str(), kDone);
+  } catch (const CLI::ExtrasError &) {
+    return wrong(app, explain_extra(app));
+  } catch (const CLI::RequiredError &failure) {
+    if (const auto extras = app.remaining(true); !extras.empty())
+      return wrong(app, explain_extra(app));
+    const CLI::App *at = deepest(&app);
+    if (!at->get_subcommands({}).empty()) return say(at->help(), kWrongUsage);
+    return wrong(app, failure.what());
+  } catch (const CLI::ParseError &failure) {
+    return wrong(app, failure.what());
+  }
+
+  if (auto applied = apply(flags, line.config); !applied) return wrong(app, applied.error().detail);
+  line.wait = !no_wait;
+  auto rights = parse_rights(flags.rights);
+  if (!rights) return wrong(app, rights.error().detail);
+  line.rights = *rights;
+  line.seconds = accounts::kDefaultTokenLife;
+  if (!flags.life.empty()) {
+    auto life = parse_life(flags.life);
+    if (!life) return wrong(app, life.error().detail);
+    line.seconds = *life;
+  }
+  return line;
+}
+
+}  // namespace junctor::cli

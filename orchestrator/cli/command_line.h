@@ -1,0 +1,52 @@
+// What a person typed. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "accounts/token.h"
+#include "config/config.h"
+
+namespace junctor::cli {
+
+/// The exit codes of the program, as the help lists them.
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;       ///< it was tried and did not work; the message says why
+inline constexpr int kWrongUsage = 2;   ///< the command line or the configuration is wrong
+inline constexpr int kUnreachable = 3;  ///< no orchestrator answers
+
+enum class Verb {
+  Say,  ///< print `message` and exit with `exit_code`: help, version, an error
+  Serve,
+  AccountAdd,
+  AccountList,
+  AccountRemove,
+  AccountToken,
+  AccountRevoke,
+  Call,
+  Calls,
+  Hangup,
+  Doctor,
+};
+
+struct CommandLine {
+  Verb verb = Verb::Say;
+  std::string message;
+  int exit_code = kDone;
+  config::Config config;  ///< defaults, then --config, then flags
+  std::string url;
+  std::string name;  ///< of an account
+  std::string from, to, id;
+  bool password_from_stdin = false;
+  bool json = false;
+  bool wait = true;
+  bool running_only = false;
+  std::size_t limit = 20;
+  accounts::Rights rights{true, true};
+  std::int64_t seconds = 0;  ///< a token's life
+};
+
+/// `arguments` without the program's name. Reads the file that --config names.
+CommandLine parse(const std::vector<std::string> &arguments);
+
+}  // namespace junctor::cli

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "cli/commands.h"
+
+#include <chrono>
+#include <functional>
+#include <iomanip>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "accounts/book.h"
+#include "api/api.h"
+#include "cli/client.h"
+#include "config/places.h"
+
+namespace junctor::cli {
+
+namespace {
+
+using nlohmann::json;
+
+int fail(const Streams &streams, const Error &error) {
+  streams.err << "junctor: " << error.detail << "\n";
+  return error.fault == Fault::Unreachable ? kUnreachable : kFailed;
+}
+
+std::string text_of(const json &value, const char *name) {
+  const auto found = value.find(name);
+  if (found == value.end() || found->is_null()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+/// Columns as wide as their content.
+void print_table(std::ostream &out, const std::vector<std::vector<std::string>> &rows) {
+  std::vector<std::size_t> widths;
+  for (const auto &row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      widths.resize(std::max(widths.size(), row.size()));
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  for (const auto &row : rows) {
+    std::ostringstream line;
+    for (std::size_t i = 0; i < row.size(); ++i)
+      line << std::left << std::setw(static_cast<int>(widths[i]) + 2) << row[i];
+    std::string text = line.str();
+    text.erase(text.find_last_not_of(' ') + 1);
+    out << text << "\n";
+  }
+}
+
+void print_token(std::ostream &out, const json &token) {
+  out << "token     " << text_of(token, "token") << "\n"
+      << "token id  " << text_of(token, "id") << ", expires " << text_of(token, "expires") << "\n";
+  if (const auto url = text_of(token, "push_url"); !url.empty())
+    out << "push      " << url << "\n"
+        << "          CALLEE is an account or an allowed SIP address. In OBS: the server is the\n"
+        << "          part up to the token, the stream key is NAME?to=CALLEE.\n";
+  if (const auto url = text_of(token, "pull_url"); !url.empty()) out << "pull      " << url << "\n";
+}
+
+/// What an account command asks, either of a running server or of the files.
+struct AccountWork {
+  std::string method, path;
+  json body;
+  std::function<Result<json>(accounts::Book &, std::int64_t now)> offline;
+};
+
+Result<json> ask_accounts(const CommandLine &line, const AccountWork &work) {
+  const std::string &data_dir = line.config.data_dir;
+  if (!line.url.empty() || server_announced(data_dir)) {
+    auto client = Client::make(line.url, data_dir);
+    if (!client) return client.error();
+    auto answer = client->send(work.method, work.path, work.body);
+    if (answer) return answer->body;
+    // The announcement may be left from a server that was killed.
+    if (!line.url.empty() || answer.error().fault != Fault::Unreachable) return answer.error();
+  }
+  auto book = accounts::Book::open(data_dir, line.config.sip.realm);
+  if (!book) return book.error();
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return work.offline(**book, std::chrono::duration_cast<std::chrono::seconds>(now).count());
+}
+
+api::PublicAddresses addresses(const config::Config &config) {
+  api::PublicAddresses result;
+  if (const auto &rtmp = config.listen.rtmp)
+    result.rtmp = config::host_and_port(config::public_host(config, *rtmp), rtmp->port, 1935);
+  if (const auto &sip = config.listen.sip)
+    result.sip = config::host_and_port(config::public_host(config, *sip), sip->port, 5060);
+  if (!config.rtmp.applications.empty()) result.application = config.rtmp.applications.front();
+  return result;
+}
+
+json rights_json(accounts::Rights rights) {
+  json list = json::array();
+  if (rights.push) list.push_back("push");
+  if (rights.pull) list.push_back("pull");
+  return list;
+}
+
+int account_add(const CommandLine &line, const Streams &streams) {
+  if (auto valid = accounts::check_name(line.name); !valid) return fail(streams, valid.error());
+  std::optional<std::string> password;
+  if (line.password_from_stdin) {
+    password.emplace();
+    std::getline(streams.in, *password);
+  }
+  AccountWork work{"POST", "/api/v1/accounts", {}, {}};
+  work.body = {
+      {"name", line.name}, {"rights", rights_json(line.rights)}, {"expires_in", line.seconds}};
+  if (password) work.body["password"] = *password;
+  work.offline = [&](accounts::Book &book, std::int64_t now) -> Result<json> {
+    auto made = book.add(line.name, password, now);
+    if (!made) return made.error();
+    auto token = book.issue(line.name, line.rights, line.seconds, now);
+    if (!token) return token.error();
+    const auto public_addresses = addresses(line.config);
+    json value = api::token_to_json(*token, public_addresses);
+    value["name"] = line.name;
+    value["password"] = made->password;
+    value["realm"] = book.realm();
+    if (!public_addresses.sip.empty())
+      value["sip"] = "sip:" + line.name + "@" + public_addresses.sip;
+    return value;
+  };
+  const auto added = ask_accounts(line, work);
+  if (!added) return fail(streams, added.error());
+  if (line.json) {
+    streams.out << added->dump(2) << "\n";
+    return kDone;
+  }
+  streams.out << "Account " << line.name
+              << " is made. Its password and token are shown this once:\n\n"
+              << "password  " << text_of(*added, "password") << "\n";
+  print_token(streams.out, *added);
+  if (const auto sip = text_of(*added, "sip"); !sip.empty())
+    streams.out << "SIP       register as " << sip << ", user " << line.name
+                << ", the password above, realm " << text_of(*added, "realm") << "\n";
+  return kDone;
+}
+
+int account_list(const CommandLine &line, const Streams &streams) {
+  AccountWork work{"GET", "/api/v1/accounts", {}, {}};
+  work.offline = [](accounts::Book &book, std::int64_t) -> Result<json> {
+    json list = json::array();
+    for (const auto &[name, account] : book.snapshot()->accounts)
+      list.push_back({{"name", name}, {"created", accounts::day_and_time(account.created)}});
+    return json{{"accounts", list}};
+  };
+  const auto answer = ask_accounts(line, work);
+  if (!answer) return fail(streams, answer.error());
+  if (line.json) {
+    streams.out << answer->dump(2) << "\n";
+    return kDone;
+  }
+  const json list = answer->value("accounts", json::array());
+  if (list.empty()) {
+    streams.out << "There is no account yet. Add one: junctor account add NAME\n";
+    return kDone;
+  }
+  std::vector<std::vector<std::string>> rows = {{"NAME", "CREATED", "REGISTERED PHONES"}};
+  for (const auto &account : list) {
+    std::string phones;
+    for (const auto &phone : account.value("registered", json::array()))
+      phones += (phones.empty() ? "" : " ") + phone.get<std::string>();
+    rows.push_back({text_of(account, "name"), text_of(account, "created"), phones});
+  }
+  print_table(streams.out, rows);
+  return kDone;
+}
+
+int account_remove(const CommandLine &line, const Streams &streams) {
+  AccountWork work{"DELETE", "/api/v1/accounts/" + line.name, {}, {}};
+  if (auto valid = accounts::check_name(line.name); !valid) return fail(streams, valid.error());
+  work.offline = [&](accounts::Book &book, std::int64_t) -> Result<json> {
+    if (auto removed = book.remove(line.name); !removed) return removed.error();
+    return json();
+  };
+  if (const auto done = ask_accounts(line, work); !done) return fail(streams, done.error());
+  streams.out << "Account " << line.name << " is removed.\n";
+  return kDone;
+}
+
+int account_token(const CommandLine &line, const Streams &streams) {
+  if (auto valid = accounts::check_name(line.name); !valid) return fail(streams, valid.error());
+  AccountWork work{"POST", "/api/v1/accounts/" + line.name + "/tokens", {}, {}};
+  work.body = {{"rights", rights_json(line.rights)}, {"expires_in", line.seconds}};
+  work.offline = [&](accounts::Book &book, std::int64_t now) -> Result<json> {
+    auto token = book.issue(line.name, line.rights, line.seconds, now);
+    if (!token) return token.error();
+    return api::token_to_json(*token, addresses(line.config));
+  };
+  const auto token = ask_accounts(line, work);
+  if (!token) return fail(streams, token.error());
+  if (line.json)
+    streams.out << token->dump(2) << "\n";
+  else
+    print_token(streams.out, *token);
+  return kDone;
+}
+
+int account_revoke(const CommandLine &line, const Streams &streams) {
+  if (auto valid = accounts::check_name(line.name); !valid) return fail(streams, valid.error());
+  AccountWork work{"DELETE", "/api/v1/accounts/" + line.name + "/tokens", {}, {}};
+  if (!line.id.empty()) work.path += "/" + line.id;
+  work.offline = [&](accounts::Book &book, std::int64_t now) -> Result<json> {
+    auto revoked =
+        line.id.empty() ? book.revoke_all(line.name, now) : book.revoke(line.name, line.id, now);
+    if (!revoked) return revoked.error();
+    return json();
+  };
+  if (const auto done = ask_accounts(line, work); !done) return fail(streams, done.error());
+  if (line.id.empty())
+    streams.out << "All tokens of " << line.name << " are void. Make a new one: junctor account "
+                << "token " << line.name << "\n";
+  else
+    streams.out << "The token " << line.id << " is void.\n";
+  return kDone;
+}
+
+std::string outcome(const json &call) {
+  std::string text = text_of(call, "state");
+  if (const auto reason = text_of(call, "reason"); !reason.empty()) text += " " + reason;
+  if (const auto detail = text_of(call, "detail"); !detail.empty()) text += ": " + detail;
+  return text;
+}
+
+int call(const CommandLine &line, const Streams &streams) {
+  using namespace std::chrono_literals;
+  auto client = Client::make(line.url, line.config.data_dir);
+  if (!client) return fail(streams, client.error());
+  auto made = client->send("POST", "/api/v1/calls", {{"from", line.from}, {"to", line.to}});
+  if (!made) return fail(streams, made.error());
+  json now = made->body;
+  const std::string id = text_of(now, "id");
+  if (!line.wait) {
+    streams.out << (line.json ? now.dump(2) : id) << "\n";
+    return kDone;
+  }
+  std::string told;
+  if (!line.json) streams.out << "call " << id << "\n";
+  for (;;) {
+    const std::string state = text_of(now, "state");
+    if (!line.json && state != told) streams.out << outcome(now) << std::endl;
+    told = state;
+    if (state == "answered" || state == "ended") {
+      if (line.json) streams.out << now.dump(2) << "\n";
+      return state == "answered" ? kDone : kFailed;
+    }
+    std::this_thread::sleep_for(200ms);
+    auto next = client->send("GET", "/api/v1/calls/" + id);
+    if (!next) return fail(streams, next.error());
+    now = next->body;
+  }
+}
+
+void print_call(std::ostream &out, const json &call) {
+  for (const char *name : {"id", "from", "to", "uri", "created", "ringing", "answered", "ended"})
+    if (const auto text = text_of(call, name); !text.empty())
+      out << std::left << std::setw(10) << name << text << "\n";
+  out << std::setw(10) << "state" << outcome(call) << "\n";
+  if (const auto code = text_of(call, "sip_code"); !code.empty() && code != "0")
+    out << std::setw(10) << "SIP code" << code << "\n";
+  for (const char *medium : {"audio", "video"})
+    if (const auto count = call.find(medium); count != call.end() && count->is_object())
+      out << std::setw(10) << medium << "sent " << text_of(*count, "sent_packets") << ", received "
+          << text_of(*count, "received_packets") << ", lost " << text_of(*count, "lost")
+          << " packets\n";
+  if (const auto plan = call.find("plan"); plan != call.end() && !plan->empty()) {
+    out << "plan\n";
+    for (const auto &step : *plan)
+      out << "  " << text_of(step, "direction") << " " << text_of(step, "medium") << ": "
+          << text_of(step, "from") << " -> " << text_of(step, "to") << ", "
+          << text_of(step, "reason") << "\n";
+  }
+  if (const auto launch = text_of(call, "launch"); !launch.empty())
+    out << "launch line\n" << launch << "\n";
+}
+
+int calls(const CommandLine &line, const Streams &streams) {
+  auto client = Client::make(line.url, line.config.data_dir);
+  if (!client) return fail(streams, client.error());
+  std::string path = "/api/v1/calls";
+  if (!line.id.empty())
+    path += "/" + line.id;
+  else
+    path += "?limit=" + std::to_string(line.limit) + (line.running_only ? "&state=running" : "");
+  auto answer = client->send("GET", path);
+  if (!answer) return fail(streams, answer.error());
+  if (line.json) {
+    streams.out << answer->body.dump(2) << "\n";
+    return kDone;
+  }
+  if (!line.id.empty()) {
+    print_call(streams.out, answer->body);
+    return kDone;
+  }
+  std::vector<std::vector<std::string>> rows = {
+      {"ID", "FROM", "TO", "STATE", "REASON", "CREATED", "ENDED"}};
+  for (const auto &each : answer->body.value("calls", json::array()))
+    rows.push_back({text_of(each, "id"), text_of(each, "from"), text_of(each, "to"),
+                    text_of(each, "state"), text_of(each, "reason"), text_of(each, "created"),
+                    text_of(each, "ended")});
+  if (rows.size() == 1)
+    streams.out << (line.running_only ? "No call runs.\n" : "There has been no call yet.\n");
+  else
+    print_table(streams.out, rows);
+  return kDone;
+}
+
+int hangup(const CommandLine &line, const Streams &streams) {
+  auto client = Client::make(line.url, line.config.data_dir);
+  if (!client) return fail(streams, client.error());
+  auto answer = client->send("DELETE", "/api/v1/calls/" + line.id);
+  if (!answer) return fail(streams, answer.error());
+  streams.out << "Call " << line.id << " is ended.\n";
+  return kDone;
+}
+
+}  // namespace
+
+int run(const CommandLine &line, Streams streams) {
+  switch (line.verb) {
+    case Verb::Say:
+      (line.exit_code == kDone ? streams.out : streams.err) << line.message;
+      return line.exit_code;
+    case Verb::AccountAdd:
+      return account_add(line, streams);
+    case Verb::AccountList:
+      return account_list(line, streams);
+    case Verb::AccountRemove:
+      return account_remove(line, streams);
+    case Verb::AccountToken:
+      return account_token(line, streams);
+    case Verb::AccountRevoke:
+      return account_revoke(line, streams);
+    case Verb::Call:
+      return call(line, streams);
+    case Verb::Calls:
+      return calls(line, streams);
+    case Verb::Hangup:
+      return hangup(line, streams);
+    case Verb::Doctor:
+      return doctor(line.config, streams.out);
+    case Verb::Serve:
+      break;
+  }
+  return kFailed;
+}
+
+}  // namespace junctor::cli

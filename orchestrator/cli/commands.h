@@ -1,0 +1,22 @@
+// The commands of the program, besides `serve`. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <istream>
+#include <ostream>
+
+#include "cli/command_line.h"
+
+namespace junctor::cli {
+
+struct Streams {
+  std::istream &in;
+  std::ostream &out, &err;
+};
+
+/// Does what the command line asks and answers the exit code. Not for Verb::Serve.
+int run(const CommandLine &line, Streams streams);
+
+/// Checks the machine; each line says ok, or what is missing and the fix.
+int doctor(const config::Config &config, std::ostream &out);
+
+}  // namespace junctor::cli

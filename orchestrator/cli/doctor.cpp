@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <gst/gst.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+
+#include "accounts/secrets.h"
+#include "cli/commands.h"
+#include "cli/elements.h"
+#include "common/endpoint.h"
+#include "config/places.h"
+
+namespace junctor::cli {
+
+namespace {
+
+/// One line for each thing looked at.
+class Report {
+ public:
+  explicit Report(std::ostream &out) : out_(out) {}
+  void ok(const std::string &what) { out_ << "ok       " << what << "\n"; }
+  void missing(const std::string &what, const std::string &fix) {
+    out_ << "missing  " << what << "\n         fix: " << fix << "\n";
+    ++missing_;
+  }
+  int missing_count() const { return missing_; }
+
+ private:
+  std::ostream &out_;
+  int missing_ = 0;
+};
+
+void check_elements(Report &report) {
+  for (const ElementNeed &need : element_needs()) {
+    std::string absent;
+    for (const std::string_view name : need.elements)
+      if (!has_element(std::string(name))) absent += " " + std::string(name);
+    const std::string what =
+        "GStreamer elements of " + std::string(need.package) + " (" + std::string(need.what) + ")";
+    if (absent.empty())
+      report.ok(what);
+    else
+      report.missing(what + ": no" + absent, std::string(need.fix));
+  }
+}
+
+void check_port(Report &report, const char *flag, const std::optional<Endpoint> &endpoint,
+                bool udp) {
+  if (!endpoint) return;
+  std::string failure;
+  if (auto tcp = listen_tcp(*endpoint); !tcp) failure = tcp.error().detail;
+  if (udp && failure.empty())
+    if (auto datagram = bind_udp(*endpoint); !datagram) failure = datagram.error().detail;
+  const std::string what = std::string("port ") + endpoint->to_string() + " for " + (flag + 2);
+  if (failure.empty())
+    report.ok(what);
+  else
+    report.missing(what + ": " + failure, std::string("end the program that has it, or choose "
+                                                      "another with ") +
+                                              flag + " ADDRESS:PORT");
+}
+
+void check_data_dir(Report &report, const std::string &dir) {
+  const std::string what = "data directory " + dir;
+  const auto made = accounts::make_private_directory(dir);
+  if (made && ::access(dir.c_str(), W_OK | X_OK) == 0)
+    report.ok(what);
+  else
+    report.missing(what + " cannot be written",
+                   "choose another with --data-dir DIR, or give it to this user");
+}
+
+void check_fonts(Report &report) {
+  std::error_code failure;
+  for (const char *root : {"/usr/share/fonts", "/usr/local/share/fonts"})
+    for (auto file = std::filesystem::recursive_directory_iterator(
+             root, std::filesystem::directory_options::skip_permission_denied, failure);
+         !failure && file != std::filesystem::recursive_directory_iterator();
+         file.increment(failure)) {
+      const auto type = file->path().extension();
+      if (type == ".ttf" || type == ".otf" || type == ".ttc")
+        return report.ok("a font for the texts in ring pictures (" + file->path().string() + ")");
+    }
+  report.missing("a font for the texts in ring pictures", "apt install fonts-dejavu-core");
+}
+
+void check_descriptors(Report &report) {
+  rlimit limit{};
+  constexpr rlim_t kWanted = 4096;
+  const bool enough = ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max >= kWanted;
+  const std::string what = "open files allowed: " + std::to_string(limit.rlim_max);
+  if (enough)
+    report.ok(what);
+  else
+    report.missing(what + ", a call needs about 12", "ulimit -Hn 65536, or LimitNOFILE of systemd");
+}
+
+void check_templates(Report &report) {
+  const std::string dir = config::pipelines_dir();
+  std::error_code failure;
+  if (std::filesystem::exists(dir + "/call.launch", failure))
+    report.ok("pipeline templates in " + dir);
+  else
+    report.missing("pipeline templates in " + dir,
+                   "set JUNCTOR_PIPELINES to the directory that holds call.launch");
+}
+
+}  // namespace
+
+int doctor(const config::Config &config, std::ostream &out) {
+  Report report(out);
+  start_gstreamer();
+  check_elements(report);
+  check_templates(report);
+  check_fonts(report);
+  check_port(report, "--rtmp", config.listen.rtmp, false);
+  check_port(report, "--sip", config.listen.sip, true);
+  check_port(report, "--http", config.listen.http, false);
+  check_data_dir(report, config.data_dir);
+  check_descriptors(report);
+  if (report.missing_count() == 0) {
+    out << "All is there. Start with: junctor serve\n";
+    return kDone;
+  }
+  out << report.missing_count() << " missing; see the fix below each.\n";
+  return kFailed;
+}
+
+}  // namespace junctor::cli

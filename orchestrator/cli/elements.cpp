@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "cli/elements.h"
+
+#include <gst/gst.h>
+
+#include <array>
+
+#include "config/places.h"
+
+namespace junctor::cli {
+
+namespace {
+
+using Names = std::string_view;
+
+constexpr std::array<Names, 4> kOwn{"rtmpauthsrc", "rtmpplaysink", "sipcallsink", "mediawatchdog"};
+constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"};
+constexpr std::array<Names, 8> kBase{"audioconvert", "audioresample", "audiotestsrc",
+                                     "videotestsrc", "videoconvert",  "videoscale",
+                                     "appsink",      "appsrc"};
+constexpr std::array<Names, 11> kGood{"alawdec",    "alawenc",      "mulawdec",     "mulawenc",
+                                      "rtppcmapay", "rtppcmupay",   "rtppcmadepay", "rtppcmudepay",
+                                      "rtph264pay", "rtph264depay", "aacparse"};
+constexpr std::array<Names, 3> kBad{"h264parse", "voaacenc", "rsvgoverlay"};
+constexpr std::array<Names, 1> kUgly{"x264enc"};
+constexpr std::array<Names, 2> kLibav{"avdec_aac", "avdec_h264"};
+
+const std::array kNeeds{
+    ElementNeed{"Junctor's plugin", "the two legs of a call", kOwn,
+                "run inside `meson devenv -C build`, or set GST_PLUGIN_PATH to the directory of "
+                "libgstjunctor.so"},
+    ElementNeed{"libgstreamer1.0-0", "the core", kCore, "apt install libgstreamer1.0-0"},
+    ElementNeed{"gstreamer1.0-plugins-base", "conversion, test media", kBase,
+                "apt install gstreamer1.0-plugins-base"},
+    ElementNeed{"gstreamer1.0-plugins-good", "G.711, RTP", kGood,
+                "apt install gstreamer1.0-plugins-good"},
+    ElementNeed{"gstreamer1.0-plugins-bad", "H.264 parser, AAC encoder, ring picture", kBad,
+                "apt install gstreamer1.0-plugins-bad"},
+    ElementNeed{"gstreamer1.0-plugins-ugly", "H.264 encoder", kUgly,
+                "apt install gstreamer1.0-plugins-ugly"},
+    ElementNeed{"gstreamer1.0-libav", "AAC and H.264 decoders", kLibav,
+                "apt install gstreamer1.0-libav"},
+};
+
+}  // namespace
+
+std::span<const ElementNeed> element_needs() { return kNeeds; }
+
+void start_gstreamer() {
+  gst_init(nullptr, nullptr);
+  if (has_element(std::string(kOwn.front()))) return;
+  const std::string built = config::program_dir() + "/../plugins";
+  gst_registry_scan_path(gst_registry_get(), built.c_str());
+}
+
+bool has_element(const std::string &name) {
+  GstElementFactory *factory = gst_element_factory_find(name.c_str());
+  if (!factory) return false;
+  gst_object_unref(factory);
+  return true;
+}
+
+}  // namespace junctor::cli

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "config/config.h"
+
+#include <sys/stat.h>
+#include <toml++/toml.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <sstream>
+
+#include "config/nearest.h"
+
+namespace junctor::config {
+
+namespace {
+
+using Reader = std::function<Result<void>(const toml::node &, Config &)>;
+
+struct Key {
+  const char *name;
+  const char *explanation;
+  Reader read;
+};
+
+template <class Field>
+Reader integer(Field &&field, std::int64_t low, std::int64_t high) {
+  return [=](const toml::node &node, Config &config) -> Result<void> {
+    const auto value = node.is_integer() ? node.value<std::int64_t>() : std::nullopt;
+    if (!value || *value < low || *value > high)
+      return bad_input("must be a whole number from " + std::to_string(low) + " to " +
+                       std::to_string(high));
+    auto &target = field(config);
+    target = std::remove_reference_t<decltype(target)>(*value);
+    return {};
+  };
+}
+
+template <class Field>
+Reader text(Field &&field) {
+  return [=](const toml::node &node, Config &config) -> Result<void> {
+    const auto value = node.is_string() ? node.value<std::string>() : std::nullopt;
+    if (!value) return bad_input("must be a text in \"quotes\"");
+    field(config) = *value;
+    return {};
+  };
+}
+
+template <class Field>
+Reader texts(Field &&field) {
+  return [=](const toml::node &node, Config &config) -> Result<void> {
+    const auto *array = node.as_array();
+    std::vector<std::string> values;
+    if (array)
+      for (const auto &item : *array)
+        if (const auto value = item.is_string() ? item.value<std::string>() : std::nullopt)
+          values.push_back(*value);
+    if (!array || values.size() != array->size())
+      return bad_input("must be a list of texts, like [\"one\", \"two\"]");
+    field(config) = std::move(values);
+    return {};
+  };
+}
+
+/// A text that `parse` turns into the value of the field.
+template <class Field, class Parse>
+Reader parsed(Field &&field, Parse &&parse) {
+  return [=](const toml::node &node, Config &config) -> Result<void> {
+    const auto value = node.is_string() ? node.value<std::string>() : std::nullopt;
+    if (!value) return bad_input("must be a text in \"quotes\"");
+    auto result = parse(*value);
+    if (!result) return result.error();
+    field(config) = *result;
+    return {};
+  };
+}
+
+Result<Identity> parse_identity(std::string_view text) {
+  if (text == "at-connect") return Identity::AtConnect;
+  if (text == "at-publish") return Identity::AtPublish;
+  return bad_input("must be \"at-connect\" or \"at-publish\"");
+}
+
+Result<void> read_boolean(const toml::node &node, bool &field) {
+  if (!node.is_boolean()) return bad_input("must be true or false");
+  field = *node.value<bool>();
+  return {};
+}
+
+Result<void> read_allow(const toml::node &node, Config &config) {
+  const Error wrong = bad_input(
+      "must be a list of addresses, like [\"sip:*@example.org\"]; one that needs more is "
+      "{ uri = \"sip:*@example.org\", user = \"u\", password = \"p\", proxy = \"sip:host\" }");
+  const auto *array = node.as_array();
+  if (!array) return wrong;
+  std::vector<Allow> rules;
+  for (const auto &item : *array) {
+    Allow rule;
+    if (const auto *table = item.as_table()) {
+      for (const auto &[key, value] : *table) {
+        std::string *field = key == "uri"        ? &rule.uri
+                             : key == "user"     ? &rule.user
+                             : key == "password" ? &rule.password
+                             : key == "proxy"    ? &rule.proxy
+                                                 : nullptr;
+        if (!field || !value.is_string()) return wrong;
+        *field = *value.value<std::string>();
+      }
+    } else if (item.is_string()) {
+      rule.uri = *item.value<std::string>();
+    }
+    if (rule.uri.empty()) return wrong;
+    rules.push_back(std::move(rule));
+  }
+  config.sip.allow = std::move(rules);
+  return {};
+}
+
+Result<void> read_rtp_ports(const toml::node &node, Config &config) {
+  const auto value = node.is_string() ? node.value<std::string>() : std::nullopt;
+  auto range = parse_port_range(value.value_or(""));
+  if (!range) return range.error();
+  config.listen.rtp_low = range->first;
+  config.listen.rtp_high = range->second;
+  return {};
+}
+
+const std::vector<Key> &table() {
+  constexpr auto kMaxMs = std::int64_t{3600} * 1000;
+  constexpr auto kMaxBytes = std::int64_t{1} << 30;
+  // clang-format off
+  static const std::vector<Key> kKeys = {
+      {"data-dir", "directory of accounts, secrets and records",
+       text([](Config &c) -> auto & { return c.data_dir; })},
+      {"public-host", "host name or address in ready-made URLs; empty: this machine's address",
+       text([](Config &c) -> auto & { return c.public_host; })},
+      {"log", "debug, info, warning or error",
+       parsed([](Config &c) -> auto & { return c.log; }, parse_log_level)},
+      {"listen.rtmp", "ADDRESS:PORT of RTMP, or off",
+       parsed([](Config &c) -> auto & { return c.listen.rtmp; }, parse_listen)},
+      {"listen.sip", "ADDRESS:PORT of SIP over UDP and TCP, or off",
+       parsed([](Config &c) -> auto & { return c.listen.sip; }, parse_listen)},
+      {"listen.http", "ADDRESS:PORT of the REST API, or off",
+       parsed([](Config &c) -> auto & { return c.listen.http; }, parse_listen)},
+      {"listen.rtp-ports", "LOW-HIGH, the UDP ports of calls", read_rtp_ports},
+      {"rtmp.identity", "at-connect, or at-publish to accept a token in the stream name only",
+       parsed([](Config &c) -> auto & { return c.rtmp.identity; }, parse_identity)},
+      {"rtmp.applications", "application names that exist",
+       texts([](Config &c) -> auto & { return c.rtmp.applications; })},
+      {"rtmp.networks", "networks that may connect; empty: all",
+       texts([](Config &c) -> auto & { return c.rtmp.networks; })},
+      {"rtmp.streams-per-account", "streams of one account at once, pushed and pulled",
+       integer([](Config &c) -> auto & { return c.rtmp.streams_per_account; }, 1, 10000)},
+      {"rtmp.connections", "connections at once",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.connections; }, 1, 1000000)},
+      {"rtmp.connections-per-address", "connections at once from one address",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.connections_per_address; }, 1, 1000000)},
+      {"rtmp.handshake-ms", "time from accept to the end of connect; 0: no limit",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.handshake_ms; }, 0, kMaxMs)},
+      {"rtmp.start-ms", "time from connect to publish or play; 0: no limit",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.start_ms; }, 0, kMaxMs)},
+      {"rtmp.verdict-ms", "time for the answer to a check",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.verdict_ms; }, 100, kMaxMs)},
+      {"rtmp.idle-ms", "time without any data; 0: no limit",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.idle_ms; }, 0, kMaxMs)},
+      {"rtmp.wait-ms", "time that a player waits for a call; 0: no limit",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.wait_ms; }, 0, 24 * kMaxMs)},
+      {"rtmp.command-bytes", "largest command",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.command_bytes; }, 1024, kMaxBytes)},
+      {"rtmp.media-bytes", "largest picture or sound message",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.media_bytes; }, 1024, kMaxBytes)},
+      {"rtmp.connection-bytes", "all unfinished messages of one connection",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.connection_bytes; }, 1024, kMaxBytes)},
+      {"rtmp.lag-skip-ms", "a player so far behind skips pictures that no other needs",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.lag_skip_ms; }, 1, kMaxMs)},
+      {"rtmp.lag-jump-ms", "a player so far behind jumps to the newest keyframe",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.lag_jump_ms; }, 1, kMaxMs)},
+      {"rtmp.lag-part-ms", "a player so far behind is parted",
+       integer([](Config &c) -> auto & { return c.rtmp.limits.lag_part_ms; }, 1, kMaxMs)},
+      {"sip.tcp", "true: SIP over TCP as well",
+       [](const toml::node &n, Config &c) { return read_boolean(n, c.sip.tcp); }},
+      {"sip.realm", "realm of digest authentication; accounts made under another one cannot register",
+       text([](Config &c) -> auto & { return c.sip.realm; })},
+      {"sip.media-address", "address in SDP; empty: the one towards the peer",
+       text([](Config &c) -> auto & { return c.sip.media_address; })},
+      {"sip.answer-timeout-s", "seconds until an unanswered call ends with no-answer",
+       integer([](Config &c) -> auto & { return c.sip.answer_timeout; }, 1, 3600)},
+      {"sip.allow", "SIP addresses that accounts may call besides each other", read_allow},
+      {"watchdog.interval-ms", "milliseconds between two looks for the publisher's media (M)",
+       integer([](Config &c) -> auto & { return c.watchdog.interval; }, 1, kMaxMs)},
+      {"watchdog.tries", "looks without media until the call ends (N)",
+       integer([](Config &c) -> auto & { return c.watchdog.tries; }, 1, 100000)},
+      {"calls.max", "calls at once",
+       integer([](Config &c) -> auto & { return c.calls.max; }, 1, 1000000)},
+      {"calls.keep-days", "days that records of ended calls are kept",
+       integer([](Config &c) -> auto & { return c.calls.keep_days; }, 1, 36500)},
+  };
+  // clang-format on
+  return kKeys;
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> list;
+  for (const Key &key : table()) list.emplace_back(key.name);
+  return list;
+}
+
+Error at_line(const std::string &name, const toml::source_region &source, const std::string &what) {
+  return bad_input(name + " line " + std::to_string(source.begin.line) + ": " + what);
+}
+
+Result<void> read_table(const toml::table &tree, const std::string &prefix, const std::string &name,
+                        Config &config) {
+  for (const auto &[key, node] : tree) {
+    const std::string full = prefix + std::string(key.str());
+    const auto known = std::find_if(table().begin(), table().end(),
+                                    [&](const Key &entry) { return full == entry.name; });
+    if (known != table().end()) {
+      if (auto read = known->read(node, config); !read)
+        return at_line(name, node.source(), full + ": " + read.error().detail);
+      continue;
+    }
+    const auto section = full + ".";
+    const bool is_section = std::any_of(table().begin(), table().end(), [&](const Key &entry) {
+      return std::string_view(entry.name).starts_with(section);
+    });
+    if (is_section && node.is_table()) {
+      if (auto read = read_table(*node.as_table(), section, name, config); !read)
+        return read.error();
+      continue;
+    }
+    // The first key of a wrong section says more than the section's name.
+    std::string wrong = full;
+    if (const auto *child = node.as_table(); child && !child->empty())
+      wrong += "." + std::string(child->begin()->first.str());
+    std::string what = "unknown key '" + wrong + "'";
+    if (const auto meant = nearest(wrong, names())) what += "; did you mean '" + *meant + "'?";
+    return at_line(name, key.source(), what);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> read_text(std::string_view text, const std::string &name, Config &config) {
+  try {
+    const toml::table tree = toml::parse(text, std::string_view(name));
+    return read_table(tree, "", name, config);
+  } catch (const toml::parse_error &failure) {
+    return at_line(name, failure.source(), std::string(failure.description()));
+  }
+}
+
+Result<void> read_file(const std::string &path, Config &config) {
+  constexpr std::size_t kLimit = 1 << 20;
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream content;
+  if (file) content << file.rdbuf();
+  if (!file || content.str().size() > kLimit)
+    return bad_input("cannot read the configuration file " + path +
+                     "; name a TOML file of at most 1 MiB, or leave --config out");
+  if (auto read = read_text(content.str(), path, config); !read) return read.error();
+  const bool secrets = std::any_of(config.sip.allow.begin(), config.sip.allow.end(),
+                                   [](const Allow &rule) { return !rule.password.empty(); });
+  struct stat status {};
+  if (secrets && ::stat(path.c_str(), &status) == 0 && (status.st_mode & 077) != 0)
+    return refused(path + " holds a password and can be read by others; close it with: chmod 600 " +
+                   path);
+  return {};
+}
+
+std::vector<std::pair<std::string, std::string>> keys() {
+  std::vector<std::pair<std::string, std::string>> list;
+  for (const Key &key : table()) list.emplace_back(key.name, key.explanation);
+  return list;
+}
+
+Result<std::pair<std::uint16_t, std::uint16_t>> parse_port_range(std::string_view text) {
+  std::uint16_t low = 0, high = 0;
+  const char *last = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), last, low);
+  const bool dash = first.ec == std::errc() && first.ptr != last && *first.ptr == '-';
+  const auto second = dash ? std::from_chars(first.ptr + 1, last, high) : first;
+  if (!dash || second.ec != std::errc() || second.ptr != last || low < 1024 || high <= low)
+    return bad_input(
+        "'" + std::string(text) +
+        "' is no range of ports; write LOW-HIGH from 1024 on, for example 20000-29999");
+  return std::pair(low, high);
+}
+
+Result<std::optional<Endpoint>> parse_listen(std::string_view text) {
+  if (text == "off") return std::optional<Endpoint>();
+  auto endpoint = Endpoint::parse(text);
+  if (!endpoint) return bad_input(endpoint.error().detail + ", or `off`");
+  return std::optional<Endpoint>(*endpoint);
+}
+
+std::string_view to_string(LogLevel level) {
+  switch (level) {
+    case LogLevel::Debug:
+      return "debug";
+    case LogLevel::Info:
+      return "info";
+    case LogLevel::Warning:
+      return "warning";
+    case LogLevel::Error:
+      break;
+  }
+  return "error";
+}
+
+Result<LogLevel> parse_log_level(std::string_view text) {
+  for (const LogLevel level : {LogLevel::Debug, LogLevel::Info, LogLevel::Warning, LogLevel::Error})
+    if (text == to_string(level)) return level;
+  return bad_input("'" + std::string(text) + "' is no level; write debug, info, warning or error");
+}
+
+std::string default_data_dir() {
+  const auto variable = [](const char *name) {
+    const char *value = std::getenv(name);
+    return std::string(value ? value : "");
+  };
+  if (const auto dir = variable("JUNCTOR_DATA_DIR"); !dir.empty()) return dir;
+  if (::geteuid() == 0) return "/var/lib/junctor";
+  if (const auto dir = variable("XDG_DATA_HOME"); !dir.empty()) return dir + "/junctor";
+  return variable("HOME") + "/.local/share/junctor";
+}
+
+}  // namespace junctor::config

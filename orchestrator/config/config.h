@@ -1,0 +1,94 @@
+// What an operator can set, and the defaults. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/endpoint.h"
+#include "common/log.h"
+#include "common/result.h"
+#include "rtmp/core/server.h"
+
+namespace junctor::config {
+
+/// A dialling rule: SIP addresses that accounts may call, and how they are reached.
+struct Allow {
+  std::string uri;             ///< "sip:*@example.org"; * stands for anything
+  std::string user, password;  ///< answer to 401 and 407; empty for none
+  std::string proxy;           ///< outbound proxy as a SIP URI; empty for none
+};
+
+/// When an RTMP terminal must say who it is.
+enum class Identity : std::uint8_t {
+  AtConnect,  ///< token in the URL of the server: each of the three checks verifies it
+  AtPublish,  ///< a token in the stream name is good enough
+};
+
+struct Listen {  // nothing: off
+  std::optional<Endpoint> rtmp = Endpoint{"0.0.0.0", 1935};
+  std::optional<Endpoint> sip = Endpoint{"0.0.0.0", 5060};
+  std::optional<Endpoint> http = Endpoint{"127.0.0.1", 8080};
+  std::uint16_t rtp_low = 20000, rtp_high = 29999;
+};
+
+struct Rtmp {
+  Identity identity = Identity::AtConnect;
+  std::vector<std::string> applications = {"call"};
+  std::vector<std::string> networks;     ///< that may connect; empty: all
+  std::size_t streams_per_account = 16;  ///< running at once
+  rtmp::Limits limits;
+};
+
+struct Sip {
+  bool tcp = true;
+  std::string realm;          ///< of digest authentication; empty: the one that the accounts have
+  std::string media_address;  ///< put into SDP; empty: the source address towards the peer
+  std::chrono::seconds answer_timeout{60};
+  std::vector<Allow> allow;
+};
+
+struct Watchdog {
+  std::chrono::milliseconds interval{1000};
+  unsigned tries = 30;
+};
+
+struct Calls {
+  std::size_t max = 1000;
+  unsigned keep_days = 365;  ///< records of ended calls
+};
+
+struct Config {
+  std::string data_dir;
+  std::string public_host;  ///< in ready-made URLs; empty: this machine's address
+  LogLevel log = LogLevel::Info;
+  Listen listen;
+  Rtmp rtmp;
+  Sip sip;
+  Watchdog watchdog;
+  Calls calls;
+};
+
+/// Reads TOML over what `config` holds. The error names file, line and what to write instead; then
+/// `config` is partly changed. `name` is for messages.
+Result<void> read_text(std::string_view text, const std::string &name, Config &config);
+Result<void> read_file(const std::string &path, Config &config);
+
+/// All keys with an explanation, "sip.allow" and so on, for documents and tests.
+std::vector<std::pair<std::string, std::string>> keys();
+
+/// "LOW-HIGH" with at least two ports.
+Result<std::pair<std::uint16_t, std::uint16_t>> parse_port_range(std::string_view text);
+/// ADDRESS:PORT, or `off` for nothing.
+Result<std::optional<Endpoint>> parse_listen(std::string_view text);
+Result<LogLevel> parse_log_level(std::string_view text);
+std::string_view to_string(LogLevel level);
+
+/// $JUNCTOR_DATA_DIR, else /var/lib/junctor for root, else $XDG_DATA_HOME/junctor or
+/// ~/.local/share/junctor.
+std::string default_data_dir();
+
+}  // namespace junctor::config

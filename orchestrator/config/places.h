@@ -1,0 +1,31 @@
+// Where things are on this machine. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/endpoint.h"
+#include "config/config.h"
+
+namespace junctor::config {
+
+/// Files in the data directory that `serve` and the other commands share.
+std::string admin_token_path(const std::string &data_dir);
+std::string api_url_path(const std::string &data_dir);
+std::string calls_path(const std::string &data_dir);
+
+/// The host by which others reach what listens on `listen`: the configured one, else the address
+/// itself, else this machine's first address that is not loopback.
+std::string public_host(const Config &config, const Endpoint &listen);
+
+/// "HOST", or "HOST:PORT" when it is not the usual port.
+std::string host_and_port(const std::string &host, std::uint16_t port, std::uint16_t usual);
+
+/// The directory of the running program.
+std::string program_dir();
+
+/// Where the *.launch templates are: $JUNCTOR_PIPELINES, else beside the build that the program is
+/// in, else where they were installed.
+std::string pipelines_dir();
+
+}  // namespace junctor::config

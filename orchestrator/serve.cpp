@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "serve.h"
+
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <map>
+
+#include "accounts/builtin_authenticator.h"
+#include "accounts/secrets.h"
+#include "api/server.h"
+#include "calls/service.h"
+#include "cli/elements.h"
+#include "common/main_context.h"
+#include "config/logging.h"
+#include "config/places.h"
+#include "store/call_store.h"
+#include "store/worker.h"
+
+namespace junctor {
+
+namespace {
+
+using accounts::AccountTarget;
+using accounts::Book;
+using accounts::UriTarget;
+using namespace std::chrono_literals;
+
+constexpr Duration kShutdownPatience = 5s;
+constexpr Duration kAgentPatience = 3s;
+constexpr std::size_t kWorkers = 2;
+constexpr std::size_t kMaxWork = 1000;
+
+std::int64_t seconds_now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+/// Functions to be called later on a reactor. Reactor thread only.
+class Delays {
+ public:
+  explicit Delays(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {}
+  void after(Duration delay, std::function<void()> function) {
+    const std::uint64_t key = next_++;
+    timers_[key] = reactor_->after(delay, [this, key, function = std::move(function)] {
+      const auto own = std::move(timers_[key]);
+      timers_.erase(key);
+      function();
+    });
+  }
+  void clear() { timers_.clear(); }
+
+ private:
+  std::shared_ptr<Reactor> reactor_;
+  std::uint64_t next_ = 0;
+  std::map<std::uint64_t, Reactor::Timer> timers_;
+};
+
+/// Owns everything that runs; members are in the order of their making, destroyed in reverse.
+class Orchestrator {
+ public:
+  Orchestrator(const config::Config &config, std::ostream &out)
+      : config_(config), out_(out), log_(config::start_log(config.log)) {}
+
+  ~Orchestrator() {
+    if (announced_) ::unlink(config::api_url_path(config_.data_dir).c_str());
+    api_server_.reset();
+    api_.reset();
+    service_.reset();
+    if (rtmp_) rtmp_->close();
+    agent_.reset();
+    rtmp_.reset();
+    if (delays_) reactor_->reactor()->invoke([this] { delays_->clear(); });
+  }
+
+  Result<void> start() {
+    raise_descriptor_limit();
+    cli::start_gstreamer();
+    if (!cli::has_element("sipcallsink"))
+      return internal_error("Junctor's GStreamer plugin is not found; `junctor doctor` says more");
+    if (auto done = open_data(); !done) return done;
+    if (auto done = start_rtmp(); !done) return done;
+    if (auto done = start_sip(); !done) return done;
+    start_calls();
+    if (auto done = start_api(); !done) return done;
+    watch_accounts();
+    prune_later();
+    return {};
+  }
+
+  void run() {
+    print_banner();
+    loop_.reset(g_main_loop_new(nullptr, FALSE));
+    for (const int number : {SIGINT, SIGTERM})
+      g_unix_signal_add(
+          number,
+          [](gpointer self) -> gboolean {
+            static_cast<Orchestrator *>(self)->stop();
+            return G_SOURCE_CONTINUE;
+          },
+          this);
+    g_main_loop_run(loop_.get());
+  }
+
+ private:
+  void say(LogLevel level, const std::string &text) const { log_(level, text); }
+
+  void raise_descriptor_limit() const {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+      say(LogLevel::Warning,
+          std::string("cannot raise the limit of open files: ") + std::strerror(errno));
+  }
+
+  Result<void> open_data() {
+    const std::string &dir = config_.data_dir;
+    if (auto made = accounts::make_private_directory(dir); !made) return made;
+    lock_ = UniqueFd(::open((dir + "/serve.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock_) return internal_error("cannot write to " + dir + ": " + std::strerror(errno));
+    if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
+      return refused("another `junctor serve` runs with the data directory " + dir +
+                     "; end it, or choose another directory with --data-dir");
+    auto book = Book::open(dir, config_.sip.realm);
+    if (!book) return book.error();
+    book_ = *book;
+    auto rules = accounts::DialRules::compile(config_.sip.allow);
+    if (!rules) return rules.error();
+    rules_ = std::make_shared<const accounts::DialRules>(std::move(*rules));
+    auto token = accounts::load_or_make_secret(config::admin_token_path(dir),
+                                               [] { return accounts::random_hex(32); });
+    if (!token) return token.error();
+    admin_token_ = *token;
+    auto store = store::CallStore::open({config::calls_path(dir), config_.calls.keep_days, log_},
+                                        std::chrono::system_clock::now());
+    if (!store) return store.error();
+    store_ = std::move(*store);
+    workers_ = std::make_unique<store::WorkerPool>("junctor-work", kWorkers, kMaxWork);
+    return {};
+  }
+
+  Result<void> start_rtmp() {
+    auto reactor = ReactorThread::start("junctor-media");
+    if (!reactor) return reactor.error();
+    reactor_ = std::move(*reactor);
+    if (!config_.listen.rtmp) return {};
+    auto networks = accounts::Networks::parse(config_.rtmp.networks);
+    if (!networks) return bad_input("rtmp.networks: " + networks.error().detail);
+
+    accounts::BuiltinAuthenticator::Options options;
+    options.applications = {config_.rtmp.applications.begin(), config_.rtmp.applications.end()};
+    options.networks = *networks;
+    options.late_identity = config_.rtmp.identity == config::Identity::AtPublish;
+    options.streams_per_account = config_.rtmp.streams_per_account;
+    // The server refuses by itself, with a poorer reason, what has no verdict in time.
+    options.longest_delay =
+        std::min<Duration>(3s, std::chrono::milliseconds(config_.rtmp.limits.verdict_ms) * 3 / 4);
+    delays_ = std::make_shared<Delays>(reactor_->reactor());
+    auto authenticator = std::make_shared<accounts::BuiltinAuthenticator>(
+        book_, rules_, options,
+        accounts::BuiltinAuthenticator::Seams{
+            seconds_now, [] { return Clock::now(); },
+            [delays = delays_](Duration delay, std::function<void()> function) {
+              delays->after(delay, std::move(function));
+            }});
+
+    rtmp::ServerOptions server;
+    server.listen = *config_.listen.rtmp;
+    server.limits = config_.rtmp.limits;
+    server.log = log_;
+    server.events = rtmp_events(authenticator);
+    auto listening = rtmp::Server::listen(reactor_->reactor(), std::move(server));
+    if (!listening) return at("RTMP (--rtmp)", listening.error());
+    rtmp_ = *listening;
+    return {};
+  }
+
+  /// What the server tells, on its reactor; passed on to this thread in order.
+  rtmp::ServerEvents rtmp_events(std::shared_ptr<accounts::BuiltinAuthenticator> authenticator) {
+    rtmp::ServerEvents events;
+    events.authenticate = [authenticator](const rtmp::Request &request, rtmp::Decision decision) {
+      authenticator->check(request, std::move(decision));
+    };
+    const auto pass_on = [this](std::function<void(calls::Service &)> function) {
+      post_to(nullptr, [this, function = std::move(function)] {
+        if (service_) function(*service_);
+      });
+    };
+    events.publish_started = [=](const rtmp::Request &request) {
+      authenticator->stream_started(request.identity);
+      pass_on([request](calls::Service &calls) { calls.on_publish_started(request); });
+    };
+    events.publish_ended = [=](const rtmp::Request &request, bool finished) {
+      authenticator->stream_ended(request.identity);
+      pass_on([=](calls::Service &calls) { calls.on_publish_ended(request, finished); });
+    };
+    events.play_started = [=](const rtmp::Request &request) {
+      authenticator->stream_started(request.identity);
+      pass_on([request](calls::Service &calls) { calls.on_play_started(request); });
+    };
+    events.play_ended = [=](const rtmp::Request &request) {
+      authenticator->stream_ended(request.identity);
+      pass_on([request](calls::Service &calls) { calls.on_play_ended(request); });
+    };
+    events.checked = [log = log_](const rtmp::Request &request, const rtmp::Verdict &verdict) {
+      const std::string &who = verdict.identity.empty() ? request.identity : verdict.identity;
+      std::string text = "rtmp " + request.address.to_string() + " " +
+                         std::string(to_string(request.role)) + " " +
+                         std::string(to_string(request.stage)) + (who.empty() ? "" : " as " + who) +
+                         (verdict.accepted ? ": accepted" : ": refused: " + verdict.reason);
+      // The server tells of refusals itself.
+      log(verdict.accepted ? LogLevel::Info : LogLevel::Debug, text);
+    };
+    return events;
+  }
+
+  Result<void> start_sip() {
+    if (!config_.listen.sip) return {};
+    sip::AgentOptions options;
+    options.listen = *config_.listen.sip;
+    options.tcp = config_.sip.tcp;
+    options.media_address = config_.sip.media_address;
+    options.rtp_low = config_.listen.rtp_low;
+    options.rtp_high = config_.listen.rtp_high;
+    options.user_agent = "Junctor/" JUNCTOR_VERSION;
+    options.realm = book_->realm();
+    options.ha1 = [book = book_](const std::string &user) { return book->ha1(user); };
+    options.log = log_;
+    auto agent = sip::Agent::create(nullptr, std::move(options));
+    if (!agent) return at("SIP (--sip)", agent.error());
+    agent_ = *agent;
+    return {};
+  }
+
+  void start_calls() {
+    if (!rtmp_ || !agent_) {
+      say(LogLevel::Warning, "no calls: they need both RTMP and SIP");
+      return;
+    }
+    calls::Options options;
+    options.watchdog_interval = config_.watchdog.interval;
+    options.watchdog_tries = config_.watchdog.tries;
+    options.answer_timeout = config_.sip.answer_timeout;
+    options.pipelines_dir = config::pipelines_dir();
+    options.max_calls = config_.calls.max;
+    options.dial = [this](const std::string &from, const std::string &to) {
+      return dial(from, to);
+    };
+    options.log = log_;
+    calls::Events events;
+    events.changed = [this](const calls::View &call) {
+      store_->save(call);
+      if (api_) api_->call_changed(call);
+    };
+    service_ = calls::Service::create(rtmp_, agent_, std::move(options), std::move(events));
+  }
+
+  Result<std::vector<sip::InviteOptions>> dial(const std::string &from, const std::string &to) {
+    const auto target = rules_->resolve(to, *book_->snapshot());
+    if (!target) return target.error();
+    sip::InviteOptions invite;
+    invite.from_user = from;
+    invite.from_display = from;
+    invite.reactor = reactor_->reactor();
+    invite.answer_timeout = config_.sip.answer_timeout;
+    if (const auto *uri = std::get_if<UriTarget>(&*target)) {
+      invite.uri = uri->uri;
+      invite.proxy = uri->proxy;
+      invite.user = uri->user;
+      invite.password = uri->password;
+      return std::vector{invite};
+    }
+    const std::string &name = std::get<AccountTarget>(*target).name;
+    auto phones = agent_->registrations(name);
+    if (phones.empty())
+      return Error{Fault::Unreachable, "No phone of '" + name + "' is registered now."};
+    // The one that registered last is the likeliest to be there.
+    std::stable_sort(phones.begin(), phones.end(),
+                     [](const auto &a, const auto &b) { return a.expires > b.expires; });
+    std::vector<sip::InviteOptions> invites;
+    for (const auto &phone : phones) {
+      invite.uri = phone.contact;
+      invite.proxy = phone.route;
+      invites.push_back(invite);
+    }
+    return invites;
+  }
+
+  Result<void> start_api() {
+    api::Backend backend;
+    backend.admin_token = admin_token_;
+    backend.book = book_;
+    backend.rules = rules_;
+    backend.workers = workers_.get();
+    backend.store = store_.get();
+    backend.service = [this] { return service_.get(); };
+    backend.max_calls = config_.calls.max;
+    if (rtmp_)
+      backend.addresses.rtmp = config::host_and_port(
+          config::public_host(config_, *config_.listen.rtmp), rtmp_->local().port, 1935);
+    if (agent_)
+      backend.addresses.sip = config::host_and_port(
+          config::public_host(config_, *config_.listen.sip), agent_->local().port, 5060);
+    if (!config_.rtmp.applications.empty())
+      backend.addresses.application = config_.rtmp.applications.front();
+    addresses_ = backend.addresses;
+    backend.seconds = seconds_now;
+    backend.registrations = [this](const std::string &account) {
+      std::vector<std::string> contacts;
+      if (agent_)
+        for (const auto &phone : agent_->registrations(account)) contacts.push_back(phone.contact);
+      return contacts;
+    };
+    backend.expelled = [this](const std::string &account) { expel(account); };
+    api_ = std::make_unique<api::Api>(std::move(backend));
+    if (!config_.listen.http) return {};
+    auto server = api::Server::listen(*config_.listen.http, *api_);
+    if (!server) return at("HTTP (--http)", server.error());
+    api_server_ = std::move(*server);
+    const Endpoint local = api_server_->local();
+    if (!local.address.starts_with("127.") && local.address != "::1")
+      say(LogLevel::Warning, "the REST API on " + local.to_string() +
+                                 " is reachable from outside, and its token travels in clear");
+    const std::string host = local.address == "0.0.0.0" ? "127.0.0.1"
+                             : local.address == "::"    ? "::1"
+                                                        : local.address;
+    auto written =
+        accounts::write_private_file(config::api_url_path(config_.data_dir),
+                                     "http://" + Endpoint{host, local.port}.to_string() + "\n");
+    announced_ = static_cast<bool>(written);
+    return written;
+  }
+
+  /// An account is gone, or its tokens are void: its calls and streams end.
+  void expel(const std::string &account) {
+    say(LogLevel::Info, "account " + account + ": removed or its tokens revoked; its streams end");
+    if (service_)
+      for (const auto &call : service_->list())
+        if (call.from == account) service_->hangup(call.id, EndReason::Admin);
+    if (rtmp_)
+      rtmp_->reactor()->post([server = rtmp_, account] {
+        const std::string why = "The account was removed, or its token revoked.";
+        server->end_publisher(account, "NetStream.Publish.Denied", why);
+        server->outlet(account)->end("NetStream.Play.Failed", why);
+      });
+  }
+
+  /// Notices what `junctor account` does to the files while this runs.
+  void watch_accounts() {
+    const std::unique_ptr<GFile, Releaser<g_object_unref>> file(
+        g_file_new_for_path(book_->path().c_str()));
+    monitor_.reset(g_file_monitor_file(file.get(), G_FILE_MONITOR_WATCH_MOVES, nullptr, nullptr));
+    if (!monitor_) {
+      say(LogLevel::Warning, "changes of " + book_->path() + " by others will not be noticed");
+      return;
+    }
+    g_signal_connect(
+        monitor_.get(), "changed",
+        G_CALLBACK(+[](GFileMonitor *, GFile *, GFile *, GFileMonitorEvent event, gpointer self) {
+          if (event != G_FILE_MONITOR_EVENT_ATTRIBUTE_CHANGED)
+            static_cast<Orchestrator *>(self)->reload_accounts();
+        }),
+        this);
+  }
+
+  void reload_accounts() {
+    const bool posted = workers_->post([this] {
+      const auto before = book_->snapshot();
+      auto loaded = book_->reload();
+      if (!loaded) {
+        say(LogLevel::Error, loaded.error().detail + "; the accounts stay as they were");
+        return;
+      }
+      const auto after = book_->snapshot();
+      for (const auto &[name, account] : before->accounts) {
+        const accounts::Account *now = after->find(name);
+        if (!now || now->not_before != account.not_before)
+          post_to(nullptr, [this, name = name] { expel(name); });
+      }
+    });
+    if (!posted) say(LogLevel::Warning, "too busy to read the changed accounts");
+  }
+
+  void prune_later() {
+    prune_timer_ = ContextTimer(nullptr, 24h, [this] {
+      store_->prune(std::chrono::system_clock::now());
+      prune_later();
+    });
+  }
+
+  void print_banner() const {
+    out_ << "Junctor " JUNCTOR_VERSION " runs. Data: " << config_.data_dir << "\n";
+    if (rtmp_) out_ << "  RTMP  " << rtmp_->local().to_string() << "\n";
+    if (agent_)
+      out_ << "  SIP   " << agent_->local().to_string()
+           << (config_.sip.tcp ? " UDP and TCP" : " UDP") << ", RTP " << config_.listen.rtp_low
+           << "-" << config_.listen.rtp_high << "\n";
+    if (api_server_) out_ << "  HTTP  http://" << api_server_->local().to_string() << "/api/v1\n";
+    const bool usual = config_.data_dir == config::default_data_dir();
+    const std::string dir = usual ? "" : " --data-dir " + config_.data_dir;
+    out_ << "Next, in another terminal:\n"
+         << "  junctor account add alice" << dir << "    prints the URLs to push and pull\n"
+         << "  junctor account add bob" << dir << "      prints how his phone registers\n"
+         << "  then push to the URL with ?to=bob, and pull; `junctor calls" << dir
+         << "` shows the call\n"
+         << "Ctrl-C ends all calls and stops." << std::endl;
+  }
+
+  void stop() {
+    if (stopping_) {
+      say(LogLevel::Warning, "told twice to stop: not waiting any longer");
+      return g_main_loop_quit(loop_.get());
+    }
+    stopping_ = true;
+    say(LogLevel::Info, "stopping: calls are ended and recorded");
+    if (!service_) return finish();
+    guard_ = ContextTimer(nullptr, kShutdownPatience, [this] {
+      say(LogLevel::Error, "some calls did not end in time");
+      finish();
+    });
+    service_->shutdown([this] { finish(); });
+  }
+
+  void finish() {
+    if (std::exchange(finished_, true)) return;
+    guard_.reset();
+    if (api_) api_->close();
+    if (agent_) agent_->shutdown(EndReason::Shutdown, kAgentPatience);
+    if (rtmp_) rtmp_->close();
+    store_->flush();
+    g_main_loop_quit(loop_.get());
+  }
+
+  /// Adds to an error which part of the orchestrator it stopped.
+  static Error at(const char *what, const Error &error) {
+    return {error.fault, std::string(what) + ": " + error.detail};
+  }
+
+  const config::Config config_;
+  std::ostream &out_;
+  const LogSink log_;
+  UniqueFd lock_;
+  std::shared_ptr<Book> book_;
+  std::shared_ptr<const accounts::DialRules> rules_;
+  std::string admin_token_;
+  std::unique_ptr<store::CallStore> store_;
+  std::unique_ptr<ReactorThread> reactor_;
+  std::shared_ptr<Delays> delays_;
+  std::shared_ptr<rtmp::Server> rtmp_;
+  std::shared_ptr<sip::Agent> agent_;
+  std::shared_ptr<calls::Service> service_;
+  std::unique_ptr<api::Api> api_;
+  std::unique_ptr<api::Server> api_server_;
+  api::PublicAddresses addresses_;
+  std::unique_ptr<store::WorkerPool> workers_;  // its work uses what is above
+  std::unique_ptr<GFileMonitor, Releaser<g_object_unref>> monitor_;
+  std::unique_ptr<GMainLoop, Releaser<g_main_loop_unref>> loop_;
+  ContextTimer guard_, prune_timer_;
+  bool announced_ = false, stopping_ = false, finished_ = false;
+};
+
+}  // namespace
+
+int serve(const config::Config &config, std::ostream &out, std::ostream &err) {
+  std::signal(SIGPIPE, SIG_IGN);
+  int code = 0;
+  {
+    Orchestrator orchestrator(config, out);
+    if (const auto started = orchestrator.start(); !started) {
+      err << "junctor: " << started.error().detail << std::endl;
+      code = 1;
+    } else {
+      orchestrator.run();
+    }
+  }
+  config::finish_log();
+  return code;
+}
+
+}  // namespace junctor

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "store/call_json.h"
+
+#include <cstdio>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+namespace junctor::store {
+
+namespace {
+
+using calls::View;
+using nlohmann::json;
+
+json optional_time(const std::optional<calls::WallTime> &time) {
+  return time ? json(timestamp(*time)) : json(nullptr);
+}
+
+json optional_number(const std::optional<std::int64_t> &number) {
+  return number ? json(*number) : json(nullptr);
+}
+
+json to_json(const View::MediaCount &count) {
+  return {{"sent_packets", count.sent_packets},
+          {"received_packets", count.received_packets},
+          {"lost", count.lost},
+          {"jitter_ms", count.jitter_ms},
+          {"round_trip_ms", count.round_trip_ms}};
+}
+
+void from_json(const json &value, View::MediaCount &count) {
+  count.sent_packets = value.value("sent_packets", std::uint64_t{0});
+  count.received_packets = value.value("received_packets", std::uint64_t{0});
+  count.lost = value.value("lost", std::uint64_t{0});
+  count.jitter_ms = value.value("jitter_ms", 0.0);
+  count.round_trip_ms = value.value("round_trip_ms", 0.0);
+}
+
+json plan_to_json(const std::vector<calls::PlanStep> &plan) {
+  json steps = json::array();
+  for (const auto &step : plan)
+    steps.push_back({{"direction", step.direction},
+                     {"medium", std::string(to_string(step.medium))},
+                     {"from", step.from},
+                     {"to", step.to},
+                     {"transcoded", step.transcoded},
+                     {"reason", step.reason}});
+  return steps;
+}
+
+// Texts of peers may hold anything; what is not UTF-8 is replaced.
+std::string dump(const json &value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string timestamp(calls::WallTime time) {
+  using namespace std::chrono;
+  const auto ms = floor<milliseconds>(time.time_since_epoch());
+  const auto whole = floor<seconds>(ms);
+  const auto seconds_since = static_cast<std::time_t>(whole.count());
+  std::tm parts{};
+  gmtime_r(&seconds_since, &parts);
+  char day[32], text[48];
+  std::strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
+  std::snprintf(text, sizeof text, "%s.%03dZ", day, static_cast<int>((ms - whole).count()));
+  return text;
+}
+
+json to_json(const View &call, bool full) {
+  json value = {
+      {"id", call.id},
+      {"from", call.from},
+      {"to", call.to},
+      {"uri", call.uri},
+      {"state", std::string(to_string(call.state))},
+      {"reason", call.reason ? json(std::string(to_string(*call.reason))) : json(nullptr)},
+      {"sip_code", call.sip_code},
+      {"detail", call.detail},
+      {"created", timestamp(call.created)},
+      {"ringing", optional_time(call.ringing)},
+      {"answered", optional_time(call.answered)},
+      {"ended", optional_time(call.ended)},
+      {"first_packet_to_callee_ms", optional_number(call.first_packet_to_callee_ms)},
+      {"first_packet_to_caller_ms", optional_number(call.first_packet_to_caller_ms)},
+      {"audio", to_json(call.audio)},
+      {"video", to_json(call.video)}};
+  if (full) {
+    value["plan"] = plan_to_json(call.plan);
+    value["launch"] = call.launch;
+  }
+  return value;
+}
+
+std::string plan_to_text(const std::vector<calls::PlanStep> &plan) {
+  return dump(plan_to_json(plan));
+}
+
+std::vector<calls::PlanStep> plan_from_text(std::string_view text) {
+  std::vector<calls::PlanStep> plan;
+  const json steps = json::parse(text, nullptr, false);
+  if (!steps.is_array()) return plan;
+  for (const auto &value : steps) {
+    if (!value.is_object()) return {};
+    calls::PlanStep step;
+    step.direction = value.value("direction", "");
+    step.medium = value.value("medium", "audio") == "video" ? Medium::Video : Medium::Audio;
+    step.from = value.value("from", "");
+    step.to = value.value("to", "");
+    step.transcoded = value.value("transcoded", false);
+    step.reason = value.value("reason", "");
+    plan.push_back(std::move(step));
+  }
+  return plan;
+}
+
+std::string counts_to_text(const View &call) {
+  return dump({{"audio", to_json(call.audio)}, {"video", to_json(call.video)}});
+}
+
+void counts_from_text(std::string_view text, View &call) {
+  const json value = json::parse(text, nullptr, false);
+  if (!value.is_object()) return;
+  if (const auto audio = value.find("audio"); audio != value.end() && audio->is_object())
+    from_json(*audio, call.audio);
+  if (const auto video = value.find("video"); video != value.end() && video->is_object())
+    from_json(*video, call.video);
+}
+
+std::optional<calls::State> state_from_string(std::string_view name) {
+  using calls::State;
+  for (const State state :
+       {State::Idle, State::Trying, State::Ringing, State::Answered, State::Ended})
+    if (to_string(state) == name) return state;
+  return std::nullopt;
+}
+
+}  // namespace junctor::store

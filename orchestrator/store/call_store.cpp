@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "store/call_store.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "common/handle.h"
+#include "store/call_json.h"
+#include "store/worker.h"
+
+namespace junctor::store {
+
+namespace {
+
+using calls::View;
+using calls::WallTime;
+
+using Database = std::unique_ptr<sqlite3, Releaser<sqlite3_close>>;
+using Statement = std::unique_ptr<sqlite3_stmt, Releaser<sqlite3_finalize>>;
+
+constexpr std::size_t kMaxQueued = 100000;
+
+/// A step brings a database from the version of its index to the next; never changed, only added.
+constexpr const char *kMigrations[] = {
+    "CREATE TABLE calls ("
+    "  id TEXT PRIMARY KEY NOT NULL,"
+    "  caller TEXT NOT NULL, callee TEXT NOT NULL, uri TEXT NOT NULL,"
+    "  state TEXT NOT NULL, reason TEXT, sip_code INTEGER NOT NULL, detail TEXT NOT NULL,"
+    "  created INTEGER NOT NULL, ringing INTEGER, answered INTEGER, ended INTEGER,"
+    "  first_to_callee INTEGER, first_to_caller INTEGER,"
+    "  plan TEXT NOT NULL, launch TEXT NOT NULL, counts TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX calls_by_time ON calls (created DESC, id DESC);"
+    "CREATE INDEX calls_open ON calls (state) WHERE state <> 'ended';",
+};
+
+constexpr const char *kColumns =
+    "id, caller, callee, uri, state, reason, sip_code, detail, created, ringing, answered, ended,"
+    " first_to_callee, first_to_caller, counts, plan, launch";
+
+std::int64_t to_ms(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
+
+std::string column_text(sqlite3_stmt *row, int column) {
+  const auto *text = reinterpret_cast<const char *>(sqlite3_column_text(row, column));
+  return text ? std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(row, column)))
+              : std::string();
+}
+
+std::optional<std::int64_t> column_number(sqlite3_stmt *row, int column) {
+  if (sqlite3_column_type(row, column) == SQLITE_NULL) return std::nullopt;
+  return sqlite3_column_int64(row, column);
+}
+
+std::optional<WallTime> column_time(sqlite3_stmt *row, int column) {
+  const auto ms = column_number(row, column);
+  return ms ? std::optional(from_ms(*ms)) : std::nullopt;
+}
+
+View read_row(sqlite3_stmt *row) {
+  View call;
+  call.id = column_text(row, 0);
+  call.from = column_text(row, 1);
+  call.to = column_text(row, 2);
+  call.uri = column_text(row, 3);
+  call.state = state_from_string(column_text(row, 4)).value_or(calls::State::Ended);
+  call.reason = end_reason_from_string(column_text(row, 5));
+  call.sip_code = sqlite3_column_int(row, 6);
+  call.detail = column_text(row, 7);
+  call.created = from_ms(sqlite3_column_int64(row, 8));
+  call.ringing = column_time(row, 9);
+  call.answered = column_time(row, 10);
+  call.ended = column_time(row, 11);
+  call.first_packet_to_callee_ms = column_number(row, 12);
+  call.first_packet_to_caller_ms = column_number(row, 13);
+  counts_from_text(column_text(row, 14), call);
+  if (sqlite3_column_count(row) > 15) {
+    call.plan = plan_from_text(column_text(row, 15));
+    call.launch = column_text(row, 16);
+  }
+  return call;
+}
+
+// Not named bind: argument-dependent lookup would find std::bind.
+void put(sqlite3_stmt *statement, int index, const std::string &text) {
+  sqlite3_bind_text(statement, index, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
+}
+
+void put(sqlite3_stmt *statement, int index, const std::optional<std::int64_t> &number) {
+  if (number) sqlite3_bind_int64(statement, index, *number);
+}
+
+void put(sqlite3_stmt *statement, int index, const std::optional<WallTime> &time) {
+  if (time) sqlite3_bind_int64(statement, index, to_ms(*time));
+}
+
+class SqliteStore : public CallStore {
+ public:
+  explicit SqliteStore(Options options) : options_(std::move(options)) {}
+
+  Result<void> open_database(WallTime now) {
+    // Made here, so that its mode is right from the first moment; SQLite gives the same mode to
+    // the files beside it.
+    const UniqueFd file(::open(options_.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!file) return internal_error("cannot open " + options_.path + "; is it writable?");
+    sqlite3 *raw = nullptr;
+    const int opened = sqlite3_open_v2(options_.path.c_str(), &raw,
+                                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+    database_.reset(raw);
+    if (opened != SQLITE_OK) return failure("open");
+    sqlite3_busy_timeout(raw, 5000);
+    if (!run("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")) return failure("open");
+    if (auto migrated = migrate(); !migrated) return migrated;
+    if (auto closed = close_left_open(now); !closed) return closed;
+    prune_now(now);
+    worker_ = std::make_unique<WorkerPool>("junctor-store", 1, kMaxQueued);
+    return {};
+  }
+
+  ~SqliteStore() override { worker_.reset(); }
+
+  void save(const View &call) override {
+    post([this, call] { write(call); });
+  }
+
+  void find(const std::string &id, std::function<void(std::optional<View>)> done) override {
+    post([this, id, done] { done(read(id)); }, [done] { done(std::nullopt); });
+  }
+
+  void list(std::size_t limit, const std::string &after,
+            std::function<void(Result<Page>)> done) override {
+    post([this, limit, after, done] { done(read_page(limit, after)); },
+         [done] { done(internal_error("The database is too slow; try again later.")); });
+  }
+
+  void prune(WallTime now) override {
+    post([this, now] { prune_now(now); });
+  }
+
+  void flush() override {
+    if (worker_) worker_->drain();
+  }
+
+ private:
+  void post(std::function<void()> function, const std::function<void()> &otherwise = {}) {
+    if (worker_ && worker_->post(std::move(function))) return;
+    log(LogLevel::Error, "the database of calls lags behind by " + std::to_string(kMaxQueued) +
+                             " steps; a record is lost");
+    if (otherwise) otherwise();
+  }
+
+  void log(LogLevel level, const std::string &text) const {
+    if (options_.log) options_.log(level, text);
+  }
+
+  bool run(const char *sql) {
+    return sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr) == SQLITE_OK;
+  }
+
+  Error failure(const std::string &what) const {
+    return internal_error("cannot " + what + " the database of calls " + options_.path + ": " +
+                          (database_ ? sqlite3_errmsg(database_.get()) : "no memory"));
+  }
+
+  Statement prepare(const std::string &sql) {
+    sqlite3_stmt *raw = nullptr;
+    if (sqlite3_prepare_v2(database_.get(), sql.c_str(), -1, &raw, nullptr) != SQLITE_OK)
+      log(LogLevel::Error, failure("ask").detail);
+    return Statement(raw);
+  }
+
+  Result<void> migrate() {
+    int version = 0;
+    if (const auto statement = prepare("PRAGMA user_version");
+        statement && sqlite3_step(statement.get()) == SQLITE_ROW)
+      version = sqlite3_column_int(statement.get(), 0);
+    else
+      return failure("read");
+    constexpr int kNewest = std::size(kMigrations);
+    if (version > kNewest)
+      return bad_input(options_.path + " was written by a newer version of Junctor");
+    for (; version < kNewest; ++version) {
+      const std::string step = std::string("BEGIN IMMEDIATE;") + kMigrations[version] +
+                               "PRAGMA user_version = " + std::to_string(version + 1) + "; COMMIT;";
+      if (!run(step.c_str())) {
+        const Error error = failure("migrate");
+        run("ROLLBACK");
+        return error;
+      }
+    }
+    return {};
+  }
+
+  Result<void> close_left_open(WallTime now) {
+    const auto statement = prepare(
+        "UPDATE calls SET state = 'ended', reason = 'internal', ended = ?1,"
+        " detail = 'The orchestrator ended without closing this call.' WHERE state <> 'ended'");
+    if (!statement) return failure("read");
+    sqlite3_bind_int64(statement.get(), 1, to_ms(now));
+    if (sqlite3_step(statement.get()) != SQLITE_DONE) return failure("write");
+    if (const int count = sqlite3_changes(database_.get()); count > 0)
+      log(LogLevel::Warning,
+          std::to_string(count) + " calls of an earlier run were left open; closed as internal");
+    return {};
+  }
+
+  void prune_now(WallTime now) {
+    const auto oldest = now - std::chrono::hours(24) * options_.keep_days;
+    const auto statement = prepare("DELETE FROM calls WHERE state = 'ended' AND created < ?1");
+    if (!statement) return;
+    sqlite3_bind_int64(statement.get(), 1, to_ms(oldest));
+    if (sqlite3_step(statement.get()) != SQLITE_DONE) log(LogLevel::Error, failure("prune").detail);
+  }
+
+  void write(const View &call) {
+    if (!write_)
+      write_ = prepare(std::string("INSERT OR REPLACE INTO calls (") + kColumns +
+                       ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)");
+    sqlite3_stmt *s = write_.get();
+    if (!s) return;
+    put(s, 1, call.id);
+    put(s, 2, call.from);
+    put(s, 3, call.to);
+    put(s, 4, call.uri);
+    put(s, 5, std::string(to_string(call.state)));
+    if (call.reason) put(s, 6, std::string(to_string(*call.reason)));
+    sqlite3_bind_int(s, 7, call.sip_code);
+    put(s, 8, call.detail);
+    sqlite3_bind_int64(s, 9, to_ms(call.created));
+    put(s, 10, call.ringing);
+    put(s, 11, call.answered);
+    put(s, 12, call.ended);
+    put(s, 13, call.first_packet_to_callee_ms);
+    put(s, 14, call.first_packet_to_caller_ms);
+    put(s, 15, counts_to_text(call));
+    put(s, 16, plan_to_text(call.plan));
+    put(s, 17, call.launch);
+    if (sqlite3_step(s) != SQLITE_DONE)
+      log(LogLevel::Error,
+          failure("write").detail + "; the record of call " + call.id + " is lost");
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+  }
+
+  std::optional<View> read(const std::string &id) {
+    const auto statement = prepare(std::string("SELECT ") + kColumns + " FROM calls WHERE id = ?1");
+    if (!statement) return std::nullopt;
+    put(statement.get(), 1, id);
+    if (sqlite3_step(statement.get()) != SQLITE_ROW) return std::nullopt;
+    return read_row(statement.get());
+  }
+
+  Result<Page> read_page(std::size_t limit, const std::string &after) {
+    limit = std::clamp<std::size_t>(limit, 1, 500);
+    std::int64_t created = INT64_MAX;
+    std::string id;
+    if (!after.empty()) {
+      // "MILLISECONDS-ID" of the last call of the part before.
+      const char *last = after.data() + after.size();
+      const auto [end, wrong] = std::from_chars(after.data(), last, created);
+      if (wrong != std::errc() || end == last || *end != '-')
+        return bad_input("'after' is not what 'next' of an earlier answer was");
+      id.assign(end + 1, last);
+    }
+    const std::string columns(kColumns);
+    const auto statement =
+        prepare("SELECT " + columns.substr(0, columns.find(", plan")) +
+                " FROM calls WHERE (created, id) < (?1, ?2) ORDER BY created DESC, id DESC"
+                " LIMIT ?3");
+    if (!statement) return failure("read");
+    sqlite3_bind_int64(statement.get(), 1, created);
+    put(statement.get(), 2, id);
+    sqlite3_bind_int64(statement.get(), 3, static_cast<std::int64_t>(limit) + 1);
+    Page page;
+    int step = SQLITE_ROW;
+    while ((step = sqlite3_step(statement.get())) == SQLITE_ROW)
+      page.calls.push_back(read_row(statement.get()));
+    if (step != SQLITE_DONE) return failure("read");
+    if (page.calls.size() > limit) {
+      page.calls.pop_back();
+      const View &last = page.calls.back();
+      page.next = std::to_string(to_ms(last.created)) + "-" + last.id;
+    }
+    return page;
+  }
+
+  const Options options_;
+  Database database_;
+  Statement write_;
+  std::unique_ptr<WorkerPool> worker_;  // last: it ends before what it uses
+};
+
+}  // namespace
+
+Result<std::unique_ptr<CallStore>> CallStore::open(Options options, WallTime now) {
+  auto store = std::make_unique<SqliteStore>(std::move(options));
+  if (auto opened = store->open_database(now); !opened) return opened.error();
+  return std::unique_ptr<CallStore>(std::move(store));
+}
+
+}  // namespace junctor::store

@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "api/api.h"
+
+#include <gtest/gtest.h>
+#include <libsoup/soup.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "api/server.h"
+#include "common/handle.h"
+#include "temporary_directory.h"
+
+using namespace junctor;
+using namespace junctor::api;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::int64_t kNow = 1700000000;
+
+/// Calls without media: what the API sees of them.
+class FakeService : public calls::Service {
+ public:
+  void on_publish_started(const rtmp::Request &) override {}
+  void on_publish_ended(const rtmp::Request &, bool) override {}
+  void on_play_started(const rtmp::Request &) override {}
+  void on_play_ended(const rtmp::Request &) override {}
+  Result<std::string> start(const std::string &from, const std::string &to) override {
+    if (failure) return *failure;
+    calls::View call;
+    call.id = "call-" + std::to_string(views.size() + 1);
+    call.from = from;
+    call.to = to;
+    call.state = calls::State::Trying;
+    views[call.id] = call;
+    return call.id;
+  }
+  bool hangup(const std::string &id, EndReason reason) override {
+    const auto found = views.find(id);
+    if (found == views.end()) return false;
+    last_reason = reason;
+    views.erase(found);
+    return true;
+  }
+  std::vector<calls::View> list() const override {
+    std::vector<calls::View> all;
+    for (const auto &[id, call] : views) all.push_back(call);
+    return all;
+  }
+  std::optional<calls::View> find(const std::string &id) const override {
+    const auto found = views.find(id);
+    return found == views.end() ? std::nullopt : std::optional(found->second);
+  }
+  void shutdown(std::function<void()> done) override { done(); }
+
+  std::map<std::string, calls::View> views;
+  std::optional<Error> failure;
+  std::optional<EndReason> last_reason;
+};
+
+class ApiTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    book_ = *accounts::Book::open(dir_.path(), "");
+    ASSERT_TRUE(book_->add("alice", "correct horse", kNow));
+    store_ = std::move(*store::CallStore::open({dir_.path() + "/calls.db", 30, {}},
+                                               std::chrono::system_clock::now()));
+    Backend backend;
+    backend.admin_token = "admin-secret";
+    backend.book = book_;
+    backend.rules = std::make_shared<accounts::DialRules>(
+        *accounts::DialRules::compile({{"sip:*@example.org", "", "", ""}}));
+    backend.workers = &workers_;
+    backend.store = store_.get();
+    backend.service = [this] { return has_service_ ? &service_ : nullptr; };
+    backend.max_calls = 3;
+    backend.addresses = {"gw.example.org", "gw.example.org:5070", "call"};
+    backend.seconds = [] { return kNow + 5; };
+    backend.registrations = [](const std::string &) {
+      return std::vector<std::string>{"sip:alice@192.0.2.9"};
+    };
+    backend.expelled = [this](const std::string &name) { expelled_.push_back(name); };
+    backend.longest_delay = 1ms;
+    api_ = std::make_unique<Api>(std::move(backend));
+  }
+
+  void TearDown() override {
+    server_.reset();
+    workers_.drain();
+    store_->flush();
+    while (g_main_context_iteration(nullptr, FALSE)) {
+    }
+  }
+
+  static Request make(const std::string &method, const std::string &path,
+                      const std::string &body = "") {
+    Request request;
+    request.method = method;
+    request.path = path;
+    request.body = body;
+    request.headers["authorization"] = "Bearer admin-secret";
+    if (!body.empty()) request.headers["content-type"] = "application/json";
+    request.peer = {"127.0.0.1", 4711};
+    return request;
+  }
+
+  /// Waits for the answer, whichever thread makes it.
+  Response ask(const Request &request) {
+    std::optional<Response> answer;
+    api_->handle(request, [&](Response response) { answer = std::move(response); });
+    while (!answer) g_main_context_iteration(nullptr, TRUE);
+    return *answer;
+  }
+
+  static void expect_problem(const Response &response, int status) {
+    EXPECT_EQ(response.status, status) << response.body;
+    EXPECT_EQ(response.content_type, "application/problem+json");
+    const json body = json::parse(response.body, nullptr, false);
+    ASSERT_TRUE(body.is_object());
+    EXPECT_EQ(body["status"], status);
+    EXPECT_EQ(body["type"], "about:blank");
+    EXPECT_FALSE(body["title"].get<std::string>().empty());
+    EXPECT_FALSE(body["detail"].get<std::string>().empty());
+  }
+
+  static std::string header(const Response &response, const std::string &name) {
+    for (const auto &[key, value] : response.headers)
+      if (key == name) return value;
+    return "";
+  }
+
+  TemporaryDirectory dir_;
+  std::shared_ptr<accounts::Book> book_;
+  store::WorkerPool workers_{"test", 1, 100};
+  std::unique_ptr<store::CallStore> store_;
+  FakeService service_;
+  bool has_service_ = true;
+  std::vector<std::string> expelled_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace
+
+TEST_F(ApiTest, HealthIsOpenAndEverythingElseIsNot) {
+  for (const auto &route : Api::routes()) {
+    std::string path(route.pattern);
+    for (auto brace = path.find('{'); brace != std::string::npos; brace = path.find('{'))
+      path.replace(brace, path.find('}') - brace + 1, "alice");
+    for (const char *credentials : {"", "Bearer wrong", "Bearer ", "Basic eDp5", "Basic ???"}) {
+      Request request = make(std::string(route.method), path);
+      request.headers["authorization"] = credentials;
+      const Response response = ask(request);
+      if (route.access == Api::Access::Open) {
+        EXPECT_EQ(response.status, 200);
+      } else {
+        expect_problem(response, 401);
+        EXPECT_EQ(header(response, "WWW-Authenticate").substr(0, 6), "Bearer");
+      }
+    }
+  }
+}
+
+TEST_F(ApiTest, HealthSaysTheVersion) {
+  const Response response = ask(make("GET", "/api/v1/health"));
+  EXPECT_EQ(json::parse(response.body), json({{"status", "ok"}, {"version", JUNCTOR_VERSION}}));
+}
+
+TEST_F(ApiTest, UnknownPathsAndMethods) {
+  for (const char *path : {"/", "", "/api/v1/nothing", "/api/v1/calls/", "/api/v1/calls/a/b",
+                           "/api/v1//calls", "api/v1/calls"})
+    expect_problem(ask(make("GET", path)), 404);
+  const Response response = ask(make("PUT", "/api/v1/calls"));
+  expect_problem(response, 405);
+  EXPECT_EQ(header(response, "Allow"), "GET, HEAD, POST");
+  EXPECT_EQ(ask(make("HEAD", "/api/v1/health")).status, 200);
+}
+
+TEST_F(ApiTest, BodyMustBeJson) {
+  Request request = make("POST", "/api/v1/accounts", "name=bob");
+  request.headers["content-type"] = "application/x-www-form-urlencoded";
+  expect_problem(ask(request), 415);
+  request.headers.erase("content-type");
+  expect_problem(ask(request), 415);
+  request.headers["content-type"] = "application/json; charset=utf-8";
+  expect_problem(ask(request), 400);
+}
+
+TEST_F(ApiTest, AccountIsMadeWithUrlsThatWork) {
+  const Response response = ask(make("POST", "/api/v1/accounts", R"({"name": "bob"})"));
+  ASSERT_EQ(response.status, 201) << response.body;
+  EXPECT_EQ(header(response, "Location"), "/api/v1/accounts/bob");
+  EXPECT_EQ(header(response, "Cache-Control"), "no-store");
+  const json body = json::parse(response.body);
+  const std::string token = body["token"];
+  EXPECT_EQ(body["push_url"], "rtmp://gw.example.org/call?token=" + token + "/bob?to=CALLEE");
+  EXPECT_EQ(body["pull_url"], "rtmp://gw.example.org/call?token=" + token + "/bob");
+  EXPECT_EQ(body["sip"], "sip:bob@gw.example.org:5070");
+  EXPECT_TRUE(book_->verify(token, kNow + 5));
+  EXPECT_TRUE(book_->verify_password("bob", body["password"].get<std::string>()));
+  const json list = json::parse(ask(make("GET", "/api/v1/accounts")).body);
+  ASSERT_EQ(list["accounts"].size(), 2U);
+  EXPECT_EQ(list["accounts"][1]["name"], "bob");
+  EXPECT_EQ(list["accounts"][0]["registered"][0], "sip:alice@192.0.2.9");
+  EXPECT_EQ(list.dump().find("ha1"), std::string::npos);
+}
+
+TEST_F(ApiTest, AccountMistakes) {
+  for (const auto &[body, status] : std::vector<std::pair<std::string, int>>{
+           {"{", 400},
+           {"[]", 400},
+           {"{}", 422},
+           {R"({"name": 3})", 422},
+           {R"({"name": "Bob"})", 422},
+           {R"({"name": "bob", "password": "short"})", 422},
+           {R"({"name": "bob", "password": 1})", 422},
+           {R"({"name": "bob", "nmae": "x"})", 422},
+           {R"({"name": "bob", "rights": ["fly"]})", 422},
+           {R"({"name": "bob", "rights": []})", 422},
+           {R"({"name": "bob", "expires_in": "x"})", 422},
+           {R"({"name": "bob", "expires_in": -1})", 422},
+           {R"({"name": )" + std::string(30000, '[') + std::string(30000, ']') + "}", 422},
+           {R"({"name": "alice"})", 409}})
+    expect_problem(ask(make("POST", "/api/v1/accounts", body)), status);
+  EXPECT_FALSE(book_->snapshot()->find("bob")) << "nothing is left of what was refused";
+  expect_problem(ask(make("DELETE", "/api/v1/accounts/bob")), 404);
+}
+
+TEST_F(ApiTest, RemovedAccountIsExpelled) {
+  const Response response = ask(make("DELETE", "/api/v1/accounts/alice"));
+  EXPECT_EQ(response.status, 204);
+  EXPECT_TRUE(response.body.empty());
+  EXPECT_FALSE(book_->snapshot()->find("alice"));
+  EXPECT_EQ(expelled_, std::vector<std::string>{"alice"});
+}
+
+TEST_F(ApiTest, OwnerMakesAndRevokesTokensWithThePassword) {
+  const auto basic = [](const std::string &pair) {
+    const std::unique_ptr<char, Releaser<g_free>> text(
+        g_base64_encode(reinterpret_cast<const guchar *>(pair.data()), pair.size()));
+    return std::string("Basic ") + text.get();
+  };
+  Request request =
+      make("POST", "/api/v1/accounts/alice/tokens", R"({"rights": ["pull"], "expires_in": 60})");
+  request.headers["authorization"] = basic("alice:correct horse");
+  const Response made = ask(request);
+  ASSERT_EQ(made.status, 201) << made.body;
+  const json body = json::parse(made.body);
+  const std::string token = body["token"];
+  const auto claims = book_->verify(token, kNow + 5);
+  ASSERT_TRUE(claims);
+  EXPECT_EQ(claims->rights, (accounts::Rights{false, true}));
+  EXPECT_EQ(claims->expires, kNow + 65);
+  EXPECT_FALSE(body.contains("push_url"));
+
+  Request revoke = make("DELETE", "/api/v1/accounts/alice/tokens/" + claims->id);
+  revoke.headers["authorization"] = basic("alice:correct horse");
+  EXPECT_EQ(ask(revoke).status, 204);
+  EXPECT_FALSE(book_->verify(token, kNow + 5));
+  EXPECT_TRUE(expelled_.empty());
+  revoke.path = "/api/v1/accounts/alice/tokens";
+  EXPECT_EQ(ask(revoke).status, 204);
+  EXPECT_EQ(expelled_, std::vector<std::string>{"alice"});
+
+  request.headers["authorization"] = basic("alice:wrong horse!");
+  expect_problem(ask(request), 401);
+  // Another's account, and what only the operator may do.
+  ASSERT_TRUE(book_->add("bob", "another password", kNow));
+  request.headers["authorization"] = basic("bob:another password");
+  expect_problem(ask(request), 401);
+  request.path = "/api/v1/calls";
+  expect_problem(ask(request), 401);
+}
+
+TEST_F(ApiTest, CallIsStartedListedShownAndEnded) {
+  const Response made =
+      ask(make("POST", "/api/v1/calls", R"({"from": "alice", "to": "sip:x@example.org"})"));
+  ASSERT_EQ(made.status, 202) << made.body;
+  EXPECT_EQ(header(made, "Location"), "/api/v1/calls/call-1");
+  EXPECT_EQ(json::parse(made.body)["state"], "trying");
+  service_.views["call-1"].plan = {
+      {"caller-to-callee", Medium::Audio, "aac", "pcma", true, "G.711 only."}};
+  service_.views["call-1"].launch = "a ! b";
+  const json shown = json::parse(ask(make("GET", "/api/v1/calls/call-1")).body);
+  EXPECT_EQ(shown["plan"][0]["reason"], "G.711 only.");
+  EXPECT_EQ(shown["launch"], "a ! b");
+  // The list knows of it by the record and shows what is true now.
+  store_->save(service_.views["call-1"]);
+  service_.views["call-1"].state = calls::State::Ringing;
+  const json list = json::parse(ask(make("GET", "/api/v1/calls")).body);
+  ASSERT_EQ(list["calls"].size(), 1U);
+  EXPECT_EQ(list["calls"][0]["state"], "ringing");
+  EXPECT_TRUE(list["next"].is_null());
+  EXPECT_FALSE(list["calls"][0].contains("launch"));
+  EXPECT_EQ(ask(make("DELETE", "/api/v1/calls/call-1")).status, 204);
+  EXPECT_EQ(service_.last_reason, EndReason::Admin);
+  expect_problem(ask(make("DELETE", "/api/v1/calls/call-1")), 409);
+  expect_problem(ask(make("DELETE", "/api/v1/calls/call-2")), 404);
+  expect_problem(ask(make("GET", "/api/v1/calls/call-2")), 404);
+  EXPECT_EQ(ask(make("GET", "/api/v1/calls/call-1")).status, 200) << "from its record";
+}
+
+TEST_F(ApiTest, ListIsPaged) {
+  for (int i = 0; i < 5; ++i) {
+    calls::View call;
+    call.id = "c" + std::to_string(i);
+    call.created = calls::WallTime(std::chrono::seconds(kNow + i));
+    store_->save(call);
+  }
+  Request request = make("GET", "/api/v1/calls");
+  request.query["limit"] = "3";
+  const json first = json::parse(ask(request).body);
+  EXPECT_EQ(first["calls"].size(), 3U);
+  EXPECT_EQ(first["calls"][0]["id"], "c4");
+  request.query["after"] = first["next"];
+  const json second = json::parse(ask(request).body);
+  EXPECT_EQ(second["calls"].size(), 2U);
+  EXPECT_TRUE(second["next"].is_null());
+  for (const auto &[name, value] :
+       std::vector<std::pair<std::string, std::string>>{{"limit", "0"},
+                                                        {"limit", "501"},
+                                                        {"limit", "x"},
+                                                        {"after", "x"},
+                                                        {"state", "odd"},
+                                                        {"lmit", "3"}}) {
+    Request wrong = make("GET", "/api/v1/calls");
+    wrong.query[name] = value;
+    expect_problem(ask(wrong), 400);
+  }
+  request.query = {{"state", "running"}};
+  EXPECT_TRUE(json::parse(ask(request).body)["calls"].empty());
+}
+
+TEST_F(ApiTest, CallMistakes) {
+  for (const auto &[body, status] : std::vector<std::pair<std::string, int>>{
+           {"{", 400},
+           {"", 400},
+           {"{}", 422},
+           {R"({"from": "alice", "to": 3})", 422},
+           {R"({"from": "alice", "to": "bob", "x": "y"})", 422},
+           {R"({"from": "carol", "to": "alice"})", 422},
+           {R"({"from": "alice", "to": "sip:x@example.net"})", 403},
+           {R"({"from": "alice", "to": "carol"})", 403},
+           {R"({"from": "alice", "to": "sip:x@example.org?a=b"})", 422}})
+    expect_problem(ask(make("POST", "/api/v1/calls", body)), status);
+  const auto good = make("POST", "/api/v1/calls", R"({"from": "alice", "to": "alice"})");
+  for (const auto &[fault, status] : std::vector<std::pair<Fault, int>>{{Fault::Refused, 409},
+                                                                        {Fault::Unreachable, 409},
+                                                                        {Fault::BadInput, 422},
+                                                                        {Fault::Internal, 500}}) {
+    service_.failure = Error{fault, "No."};
+    expect_problem(ask(good), status);
+  }
+  service_.failure.reset();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(ask(good).status, 202);
+  expect_problem(ask(good), 503);
+  has_service_ = false;
+  expect_problem(ask(good), 503);
+}
+
+TEST_F(ApiTest, PreferWaitAnswersWithTheOutcome) {
+  Request request = make("POST", "/api/v1/calls", R"({"from": "alice", "to": "alice"})");
+  request.headers["prefer"] = "respond-async, wait=30";
+  std::optional<Response> answer;
+  api_->handle(request, [&](Response response) { answer = std::move(response); });
+  EXPECT_FALSE(answer);
+  calls::View call = service_.views.at("call-1");
+  call.state = calls::State::Ringing;
+  api_->call_changed(call);
+  EXPECT_FALSE(answer);
+  calls::View other = call;
+  other.id = "call-9";
+  other.state = calls::State::Ended;
+  api_->call_changed(other);
+  EXPECT_FALSE(answer);
+  call.state = calls::State::Answered;
+  api_->call_changed(call);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(header(*answer, "Preference-Applied"), "wait=30");
+  EXPECT_EQ(header(*answer, "Location"), "/api/v1/calls/call-1");
+  EXPECT_EQ(json::parse(answer->body)["state"], "answered");
+}
+
+TEST_F(ApiTest, PreferWaitEndsWithTheOrchestrator) {
+  Request request = make("POST", "/api/v1/calls", R"({"from": "alice", "to": "alice"})");
+  request.headers["prefer"] = "wait=30";
+  std::optional<Response> answer;
+  api_->handle(request, [&](Response response) { answer = std::move(response); });
+  api_->close();
+  ASSERT_TRUE(answer);
+  expect_problem(*answer, 503);
+}
+
+TEST_F(ApiTest, PreferWaitForACallThatEndedAtOnce) {
+  // The call is over before start() returns: only its record is left.
+  class Quick : public FakeService {
+   public:
+    explicit Quick(store::CallStore &store) : store_(store) {}
+    Result<std::string> start(const std::string &, const std::string &) override {
+      calls::View call;
+      call.id = "gone";
+      call.state = calls::State::Ended;
+      call.reason = EndReason::Unreachable;
+      store_.save(call);
+      return call.id;
+    }
+
+   private:
+    store::CallStore &store_;
+  };
+  Quick quick(*store_);
+  Backend backend;
+  backend.admin_token = "admin-secret";
+  backend.book = book_;
+  backend.rules = std::make_shared<accounts::DialRules>(*accounts::DialRules::compile({}));
+  backend.workers = &workers_;
+  backend.store = store_.get();
+  backend.service = [&quick] { return &quick; };
+  backend.seconds = [] { return kNow; };
+  api_ = std::make_unique<Api>(std::move(backend));
+  Request request = make("POST", "/api/v1/calls", R"({"from": "alice", "to": "alice"})");
+  request.headers["prefer"] = "wait=30";
+  const Response response = ask(request);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(json::parse(response.body)["reason"], "unreachable");
+}
+
+TEST(PreferredWait, ReadsRfc7240) {
+  EXPECT_EQ(preferred_wait("wait=10"), 10s);
+  EXPECT_EQ(preferred_wait("respond-async, wait=10"), 10s);
+  EXPECT_EQ(preferred_wait("wait=10 , handling=lenient"), 10s);
+  EXPECT_EQ(preferred_wait("wait=10;foo=bar"), 10s);
+  EXPECT_EQ(preferred_wait("wait=100000"), 120s) << "bounded";
+  for (const char *text : {"", "wait", "wait=", "wait=x", "wait=-1", "waiting=3", "wait=1.5"})
+    EXPECT_FALSE(preferred_wait(text)) << text;
+}
+
+TEST_F(ApiTest, TheDescriptionHasExactlyOurRoutes) {
+  const char *source = std::getenv("JUNCTOR_SOURCE");
+  ASSERT_NE(source, nullptr);
+  std::ifstream file(std::string(source) + "/docs/api.yaml");
+  ASSERT_TRUE(file);
+  std::set<std::string> described, routes;
+  std::string line, path;
+  bool in_paths = false;
+  while (std::getline(file, line)) {
+    if (!line.empty() && line[0] != ' ' && line[0] != '#') in_paths = line == "paths:";
+    if (!in_paths) continue;
+    const auto indent = line.find_first_not_of(' ');
+    if (indent == 2) path = line.substr(2, line.find(':') - 2);
+    if (indent == 4)
+      for (const std::string method : {"get", "post", "put", "patch", "delete"})
+        if (line.substr(4) == method + ":") described.insert(method + " " + path);
+  }
+  for (const auto &route : Api::routes()) {
+    std::string method(route.method);
+    for (char &c : method) c = static_cast<char>(c + 32);
+    routes.insert(method + " " + std::string(route.pattern));
+  }
+  EXPECT_EQ(described, routes);
+}
+
+// HTTP itself, with libsoup's client against the server on one context.
+class ApiServerTest : public ApiTest {
+ protected:
+  void SetUp() override {
+    ApiTest::SetUp();
+    listen({});
+  }
+
+  void listen(ServerLimits limits) {
+    server_.reset();
+    auto server = Server::listen({"127.0.0.1", 0}, *api_, limits);
+    ASSERT_TRUE(server) << server.error().detail;
+    server_ = std::move(*server);
+  }
+
+  struct Got {
+    unsigned status = 0;
+    std::string type, body, failure;
+  };
+
+  Got send(const char *method, const std::string &path, const std::string &body = "",
+           const char *content_type = "application/json", const char *authorization = nullptr) {
+    const std::string url = "http://" + server_->local().to_string() + path;
+    const std::unique_ptr<SoupMessage, Releaser<g_object_unref>> message(
+        soup_message_new(method, url.c_str()));
+    SoupMessageHeaders *headers = soup_message_get_request_headers(message.get());
+    soup_message_headers_replace(headers, "Authorization",
+                                 authorization ? authorization : "Bearer admin-secret");
+    if (!body.empty()) {
+      const std::unique_ptr<GBytes, Releaser<g_bytes_unref>> bytes(
+          g_bytes_new(body.data(), body.size()));
+      soup_message_set_request_body_from_bytes(message.get(), content_type, bytes.get());
+    }
+    const std::unique_ptr<SoupSession, Releaser<g_object_unref>> session(soup_session_new());
+    Got got;
+    struct Wait {
+      bool done = false;
+      Got &got;
+    } wait{false, got};
+    soup_session_send_and_read_async(
+        session.get(), message.get(), G_PRIORITY_DEFAULT, nullptr,
+        [](GObject *object, GAsyncResult *result, gpointer data) {
+          auto &waiting = *static_cast<Wait *>(data);
+          GError *failure = nullptr;
+          GBytes *bytes = soup_session_send_and_read_finish(SOUP_SESSION(object), result, &failure);
+          if (bytes) {
+            gsize size = 0;
+            const auto *text = static_cast<const char *>(g_bytes_get_data(bytes, &size));
+            if (size > 0) waiting.got.body.assign(text, size);
+            g_bytes_unref(bytes);
+          } else {
+            waiting.got.failure = failure->message;
+            g_error_free(failure);
+          }
+          waiting.done = true;
+        },
+        &wait);
+    while (!wait.done) g_main_context_iteration(nullptr, TRUE);
+    got.status = soup_message_get_status(message.get());
+    const char *type = soup_message_headers_get_one(
+        soup_message_get_response_headers(message.get()), "Content-Type");
+    got.type = type ? type : "";
+    return got;
+  }
+};
+
+TEST_F(ApiServerTest, AnswersNowAndFromWorkers) {
+  const Got health = send("GET", "/api/v1/health");
+  EXPECT_EQ(health.status, 200U);
+  EXPECT_EQ(health.type, "application/json");
+  EXPECT_EQ(json::parse(health.body)["status"], "ok");
+  const Got made = send("POST", "/api/v1/accounts", R"({"name": "bob"})");
+  EXPECT_EQ(made.status, 201U) << made.body;
+  EXPECT_EQ(send("DELETE", "/api/v1/accounts/bob").status, 204U);
+  EXPECT_EQ(send("GET", "/api/v1/calls?limit=0").status, 400U);
+  EXPECT_EQ(send("GET", "/api/v1/calls?limit=1").status, 200U);
+}
+
+TEST_F(ApiServerTest, ErrorsAreProblemDocuments) {
+  EXPECT_EQ(send("GET", "/x").type, "application/problem+json");
+  EXPECT_EQ(send("GET", "/x").status, 404U);
+  EXPECT_EQ(send("PATCH", "/api/v1/health").status, 405U);
+  EXPECT_EQ(send("POST", "/api/v1/calls", "x", "text/plain").status, 415U);
+  EXPECT_EQ(send("GET", "/api/v1/calls", "", nullptr, "Bearer wrong").status, 401U);
+  EXPECT_EQ(send("HEAD", "/api/v1/health").body, "");
+}
+
+TEST_F(ApiServerTest, BodyIsBounded) {
+  const std::string limit(64 * 1024, ' ');
+  EXPECT_EQ(send("POST", "/api/v1/accounts", limit).status, 400U);
+  const Got over = send("POST", "/api/v1/accounts", limit + " ");
+  // The answer may be lost with the connection, but the request is never acted on.
+  if (over.failure.empty()) {
+    EXPECT_EQ(over.status, 413U);
+    EXPECT_EQ(over.type, "application/problem+json");
+  }
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
+}
+
+TEST_F(ApiServerTest, TooManyConnectionsAreParted) {
+  ServerLimits limits;
+  limits.connections = 0;
+  listen(limits);
+  EXPECT_FALSE(send("GET", "/api/v1/health").failure.empty());
+}
+
+TEST_F(ApiServerTest, SilentClientIsParted) {
+  ServerLimits limits;
+  limits.read_time = 1ms;
+  listen(limits);
+  const std::unique_ptr<GSocketClient, Releaser<g_object_unref>> client(g_socket_client_new());
+  const Endpoint at = server_->local();
+  const std::unique_ptr<GSocketConnection, Releaser<g_object_unref>> connection(
+      g_socket_client_connect_to_host(client.get(), at.address.c_str(), at.port, nullptr, nullptr));
+  ASSERT_TRUE(connection);
+  GSocket *socket = g_socket_connection_get_socket(connection.get());
+  // End of stream, not a byte: read would say "would block" while the connection stands.
+  g_socket_set_blocking(socket, FALSE);
+  char byte = 0;
+  gssize got = -1;
+  while (got < 0) {
+    g_main_context_iteration(nullptr, TRUE);
+    got = g_socket_receive(socket, &byte, 1, nullptr, nullptr);
+  }
+  EXPECT_EQ(got, 0);
+}
+
+TEST_F(ApiServerTest, TakenPortSaysWhich) {
+  auto second = Server::listen(server_->local(), *api_);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().detail.find(server_->local().to_string()), std::string::npos);
+}

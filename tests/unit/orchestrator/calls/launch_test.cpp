@@ -1,0 +1,191 @@
+// Launch templates, and lines for people. SPDX-License-Identifier: LGPL-2.1-or-later
+#include <glib.h>
+#include <gst/gst.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "calls/launch_line.h"
+#include "calls/pipeline.h"
+
+namespace junctor::calls {
+namespace {
+
+std::string pipelines() {
+  const char *directory = std::getenv("JUNCTOR_PIPELINES");
+  return directory ? directory : "pipelines";
+}
+
+TEST(LaunchTemplate, FillsHolesAndDropsComments) {
+  auto made = LaunchTemplate::parse("x.launch", "# a ${comment}\n a n=${n} !\n\n  b${s}\n");
+  ASSERT_TRUE(made);
+  auto line = made->fill({{"n", Fragment::number(-3)}, {"s", Fragment::ours("")}});
+  ASSERT_TRUE(line);
+  EXPECT_EQ(line->text(), "a n=-3 ! b");
+}
+
+TEST(LaunchTemplate, FillsHolesOfValuesOneLevelDeep) {
+  auto made = LaunchTemplate::parse("x", "${encode}");
+  ASSERT_TRUE(made);
+  auto line = made->fill(
+      {{"encode", Fragment::ours("enc rate=${rate}")}, {"rate", Fragment::ours("${encode}")}});
+  ASSERT_TRUE(line);
+  EXPECT_EQ(line->text(), "enc rate=${encode}") << "no endless loop";
+}
+
+TEST(LaunchTemplate, NamesTheHoleThatNothingFills) {
+  auto made = LaunchTemplate::parse("call.launch", "a ${kbit} b");
+  ASSERT_TRUE(made);
+  auto line = made->fill({});
+  ASSERT_FALSE(line);
+  EXPECT_NE(line.error().detail.find("call.launch"), std::string::npos);
+  EXPECT_NE(line.error().detail.find("${kbit}"), std::string::npos);
+}
+
+TEST(LaunchTemplate, RefusesWhatIsNoHole) {
+  for (const char *text : {"a ${b", "a ${}", "a ${b c}", "${a;b}"})
+    EXPECT_FALSE(LaunchTemplate::parse("x", text)) << text;
+}
+
+TEST(LaunchTemplate, NamesTheFileThatIsMissing) {
+  auto made = LaunchTemplate::load("/nowhere", "call");
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().detail.find("/nowhere/call.launch"), std::string::npos);
+}
+
+TEST(Fragment, TakesNoPeersText) {
+  EXPECT_TRUE(Fragment::identifier("watchdog_1"));
+  for (const char *text : {"", "a b", "a!b", "x;rm", "\"", "a/b"})
+    EXPECT_FALSE(Fragment::identifier(text)) << text;
+  EXPECT_FALSE(Fragment::identifier(std::string(65, 'a')));
+}
+
+Route flowing(Codec from, Codec to) {
+  Route route;
+  route.flows = true;
+  route.from = from;
+  route.to = to;
+  route.transcoded = from != to;
+  return route;
+}
+
+Plan both_ways() {
+  Plan plan;
+  plan.to_callee = {flowing(Codec::Aac, Codec::Pcma), flowing(Codec::H264, Codec::H264)};
+  plan.to_caller = {flowing(Codec::Pcma, Codec::Aac), flowing(Codec::H264, Codec::H264)};
+  return plan;
+}
+
+TEST(LaunchLine, IsTheCheapestForEachRoute) {
+  auto templates = Templates::load(pipelines());
+  ASSERT_TRUE(templates) << templates.error().detail;
+  auto line =
+      make_line(*templates, both_ways(), Phase::Answered, {std::chrono::milliseconds(500), 7});
+  ASSERT_TRUE(line) << line.error().detail;
+  EXPECT_EQ(
+      line->text(),
+      "rtmpauthsrc name=caller eos-on-finish=false "
+      "mediawatchdog name=watchdog interval=500 tries=7 armed=true "
+      "sipcallsink name=callee rtmpplaysink name=player "
+      "caller.video ! watchdog.sink_0 watchdog.src_0 ! rtph264pay config-interval=1 "
+      "aggregate-mode=zero-latency mtu=1200 name=pay_video ! callee.video "
+      "caller.audio ! watchdog.sink_1 watchdog.src_1 ! queue leaky=downstream max-size-buffers=0 "
+      "max-size-bytes=0 max-size-time=200000000 ! aacparse ! avdec_aac ! audioconvert ! "
+      "audioresample ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay "
+      "min-ptime=20000000 max-ptime=20000000 name=pay_audio ! callee.audio "
+      "callee.video_src ! rtph264depay ! video/x-h264,stream-format=avc,alignment=au ! "
+      "player.video "
+      "callee.audio_src ! rtppcmadepay ! queue leaky=downstream max-size-buffers=0 "
+      "max-size-bytes=0 max-size-time=200000000 ! alawdec ! audioconvert ! audioresample ! "
+      "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
+      "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse ! player.audio");
+}
+
+TEST(LaunchLine, PassthroughHasNoQueueAndNoThread) {
+  auto templates = Templates::load(pipelines());
+  ASSERT_TRUE(templates);
+  Plan plan;
+  plan.to_callee = {flowing(Codec::Pcma, Codec::Pcma), flowing(Codec::H264, Codec::H264)};
+  plan.to_caller = plan.to_callee;
+  auto line = make_line(*templates, plan, Phase::Answered, {});
+  ASSERT_TRUE(line);
+  for (const char *heavy :
+       {"queue", "jitterbuffer", "rtpbin", "alawenc", "alawdec", "264enc", "avdec"})
+    EXPECT_EQ(line->text().find(heavy), std::string::npos) << heavy;
+}
+
+TEST(LaunchLine, SlicesForPhonesThatTakeSingleNalUnits) {
+  auto templates = Templates::load(pipelines());
+  ASSERT_TRUE(templates);
+  Plan plan;
+  Route &video = plan.to_callee[static_cast<std::size_t>(Medium::Video)];
+  video = flowing(Codec::H264, Codec::H264);
+  video.transcoded = video.single_nal = true;
+  video.level = &h264_level(13);
+  auto line = make_line(*templates, plan, Phase::Answered, {});
+  ASSERT_TRUE(line);
+  EXPECT_NE(line->text().find("slice-max-size=1150"), std::string::npos);
+  EXPECT_NE(line->text().find("aggregate-mode=none mtu=1300"), std::string::npos);
+  EXPECT_NE(line->text().find("level=(string)1.3"), std::string::npos);
+  EXPECT_NE(line->text().find("width=[16,352],height=[16,288]"), std::string::npos);
+}
+
+TEST(LaunchLine, EarlyMediaOnlyFlowsBack) {
+  auto templates = Templates::load(pipelines());
+  ASSERT_TRUE(templates);
+  Plan plan = both_ways();
+  plan.to_callee = {};
+  auto line = make_line(*templates, plan, Phase::Early, {});
+  ASSERT_TRUE(line);
+  EXPECT_EQ(line->text().find("caller"), std::string::npos);
+  EXPECT_EQ(line->text().find("watchdog"), std::string::npos);
+  EXPECT_NE(line->text().find("player.audio"), std::string::npos);
+}
+
+/// What a shell and gst-launch-1.0 make of a pasted line is what was set.
+TEST(Pasteable, SurvivesShellAndGrammarWhateverThePeerSent) {
+  gst_init(nullptr, nullptr);
+  auto made = LaunchTemplate::parse(
+      "x", "filesrc name=caller ! video/x-raw,format=(string)I420 ! fakesink name=end");
+  ASSERT_TRUE(made);
+  auto line = made->fill({});
+  ASSERT_TRUE(line);
+  for (const std::string value :
+       {"sip:bob@192.0.2.1:5060;transport=tcp", "a b", "a\" ! fakesrc \"", "$(reboot)`id`", "it's",
+        "back\\slash", "ends with \\", "\\\"", "ü ж", "!"}) {
+    const std::string text =
+        pasteable(*line, {{"caller", "location", value}, {"nobody", "location", "left out"}});
+    gchar **arguments = nullptr;
+    ASSERT_TRUE(g_shell_parse_argv(text.c_str(), nullptr, &arguments, nullptr)) << text;
+    GError *error = nullptr;
+    GstElement *pipeline = gst_parse_launchv(const_cast<const gchar **>(arguments), &error);
+    g_strfreev(arguments);
+    ASSERT_NE(pipeline, nullptr) << text << ": " << (error ? error->message : "");
+    EXPECT_EQ(error, nullptr) << text << ": " << error->message;
+    g_clear_error(&error);
+    GstElement *caller = gst_bin_get_by_name(GST_BIN(pipeline), "caller");
+    ASSERT_NE(caller, nullptr);
+    gchar *location = nullptr;
+    g_object_get(caller, "location", &location, nullptr);
+    EXPECT_STREQ(location, value.c_str()) << text;
+    g_free(location);
+    gst_object_unref(caller);
+    gst_object_unref(pipeline);
+  }
+}
+
+TEST(SetProperty, TakesTextAsItIsAndRefusesWhatDoesNotFit) {
+  gst_init(nullptr, nullptr);
+  GstElement *queue = gst_element_factory_make("queue", "q");
+  ASSERT_NE(queue, nullptr);
+  EXPECT_TRUE(set_property(queue, "max-size-buffers", "17"));
+  guint size = 0;
+  g_object_get(queue, "max-size-buffers", &size, nullptr);
+  EXPECT_EQ(size, 17u);
+  EXPECT_FALSE(set_property(queue, "max-size-buffers", "many"));
+  EXPECT_FALSE(set_property(queue, "no-such", "1"));
+  gst_object_unref(queue);
+}
+
+}  // namespace
+}  // namespace junctor::calls

@@ -1,0 +1,115 @@
+// Pipelines of calls, with elements that every GStreamer has. SPDX-License-Identifier:
+// LGPL-2.1-or-later
+#include "calls/pipeline.h"
+
+#include <gst/gst.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace junctor::calls {
+namespace {
+
+class PipelineTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    gst_init(nullptr, nullptr);
+    context_ = g_main_context_new();
+  }
+  void TearDown() override { g_main_context_unref(context_); }
+
+  Result<std::unique_ptr<MediaPath>> make(const std::string &text,
+                                          std::vector<Setting> settings = {}) {
+    auto parsed = LaunchTemplate::parse("test", text);
+    EXPECT_TRUE(parsed);
+    auto line = parsed->fill({});
+    EXPECT_TRUE(line);
+    PathSpec spec;
+    spec.line = *line;
+    spec.settings = std::move(settings);
+    PathEvents events;
+    events.first_packet = [this](Medium medium, Time) { first_.push_back(medium); };
+    events.failed = [this](const std::string &element, const std::string &message) {
+      failures_.push_back(element + ": " + message);
+    };
+    return make_pipeline(context_, spec, std::move(events));
+  }
+  template <class Condition>
+  void iterate_until(Condition condition) {
+    while (!condition()) g_main_context_iteration(context_, TRUE);
+  }
+
+  GMainContext *context_ = nullptr;
+  std::vector<Medium> first_;
+  std::vector<std::string> failures_;
+};
+
+TEST_F(PipelineTest, TellsTheFirstPacketOfEachMediumOnce) {
+  auto path = make(
+      "audiotestsrc num-buffers=20 ! alawenc ! rtppcmapay name=pay_audio ! fakesink "
+      "videotestsrc num-buffers=3 ! rtpvrawpay name=pay_video ! fakesink");
+  ASSERT_TRUE(path) << path.error().detail;
+  iterate_until([&] { return first_.size() >= 2; });
+  path->reset();
+  while (g_main_context_iteration(context_, FALSE)) {
+  }
+  EXPECT_EQ(first_.size(), 2u);
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(PipelineTest, NamesTheElementThatFails) {
+  auto path = make("fakesrc ! identity name=breaks error-after=2 ! fakesink");
+  ASSERT_TRUE(path) << path.error().detail;
+  iterate_until([&] { return !failures_.empty(); });
+  EXPECT_EQ(failures_[0].rfind("breaks: ", 0), 0u) << failures_[0];
+}
+
+TEST_F(PipelineTest, SaysWhyALineIsNoPipeline) {
+  const auto path = make("fakesrc ! nosuchelement ! fakesink");
+  ASSERT_FALSE(path);
+  EXPECT_NE(path.error().detail.find("nosuchelement"), std::string::npos);
+}
+
+TEST_F(PipelineTest, SaysWhichElementDoesNotStart) {
+  const auto path =
+      make("filesrc name=reads ! fakesink", {{"reads", "location", "/no such file; really"}});
+  ASSERT_FALSE(path);
+  EXPECT_NE(path.error().detail.find("/no such file; really"), std::string::npos)
+      << path.error().detail;
+}
+
+TEST_F(PipelineTest, RefusesASettingThatTheElementHasNot) {
+  const auto path = make("fakesrc name=source ! fakesink", {{"source", "uri", "x"}});
+  ASSERT_FALSE(path);
+  EXPECT_NE(path.error().detail.find("source.uri"), std::string::npos);
+}
+
+TEST_F(PipelineTest, IsSilentOnceItIsGone) {
+  auto path = make("fakesrc ! identity name=breaks error-after=1 ! fakesink");
+  ASSERT_TRUE(path);
+  // Not iterated in between: the event has been posted or will never be.
+  path->reset();
+  while (g_main_context_iteration(context_, FALSE)) {
+  }
+  EXPECT_TRUE(failures_.empty());
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto &entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++count;
+  return count;
+}
+
+TEST_F(PipelineTest, LeavesNoDescriptorBehindAndItsBusNeedsNone) {
+  { auto warm = make("fakesrc ! fakesink"); }
+  const std::size_t before = open_descriptors();
+  for (int i = 0; i < 50; ++i) {
+    auto path = make("fakesrc num-buffers=1 ! fakesink");
+    ASSERT_TRUE(path);
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+}  // namespace
+}  // namespace junctor::calls

@@ -1,0 +1,195 @@
+// Routes of media, as a table. SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/planner.h"
+
+#include <gtest/gtest.h>
+
+namespace junctor::calls {
+namespace {
+
+/// An AVCDecoderConfigurationRecord (ISO/IEC 14496-15 section 5.3.3.1) up to the SPS's first bytes.
+SharedBytes avcc(std::uint8_t profile, std::uint8_t constraints, std::uint8_t level) {
+  const std::uint8_t bytes[] = {1, profile, constraints, level,   0xff,        0xe1,
+                                0, 4,       0x67,        profile, constraints, level,
+                                1, 0,       2,           0x68,    0xce};
+  return SharedBytes::copy(std::as_bytes(std::span(bytes)));
+}
+
+rtmp::Track h264(std::uint8_t profile, std::uint8_t constraints, std::uint8_t level) {
+  rtmp::Track track;
+  track.codec = Codec::H264;
+  track.config = avcc(profile, constraints, level);
+  return track;
+}
+
+rtmp::Track sound(Codec codec) {
+  rtmp::Track track;
+  track.codec = codec;
+  return track;
+}
+
+sip::Media media(Codec codec, std::string fmtp = "") {
+  sip::Media media;
+  media.medium = medium_of(codec);
+  media.accepted = true;
+  media.format = rtp::find_format(codec);
+  media.fmtp = std::move(fmtp);
+  return media;
+}
+
+PushTracks tracks(Codec audio, std::optional<rtmp::Track> video) {
+  PushTracks push;
+  push.audio = sound(audio);
+  push.video = std::move(video);
+  return push;
+}
+
+const rtmp::Track kBaseline = h264(66, 0xc0, 30);
+const rtmp::Track kHigh = h264(100, 0, 40);
+
+struct AudioRow {
+  Codec push, callee, pull;
+  bool transcoded_there, transcoded_back;
+};
+class AudioRoutes : public testing::TestWithParam<AudioRow> {};
+
+TEST_P(AudioRoutes, PassWhatIsTheSameAndTranscodeTheRest) {
+  const AudioRow &row = GetParam();
+  const Plan plan = make_plan({media(row.callee)}, tracks(row.push, std::nullopt),
+                              {row.pull, Codec::H264}, Phase::Answered);
+  const Route &there = plan.callee(Medium::Audio), &back = plan.caller(Medium::Audio);
+  EXPECT_TRUE(there.flows);
+  EXPECT_EQ(there.from, row.push);
+  EXPECT_EQ(there.to, row.callee);
+  EXPECT_EQ(there.transcoded, row.transcoded_there) << there.reason;
+  EXPECT_TRUE(back.flows);
+  EXPECT_EQ(back.from, row.callee);
+  EXPECT_EQ(back.to, row.pull);
+  EXPECT_EQ(back.transcoded, row.transcoded_back) << back.reason;
+  EXPECT_EQ(there.reason.back(), '.');
+  EXPECT_EQ(back.reason.back(), '.');
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, AudioRoutes,
+    testing::Values(AudioRow{Codec::Aac, Codec::Pcma, Codec::Aac, true, true},
+                    AudioRow{Codec::Aac, Codec::Pcmu, Codec::Pcmu, true, false},
+                    AudioRow{Codec::Pcma, Codec::Pcma, Codec::Pcma, false, false},
+                    AudioRow{Codec::Pcmu, Codec::Pcmu, Codec::Aac, false, true},
+                    AudioRow{Codec::Pcma, Codec::Pcmu, Codec::Pcma, true, true},
+                    AudioRow{Codec::Pcmu, Codec::Pcma, Codec::Pcmu, true, true}));
+
+struct VideoRow {
+  const char *name;
+  rtmp::Track push;
+  const char *fmtp;
+  bool transcoded, single_nal;
+};
+class VideoRoutes : public testing::TestWithParam<VideoRow> {};
+
+TEST_P(VideoRoutes, PassWhereProfileAndPacketizationAllow) {
+  const VideoRow &row = GetParam();
+  const Plan plan = make_plan({media(Codec::Pcma), media(Codec::H264, row.fmtp)},
+                              tracks(Codec::Aac, row.push), {}, Phase::Answered);
+  const Route &there = plan.callee(Medium::Video);
+  EXPECT_TRUE(there.flows);
+  EXPECT_EQ(there.transcoded, row.transcoded) << there.reason;
+  EXPECT_EQ(there.single_nal, row.single_nal) << there.reason;
+  EXPECT_EQ(there.level != nullptr, row.transcoded);
+  EXPECT_FALSE(plan.caller(Medium::Video).transcoded) << "players decode any profile";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, VideoRoutes,
+    testing::Values(
+        VideoRow{"same", kBaseline, "profile-level-id=42c01e;packetization-mode=1", false, false},
+        VideoRow{"lower", kBaseline, "profile-level-id=42e01f;packetization-mode=1", false, false},
+        VideoRow{"level", kBaseline, "profile-level-id=42e00d;packetization-mode=1", true, false},
+        VideoRow{"profile", kHigh, "profile-level-id=42e028;packetization-mode=1", true, false},
+        VideoRow{"mode0", kBaseline, "profile-level-id=42e01f", true, true}),
+    [](const auto &info) { return info.param.name; });
+
+TEST(Planner, KeepsTheEncoderToThePhonesLevel) {
+  const Plan plan = make_plan({media(Codec::H264, "profile-level-id=42e00d;packetization-mode=1")},
+                              tracks(Codec::Aac, kHigh), {}, Phase::Answered);
+  ASSERT_NE(plan.callee(Medium::Video).level, nullptr);
+  EXPECT_EQ(plan.callee(Medium::Video).level->name, "1.3");
+  EXPECT_EQ(plan.callee(Medium::Video).level->max_width, 352);
+}
+
+TEST(Planner, MakesAnAudioCallOfAPhoneWithoutVideo) {
+  sip::Media refused = media(Codec::H264);
+  refused.accepted = false;
+  const Plan plan =
+      make_plan({media(Codec::Pcma), refused}, tracks(Codec::Aac, kBaseline), {}, Phase::Answered);
+  EXPECT_FALSE(plan.callee(Medium::Video).flows);
+  EXPECT_FALSE(plan.caller(Medium::Video).flows);
+  EXPECT_TRUE(plan.callee(Medium::Audio).flows);
+  const auto steps = plan.steps();
+  ASSERT_EQ(steps.size(), 4u);
+  EXPECT_EQ(steps[0].from, "none");
+  EXPECT_EQ(steps[2].reason,
+            "The callee has no video: the pull terminal gets a picture that says "
+            "so.");
+}
+
+TEST(Planner, LeavesOutTracksThatThePushTerminalDoesNotSend) {
+  const Plan plan = make_plan({media(Codec::Pcma), media(Codec::H264)}, {}, {}, Phase::Answered);
+  EXPECT_FALSE(plan.callee(Medium::Audio).flows);
+  EXPECT_FALSE(plan.callee(Medium::Video).flows);
+  EXPECT_TRUE(plan.caller(Medium::Audio).flows);
+  EXPECT_TRUE(plan.caller(Medium::Video).flows);
+}
+
+TEST(Planner, SendsNothingBeforeTheAnswer) {
+  const Plan plan = make_plan({media(Codec::Pcma), media(Codec::H264)},
+                              tracks(Codec::Aac, kBaseline), {}, Phase::Early);
+  EXPECT_FALSE(plan.callee(Medium::Audio).flows);
+  EXPECT_FALSE(plan.callee(Medium::Video).flows);
+  EXPECT_TRUE(plan.caller(Medium::Audio).flows);
+}
+
+TEST(Planner, NamesWhatThisBuildCannotDo) {
+  PushTracks push;
+  push.audio = sound(Codec::Speex);
+  const Plan plan = make_plan({media(Codec::Pcma)}, push, {}, Phase::Answered);
+  EXPECT_FALSE(plan.callee(Medium::Audio).flows);
+  EXPECT_EQ(plan.callee(Medium::Audio).reason, "This build cannot turn SPEEX into PCMA.");
+}
+
+TEST(PullCodecs, AreFixedByThePlay) {
+  const auto defaults = pull_codecs({{"token", "x"}});
+  ASSERT_TRUE(defaults);
+  EXPECT_EQ(*defaults, (PullCodecs{Codec::Aac, Codec::H264}));
+  const auto asked = pull_codecs({{"audio", "pcmu"}, {"video", "h264"}});
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(asked->audio, Codec::Pcmu);
+}
+
+TEST(PullCodecs, RefuseWhatCannotBeWritten) {
+  for (const char *name : {"h264", "opus", "speex", "", "x"}) {
+    const auto codecs = pull_codecs({{"audio", name}});
+    EXPECT_EQ(static_cast<bool>(codecs), *name == '\0') << name;
+    if (!codecs) {
+      EXPECT_NE(codecs.error().detail.find("pcma, pcmu, aac"), std::string::npos);
+    }
+  }
+}
+
+TEST(CodecTable, HasBothEndsForEveryFormatOfSip) {
+  for (const rtp::Format &format : rtp::formats()) {
+    const CodecRow *row = find_codec_row(format.codec);
+    ASSERT_NE(row, nullptr) << format.encoding_name;
+    EXPECT_FALSE(row->pay.empty());
+    EXPECT_FALSE(row->depay.empty());
+  }
+}
+
+TEST(CodecTable, LevelsAreTheGreatestNotAbove) {
+  EXPECT_EQ(h264_level(31).name, "3.1");
+  EXPECT_EQ(h264_level(51).name, "4");
+  EXPECT_EQ(h264_level(9).name, "1");
+  EXPECT_EQ(h264_level(30).max_height, 576);
+}
+
+}  // namespace
+}  // namespace junctor::calls

@@ -1,0 +1,229 @@
+// A service of calls in a world that tests move by hand. SPDX-License-Identifier: LGPL-2.1-or-later
+#pragma once
+
+#include <glib.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "calls/surroundings.h"
+#include "fakes.h"
+
+namespace junctor::calls {
+
+struct FakePath : MediaPath {
+  struct Log {
+    PathSpec spec;
+    PathEvents events;
+    bool alive = true;
+    std::vector<unsigned> tries;
+    int keyframes = 0;
+  };
+  explicit FakePath(std::shared_ptr<Log> kept) : log(std::move(kept)) {}
+  ~FakePath() override { log->alive = false; }
+  void set_watchdog_tries(unsigned tries) override { log->tries.push_back(tries); }
+  void force_keyframe() override { ++log->keyframes; }
+  std::shared_ptr<Log> log;
+};
+
+inline SharedBytes avcc(std::uint8_t profile, std::uint8_t constraints, std::uint8_t level) {
+  const std::uint8_t bytes[] = {1, profile, constraints, level,   0xff,        0xe1,
+                                0, 4,       0x67,        profile, constraints, level,
+                                1, 0,       2,           0x68,    0xce};
+  return SharedBytes::copy(std::as_bytes(std::span(bytes)));
+}
+
+class ServiceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    context_ = g_main_context_new();
+    auto reactor = Reactor::create();
+    ASSERT_TRUE(reactor);
+    reactor_ = *reactor;
+    server_ = std::make_shared<fakes::Server>(reactor_);
+    agent_ = std::make_shared<fakes::Agent>();
+    around_ = std::make_shared<Surroundings>();
+    around_->context = context_;
+    around_->server = server_;
+    around_->agent = agent_;
+    const char *directory = std::getenv("JUNCTOR_PIPELINES");
+    auto templates = Templates::load(directory ? directory : "pipelines");
+    ASSERT_TRUE(templates) << templates.error().detail;
+    around_->templates = *templates;
+    around_->options.watchdog_interval = std::chrono::milliseconds(1000);
+    around_->options.watchdog_tries = 30;
+    around_->options.max_calls = 3;
+    around_->options.dial = [this](
+                                const std::string &,
+                                const std::string &to) -> Result<std::vector<sip::InviteOptions>> {
+      const auto found = book_.find(to);
+      if (found == book_.end()) return refused("no rule allows " + to);
+      std::vector<sip::InviteOptions> contacts;
+      for (const std::string &uri : found->second) contacts.emplace_back().uri = uri;
+      return contacts;
+    };
+    World &world = around_->world;
+    world.now = [this] { return now_; };
+    world.wall = [this] { return WallTime(now_.time_since_epoch()); };
+    world.after = [this](Duration delay, std::function<void()> function) {
+      auto handle = std::make_shared<int>(0);
+      timers_.push_back({now_ + delay, std::move(function), handle});
+      return std::shared_ptr<void>(handle);
+    };
+    world.make_path = [this](const PathSpec &spec,
+                             PathEvents events) -> Result<std::unique_ptr<MediaPath>> {
+      if (path_error_) return *path_error_;
+      auto log = std::make_shared<FakePath::Log>();
+      log->spec = spec;
+      log->events = std::move(events);
+      paths_.push_back(log);
+      return std::unique_ptr<MediaPath>(std::make_unique<FakePath>(log));
+    };
+    world.picture = [this](Card card, const std::string &name, Codec, World::LoopReady) {
+      card_ = card;
+      card_name_ = name;
+    };
+    world.tone = [this](Tone tone, Codec codec, World::LoopReady) {
+      tone_ = tone;
+      tone_codec_ = codec;
+    };
+    Events events;
+    events.changed = [this](const View &view) { changes_.push_back(view); };
+    service_ = create_service(around_, events);
+  }
+
+  void TearDown() override {
+    service_.reset();
+    pump();
+    g_main_context_unref(context_);
+  }
+
+  /// Lets both threads' queues run empty.
+  void pump() {
+    for (int i = 0; i < 4; ++i) {
+      reactor_->run_once(Duration::zero());
+      while (g_main_context_iteration(context_, FALSE)) {
+      }
+    }
+  }
+
+  void pass(Duration time) {
+    now_ += time;
+    const auto due = std::move(timers_);
+    timers_.clear();
+    for (const auto &timer : due) {
+      if (timer.handle.expired()) continue;
+      if (timer.when <= now_)
+        timer.function();
+      else
+        timers_.push_back(timer);
+    }
+    pump();
+  }
+
+  static rtmp::Request request(std::uint64_t connection, rtmp::Role role,
+                               std::map<std::string, std::string> parameters = {}) {
+    rtmp::Request request;
+    request.connection = connection;
+    request.stage = rtmp::Stage::Start;
+    request.role = role;
+    request.identity = request.stream = "alice";
+    request.parameters = std::move(parameters);
+    return request;
+  }
+  void publish(std::uint64_t connection = 1, const std::string &to = "bob") {
+    service_->on_publish_started(request(connection, rtmp::Role::Push, {{"to", to}}));
+    pump();
+  }
+  void unpublish(bool finished, std::uint64_t connection = 1) {
+    service_->on_publish_ended(request(connection, rtmp::Role::Push), finished);
+    pump();
+  }
+  void play(std::uint64_t connection, std::map<std::string, std::string> parameters = {}) {
+    service_->on_play_started(request(connection, rtmp::Role::Pull, std::move(parameters)));
+    pump();
+  }
+
+  void video_track(std::uint8_t profile = 66) {
+    rtmp::Track track;
+    track.codec = Codec::H264;
+    track.config = avcc(profile, profile == 66 ? 0xc0 : 0, 30);
+    tell(track);
+  }
+  void audio_track(Codec codec = Codec::Aac) {
+    rtmp::Track track;
+    track.codec = codec;
+    tell(track);
+  }
+  void tell(const rtmp::Track &track) {
+    const auto listener = server_->listeners["alice"].lock();
+    ASSERT_NE(listener, nullptr);
+    listener->on_track(track);
+    pump();
+  }
+
+  static sip::Media media(Codec codec, std::string fmtp = "") {
+    sip::Media media;
+    media.medium = medium_of(codec);
+    media.accepted = true;
+    media.format = rtp::find_format(codec);
+    media.fmtp = std::move(fmtp);
+    return media;
+  }
+  static std::vector<sip::Media> both() {
+    return {media(Codec::Pcma), media(Codec::H264, "profile-level-id=42e01f;packetization-mode=1")};
+  }
+  /// A call from alice to bob up to its 200, both tracks known.
+  void answered_call() {
+    publish();
+    video_track();
+    audio_track();
+    ASSERT_EQ(agent_->invited.size(), 1u);
+    sip(0).ring();
+    sip(0).answer(both());
+    pump();
+  }
+  fakes::Call &sip(std::size_t index) { return *agent_->invited[index]; }
+  FakePath::Log &path() { return *paths_.back(); }
+  const std::string &line() { return paths_.back()->spec.line.text(); }
+  bool line_has(const std::string &text) { return line().find(text) != std::string::npos; }
+  State state() { return changes_.empty() ? State::Idle : changes_.back().state; }
+  const View &last() { return changes_.back(); }
+  void expect_ended(EndReason reason) {
+    ASSERT_EQ(state(), State::Ended);
+    EXPECT_EQ(last().reason, reason);
+    EXPECT_TRUE(last().ended.has_value());
+    EXPECT_FALSE(last().detail.empty());
+    EXPECT_TRUE(service_->list().empty());
+    EXPECT_FALSE(service_->find(last().id).has_value());
+    for (const auto &made : paths_) EXPECT_FALSE(made->alive);
+  }
+
+  struct Timer {
+    Time when;
+    std::function<void()> function;
+    std::weak_ptr<int> handle;
+  };
+  GMainContext *context_ = nullptr;
+  std::shared_ptr<Reactor> reactor_;
+  std::shared_ptr<fakes::Server> server_;
+  std::shared_ptr<fakes::Agent> agent_;
+  std::shared_ptr<Surroundings> around_;
+  std::shared_ptr<Service> service_;
+  std::map<std::string, std::vector<std::string>> book_{
+      {"bob", {"sip:bob@192.0.2.1"}},
+      {"carol", {"sip:carol@192.0.2.2", "sip:carol@192.0.2.3"}},
+      {"nobody", {}}};
+  std::vector<View> changes_;
+  std::vector<std::shared_ptr<FakePath::Log>> paths_;
+  std::optional<Error> path_error_;
+  Time now_{std::chrono::hours(1)};
+  std::vector<Timer> timers_;
+  std::optional<Card> card_;
+  std::optional<Tone> tone_;
+  std::optional<Codec> tone_codec_;
+  std::string card_name_;
+};
+
+}  // namespace junctor::calls

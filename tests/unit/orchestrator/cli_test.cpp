@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "accounts/book.h"
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "cli/elements.h"
+#include "temporary_directory.h"
+
+using namespace junctor;
+using namespace junctor::cli;
+
+namespace {
+
+struct Ran {
+  int code = 0;
+  std::string out, err;
+};
+
+Ran run_line(const std::vector<std::string> &arguments, const std::string &input = "") {
+  std::istringstream in(input);
+  std::ostringstream out, err;
+  Ran ran;
+  ran.code = run(parse(arguments), {in, out, err});
+  ran.out = out.str();
+  ran.err = err.str();
+  return ran;
+}
+
+}  // namespace
+
+TEST(CommandLine, ServeNeedsNothing) {
+  const auto line = parse({"serve"});
+  EXPECT_EQ(line.verb, Verb::Serve);
+  EXPECT_EQ(line.config.listen.rtmp->port, 1935);
+  EXPECT_FALSE(line.config.data_dir.empty());
+}
+
+TEST(CommandLine, FlagsCountMoreThanTheFile) {
+  const TemporaryDirectory dir;
+  const std::string path = dir.path() + "/c.toml";
+  std::ofstream(path) << "data-dir = \"/from-file\"\n[listen]\nrtmp = \"127.0.0.1:1\"\n"
+                      << "sip = \"127.0.0.1:2\"\n[sip]\nallow = [\"sip:*@a\"]\n";
+  const auto line = parse({"serve", "--config", path, "--rtmp", "127.0.0.1:3", "--http", "off",
+                           "--rtp-ports", "30000-30009", "--allow", "sip:*@b", "--allow", "sip:*@c",
+                           "--log", "warning", "--public-host", "gw"});
+  ASSERT_EQ(line.verb, Verb::Serve) << line.message;
+  EXPECT_EQ(line.config.data_dir, "/from-file");
+  EXPECT_EQ(line.config.listen.rtmp->port, 3);
+  EXPECT_EQ(line.config.listen.sip->port, 2);
+  EXPECT_FALSE(line.config.listen.http);
+  EXPECT_EQ(line.config.listen.rtp_high, 30009);
+  ASSERT_EQ(line.config.sip.allow.size(), 3U);
+  EXPECT_EQ(line.config.sip.allow[2].uri, "sip:*@c");
+  EXPECT_EQ(line.config.log, LogLevel::Warning);
+  EXPECT_EQ(line.config.public_host, "gw");
+}
+
+TEST(CommandLine, MistakesNameTheFix) {
+  struct Row {
+    std::vector<std::string> arguments;
+    const char *part;
+  };
+  for (const Row &row : {
+           Row{{"serv"}, "did you mean 'serve'?"},
+           Row{{"serve", "--rtpm", "x"}, "did you mean '--rtmp'?"},
+           Row{{"serve", "--rtmps", "0.0.0.0:443"}, "--rtmps is not in this version"},
+           Row{{"serve", "--turn=auto"}, "--turn is not in this version"},
+           Row{{"serve", "--rtmp", "1935"}, "--rtmp: '1935' is not ADDRESS:PORT"},
+           Row{{"serve", "--rtp-ports", "5"}, "LOW-HIGH"},
+           Row{{"serve", "--log", "loud"}, "debug, info"},
+           Row{{"serve", "--config", "/no/such/file"}, "/no/such/file"},
+           Row{{"account", "ad"}, "did you mean 'add'?"},
+           Row{{"account", "add"}, "NAME is required"},
+           Row{{"account", "token", "a", "--expires", "30"}, "30d"},
+           Row{{"account", "token", "a", "--expires", "99999999d"}, "at most"},
+           Row{{"account", "token", "a", "--rights", "fly"}, "push,pull"},
+           Row{{"call", "alice"}, "TO is required"},
+           Row{{"calls", "--limit", "0"}, "--limit"},
+           Row{{"hangup"}, "ID is required"},
+       }) {
+    const auto line = parse(row.arguments);
+    EXPECT_EQ(line.verb, Verb::Say) << row.arguments[0];
+    EXPECT_EQ(line.exit_code, kWrongUsage);
+    EXPECT_NE(line.message.find(row.part), std::string::npos) << line.message;
+  }
+}
+
+TEST(CommandLine, HelpAndVersion) {
+  const auto version = run_line({"--version"});
+  EXPECT_EQ(version.code, kDone);
+  EXPECT_EQ(version.out, "junctor " JUNCTOR_VERSION "\n");
+  const auto help = run_line({"--help"});
+  EXPECT_EQ(help.code, kDone);
+  for (const char *command : {"serve", "account", "call", "calls", "hangup", "doctor"}) {
+    EXPECT_NE(help.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
+    EXPECT_EQ(run_line({command, "--help"}).code, kDone);
+  }
+  EXPECT_NE(help.out.find("Exit status"), std::string::npos);
+  const auto nothing = run_line({});
+  EXPECT_EQ(nothing.code, kWrongUsage);
+  EXPECT_NE(nothing.err.find("serve"), std::string::npos);
+}
+
+TEST(CommandLine, TokenOptions) {
+  const auto line = parse({"account", "token", "alice", "--rights", "pull", "--expires", "12h"});
+  ASSERT_EQ(line.verb, Verb::AccountToken) << line.message;
+  EXPECT_EQ(line.name, "alice");
+  EXPECT_EQ(line.rights, (accounts::Rights{false, true}));
+  EXPECT_EQ(line.seconds, 12 * 3600);
+  EXPECT_EQ(parse({"account", "token", "alice"}).seconds, accounts::kDefaultTokenLife);
+}
+
+TEST(Accounts, WorkWithoutAServer) {
+  const TemporaryDirectory dir;
+  const auto line = [&](std::vector<std::string> words) {
+    words.insert(words.end(), {"--data-dir", dir.path()});
+    return words;
+  };
+  EXPECT_NE(run_line(line({"account", "list"})).out.find("no account yet"), std::string::npos);
+  const auto added =
+      run_line(line({"account", "add", "alice", "--password-stdin"}), "correct horse\n");
+  ASSERT_EQ(added.code, kDone) << added.err;
+  EXPECT_NE(added.out.find("password  correct horse"), std::string::npos);
+  std::smatch url;
+  ASSERT_TRUE(std::regex_search(added.out, url,
+                                std::regex("rtmp://[^/]+/call\\?token=([^/]+)/alice\\?to=CALLEE")));
+  EXPECT_NE(added.out.find("register as sip:alice@"), std::string::npos);
+  auto book = *accounts::Book::open(dir.path(), "");
+  const auto claims = book->verify(url[1].str(), 0);
+  ASSERT_TRUE(claims);
+  EXPECT_EQ(claims->subject, "alice");
+  EXPECT_TRUE(book->verify_password("alice", "correct horse"));
+
+  const auto again = run_line(line({"account", "add", "alice"}));
+  EXPECT_EQ(again.code, kFailed);
+  EXPECT_NE(again.err.find("account token alice"), std::string::npos);
+  EXPECT_EQ(run_line(line({"account", "add", "Alice!"})).code, kFailed);
+  EXPECT_EQ(run_line(line({"account", "token", "bob"})).code, kFailed);
+  EXPECT_EQ(run_line(line({"account", "revoke", "alice", "--id", claims->id})).code, kDone);
+  ASSERT_TRUE(book->reload());
+  EXPECT_FALSE(book->verify(url[1].str(), 0));
+  EXPECT_NE(run_line(line({"account", "list"})).out.find("alice"), std::string::npos);
+  EXPECT_EQ(run_line(line({"account", "remove", "alice"})).code, kDone);
+  EXPECT_EQ(run_line(line({"account", "remove", "alice"})).code, kFailed);
+}
+
+TEST(Client, SaysHowToStartAServer) {
+  const TemporaryDirectory dir;
+  const auto none = run_line({"calls", "--data-dir", dir.path()});
+  EXPECT_EQ(none.code, kUnreachable);
+  EXPECT_NE(none.err.find("junctor serve"), std::string::npos);
+  std::ofstream(dir.path() + "/admin-token") << "secret\n";
+  std::filesystem::permissions(dir.path() + "/admin-token", std::filesystem::perms(0600));
+  // Port 1 of loopback: nobody listens there.
+  const auto dead =
+      run_line({"hangup", "x", "--data-dir", dir.path(), "--url", "http://127.0.0.1:1"});
+  EXPECT_EQ(dead.code, kUnreachable);
+  EXPECT_NE(dead.err.find("http://127.0.0.1:1"), std::string::npos);
+  EXPECT_EQ(run_line({"calls", "--data-dir", dir.path(), "--url", "nonsense"}).code, kFailed);
+}
+
+TEST(Doctor, KnowsEveryElementOfTheTemplates) {
+  const char *source = std::getenv("JUNCTOR_SOURCE");
+  ASSERT_NE(source, nullptr);
+  std::set<std::string> known;
+  for (const auto &need : element_needs())
+    for (const auto name : need.elements) known.emplace(name);
+  std::string text;
+  for (const auto &file : std::filesystem::directory_iterator(std::string(source) + "/pipelines")) {
+    if (file.path().extension() != ".launch") continue;
+    std::ifstream in(file.path());
+    for (std::string line; std::getline(in, line);)
+      if (!line.starts_with('#')) text += "! " + line + "\n";
+  }
+  // The codec table's launch texts stand in string literals.
+  std::ifstream table(std::string(source) + "/orchestrator/calls/codec_table.cpp");
+  const std::string code((std::istreambuf_iterator<char>(table)), {});
+  const std::regex literal("\"([^\"\\n]*)\"");
+  for (std::sregex_iterator each(code.begin(), code.end(), literal), end; each != end; ++each)
+    if (const std::string word = (*each)[1]; word.size() > 3) text += "! " + word + "\n";
+  ASSERT_FALSE(text.empty());
+  const std::regex element("!\\s+([a-z][a-z0-9_]{3,})(?=[\\s]|$)(?!\\.)");
+  std::set<std::string> seen;
+  for (std::sregex_iterator each(text.begin(), text.end(), element), end; each != end; ++each)
+    seen.insert((*each)[1]);
+  EXPECT_GT(seen.size(), 10U);
+  for (const auto &name : seen) EXPECT_TRUE(known.contains(name)) << name;
+}
+
+TEST(Doctor, EachLineIsOkOrHasAFix) {
+  const TemporaryDirectory dir;
+  const auto line = parse({"doctor", "--data-dir", dir.path() + "/new", "--rtmp", "127.0.0.1:0",
+                           "--sip", "127.0.0.1:0", "--http", "198.51.100.1:1"});
+  ASSERT_EQ(line.verb, Verb::Doctor) << line.message;
+  std::ostringstream out;
+  EXPECT_EQ(doctor(line.config, out), kFailed) << "nobody can listen on a foreign address";
+  std::istringstream lines(out.str());
+  std::string text, last;
+  bool wants_fix = false;
+  while (std::getline(lines, text)) {
+    if (wants_fix) {
+      EXPECT_EQ(text.substr(0, 14), "         fix: ") << text;
+    }
+    wants_fix = text.starts_with("missing  ");
+    last = text;
+  }
+  EXPECT_FALSE(wants_fix);
+  EXPECT_NE(last.find("missing; see the fix"), std::string::npos);
+  EXPECT_NE(out.str().find("missing  port 198.51.100.1:1 for http"), std::string::npos);
+  EXPECT_NE(out.str().find("ok       data directory " + dir.path() + "/new"), std::string::npos);
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "config/config.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "config/logging.h"
+#include "config/nearest.h"
+#include "config/places.h"
+#include "temporary_directory.h"
+
+using namespace junctor;
+using namespace junctor::config;
+
+namespace {
+
+std::string error_of(const std::string &text) {
+  Config config;
+  const auto read = read_text(text, "junctor.toml", config);
+  return read ? "" : read.error().detail;
+}
+
+}  // namespace
+
+TEST(Config, DefaultsAreThoseOfTheManual) {
+  const Config config;
+  EXPECT_EQ(config.listen.rtmp->to_string(), "0.0.0.0:1935");
+  EXPECT_EQ(config.listen.sip->to_string(), "0.0.0.0:5060");
+  EXPECT_EQ(config.listen.http->to_string(), "127.0.0.1:8080");
+  EXPECT_EQ(config.watchdog.interval.count(), 1000);
+  EXPECT_EQ(config.watchdog.tries, 30U);
+  EXPECT_EQ(config.rtmp.identity, Identity::AtConnect);
+  EXPECT_TRUE(config.sip.allow.empty());
+}
+
+TEST(Config, ReadsEveryKind) {
+  Config config;
+  const auto read = read_text(R"(
+data-dir = "/srv/junctor"
+log = "debug"
+[listen]
+rtmp = "127.0.0.1:19350"
+http = "off"
+rtp-ports = "30000-30099"
+[rtmp]
+identity = "at-publish"
+applications = ["call", "live"]
+networks = ["10.0.0.0/8"]
+handshake-ms = 2000
+[sip]
+tcp = false
+answer-timeout-s = 20
+allow = ["sip:*@example.org", { uri = "sip:*@carrier", user = "u", password = "p", proxy = "sip:x" }]
+[watchdog]
+interval-ms = 100
+tries = 5
+[calls]
+max = 7
+)",
+                              "junctor.toml", config);
+  ASSERT_TRUE(read) << read.error().detail;
+  EXPECT_EQ(config.data_dir, "/srv/junctor");
+  EXPECT_EQ(config.log, LogLevel::Debug);
+  EXPECT_EQ(config.listen.rtmp->to_string(), "127.0.0.1:19350");
+  EXPECT_FALSE(config.listen.http);
+  EXPECT_EQ(config.listen.sip->port, 5060) << "not in the file: the default";
+  EXPECT_EQ(config.listen.rtp_low, 30000);
+  EXPECT_EQ(config.listen.rtp_high, 30099);
+  EXPECT_EQ(config.rtmp.identity, Identity::AtPublish);
+  EXPECT_EQ(config.rtmp.applications, (std::vector<std::string>{"call", "live"}));
+  EXPECT_EQ(config.rtmp.networks.size(), 1U);
+  EXPECT_EQ(config.rtmp.limits.handshake_ms, 2000);
+  EXPECT_FALSE(config.sip.tcp);
+  EXPECT_EQ(config.sip.answer_timeout.count(), 20);
+  ASSERT_EQ(config.sip.allow.size(), 2U);
+  EXPECT_EQ(config.sip.allow[0].uri, "sip:*@example.org");
+  EXPECT_EQ(config.sip.allow[1].password, "p");
+  EXPECT_EQ(config.watchdog.interval.count(), 100);
+  EXPECT_EQ(config.watchdog.tries, 5U);
+  EXPECT_EQ(config.calls.max, 7U);
+}
+
+TEST(Config, UnknownKeyNamesLineAndNearest) {
+  EXPECT_EQ(error_of("[rtmp]\n\nidentiy = \"at-connect\"\n"),
+            "junctor.toml line 3: unknown key 'rtmp.identiy'; did you mean 'rtmp.identity'?");
+  EXPECT_EQ(error_of("[watchdgo]\ntries = 3\n"),
+            "junctor.toml line 1: unknown key 'watchdgo.tries'; did you mean 'watchdog.tries'?");
+  EXPECT_EQ(error_of("zzzzzzzzzzzzzz = 1\n"), "junctor.toml line 1: unknown key 'zzzzzzzzzzzzzz'");
+}
+
+TEST(Config, WrongValueSaysWhatIsRight) {
+  struct Row {
+    const char *text, *part;
+  };
+  for (const Row &row :
+       {Row{"log = 3", "line 1: log: must be a text"}, Row{"log = \"loud\"", "debug, info"},
+        Row{"[watchdog]\ntries = 0", "line 2: watchdog.tries: must be a whole number from 1"},
+        Row{"[watchdog]\ntries = 1.5", "whole number"},
+        Row{"[watchdog]\ntries = \"3\"", "whole number"},
+        Row{"[listen]\nrtmp = \"1935\"", "ADDRESS:PORT"},
+        Row{"[listen]\nrtp-ports = \"20000\"", "LOW-HIGH"},
+        Row{"[listen]\nrtp-ports = 20000", "LOW-HIGH"},
+        Row{"[rtmp]\nidentity = \"never\"", "at-connect"},
+        Row{"[rtmp]\napplications = [1]", "list of texts"}, Row{"[sip]\ntcp = 1", "true or false"},
+        Row{"[sip]\nallow = \"sip:*@a\"", "list of addr"},
+        Row{"[sip]\nallow = [{ uri = \"sip:a@b\", pasword = \"x\" }]", "list of addr"},
+        Row{"[sip]\nallow = [{ user = \"x\" }]", "list of addr"}, Row{"log = ", "line 1: "},
+        Row{"watchdog = 3", "unknown key 'watchdog'"}})
+    EXPECT_NE(error_of(row.text).find(row.part), std::string::npos)
+        << row.text << ": " << error_of(row.text);
+}
+
+TEST(Config, FileWithAPasswordMustBePrivate) {
+  const TemporaryDirectory dir;
+  const std::string path = dir.path() + "/junctor.toml";
+  std::ofstream(path) << "[sip]\nallow = [{ uri = \"sip:*@a\", password = \"p\" }]\n";
+  ::chmod(path.c_str(), 0644);
+  Config config;
+  const auto open = read_file(path, config);
+  ASSERT_FALSE(open);
+  EXPECT_NE(open.error().detail.find("chmod 600"), std::string::npos);
+  ::chmod(path.c_str(), 0600);
+  EXPECT_TRUE(read_file(path, config));
+  EXPECT_FALSE(read_file(dir.path() + "/none.toml", config));
+}
+
+TEST(Config, EveryKeyIsInTheManual) {
+  const char *source = std::getenv("JUNCTOR_SOURCE");
+  ASSERT_NE(source, nullptr);
+  std::ifstream file(std::string(source) + "/docs/operations.md");
+  const std::string manual((std::istreambuf_iterator<char>(file)), {});
+  ASSERT_FALSE(manual.empty());
+  for (const auto &[key, explanation] : keys()) {
+    EXPECT_NE(manual.find("`" + key + "`"), std::string::npos) << key;
+    EXPECT_FALSE(explanation.empty()) << key;
+  }
+}
+
+TEST(Config, PortRange) {
+  EXPECT_TRUE(parse_port_range("20000-29999"));
+  for (const char *text : {"", "20000", "20000-", "-20000", "20000-20000", "2-1", "80-90",
+                           "20000-70000", "20000-20001x", "a-b"})
+    EXPECT_FALSE(parse_port_range(text)) << text;
+}
+
+TEST(Nearest, FindsSlipsAndNothingFarOff) {
+  EXPECT_EQ(distance("kitten", "sitting"), 3U);
+  EXPECT_EQ(distance("tires", "tries"), 1U) << "neighbours swapped";
+  EXPECT_EQ(distance("", "abc"), 3U);
+  EXPECT_EQ(nearest("serv", {"serve", "calls"}), "serve");
+  EXPECT_EQ(nearest("hang-up", {"serve", "hangup"}), "hangup");
+  EXPECT_FALSE(nearest("banana", {"serve", "hangup"}));
+  EXPECT_FALSE(nearest(std::string(100000, 'x'), {"serve"}));
+}
+
+TEST(Redact, HidesTokensAndPasswords) {
+  const std::string jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln";
+  EXPECT_EQ(redact("rtmp://h/call?token=" + jwt + "/alice?to=bob"),
+            "rtmp://h/call?token=***/alice?to=bob");
+  EXPECT_EQ(redact("seen " + jwt + " twice " + jwt), "seen eyJ*** twice eyJ***");
+  EXPECT_EQ(redact("Authorization: Bearer abc"), "Authorization: Bearer ***");
+  EXPECT_EQ(redact("a?password=geheim&x=1"), "a?password=***&x=1");
+  EXPECT_EQ(redact("two\r\nlines"), "two  lines");
+  EXPECT_EQ(redact("plain"), "plain");
+}
+
+TEST(Places, PublicHost) {
+  Config config;
+  EXPECT_EQ(public_host(config, {"192.0.2.7", 1935}), "192.0.2.7");
+  EXPECT_EQ(public_host(config, {"2001:db8::1", 1935}), "[2001:db8::1]");
+  EXPECT_FALSE(public_host(config, {"0.0.0.0", 1935}).empty());
+  config.public_host = "gw.example.org";
+  EXPECT_EQ(public_host(config, {"192.0.2.7", 1935}), "gw.example.org");
+  EXPECT_EQ(host_and_port("h", 1935, 1935), "h");
+  EXPECT_EQ(host_and_port("h", 1936, 1935), "h:1936");
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <future>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "store/call_json.h"
+#include "store/call_store.h"
+#include "store/worker.h"
+#include "temporary_directory.h"
+
+using namespace junctor;
+using namespace junctor::store;
+using namespace std::chrono_literals;
+using calls::View;
+using calls::WallTime;
+
+namespace {
+
+const WallTime kStart{std::chrono::milliseconds(1700000000123)};
+
+std::unique_ptr<CallStore> open_store(const TemporaryDirectory &dir, WallTime now = kStart,
+                                      std::vector<std::string> *log = nullptr) {
+  CallStore::Options options;
+  options.path = dir.path() + "/calls.db";
+  options.keep_days = 30;
+  options.log = [log](LogLevel level, std::string_view text) {
+    EXPECT_NE(level, LogLevel::Error) << text;
+    if (log) log->emplace_back(text);
+  };
+  auto store = CallStore::open(std::move(options), now);
+  EXPECT_TRUE(store) << (store ? "" : store.error().detail);
+  return store ? std::move(*store) : nullptr;
+}
+
+View example(const std::string &id, WallTime created = kStart) {
+  View call;
+  call.id = id;
+  call.from = "alice";
+  call.to = "bob";
+  call.uri = "sip:bob@192.0.2.1";
+  call.state = calls::State::Trying;
+  call.created = created;
+  return call;
+}
+
+std::optional<View> find(CallStore &store, const std::string &id) {
+  std::promise<std::optional<View>> promise;
+  store.find(id, [&](std::optional<View> call) { promise.set_value(std::move(call)); });
+  return promise.get_future().get();
+}
+
+Result<Page> list(CallStore &store, std::size_t limit, const std::string &after = "") {
+  std::promise<Result<Page>> promise;
+  store.list(limit, after, [&](Result<Page> page) { promise.set_value(std::move(page)); });
+  return promise.get_future().get();
+}
+
+}  // namespace
+
+TEST(Worker, OneThreadKeepsTheOrder) {
+  std::string order;
+  {
+    WorkerPool pool("test", 1, 100);
+    for (char c = 'a'; c <= 'e'; ++c) ASSERT_TRUE(pool.post([&order, c] { order += c; }));
+    pool.drain();
+    EXPECT_EQ(order, "abcde");
+    ASSERT_TRUE(pool.post([&] { order += '!'; }));
+  }
+  EXPECT_EQ(order, "abcde!") << "what is queued is done before the end";
+}
+
+TEST(Worker, QueueIsBounded) {
+  std::promise<void> begun, go;
+  WorkerPool pool("test", 1, 2);
+  ASSERT_TRUE(pool.post([&] {
+    begun.set_value();
+    go.get_future().wait();
+  }));
+  begun.get_future().wait();
+  EXPECT_TRUE(pool.post([] {}));
+  EXPECT_TRUE(pool.post([] {}));
+  EXPECT_FALSE(pool.post([] { FAIL(); }));
+  go.set_value();
+  pool.drain();
+  EXPECT_TRUE(pool.post([] {}));
+}
+
+TEST(CallStore, KeepsEverythingOfACall) {
+  const TemporaryDirectory dir;
+  View call = example("c1");
+  call.state = calls::State::Ended;
+  call.reason = EndReason::CalleeHangup;
+  call.sip_code = 200;
+  call.detail = "The callee hung up.";
+  call.ringing = kStart + 1s;
+  call.answered = kStart + 2s;
+  call.ended = kStart + 3s;
+  call.first_packet_to_callee_ms = 12;
+  call.plan = {{"caller-to-callee", Medium::Video, "h264", "h264", false, "Both speak it."},
+               {"callee-to-caller", Medium::Audio, "pcma", "aac", true, "The player wants AAC."}};
+  call.launch = "rtmpauthsrc ! sipcallsink";
+  call.audio.sent_packets = 100;
+  call.audio.lost = 3;
+  call.video.jitter_ms = 1.5;
+  {
+    auto store = open_store(dir);
+    store->save(example("c1"));
+    store->save(call);
+  }
+  auto store = open_store(dir);
+  const auto found = find(*store, "c1");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(to_json(*found, true), to_json(call, true));
+  EXPECT_FALSE(found->first_packet_to_caller_ms);
+  EXPECT_FALSE(find(*store, "c2"));
+  struct stat status {};
+  ASSERT_EQ(::stat((dir.path() + "/calls.db").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600U);
+}
+
+TEST(CallStore, HostileTextStaysText) {
+  const TemporaryDirectory dir;
+  auto store = open_store(dir);
+  View call = example("x'); DROP TABLE calls; --");
+  call.detail = std::string("nul \0 and \xff", 11);
+  store->save(call);
+  const auto found = find(*store, call.id);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->detail, call.detail);
+  EXPECT_NO_THROW(
+      to_json(*found, true).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+TEST(CallStore, PagesNewestFirstWithoutGapOrDouble) {
+  const TemporaryDirectory dir;
+  auto store = open_store(dir);
+  // Some of the same millisecond.
+  for (int i = 0; i < 25; ++i)
+    store->save(example("c" + std::to_string(i), kStart + std::chrono::milliseconds(i / 4)));
+  std::vector<View> all;
+  std::string after;
+  int pages = 0;
+  do {
+    auto page = list(*store, 10, after);
+    ASSERT_TRUE(page);
+    all.insert(all.end(), page->calls.begin(), page->calls.end());
+    after = page->next;
+    ++pages;
+  } while (!after.empty() && pages < 10);
+  EXPECT_EQ(pages, 3);
+  ASSERT_EQ(all.size(), 25U);
+  std::set<std::string> ids;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    ids.insert(all[i].id);
+    if (i > 0) {
+      EXPECT_LE(all[i].created, all[i - 1].created);
+    }
+  }
+  EXPECT_EQ(ids.size(), 25U);
+  EXPECT_FALSE(list(*store, 10, "nonsense"));
+  EXPECT_FALSE(list(*store, 10, "12"));
+}
+
+TEST(CallStore, ClosesWhatACrashLeftOpen) {
+  const TemporaryDirectory dir;
+  {
+    auto store = open_store(dir);
+    store->save(example("open"));
+    View done = example("done");
+    done.state = calls::State::Ended;
+    done.reason = EndReason::Busy;
+    done.ended = kStart + 1s;
+    store->save(done);
+  }
+  std::vector<std::string> log;
+  auto store = open_store(dir, kStart + 1h, &log);
+  const auto open = find(*store, "open");
+  ASSERT_TRUE(open);
+  EXPECT_EQ(open->state, calls::State::Ended);
+  EXPECT_EQ(open->reason, EndReason::Internal);
+  EXPECT_EQ(open->ended, kStart + 1h);
+  EXPECT_FALSE(open->detail.empty());
+  EXPECT_EQ(find(*store, "done")->reason, EndReason::Busy);
+  EXPECT_EQ(log.size(), 1U);
+}
+
+TEST(CallStore, ForgetsOldEndedCalls) {
+  const TemporaryDirectory dir;
+  auto store = open_store(dir);
+  View old = example("old");
+  old.state = calls::State::Ended;
+  store->save(old);
+  store->save(example("running"));
+  store->prune(kStart + 29 * 24h);
+  EXPECT_TRUE(find(*store, "old"));
+  store->prune(kStart + 31 * 24h);
+  EXPECT_FALSE(find(*store, "old"));
+  EXPECT_TRUE(find(*store, "running"));
+}
+
+TEST(CallStore, RefusesANewerDatabaseAndGarbage) {
+  const TemporaryDirectory dir;
+  open_store(dir);
+  sqlite3 *database = nullptr;
+  ASSERT_EQ(sqlite3_open((dir.path() + "/calls.db").c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "PRAGMA user_version = 99", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  auto newer = CallStore::open({dir.path() + "/calls.db", 30, {}}, kStart);
+  ASSERT_FALSE(newer);
+  EXPECT_NE(newer.error().detail.find("newer version"), std::string::npos);
+
+  FILE *file = std::fopen((dir.path() + "/bad.db").c_str(), "w");
+  std::fputs(std::string(5000, 'x').c_str(), file);
+  std::fclose(file);
+  EXPECT_FALSE(CallStore::open({dir.path() + "/bad.db", 30, {}}, kStart));
+  EXPECT_FALSE(CallStore::open({dir.path() + "/none/calls.db", 30, {}}, kStart));
+}
+
+TEST(CallJson, Times) {
+  EXPECT_EQ(timestamp(kStart), "2023-11-14T22:13:20.123Z");
+  EXPECT_EQ(timestamp(WallTime{}), "1970-01-01T00:00:00.000Z");
+}
+
+TEST(CallJson, StatesRoundTrip) {
+  for (int i = 0; i <= static_cast<int>(calls::State::Ended); ++i) {
+    const auto state = static_cast<calls::State>(i);
+    EXPECT_EQ(state_from_string(to_string(state)), state);
+  }
+  EXPECT_FALSE(state_from_string("asleep"));
+}
+
+TEST(CallJson, WhatIsNoPlanIsEmpty) {
+  for (const char *text : {"", "{}", "[1]", "null", "[{\"direction\":"})
+    EXPECT_TRUE(plan_from_text(text).empty()) << text;
+}
