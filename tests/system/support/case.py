@@ -1,0 +1,31 @@
+# What the system tests have in common. SPDX-License-Identifier: LGPL-2.1-or-later
+"""A test case with a workspace; everything it starts is stopped, in the reverse order."""
+
+import os
+import unittest
+
+from .process import Workspace
+
+FULL = os.environ.get("JUNCTOR_FULL") == "1"
+
+
+class SystemTest(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.workspace = Workspace()
+        self.addCleanup(self._finish)
+
+    def _finish(self):
+        result = self._outcome.result
+        failed = any(getattr(case, "test_case", case) is self
+                     for case, _ in result.failures + result.errors)
+        if failed:
+            self.workspace.keep = True
+            print(f"# files and logs of {self.id()}: {self.workspace.path}", flush=True)
+        self.workspace.close()
+
+    def start(self, thing):
+        """Remembers to stop `thing`; returns it."""
+        self.addCleanup(thing.stop)
+        return thing

@@ -1,0 +1,182 @@
+# Many calls: at once and one after another; afterwards everything is back at its level.
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""JUNCTOR_FULL=1 makes 50 calls at once, three times, and 200 one after another; else fewer."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from support import rtmp
+from support.case import FULL, SystemTest
+from support.junctor import BUILD, Junctor
+from support.ports import free_range
+from support.process import Process, wait_until
+from support.sipp import Sipp
+
+AT_ONCE, WAVES, IN_TURN = (50, 3, 200) if FULL else (20, 2, 40)
+# What Sofia keeps of a finished call for 32 s, and what malloc keeps: not a leak unless it grows.
+KIB_PER_CALL = 40
+CONFIG = """
+[sip]
+allow = ["sip:*@127.0.0.1:*"]
+"""
+
+
+def tool(name):
+    return os.path.join(BUILD, "bench", f"bench-{name}")
+
+
+class L_Load(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.junctor = self.start(Junctor(self.workspace, CONFIG, rtp_ports=800, log="info"))
+        self.accounts = [self.junctor.account(f"caller{i}") for i in range(AT_ONCE)]
+        self.base = free_range(4 * AT_ONCE)
+        self.recording = self.workspace.file("load.flv")
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i",
+             "testsrc2=size=320x240:rate=15", "-f", "lavfi", "-i",
+             "sine=frequency=440:sample_rate=8000:samples_per_frame=160", "-t", "10",
+             *rtmp.X264, "-b:v", "200k", "-c:a", "pcm_alaw", "-ac", "1", "-f", "flv",
+             self.recording], check=True, timeout=60)
+
+    def start_callee(self, rows, calls):
+        ports = self.workspace.write(
+            f"ports-{time.monotonic_ns()}.csv", "SEQUENTIAL\n" + "".join(
+                f"{self.base + 4 * i};{self.base + 4 * i + 2}\n" for i in range(rows)))
+        path = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(
+            os.path.abspath(__file__)))), "bench", "load", "callee.xml")
+        return self.start(Sipp(self.workspace, path, calls=calls, limit=calls + 10,
+                               extra=("-inf", ports), trace=False))
+
+    def start_publishers(self, accounts, sipp, seconds):
+        lines = ""
+        for account in accounts:
+            app, _, stream = account.push_url(sipp.uri()).partition("/call?")[2].partition("/")
+            lines += f"{self.junctor.rtmp_port} call?{app} {stream}\n"
+        publishers = Process("publishers", [tool("publishers"), self.recording, str(seconds)],
+                             self.workspace.file(f"publishers-{time.monotonic_ns()}.log"),
+                             stdin=subprocess.PIPE)
+        self.addCleanup(publishers.stop)
+        publishers.popen.stdin.write(lines.encode())
+        publishers.popen.stdin.close()
+        return publishers
+
+    def all_ended(self, before):
+        """Waits until no call runs; returns the records that are new since `before`."""
+        wait_until(lambda: not self.junctor.get("calls?state=running")["calls"], 30,
+                   "all calls to be over", every=0.1)
+        return [c for c in self.junctor.get("calls?limit=500")["calls"] if c["id"] not in before]
+
+    def known(self):
+        return {call["id"] for call in self.junctor.get("calls?limit=500")["calls"]}
+
+    def check_records(self, records, count):
+        self.assertEqual(len(records), count)
+        for record in records:
+            self.assertEqual((record["state"], record["reason"]), ("ended", "caller-hangup"),
+                             record["detail"])
+            self.assertTrue(record["answered"], record)
+            self.assertGreater(record["audio"]["sent_packets"], 10, record)
+            self.assertGreater(record["video"]["sent_packets"], 3, record)
+
+    def settled(self):
+        """Usage when nothing has changed any more for a moment."""
+        last = self.junctor.process.usage()
+        for _ in range(60):
+            time.sleep(0.5)
+            now = self.junctor.process.usage()
+            if (now.threads, now.descriptors) == (last.threads, last.descriptors) and \
+                    abs(now.rss - last.rss) < 200_000:
+                return now
+            last = now
+        return last
+
+    def back_at_level(self, before, after, calls):
+        self.assertLessEqual(after.threads, before.threads + 1)
+        self.assertLessEqual(after.descriptors, before.descriptors + 2)
+        self.assertLess((after.rss - before.rss) / 1024, KIB_PER_CALL * calls,
+                        f"memory grew from {before.rss} to {after.rss} bytes in {calls} calls")
+
+    def wave(self):
+        """AT_ONCE passthrough calls with their players; checks them while they run."""
+        before = self.known()
+        sinks = Process("sinks", [tool("sinks"), str(self.base), str(AT_ONCE)],
+                        self.workspace.file(f"sinks-{time.monotonic_ns()}.log"),
+                        stdout=subprocess.PIPE)
+        self.addCleanup(sinks.stop)
+        self.assertEqual(sinks.popen.stdout.readline(), b"ready\n")
+        sipp = self.start_callee(AT_ONCE, AT_ONCE)
+        players = [rtmp.rtmpdump_pull(self.workspace, account.pull_url("audio=pcma"),
+                                      f"player-{account.name}-{time.monotonic_ns()}")
+                   for account in self.accounts]
+        for player in players:
+            self.addCleanup(player.stop)
+        wait_until(lambda: self.junctor.log().count(" pull publish/play as caller") >=
+                   self.played + AT_ONCE, 30, "all players to play")
+        self.played += AT_ONCE
+        idle = self.junctor.process.usage()
+        publishers = self.start_publishers(self.accounts, sipp, 600)
+        wait_until(lambda: sum(call["state"] == "answered" for call in
+                               self.junctor.get("calls?state=running")["calls"]) == AT_ONCE, 40,
+                   f"{AT_ONCE} answered calls", every=0.2)
+        time.sleep(3)
+        sinks.send_signal(signal.SIGUSR1)
+        time.sleep(4)
+        sinks.send_signal(signal.SIGUSR2)
+        figures = json.loads(sinks.popen.stdout.readline())
+        busy = self.settled_threads()
+        running = self.junctor.get("calls?state=running&limit=500")["calls"]
+        plans = [self.junctor.call(call["id"])["plan"] for call in running[:5]]
+        publishers.stop(signal.SIGTERM)
+        for player in players:
+            player.stop()
+        lost = figures["lost"]
+        self.assertEqual(lost, 0)
+        self.assertGreater(figures["audio_packets"], 0.95 * 50 * 4 * AT_ONCE)
+        self.assertGreater(figures["pictures"], 0.95 * 15 * 4 * AT_ONCE)
+        for plan in plans:
+            self.assertFalse([step for step in plan if step["transcoded"]])
+        self.assertLessEqual(busy - idle.threads, max(1, AT_ONCE // 10),
+                             "a passthrough call adds no thread")
+        return before, sipp
+
+    def settled_threads(self):
+        return min(self.junctor.process.usage().threads for _ in range(3))
+
+    def test_many_at_once(self):
+        self.played = 0
+        level = None
+        for number in range(WAVES):
+            before, sipp = self.wave()
+            # A publisher that is killed is silent; deleteStream was not said, so calls are hung up.
+            for call in self.junctor.get("calls?state=running&limit=500")["calls"]:
+                self.junctor.hangup(call["id"])
+            records = self.all_ended(before)
+            self.assertEqual(len(records), AT_ONCE)
+            for record in records:
+                self.assertIn(record["reason"], ("caller-hangup", "admin"))
+                self.assertGreater(record["audio"]["sent_packets"], 100)
+                self.assertEqual(record["audio"]["lost"], 0)
+            sipp.wait(30)
+            usage = self.settled()
+            if level is None:
+                level = usage  # caches, pools and the allocator have their size now
+        self.back_at_level(level, usage, (WAVES - 1) * AT_ONCE)
+
+    def test_one_after_another(self):
+        sipp = self.start_callee(AT_ONCE, IN_TURN)
+        level = None
+        for number in range(IN_TURN):
+            if number == IN_TURN // 4:
+                level = self.settled()
+            before = self.known() if number in (0, IN_TURN // 4) else before
+            publishers = self.start_publishers([self.accounts[number % AT_ONCE]], sipp, 0.8)
+            self.assertEqual(publishers.wait(20), 0, publishers.tail())
+            publishers.stop()
+            wait_until(lambda: not self.junctor.get("calls?state=running")["calls"], 20,
+                       "the call to be over")
+        sipp.wait(30)
+        self.check_records(self.all_ended(before), IN_TURN - IN_TURN // 4)
+        self.back_at_level(level, self.settled(), IN_TURN - IN_TURN // 4)

@@ -1,0 +1,115 @@
+# G5: the M × N rule on the push terminal's media. SPDX-License-Identifier: LGPL-2.1-or-later
+import time
+
+from support import media, rtmp
+from support.baresip import Baresip
+from support.case import SystemTest
+from support.junctor import Junctor
+from support.process import wait_until
+
+INTERVAL, TRIES = 400, 10  # 4 s in all
+LIMIT = INTERVAL * TRIES / 1000
+CONFIG = f"""
+[watchdog]
+interval-ms = {INTERVAL}
+tries = {TRIES}
+"""
+ALICE, BOB = rtmp.FfmpegPush.IDENTITY, Baresip.IDENTITY
+
+
+class G5_Watchdog(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.junctor = self.start(Junctor(self.workspace, CONFIG))
+        self.alice, bob = self.junctor.account("alice"), self.junctor.account("bob")
+        self.bob = self.start(Baresip(self.workspace, "bob", registrar=self.junctor.sip_address,
+                                      password=bob.password))
+        self.bob.wait_registered()
+
+    def call_without_push(self):
+        """bob answers a call for which nobody publishes; a player watches."""
+        self.pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url()))
+        self.call_id = self.junctor.post("calls", {"from": "alice", "to": "bob"})["id"]
+        self.bob.wait_event("CALL_ESTABLISHED")
+        self.junctor.wait_state(self.call_id, "answered")
+        self.answered = time.monotonic()
+
+    def call_with_push(self):
+        self.pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url()))
+        self.push = rtmp.FfmpegPush(self.workspace, self.alice.push_url("bob"))
+        self.addCleanup(self.push.drop)
+        self.call_id = self.junctor.find_call("alice")
+        self.bob.wait_event("CALL_ESTABLISHED")
+        self.junctor.wait_state(self.call_id, "answered")
+        self.pull.wait_picture(BOB)
+        self.wait_phone_sees(0)
+
+    def wait_phone_sees(self, since):
+        """A picture of alice at the phone; frames decoded before `since` do not count."""
+        def look():
+            shot = self.bob.snapshot(guard=1)
+            mark = shot and shot[1] > since and media.mark_of(shot[0])
+            return mark and mark[0] == ALICE
+        wait_until(look, 15, "a picture of alice at the phone")
+
+    def test_no_push_media_ends_the_call_after_m_times_n(self):
+        self.call_without_push()  # bob talks all the while, which does not help
+        self.pull.wait_picture(BOB)
+        record = self.junctor.wait_ended(self.call_id, LIMIT + 10)
+        took = time.monotonic() - self.answered
+        self.assertEqual(record["reason"], "no-push-media")
+        self.assertGreater(took, LIMIT - 1.0)
+        self.bob.wait_event("CALL_CLOSED")  # by BYE
+        self.pull.process.wait(15)
+
+    def test_media_in_the_last_try_saves_the_call(self):
+        self.call_without_push()
+        time.sleep(LIMIT - 2.5)  # ffmpeg needs a second to begin
+        push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url()))
+        self.wait_phone_sees(0)
+        time.sleep(LIMIT + 1)
+        self.assertEqual(self.junctor.call(self.call_id)["state"], "answered")
+        self.assertTrue(push.process.running())
+
+    def test_ringing_does_not_count(self):
+        self.bob.stop()
+        bob2 = self.junctor.account("carol")
+        carol = self.start(Baresip(self.workspace, "carol", answer="manual",
+                                   registrar=self.junctor.sip_address, password=bob2.password))
+        carol.wait_registered()
+        call = self.junctor.post("calls", {"from": "alice", "to": "carol"})["id"]
+        carol.wait_event("CALL_INCOMING")
+        time.sleep(LIMIT + 1.5)
+        self.assertEqual(self.junctor.call(call)["state"], "ringing")
+        self.junctor.hangup(call)
+        self.assertEqual(self.junctor.wait_ended(call)["reason"], "admin")
+
+    def test_a_push_that_drops_and_comes_back_goes_on(self):
+        self.call_with_push()
+        self.push.drop()
+        dropped = time.monotonic()
+        time.sleep(LIMIT - 2.8)
+        self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url("bob"),
+                                   log_name="push-again.log"))
+        self.wait_phone_sees(dropped + 0.5)
+        time.sleep(LIMIT)
+        self.assertEqual(self.junctor.call(self.call_id)["state"], "answered")
+        self.assertEqual(len(self.junctor.calls()), 1, "the same call goes on")
+        self.assertTrue(self.pull.process.running())
+        self.assertTrue(self.pull.seen(BOB, since=time.monotonic() - 1))
+        self.assertEqual(len(self.bob.event_times("CALL_CLOSED")), 0)
+
+    def test_a_push_that_drops_for_good_ends_the_call(self):
+        self.call_with_push()
+        self.push.drop()
+        record = self.junctor.wait_ended(self.call_id, LIMIT + 10)
+        self.assertEqual(record["reason"], "no-push-media")
+        self.bob.wait_event("CALL_CLOSED")
+
+    def test_sound_alone_is_not_silence(self):
+        self.pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url()))
+        self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url("bob"), video=False))
+        call = self.junctor.find_call("alice")
+        self.junctor.wait_state(call, "answered")
+        time.sleep(LIMIT + 1.5)
+        self.assertEqual(self.junctor.call(call)["state"], "answered")
