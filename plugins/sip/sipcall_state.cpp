@@ -342,17 +342,19 @@ std::shared_ptr<Outlet> State::make_outlet(Medium medium) {
       gst_element_class_get_pad_template(GST_ELEMENT_GET_CLASS(element_), name.c_str());
   GstPad *pad = gst_pad_new_from_template(pad_template, name.c_str());
   pad_functions_.src(pad);
-  // The control keeps the element, and with it this, for as long as media can come.
+  // Each keeps the element, and with it this: a push on a shared reactor may outlast stop(), which
+  // lets go of the outlets.
+  const std::shared_ptr<void> keep(gst_object_ref(element_), gst_object_unref);
   Outlet::Events events;
-  events.first_packet = [this, medium] {
+  events.first_packet = [this, keep, medium] {
     GstStructure *structure =
         gst_structure_new("junctor-sip-call", "state", G_TYPE_STRING, "media", "call-id",
                           G_TYPE_STRING, call_id().c_str(), "medium", G_TYPE_STRING,
                           std::string(to_string(medium)).c_str(), nullptr);
     post_change(structure);
   };
-  events.keyframe_request = [this] { force_keyframe(); };
-  events.request_by_info = [this] {
+  events.keyframe_request = [this, keep] { force_keyframe(); };
+  events.request_by_info = [this, keep] {
     std::shared_ptr<Control> control;
     {
       const std::lock_guard lock(mutex_);
@@ -360,7 +362,7 @@ std::shared_ptr<Outlet> State::make_outlet(Medium medium) {
     }
     if (control) control->request_keyframe_by_info();
   };
-  events.update_clock = [this](ClockMap &clock) { clock.update(element_); };
+  events.update_clock = [this, keep](ClockMap &clock) { clock.update(element_); };
   return std::make_shared<Outlet>(PadRef(GST_PAD(gst_object_ref_sink(pad))), medium, clock_, sync_,
                                   group_id_, std::move(events));
 }
@@ -462,12 +464,15 @@ void State::finish(bool failed, EndReason reason, int code, const std::string &t
   for (const auto &inlet : inlets()) inlet->end();
   for (const auto &outlet : outlets) outlet->finish();
   if (failed) {
+    // The status line for those who know SIP, a sentence for everybody else.
+    std::string sentence = text.empty() ? std::string(describe(reason)) : text;
+    if (code != 0 && !text.empty()) sentence = std::string(describe(reason)) + " (" + text + ')';
     GstStructure *details = gst_structure_new("details", "reason", G_TYPE_STRING,
                                               std::string(to_string(reason)).c_str(), "code",
                                               G_TYPE_INT, code, nullptr);
     gst_element_message_full_with_details(
         element_, GST_MESSAGE_ERROR, GST_RESOURCE_ERROR, error_of(reason),
-        g_strdup(text.empty() ? std::string(describe(reason)).c_str() : text.c_str()),
+        g_strdup(sentence.c_str()),
         g_strdup_printf("reason %s, SIP status %d", std::string(to_string(reason)).c_str(), code),
         __FILE__, GST_FUNCTION, __LINE__, details);
   } else if (post_eos) {

@@ -18,11 +18,6 @@ using sip::test::Message;
 using sip::test::run_until;
 using sip::test::ScriptedPeer;
 
-#ifdef __SANITIZE_ADDRESS__
-// Sofia's event source cannot be freed (see Root in sip/core/sofia.h).
-extern "C" const char *__lsan_default_suppressions() { return "leak:su_source_port_create\n"; }
-#endif
-
 namespace {
 
 /// One UDP socket of the callee's media.
@@ -100,10 +95,10 @@ class Feeder {
     GstBuffer *buffer = gst_buffer_new();
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const std::string content = (i == 0 ? first : std::string()) + parts[i];
+      gpointer data = g_memdup2(content.data(), content.size());
       gst_buffer_append_memory(
-          buffer, gst_memory_new_wrapped(static_cast<GstMemoryFlags>(0),
-                                         g_memdup2(content.data(), content.size()), content.size(),
-                                         0, content.size(), nullptr, nullptr));
+          buffer, gst_memory_new_wrapped(static_cast<GstMemoryFlags>(0), data, content.size(), 0,
+                                         content.size(), data, g_free));
     }
     return buffer;
   }

@@ -109,6 +109,7 @@ void SessionCore::configure(const Stream &stream, const Remote &remote) {
     configured_ = true;
     // Half the interval for the first one (RFC 3550 section 6.2); what is sent brings it forward.
     schedule_report(options_.report_interval / 2);
+    replay_early();
   }
 }
 
@@ -129,6 +130,8 @@ void SessionCore::shutdown() {
   rtp_.reset();
   rtcp_.reset();
   queue_.clear();
+  early_.clear();
+  ready_.clear();
   history_.clear();
   listener_.reset();
   publish();

@@ -148,7 +148,8 @@ class Session {
 
   /// Any thread; takes effect on the reactor, in order.
   virtual void configure(const Stream &stream, const Remote &remote) = 0;
-  /// Reactor thread. Held weakly; null parts. One at a time.
+  /// Reactor thread. Held weakly; null parts. One at a time. While there is none, what arrives
+  /// waits at most half a second, so that a pipeline made for the answer misses no first keyframe.
   virtual void set_listener(std::weak_ptr<SessionListener> listener) = 0;
   /// Reactor thread. Queues; all that this turn of the reactor queued leaves in one system call.
   virtual void send(std::span<const OutgoingPacket> packets) = 0;

@@ -47,7 +47,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
 
   void start();
   void configure(const Stream &stream, const Remote &remote);
-  void set_listener(std::weak_ptr<SessionListener> listener) { listener_ = std::move(listener); }
+  void set_listener(std::weak_ptr<SessionListener> listener);
   void send(std::span<const OutgoingPacket> packets);
   void begin_source() { timeline_.begin_source(); }
   bool request_keyframe();
@@ -67,6 +67,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void on_datagram(const SharedBytes &datagram, const sockaddr_storage &source, int fd, Time now);
   void on_rtp(const SharedBytes &datagram, const sockaddr_storage &source, Time now);
   void take(IncomingPacket packet, std::uint32_t timestamp);
+  void replay_early();
   void adopt_source(std::uint32_t ssrc);
   void deliver();
   void arm_reorder_timer();
@@ -127,6 +128,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::uint32_t sent_payload_octets_ = 0;
   std::uint64_t sent_at_last_report_ = 0, sent_at_report_before_ = 0;
   int last_send_error_ = 0;
+  bool segmentation_ = true;  // UDP_SEGMENT, until it fails
 
   // Receiving.
   struct Candidate {
@@ -140,6 +142,15 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   ReorderBuffer reorder_;
   std::optional<Reception> reception_;
   std::vector<IncomingPacket> ready_;
+  /// What came before the answer said how to read it.
+  struct Early {
+    SharedBytes datagram;
+    sockaddr_storage source;
+    int fd;
+    Time arrival;
+  };
+  std::vector<Early> early_;
+  bool unseen_ = false, unseen_source_ = false;  // packets, a source's first, went without listener
   Reactor::Timer reorder_timer_;
 
   // Feedback and reports.

@@ -1,8 +1,10 @@
 // From the sockets to packets in order. SPDX-License-Identifier: LGPL-2.1-or-later
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "rtp/core/session_core.h"
 
@@ -13,6 +15,11 @@ namespace {
 constexpr std::size_t kBatch = 16;
 constexpr std::size_t kMaxDatagram = 2048;  // larger ones are not ours: cut, counted, dropped
 constexpr int kBatchesPerTurn = 8;          // then the other sockets of the reactor have their go
+constexpr std::size_t kMaxEarly = 64;       // packets before the answer
+// Between an answer and the pipeline that it leads to, packets wait so long for their listener: the
+// first keyframe is among them.
+constexpr Duration kMaxWait = std::chrono::milliseconds(500);
+constexpr std::size_t kMaxWaiting = 512;
 
 }  // namespace
 
@@ -70,8 +77,11 @@ void SessionCore::on_socket(int fd, std::uint32_t events) {
 
 void SessionCore::on_datagram(const SharedBytes &datagram, const sockaddr_storage &source, int fd,
                               Time now) {
-  // Before the answer nothing says what a packet should look like.
-  if (!configured_) return;
+  if (!configured_) {
+    // Media may overtake the answer (RFC 3264 section 5.1).
+    if (early_.size() < kMaxEarly) early_.push_back({datagram, source, fd, now});
+    return;
+  }
   if (fd == rtcp_.get() || looks_like_rtcp(datagram.view))
     on_rtcp(datagram.view, source, fd, now);
   else
@@ -149,15 +159,52 @@ void SessionCore::take(IncomingPacket packet, std::uint32_t timestamp) {
   reorder_.push(std::move(packet), ready_);
 }
 
+void SessionCore::replay_early() {
+  const std::vector<Early> early = std::exchange(early_, {});
+  for (const Early &each : early) {
+    on_datagram(each.datagram, each.source, each.fd, each.arrival);
+    if (closed_) return;
+  }
+  deliver();
+}
+
+void SessionCore::set_listener(std::weak_ptr<SessionListener> listener) {
+  listener_ = std::move(listener);
+  if (!ready_.empty()) reactor_->post([self = shared_from_this()] { self->deliver(); });
+}
+
 void SessionCore::deliver() {
   if (ready_.empty()) return;
+  const auto listener = listener_.lock();
+  if (!listener) {
+    const Time oldest = reactor_->now() - kMaxWait;
+    std::size_t gone = ready_.size() > kMaxWaiting ? ready_.size() - kMaxWaiting : 0;
+    while (gone < ready_.size() && ready_[gone].arrival < oldest) ++gone;
+    if (gone == 0) return;
+    // What follows a hole, or a source that was never seen to begin, says so.
+    const bool began =
+        std::any_of(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(gone),
+                    [](const IncomingPacket &packet) { return packet.new_source; });
+    ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(gone));
+    if (ready_.empty()) {
+      unseen_ = true;
+      unseen_source_ |= began;
+      return;
+    }
+    ready_.front().discontinuity = true;
+    ready_.front().new_source |= began;
+    return;
+  }
   std::vector<IncomingPacket> batch;
   batch.swap(ready_);
-  if (const auto listener = listener_.lock())
-    for (const IncomingPacket &packet : batch) {
-      listener->on_packet(packet);
-      if (closed_) return;
-    }
+  if (std::exchange(unseen_, false)) {
+    batch.front().discontinuity = true;
+    batch.front().new_source |= std::exchange(unseen_source_, false);
+  }
+  for (const IncomingPacket &packet : batch) {
+    listener->on_packet(packet);
+    if (closed_) return;
+  }
   batch.clear();
   if (ready_.empty()) ready_.swap(batch);  // keeps the memory for the next batch
 }

@@ -1,4 +1,5 @@
 // From queued packets to the socket. SPDX-License-Identifier: LGPL-2.1-or-later
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -14,6 +15,36 @@ namespace {
 
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kMaxQueue = 2048;  // packets; some seconds of video
+constexpr std::size_t kMaxSegments = 32;
+constexpr std::size_t kMaxSegmented = 60000;  // bytes in one message
+
+/// How many packets from the first on can leave as one message that the kernel cuts (UDP_SEGMENT):
+/// all of one size, but the last may be shorter.
+std::size_t equal_run(std::span<const WirePacket> packets) {
+  const std::size_t size = packets[0].size();
+  std::size_t run = 1;
+  while (run < packets.size() && run < kMaxSegments && (run + 1) * size <= kMaxSegmented) {
+    if (packets[run].size() > size) break;
+    ++run;
+    if (packets[run - 1].size() < size) break;
+  }
+  return run;
+}
+
+/// The control message that says where to cut.
+struct SegmentControl {
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(std::uint16_t))> bytes;
+  void attach(msghdr &header, std::size_t size) {
+    header.msg_control = bytes.data();
+    header.msg_controllen = bytes.size();
+    cmsghdr *control = CMSG_FIRSTHDR(&header);
+    control->cmsg_level = SOL_UDP;
+    control->cmsg_type = UDP_SEGMENT;
+    control->cmsg_len = CMSG_LEN(sizeof(std::uint16_t));
+    const auto segment = static_cast<std::uint16_t>(size);
+    std::memcpy(CMSG_DATA(control), &segment, sizeof segment);
+  }
+};
 
 }  // namespace
 
@@ -56,28 +87,42 @@ void SessionCore::send(std::span<const OutgoingPacket> packets) {
 std::size_t SessionCore::write_some(std::span<const WirePacket> packets,
                                     const sockaddr_storage &destination, bool &blocked) {
   std::array<mmsghdr, kBatch> messages{};
-  std::array<std::array<iovec, 2>, kBatch> vectors;
+  std::array<iovec, 2 * kBatch> vectors;
+  std::array<SegmentControl, kBatch> controls;
+  std::array<std::size_t, kBatch> sizes{};  // packets in each message
   const std::size_t count = std::min(packets.size(), kBatch);
-  for (std::size_t i = 0; i < count; ++i) {
-    const WirePacket &packet = packets[i];
-    vectors[i][0] = {const_cast<std::byte *>(packet.head.data()), packet.head_size};
-    vectors[i][1] = {const_cast<std::byte *>(packet.payload.view.data()),
-                     packet.payload.view.size()};
-    msghdr &header = messages[i].msg_hdr;
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < count; i += sizes[used++]) {
+    sizes[used] = segmentation_ ? equal_run(packets.subspan(i, count - i)) : 1;
+    for (std::size_t k = i; k < i + sizes[used]; ++k) {
+      const WirePacket &packet = packets[k];
+      vectors[2 * k] = {const_cast<std::byte *>(packet.head.data()), packet.head_size};
+      vectors[2 * k + 1] = {const_cast<std::byte *>(packet.payload.view.data()),
+                            packet.payload.view.size()};
+    }
+    msghdr &header = messages[used].msg_hdr;
     header.msg_name = const_cast<sockaddr_storage *>(&destination);
     header.msg_namelen = sockaddr_length(destination);
-    header.msg_iov = vectors[i].data();
-    header.msg_iovlen = 2;
+    header.msg_iov = &vectors[2 * i];
+    header.msg_iovlen = 2 * sizes[used];
+    if (sizes[used] > 1) controls[used].attach(header, packets[i].size());
   }
-  const int sent = ::sendmmsg(rtp_.get(), messages.data(), static_cast<unsigned>(count),
+  const int sent = ::sendmmsg(rtp_.get(), messages.data(), static_cast<unsigned>(used),
                               MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent > 0) {
-    for (int i = 0; i < sent; ++i) {
-      counted_.sent_bytes += packets[i].size();
-      sent_payload_octets_ += static_cast<std::uint32_t>(packets[i].size() - kFixedHeaderSize);
+    std::size_t done = 0;
+    for (int i = 0; i < sent; ++i) done += sizes[i];
+    for (const WirePacket &packet : packets.first(done)) {
+      counted_.sent_bytes += packet.size();
+      sent_payload_octets_ += static_cast<std::uint32_t>(packet.size() - kFixedHeaderSize);
     }
-    counted_.sent_packets += static_cast<std::uint64_t>(sent);
-    return static_cast<std::size_t>(sent);
+    counted_.sent_packets += done;
+    return done;
+  }
+  if (sizes[0] > 1 && (errno == EINVAL || errno == EIO || errno == EMSGSIZE ||
+                       errno == EOPNOTSUPP || errno == ENOPROTOOPT)) {
+    segmentation_ = false;  // this way out does not know it: one by one from now on
+    return 0;
   }
   if (errno == EINTR) return 0;
   if (errno == EAGAIN || errno == EWOULDBLOCK) {

@@ -60,14 +60,15 @@ std::uint64_t random_number() {
 /// "Signal=5" in any case and spacing; 0 if it is no digit of a telephone.
 char dtmf_digit(std::string_view body) {
   constexpr std::string_view kSignal = "signal";
-  const auto same = [](char a, char b) { return (a | 0x20) == b; };
+  const auto same = [](char a, char b) { return g_ascii_tolower(a) == b; };
   const auto found = std::search(body.begin(), body.end(), kSignal.begin(), kSignal.end(), same);
   if (found == body.end()) return 0;
   std::string_view rest = body.substr(static_cast<std::size_t>(found - body.begin()) + 6);
   const auto value = rest.find_first_not_of(" \t=");
   if (value == std::string_view::npos) return 0;
   const char digit = rest[value];
-  return std::string_view("0123456789*#ABCDabcd").find(digit) == std::string_view::npos ? 0 : digit;
+  const bool known = std::string_view("0123456789*#ABCDabcd").find(digit) != std::string_view::npos;
+  return known ? digit : '\0';
 }
 
 /// The quoted realm of the first challenge that Sofia can answer: MD5, and no escapes in the realm
@@ -117,12 +118,9 @@ Result<void> CallImpl::start() {
              SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(offer.c_str()), TAG_END());
   timer_ = ContextTimer(host_->context(), setup_.answer_timeout, [this] {
     const auto self = shared_from_this();
-    const auto seconds =
-        std::chrono::duration_cast<std::chrono::milliseconds>(setup_.answer_timeout).count() /
-        1000.0;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(setup_.answer_timeout);
     nua_cancel(handle_.get(), TAG_END());
-    end(EndReason::NoAnswer, 0,
-        "no answer within " + std::to_string(static_cast<int>(seconds)) + " s");
+    end(EndReason::NoAnswer, 0, "no answer within " + std::to_string(seconds.count()) + " s");
   });
   return {};
 }

@@ -14,11 +14,11 @@
 /// the fuzzer's sanitizers see every access.
 namespace junctor::sip::sdp {
 
-inline constexpr std::size_t kMaxSize = 64 * 1024;  ///< bytes of a whole description
-inline constexpr std::size_t kMaxLine = 2048;       ///< bytes of one line; longer ones are an error
-inline constexpr std::size_t kMaxMedia = 16;        ///< m= lines
-inline constexpr std::size_t kMaxFormats = 64;      ///< formats of one m= line
-inline constexpr std::size_t kMaxFeedback = 64;     ///< a=rtcp-fb lines of one medium
+inline constexpr std::size_t kMaxSize = 65536;   ///< bytes of a whole description
+inline constexpr std::size_t kMaxLine = 2048;    ///< bytes of one line; longer ones are an error
+inline constexpr std::size_t kMaxMedia = 16;     ///< m= lines
+inline constexpr std::size_t kMaxFormats = 64;   ///< formats of one m= line
+inline constexpr std::size_t kMaxFeedback = 64;  ///< a=rtcp-fb lines of one medium
 
 /// As the description's sender sees it (RFC 4566 section 6).
 enum class Direction : std::uint8_t { SendRecv, SendOnly, RecvOnly, Inactive };

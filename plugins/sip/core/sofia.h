@@ -1,7 +1,5 @@
 // Owners of what Sofia hands out. SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
-#include <cstdio>
-extern "C" int __asan_address_is_poisoned(void const volatile*);
 
 #include <glib.h>
 #include <sofia-sip/nua.h>
@@ -42,12 +40,12 @@ class Root {
   }
   ~Root() {
     if (!root_) return;
-    // Sofia holds a mutex of its source to the end, and GLib aborts where one is cleared locked:
-    // the source is taken off the context, or that could never be freed, and its memory left
-    // behind.
+    // su_root_destroy() leaves the source on the context, which would go on asking it, and then
+    // finalize it in whatever thread the context ends: GLib aborts there, for the source holds a
+    // mutex locked that only the thread of its root can unlock.
     GSource *source = g_source_ref(su_glib_root_gsource(root_));
     su_root_destroy(root_);
-    fprintf(stderr,"XX before %u\n", source->ref_count); g_source_destroy(source); fprintf(stderr,"XX %u\n", source->ref_count);
+    g_source_destroy(source);
     g_source_unref(source);
   }
   Root(const Root &) = delete;
