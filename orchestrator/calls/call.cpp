@@ -17,6 +17,8 @@ using std::chrono::milliseconds;
 constexpr auto kTrackPatience = milliseconds(200);
 /// Tracks come one by one: a pipeline that runs is made anew once for all of them.
 constexpr auto kSettling = milliseconds(100);
+/// How long after the answer the callee's picture may take before a card says that it is coming.
+constexpr auto kCardPatience = milliseconds(1000);
 constexpr unsigned kMostPathFailures = 3;
 
 /// Of the ends of several contacts, the one that tells the caller most.
@@ -64,6 +66,16 @@ std::int64_t since(Time start, Time when) {
 }
 
 }  // namespace
+
+Farewell farewell_to_player(EndReason reason) {
+  return {is_failure(reason) ? "NetStream.Play.Failed" : "NetStream.Play.Complete",
+          std::string(to_string(reason)) + ": " + std::string(describe(reason))};
+}
+
+Farewell farewell_to_publisher(EndReason reason) {
+  return {is_failure(reason) ? "NetStream.Publish.Failed" : "NetStream.Unpublish.Success",
+          std::string(to_string(reason)) + ": " + std::string(describe(reason))};
+}
 
 /// One contact of the callee that is being called.
 class Call::Leg : public sip::CallListener {
@@ -179,11 +191,19 @@ void Call::on_tracks(const PushTracks &tracks) {
   if (state() == State::Answered) schedule_update();
 }
 
-void Call::on_pull_codecs(const PullCodecs &codecs) {
-  if (pull_ == codecs || state() == State::Ended) return;
-  pull_ = codecs;
-  card_.reset();
-  tone_.reset();
+void Call::on_players(bool any, const PullCodecs &codecs) {
+  if (state() == State::Ended) return;
+  if (audience_ != any) {
+    audience_ = any;
+    on_downlink([any](Downlink &downlink) { downlink.set_audience(any); });
+  }
+  // When the last player goes everything stays as it is: it may be back in a moment.
+  if (!any) return;
+  if (pull_ != codecs) {
+    pull_ = codecs;
+    card_.reset();
+    tone_.reset();
+  }
   update_loops();
   update_media();
 }
@@ -264,14 +284,18 @@ void Call::on_leg_ended(Leg &leg, Failure failure) {
 void Call::update_media() {
   pending_update_.reset();
   if (!media_leg_ || state() == State::Ended) return;
-  const Phase phase = state() == State::Answered ? Phase::Answered : Phase::Early;
-  const Plan plan = make_plan(media_leg_->call->media(), tracks_, pull_, phase);
-  if (auto built = build(plan, phase); !built) {
+  const Plan plan = make_plan(media_leg_->call->media(), tracks_, pull_);
+  // Before the answer there is only the callee's media to carry.
+  if (state() != State::Answered && !plan.caller(Medium::Audio).flows &&
+      !plan.caller(Medium::Video).flows)
+    return drop_path();
+  if (auto built = build(plan); !built) {
     around_->log(LogLevel::Error, "call " + id_ + ": " + built.error().detail);
     return end(EndReason::Internal, 0, built.error().detail);
   }
   const bool video = plan.caller(Medium::Video).flows;
   const bool audio = plan.caller(Medium::Audio).flows;
+  if (!video) video_live_ = false;
   on_downlink([video, audio, expected = video && callee_sends(Medium::Video),
                ask = keyframe_request()](Downlink &downlink) {
     if (!video) downlink.release(Medium::Video);
@@ -295,10 +319,10 @@ std::function<void()> Call::keyframe_request() const {
   return nullptr;
 }
 
-Result<void> Call::build(const Plan &plan, Phase phase) {
+Result<void> Call::build(const Plan &plan) {
   const WatchdogSetting watchdog{around_->options.watchdog_interval,
                                  around_->options.watchdog_tries};
-  auto line = make_line(around_->templates, plan, phase, watchdog);
+  auto line = make_line(around_->templates, plan, watchdog);
   if (!line) return line.error();
   const std::string key = key_of(line->text(), *media_leg_->call);
   record_.plan = plan.steps();
@@ -308,14 +332,19 @@ Result<void> Call::build(const Plan &plan, Phase phase) {
   // stays.
   const bool ways_there =
       (path_receives_[0] || !receives[0]) && (path_receives_[1] || !receives[1]);
-  if (path_ && key == path_key_ && ways_there) return {};
+  const bool sending = state() == State::Answered;
+  if (path_ && key == path_key_ && ways_there) {
+    if (sending && !std::exchange(sending_, true)) path_->begin_sending();
+    return {};
+  }
 
   drop_path();
   const WatchdogSetting rest{watchdog.interval, tries_left()};
-  line = make_line(around_->templates, plan, phase, rest);
+  line = make_line(around_->templates, plan, rest);
   if (!line) return line.error();
   PathSpec spec;
   spec.line = *line;
+  spec.sending = sending;
   spec.settings = {{"caller", "stream", from_},
                    {"player", "stream", from_},
                    {"callee", "call", media_leg_->call->id()}};
@@ -339,6 +368,7 @@ Result<void> Call::build(const Plan &plan, Phase phase) {
   path_ = *std::move(path);
   path_key_ = key;
   path_receives_ = receives;
+  sending_ = sending;
   around_->log(LogLevel::Debug, "call " + id_ + " runs: " + line->text());
   return {};
 }
@@ -401,34 +431,48 @@ bool Call::callee_sends(Medium medium) const {
 }
 
 void Call::update_loops() {
-  Card card = Card::Calling;
-  Tone tone = Tone::Silence;
-  if (state() == State::Ended) return;
-  if (state() == State::Ringing) {
-    card = Card::Ringing;
-    tone = Tone::Ringback;
-  } else if (state() == State::Answered) {
-    card = callee_sends(Medium::Video) ? Card::Connected : Card::AudioOnly;
-  }
-  const auto weak = weak_from_this();
-  const PullCodecs codecs = pull_;
-  if (card_ != card) {
-    card_ = card;
-    around_->world.picture(card, shown_name(to_), codecs.video,
-                           [weak, card, codecs](std::shared_ptr<const Loop> loop) {
-                             const auto self = weak.lock();
-                             if (self && self->card_ == card && self->pull_ == codecs)
-                               self->set_loop(Medium::Video, std::move(loop));
-                           });
-  }
-  if (tone_ != tone) {
-    tone_ = tone;
-    around_->world.tone(tone, codecs.audio, [weak, tone, codecs](std::shared_ptr<const Loop> loop) {
+  // Nothing is drawn and encoded that nobody sees.
+  if (!audience_ || state() == State::Ended) return;
+  play_tone(state() == State::Ringing ? Tone::Ringback : Tone::Silence);
+  if (state() != State::Answered) {
+    show_card(state() == State::Ringing ? Card::Ringing : Card::Calling);
+  } else if (!callee_sends(Medium::Video)) {
+    show_card(Card::AudioOnly);
+  } else if (card_due_) {
+    if (!video_live_) show_card(Card::Connected);
+  } else if (!card_timer_) {
+    // The callee's picture will be there before a card for the meantime is ready.
+    card_timer_ = around_->world.after(kCardPatience, [weak = weak_from_this()] {
       const auto self = weak.lock();
-      if (self && self->tone_ == tone && self->pull_ == codecs)
-        self->set_loop(Medium::Audio, std::move(loop));
+      if (!self) return;
+      self->card_due_ = true;
+      self->update_loops();
     });
   }
+}
+
+void Call::show_card(Card card) {
+  if (card_ == card) return;
+  card_ = card;
+  around_->world.picture(
+      card, shown_name(to_), pull_->video,
+      [weak = weak_from_this(), card, codecs = pull_](std::shared_ptr<const Loop> loop) {
+        const auto self = weak.lock();
+        if (self && self->card_ == card && self->pull_ == codecs)
+          self->set_loop(Medium::Video, std::move(loop));
+      });
+}
+
+void Call::play_tone(Tone tone) {
+  if (tone_ == tone) return;
+  tone_ = tone;
+  around_->world.tone(
+      tone, pull_->audio,
+      [weak = weak_from_this(), tone, codecs = pull_](std::shared_ptr<const Loop> loop) {
+        const auto self = weak.lock();
+        if (self && self->tone_ == tone && self->pull_ == codecs)
+          self->set_loop(Medium::Audio, std::move(loop));
+      });
 }
 
 void Call::set_loop(Medium medium, std::shared_ptr<const Loop> loop) {
@@ -446,6 +490,7 @@ void Call::end(EndReason reason, int sip_code, const std::string &detail) {
   if (!machine_.end(reason)) return;
   waiting_for_tracks_.reset();
   pending_update_.reset();
+  card_timer_.reset();
   record_.reason = reason;
   record_.sip_code = sip_code;
   record_.detail = detail.empty() ? std::string(describe(reason)) : detail;
@@ -459,16 +504,14 @@ void Call::end(EndReason reason, int sip_code, const std::string &detail) {
 }
 
 void Call::tell_terminals(EndReason reason) {
-  const std::string words = std::string(to_string(reason)) + ": " + std::string(describe(reason));
-  const bool failed = is_failure(reason);
-  on_downlink([code = failed ? "NetStream.Play.Failed" : "NetStream.Play.Complete",
-               words](Downlink &downlink) { downlink.end(code, words); });
+  on_downlink([farewell = farewell_to_player(reason)](Downlink &downlink) {
+    downlink.end(farewell.code, farewell.words);
+  });
   // One that has left may be back already, with another call in mind.
   if (push_finished_) return;
   around_->server->reactor()->post(
-      [server = around_->server, name = from_, words,
-       code = failed ? "NetStream.Publish.Failed" : "NetStream.Unpublish.Success"] {
-        server->end_publisher(name, code, words);
+      [server = around_->server, name = from_, farewell = farewell_to_publisher(reason)] {
+        server->end_publisher(name, farewell.code, farewell.words);
       });
 }
 

@@ -16,6 +16,13 @@
 
 namespace junctor::calls {
 
+/// How an end is told to RTMP clients: the code and description of an onStatus.
+struct Farewell {
+  std::string code, words;
+};
+Farewell farewell_to_player(EndReason reason);
+Farewell farewell_to_publisher(EndReason reason);
+
 /// Joins a terminal's two RTMP streams with whichever of the callee's contacts answers first.
 /// Signalling thread only.
 class Call : public std::enable_shared_from_this<Call> {
@@ -31,13 +38,16 @@ class Call : public std::enable_shared_from_this<Call> {
   /// for that a moment, so that the offer names the profile that will be sent.
   void dial(std::vector<sip::InviteOptions> contacts, bool push_present);
   void on_tracks(const PushTracks &tracks);
-  void on_pull_codecs(const PullCodecs &codecs);
+  /// Whether anybody plays, and what the first of them fixed.
+  void on_players(bool any, const PullCodecs &codecs);
   /// The push terminal has ended its stream by itself.
   void on_push_finished();
   /// `detail` is for people; empty: the reason's own sentence. Further calls do nothing.
   void end(EndReason reason, int sip_code, const std::string &detail);
 
   State state() const { return machine_.state(); }
+  /// Whether anybody has played, who was then told of the end too.
+  bool had_audience() const { return pull_.has_value(); }
   const std::string &id() const { return id_; }
   const std::string &from() const { return from_; }
   const std::string &to() const { return to_; }
@@ -62,7 +72,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void on_leg_ended(Leg &leg, Failure failure);
 
   void update_media();
-  Result<void> build(const Plan &plan, Phase phase);
+  Result<void> build(const Plan &plan);
   void drop_path();
   void schedule_update();
   unsigned tries_left() const;
@@ -70,6 +80,8 @@ class Call : public std::enable_shared_from_this<Call> {
   void on_path_failed(const std::string &element, const std::string &message);
 
   void update_loops();
+  void show_card(Card card);
+  void play_tone(Tone tone);
   void set_loop(Medium medium, std::shared_ptr<const Loop> loop);
   void on_downlink(std::function<void(Downlink &)> function);
   bool callee_sends(Medium medium) const;
@@ -93,8 +105,10 @@ class Call : public std::enable_shared_from_this<Call> {
   std::shared_ptr<void> waiting_for_tracks_, pending_update_;
 
   PushTracks tracks_;
-  PullCodecs pull_;
+  bool audience_ = false;
+  std::optional<PullCodecs> pull_;  ///< once anybody has played
   std::unique_ptr<MediaPath> path_;
+  bool sending_ = false;                 ///< the path carries the push terminal's media too
   std::string path_key_;                 ///< what the running path was made for
   std::array<bool, 2> path_receives_{};  ///< by Medium: the callee sent it when the path was made
   unsigned path_failures_ = 0;
@@ -103,6 +117,8 @@ class Call : public std::enable_shared_from_this<Call> {
   bool push_finished_ = false;
   std::optional<Card> card_;
   std::optional<Tone> tone_;
+  bool video_live_ = false, card_due_ = false;  ///< see update_loops()
+  std::shared_ptr<void> card_timer_;
 };
 
 }  // namespace junctor::calls

@@ -33,7 +33,8 @@ bool same(const rtmp::Track &a, const rtmp::Track &b) {
 /// What the live writer sees. It may outlive its place: then it does nothing.
 class Downlink::LiveInput : public rtmp::Outlet {
  public:
-  explicit LiveInput(std::weak_ptr<Downlink> owner) : owner_(std::move(owner)) {}
+  LiveInput(std::weak_ptr<Downlink> owner, std::shared_ptr<rtmp::Outlet> outlet)
+      : owner_(std::move(owner)), outlet_(std::move(outlet)) {}
 
   void begin_source() override {
     if (auto owner = current()) owner->live_source_begins();
@@ -49,17 +50,15 @@ class Downlink::LiveInput : public rtmp::Outlet {
   }
   // The call ends its players, with its own words; a pipeline that is rebuilt must not.
   void end(const std::string &, const std::string &) override {}
-  Stats stats() const override {
-    const auto owner = owner_.lock();
-    return owner && owner->outlet_ ? owner->outlet_->stats() : Stats{};
-  }
+  Stats stats() const override { return outlet_ ? outlet_->stats() : Stats{}; }
 
  private:
   std::shared_ptr<Downlink> current() const {
     auto owner = owner_.lock();
     return owner && owner->input_.get() == this && owner->outlet_ ? owner : nullptr;
   }
-  std::weak_ptr<Downlink> owner_;
+  const std::weak_ptr<Downlink> owner_;
+  const std::shared_ptr<rtmp::Outlet> outlet_;  ///< for stats(), which any thread may call
 };
 
 std::shared_ptr<Downlink> Downlink::create(std::shared_ptr<Reactor> reactor, LiveEvent live) {
@@ -74,6 +73,14 @@ void Downlink::open(rtmp::Server &server, const std::string &name) {
     if (auto self = weak.lock()) self->keyframe_wanted();
   });
   keep_ticking();
+}
+
+void Downlink::set_audience(bool audience) {
+  if (audience_ == audience) return;
+  audience_ = audience;
+  audience_since_ = reactor_->now();
+  for (const Medium medium : {Medium::Audio, Medium::Video})
+    if (audience && !lane(medium).live) restart_loop(medium);
 }
 
 void Downlink::set_loop(Medium medium, std::shared_ptr<const Loop> loop) {
@@ -92,7 +99,7 @@ void Downlink::release(Medium medium) {
 }
 
 std::shared_ptr<rtmp::Outlet> Downlink::attach_live() {
-  input_ = std::make_shared<LiveInput>(weak_from_this());
+  input_ = std::make_shared<LiveInput>(weak_from_this(), outlet_);
   ask_live_for_keyframe_ = nullptr;
   live_source_begins();
   return input_;
@@ -229,7 +236,7 @@ void Downlink::tick() {
   // of them is long in coming.
   const bool complete = std::ranges::all_of(
       lanes_, [](const Lane &at) { return at.live || (at.loop && !at.loop->packets.empty()); });
-  if (complete || now - epoch_ > kLongestWait) {
+  if (audience_ && (complete || now - audience_since_ > kLongestWait)) {
     for (Lane &at : lanes_)
       if (!at.live && at.loop && !at.loop->packets.empty()) show(at, at.loop->track);
     for (const Medium medium : {Medium::Audio, Medium::Video}) play_loop(medium, now);
@@ -245,7 +252,7 @@ void Downlink::tick() {
 void Downlink::keep_ticking() {
   if (!outlet_ || ticking_) return;
   bool needed = video_expected_ && lane(Medium::Video).waiting_key;
-  for (const Lane &at : lanes_) needed = needed || (!at.live && at.loop);
+  for (const Lane &at : lanes_) needed = needed || (audience_ && !at.live && at.loop);
   if (!needed) return;
   ticking_ = true;
   timer_ = reactor_->after(kTick, [weak = weak_from_this()] {

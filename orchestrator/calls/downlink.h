@@ -28,6 +28,8 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
 
   /// Starts writing to the outlet of `name`.
   void open(rtmp::Server &server, const std::string &name);
+  /// Whether anybody plays: loops are played for somebody only. At first: nobody.
+  void set_audience(bool audience);
   /// What the medium shows or sounds while nothing is live; null for nothing.
   void set_loop(Medium medium, std::shared_ptr<const Loop> loop);
   /// Back to the loop until the next live frame.
@@ -89,7 +91,8 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   bool video_expected_ = false;
   Time asked_{}, ask_next_{};
   Duration ask_pause_{};
-  Time epoch_{};
+  Time epoch_{}, audience_since_{};
+  bool audience_ = false;
   Reactor::Timer timer_;
   bool ticking_ = false;
 };

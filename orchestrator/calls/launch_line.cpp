@@ -111,7 +111,6 @@ Result<Templates> Templates::load(const std::string &directory) {
   Templates templates;
   const std::pair<LaunchTemplate *, const char *> files[] = {
       {&templates.call, "call"},
-      {&templates.early, "early"},
       {&templates.to_callee, "to-callee"},
       {&templates.to_caller, "to-caller"},
       {&templates.transcode_audio, "transcode-audio"},
@@ -127,7 +126,7 @@ Result<Templates> Templates::load(const std::string &directory) {
   return templates;
 }
 
-Result<Fragment> make_line(const Templates &templates, const Plan &plan, Phase phase,
+Result<Fragment> make_line(const Templates &templates, const Plan &plan,
                            const WatchdogSetting &watchdog) {
   Fragment routes;
   int index = 0;
@@ -148,7 +147,7 @@ Result<Fragment> make_line(const Templates &templates, const Plan &plan, Phase p
       std::chrono::duration_cast<std::chrono::milliseconds>(watchdog.interval).count());
   holes["tries"] = Fragment::number(watchdog.tries);
   holes["routes"] = routes;
-  return (phase == Phase::Early ? templates.early : templates.call).fill(holes);
+  return templates.call.fill(holes);
 }
 
 std::string pasteable(const Fragment &line, const std::vector<Setting> &settings) {

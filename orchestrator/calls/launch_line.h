@@ -14,7 +14,7 @@ namespace junctor::calls {
 
 /// All templates of the pipelines/ directory, read once.
 struct Templates {
-  LaunchTemplate call, early, to_callee, to_caller, transcode_audio, transcode_video;
+  LaunchTemplate call, to_callee, to_caller, transcode_audio, transcode_video;
   LaunchTemplate loop_picture, loop_tone;
   static Result<Templates> load(const std::string &directory);
 };
@@ -27,9 +27,8 @@ struct WatchdogSetting {
 };
 
 /// The line of a call by its plan. Elements of it: `caller`, `watchdog`, `callee`, `player`, and
-/// for each medium that flows to the callee its payloader, `pay_audio` and `pay_video`. Before the
-/// answer there are `callee` and `player` only.
-Result<Fragment> make_line(const Templates &templates, const Plan &plan, Phase phase,
+/// for each medium that flows to the callee its payloader, `pay_audio` and `pay_video`.
+Result<Fragment> make_line(const Templates &templates, const Plan &plan,
                            const WatchdogSetting &watchdog);
 
 /// Plans that between them use every row of the codec table and every template, for a check that

@@ -17,9 +17,10 @@ namespace {
 constexpr std::size_t kKept = 64;
 constexpr std::size_t kJobsAtOnce = 2;
 constexpr std::size_t kQueued = 1024;
-constexpr int kPictureRate = 5;
+// As live video has: a player that measures the rate by the ring must not halve what follows.
+constexpr int kPictureRate = 25;
 constexpr int kPictureFrames = 25;
-constexpr double kToneSeconds = 1.0, kLoopSeconds = 5.0;
+constexpr double kToneSeconds = 1.0, kLoopSeconds = 3.0;
 
 using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
 using SampleRef = std::unique_ptr<GstSample, Releaser<gst_sample_unref>>;

@@ -17,6 +17,7 @@ namespace junctor::calls {
 /// What a path is made of.
 struct PathSpec {
   Fragment line;
+  bool sending = true;            ///< false: as before begin_sending()
   std::vector<Setting> settings;  ///< written to the line's named elements
   std::shared_ptr<Reactor> reactor;
   std::shared_ptr<rtmp::Server> server;
@@ -37,6 +38,8 @@ struct PathEvents {
 class MediaPath {
  public:
   virtual ~MediaPath() = default;
+  /// Lets the push terminal's media flow to the callee, and arms the watchdog.
+  virtual void begin_sending() = 0;
   /// Changes how many tries the watchdog has from now on.
   virtual void set_watchdog_tries(unsigned tries) = 0;
   /// A keyframe for the callee, where an encoder of ours makes its picture.

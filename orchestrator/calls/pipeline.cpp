@@ -149,9 +149,18 @@ class Pipeline : public MediaPath {
       if (auto set = set_property(element.get(), setting.property, setting.value); !set) return set;
     }
     for (const Medium medium : {Medium::Audio, Medium::Video}) watch_first_packet(medium);
+    if (!spec.sending) hold_back();
     if (gst_element_set_state(parsed, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
       return internal_error("the media pipeline does not start: " + mailbox_->failure());
     return {};
+  }
+
+  void begin_sending() override {
+    const ElementRef watchdog(find("watchdog")), caller(find("caller"));
+    if (watchdog) g_object_set(watchdog.get(), "armed", TRUE, nullptr);
+    if (!caller) return;
+    gst_element_set_locked_state(caller.get(), FALSE);
+    gst_element_sync_state_with_parent(caller.get());
   }
 
   void set_watchdog_tries(unsigned tries) override {
@@ -168,6 +177,14 @@ class Pipeline : public MediaPath {
   }
 
  private:
+  /// The source stays where it is while the rest runs; so that it begins, when it does, with a
+  /// picture that can be decoded.
+  void hold_back() {
+    const ElementRef watchdog(find("watchdog")), caller(find("caller"));
+    if (watchdog) g_object_set(watchdog.get(), "armed", FALSE, nullptr);
+    if (caller) gst_element_set_locked_state(caller.get(), TRUE);
+  }
+
   ElementRef find(const std::string &name) const {
     return ElementRef(gst_bin_get_by_name(GST_BIN(pipeline_.get()), name.c_str()));
   }

@@ -142,7 +142,7 @@ std::vector<PlanStep> Plan::steps() const {
 }
 
 Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push,
-               const PullCodecs &pull, Phase phase) {
+               const std::optional<PullCodecs> &pull) {
   Plan plan;
   for (const Medium medium : {Medium::Audio, Medium::Video}) {
     const auto index = static_cast<std::size_t>(medium);
@@ -159,10 +159,9 @@ Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push
                       : "The callee has no audio.");
       continue;
     }
-    plan.to_callee[index] = phase == Phase::Answered
-                                ? to_callee(medium, *found, push)
-                                : stopped("Nothing is sent to the callee before it answers.");
-    plan.to_caller[index] = to_caller(medium, *found, pull);
+    plan.to_callee[index] = to_callee(medium, *found, push);
+    plan.to_caller[index] =
+        pull ? to_caller(medium, *found, *pull) : stopped("No pull terminal has played yet.");
   }
   return plan;
 }

@@ -43,12 +43,9 @@ struct Plan {
   std::vector<PlanStep> steps() const;
 };
 
-/// How far the call is: before the answer only the callee's media flows.
-enum class Phase : std::uint8_t { Early, Answered };
-
 /// The cheapest route of each medium: passed through where both sides speak the same, else decoded
-/// and encoded. Pure.
+/// and encoded. `pull` is nothing while nobody has played: then nothing flows to the caller. Pure.
 Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push,
-               const PullCodecs &pull, Phase phase);
+               const std::optional<PullCodecs> &pull);
 
 }  // namespace junctor::calls

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "calls/call.h"
 #include "calls/pipeline.h"
@@ -15,6 +16,8 @@
 namespace junctor::calls {
 
 namespace {
+
+constexpr auto kUntold = std::chrono::seconds(3);
 
 /// What is known of one account's terminals, in a call or not.
 struct Terminal {
@@ -29,8 +32,11 @@ struct Terminal {
   /// Fixed by the first of the players that are there.
   PullCodecs pull;
   std::shared_ptr<Call> call;
+  /// How a call ended that no player was there for, kept a moment for one that is on its way.
+  std::optional<Farewell> untold;
+  std::shared_ptr<void> forgetting;  ///< the timer of `untold`
 
-  bool idle() const { return publisher == 0 && players.empty() && !call; }
+  bool idle() const { return publisher == 0 && players.empty() && !call && !untold; }
 };
 
 std::string account_of(const rtmp::Request &request) {
@@ -60,6 +66,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     around_->log(LogLevel::Warning,
                  "the call of " + account + " cannot be made: " + started.error().detail);
     tell_publisher(account, started.error().detail);
+    if (!terminal.call) remember(account, {"NetStream.Play.Failed", started.error().detail});
     record_failure(account, to, started.error());
   }
 
@@ -84,7 +91,9 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     }
     if (terminal.players.empty()) terminal.pull = *codecs;
     terminal.players.push_back({request.connection, *codecs});
-    if (const auto call = terminal.call) call->on_pull_codecs(terminal.pull);
+    if (const auto call = terminal.call) return call->on_players(true, terminal.pull);
+    if (!terminal.untold) return;
+    tell_players(account, *std::exchange(terminal.untold, {}));
   }
 
   void on_play_ended(const rtmp::Request &request) override {
@@ -94,6 +103,8 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     std::erase_if(found->second.players, [&](const Terminal::Player &player) {
       return player.connection == request.connection;
     });
+    if (const auto call = found->second.call)
+      call->on_players(!found->second.players.empty(), found->second.pull);
     tidy(account);
   }
 
@@ -120,7 +131,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     terminal.call = call;
     running_[call->id()] = call;
     call->on_tracks(terminal.tracks);
-    call->on_pull_codecs(terminal.pull);
+    call->on_players(!terminal.players.empty(), terminal.pull);
     call->dial(*std::move(contacts), terminal.publisher != 0);
     return call->id();
   }
@@ -198,6 +209,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       if (const auto terminal = terminals_.find(view.from);
           terminal != terminals_.end() && terminal->second.call.get() == &call) {
         terminal->second.call.reset();
+        if (!call.had_audience()) remember(view.from, farewell_to_player(*view.reason));
         tidy(view.from);
       }
     }
@@ -224,6 +236,26 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   void tell_publisher(const std::string &account, const std::string &words) {
     around_->server->reactor()->post([server = around_->server, account, words] {
       server->end_publisher(account, "NetStream.Publish.Failed", words);
+    });
+  }
+
+  void tell_players(const std::string &account, const Farewell &farewell) {
+    around_->server->reactor()->post([server = around_->server, account, farewell] {
+      server->outlet(account)->end(farewell.code, farewell.words);
+    });
+  }
+
+  /// Push and pull of one caller are two programs: the pull may come when it is all over.
+  void remember(const std::string &account, Farewell farewell) {
+    Terminal &terminal = terminals_[account];
+    if (!terminal.players.empty()) return tell_players(account, farewell);
+    terminal.untold = std::move(farewell);
+    terminal.forgetting = around_->world.after(kUntold, [weak = weak_from_this(), account] {
+      const auto self = weak.lock();
+      if (!self) return;
+      if (const auto found = self->terminals_.find(account); found != self->terminals_.end())
+        found->second.untold.reset();
+      self->tidy(account);
     });
   }
 
@@ -284,7 +316,7 @@ std::shared_ptr<Service> Service::create(std::shared_ptr<rtmp::Server> server,
   };
   // Loads what calls need, so that the first one does not wait for it, and tells what is missing.
   for (const Plan &plan : every_plan()) {
-    auto line = make_line(around->templates, plan, Phase::Answered, {});
+    auto line = make_line(around->templates, plan, {});
     auto tried = line ? try_line(*line) : Result<void>(line.error());
     if (!tried) around->log(LogLevel::Error, tried.error().detail);
   }

@@ -46,6 +46,7 @@ class DownlinkTest : public testing::Test {
     downlink_ =
         Downlink::create(reactor_, [this](Medium medium, Time) { live_.push_back(medium); });
     downlink_->open(*server_, "alice");
+    downlink_->set_audience(true);
     outlet_ = server_->outlets["alice"].get();
     view_ = make_call_server(server_, "alice", downlink_);
   }
@@ -235,6 +236,17 @@ TEST_F(DownlinkTest, EndsPlayersOnceAndWritesNoMore) {
   EXPECT_EQ(outlet_->ended, std::vector<std::string>{"NetStream.Play.Complete busy: The callee is "
                                                      "busy."});
   EXPECT_TRUE(outlet_->written.empty());
+}
+
+TEST_F(DownlinkTest, PlaysForSomebodyOnly) {
+  downlink_->set_audience(false);
+  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
+  downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
+  for (int i = 0; i < 4; ++i) reactor_->run_once(std::chrono::milliseconds(45));
+  EXPECT_TRUE(outlet_->written.empty());
+  downlink_->set_audience(true);
+  run_until(Medium::Video, 1);
+  EXPECT_TRUE(outlet_->of(Medium::Video)[0].key);
 }
 
 TEST_F(DownlinkTest, OtherNamesHaveTheirOwnOutlets) {

@@ -79,8 +79,7 @@ Plan both_ways() {
 TEST(LaunchLine, IsTheCheapestForEachRoute) {
   auto templates = Templates::load(pipelines());
   ASSERT_TRUE(templates) << templates.error().detail;
-  auto line =
-      make_line(*templates, both_ways(), Phase::Answered, {std::chrono::milliseconds(500), 7});
+  auto line = make_line(*templates, both_ways(), {std::chrono::milliseconds(500), 7});
   ASSERT_TRUE(line) << line.error().detail;
   EXPECT_EQ(
       line->text(),
@@ -107,7 +106,7 @@ TEST(LaunchLine, PassthroughHasNoQueueAndNoThread) {
   Plan plan;
   plan.to_callee = {flowing(Codec::Pcma, Codec::Pcma), flowing(Codec::H264, Codec::H264)};
   plan.to_caller = plan.to_callee;
-  auto line = make_line(*templates, plan, Phase::Answered, {});
+  auto line = make_line(*templates, plan, {});
   ASSERT_TRUE(line);
   for (const char *heavy :
        {"queue", "jitterbuffer", "rtpbin", "alawenc", "alawdec", "264enc", "avdec"})
@@ -122,24 +121,12 @@ TEST(LaunchLine, SlicesForPhonesThatTakeSingleNalUnits) {
   video = flowing(Codec::H264, Codec::H264);
   video.transcoded = video.single_nal = true;
   video.level = &h264_level(13);
-  auto line = make_line(*templates, plan, Phase::Answered, {});
+  auto line = make_line(*templates, plan, {});
   ASSERT_TRUE(line);
   EXPECT_NE(line->text().find("slice-max-size=1150"), std::string::npos);
   EXPECT_NE(line->text().find("aggregate-mode=none mtu=1300"), std::string::npos);
   EXPECT_NE(line->text().find("level=(string)1.3"), std::string::npos);
   EXPECT_NE(line->text().find("width=[16,352],height=[16,288]"), std::string::npos);
-}
-
-TEST(LaunchLine, EarlyMediaOnlyFlowsBack) {
-  auto templates = Templates::load(pipelines());
-  ASSERT_TRUE(templates);
-  Plan plan = both_ways();
-  plan.to_callee = {};
-  auto line = make_line(*templates, plan, Phase::Early, {});
-  ASSERT_TRUE(line);
-  EXPECT_EQ(line->text().find("caller"), std::string::npos);
-  EXPECT_EQ(line->text().find("watchdog"), std::string::npos);
-  EXPECT_NE(line->text().find("player.audio"), std::string::npos);
 }
 
 /// What a shell and gst-launch-1.0 make of a pasted line is what was set.

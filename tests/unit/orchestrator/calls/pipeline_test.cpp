@@ -19,13 +19,14 @@ class PipelineTest : public testing::Test {
   void TearDown() override { g_main_context_unref(context_); }
 
   Result<std::unique_ptr<MediaPath>> make(const std::string &text,
-                                          std::vector<Setting> settings = {}) {
+                                          std::vector<Setting> settings = {}, bool sending = true) {
     auto parsed = LaunchTemplate::parse("test", text);
     EXPECT_TRUE(parsed);
     auto line = parsed->fill({});
     EXPECT_TRUE(line);
     PathSpec spec;
     spec.line = *line;
+    spec.sending = sending;
     spec.settings = std::move(settings);
     PathEvents events;
     events.first_packet = [this](Medium medium, Time) { first_.push_back(medium); };
@@ -55,6 +56,20 @@ TEST_F(PipelineTest, TellsTheFirstPacketOfEachMediumOnce) {
   }
   EXPECT_EQ(first_.size(), 2u);
   EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(PipelineTest, HoldsTheCallerBackUntilItIsToSend) {
+  auto path = make(
+      "audiotestsrc is-live=true name=caller ! alawenc ! rtppcmapay name=pay_audio ! fakesink "
+      "videotestsrc is-live=true ! rtpvrawpay name=pay_video ! fakesink",
+      {}, false);
+  ASSERT_TRUE(path) << path.error().detail;
+  iterate_until([&] { return !first_.empty(); });
+  for (int i = 0; i < 20; ++i) g_main_context_iteration(context_, FALSE);
+  EXPECT_EQ(first_, std::vector{Medium::Video});
+  (*path)->begin_sending();
+  iterate_until([&] { return first_.size() >= 2; });
+  EXPECT_EQ(first_.back(), Medium::Audio);
 }
 
 TEST_F(PipelineTest, NamesTheElementThatFails) {

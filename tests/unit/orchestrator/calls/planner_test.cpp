@@ -55,7 +55,7 @@ class AudioRoutes : public testing::TestWithParam<AudioRow> {};
 TEST_P(AudioRoutes, PassWhatIsTheSameAndTranscodeTheRest) {
   const AudioRow &row = GetParam();
   const Plan plan = make_plan({media(row.callee)}, tracks(row.push, std::nullopt),
-                              {row.pull, Codec::H264}, Phase::Answered);
+                              PullCodecs{row.pull, Codec::H264});
   const Route &there = plan.callee(Medium::Audio), &back = plan.caller(Medium::Audio);
   EXPECT_TRUE(there.flows);
   EXPECT_EQ(there.from, row.push);
@@ -89,7 +89,7 @@ class VideoRoutes : public testing::TestWithParam<VideoRow> {};
 TEST_P(VideoRoutes, PassWhereProfileAndPacketizationAllow) {
   const VideoRow &row = GetParam();
   const Plan plan = make_plan({media(Codec::Pcma), media(Codec::H264, row.fmtp)},
-                              tracks(Codec::Aac, row.push), {}, Phase::Answered);
+                              tracks(Codec::Aac, row.push), PullCodecs{});
   const Route &there = plan.callee(Medium::Video);
   EXPECT_TRUE(there.flows);
   EXPECT_EQ(there.transcoded, row.transcoded) << there.reason;
@@ -110,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Planner, KeepsTheEncoderToThePhonesLevel) {
   const Plan plan = make_plan({media(Codec::H264, "profile-level-id=42e00d;packetization-mode=1")},
-                              tracks(Codec::Aac, kHigh), {}, Phase::Answered);
+                              tracks(Codec::Aac, kHigh), PullCodecs{});
   ASSERT_NE(plan.callee(Medium::Video).level, nullptr);
   EXPECT_EQ(plan.callee(Medium::Video).level->name, "1.3");
   EXPECT_EQ(plan.callee(Medium::Video).level->max_width, 352);
@@ -120,7 +120,7 @@ TEST(Planner, MakesAnAudioCallOfAPhoneWithoutVideo) {
   sip::Media refused = media(Codec::H264);
   refused.accepted = false;
   const Plan plan =
-      make_plan({media(Codec::Pcma), refused}, tracks(Codec::Aac, kBaseline), {}, Phase::Answered);
+      make_plan({media(Codec::Pcma), refused}, tracks(Codec::Aac, kBaseline), PullCodecs{});
   EXPECT_FALSE(plan.callee(Medium::Video).flows);
   EXPECT_FALSE(plan.caller(Medium::Video).flows);
   EXPECT_TRUE(plan.callee(Medium::Audio).flows);
@@ -133,25 +133,26 @@ TEST(Planner, MakesAnAudioCallOfAPhoneWithoutVideo) {
 }
 
 TEST(Planner, LeavesOutTracksThatThePushTerminalDoesNotSend) {
-  const Plan plan = make_plan({media(Codec::Pcma), media(Codec::H264)}, {}, {}, Phase::Answered);
+  const Plan plan = make_plan({media(Codec::Pcma), media(Codec::H264)}, {}, PullCodecs{});
   EXPECT_FALSE(plan.callee(Medium::Audio).flows);
   EXPECT_FALSE(plan.callee(Medium::Video).flows);
   EXPECT_TRUE(plan.caller(Medium::Audio).flows);
   EXPECT_TRUE(plan.caller(Medium::Video).flows);
 }
 
-TEST(Planner, SendsNothingBeforeTheAnswer) {
+TEST(Planner, SendsNothingBackWhileNobodyHasPlayed) {
   const Plan plan = make_plan({media(Codec::Pcma), media(Codec::H264)},
-                              tracks(Codec::Aac, kBaseline), {}, Phase::Early);
-  EXPECT_FALSE(plan.callee(Medium::Audio).flows);
-  EXPECT_FALSE(plan.callee(Medium::Video).flows);
-  EXPECT_TRUE(plan.caller(Medium::Audio).flows);
+                              tracks(Codec::Aac, kBaseline), std::nullopt);
+  EXPECT_TRUE(plan.callee(Medium::Audio).flows);
+  EXPECT_FALSE(plan.caller(Medium::Audio).flows);
+  EXPECT_FALSE(plan.caller(Medium::Video).flows);
+  EXPECT_EQ(plan.caller(Medium::Video).reason, "No pull terminal has played yet.");
 }
 
 TEST(Planner, NamesWhatThisBuildCannotDo) {
   PushTracks push;
   push.audio = sound(Codec::Speex);
-  const Plan plan = make_plan({media(Codec::Pcma)}, push, {}, Phase::Answered);
+  const Plan plan = make_plan({media(Codec::Pcma)}, push, PullCodecs{});
   EXPECT_FALSE(plan.callee(Medium::Audio).flows);
   EXPECT_EQ(plan.callee(Medium::Audio).reason, "This build cannot turn SPEEX into PCMA.");
 }

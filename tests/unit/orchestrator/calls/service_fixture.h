@@ -19,9 +19,11 @@ struct FakePath : MediaPath {
     bool alive = true;
     std::vector<unsigned> tries;
     int keyframes = 0;
+    int begun = 0;  ///< calls of begin_sending()
   };
   explicit FakePath(std::shared_ptr<Log> kept) : log(std::move(kept)) {}
   ~FakePath() override { log->alive = false; }
+  void begin_sending() override { ++log->begun; }
   void set_watchdog_tries(unsigned tries) override { log->tries.push_back(tries); }
   void force_keyframe() override { ++log->keyframes; }
   std::shared_ptr<Log> log;
@@ -133,6 +135,7 @@ class ServiceTest : public testing::Test {
     return request;
   }
   void publish(std::uint64_t connection = 1, const std::string &to = "bob") {
+    if (std::exchange(play_from_start_, false)) play(100);
     service_->on_publish_started(request(connection, rtmp::Role::Push, {{"to", to}}));
     pump();
   }
@@ -220,6 +223,7 @@ class ServiceTest : public testing::Test {
   std::optional<Error> path_error_;
   Time now_{std::chrono::hours(1)};
   std::vector<Timer> timers_;
+  bool play_from_start_ = true;  ///< a player is there before the first publish
   std::optional<Card> card_;
   std::optional<Tone> tone_;
   std::optional<Codec> tone_codec_;

@@ -73,7 +73,6 @@ TEST_F(ServiceTest, TheAnswerBringsBothDirectionsUpAtOnce) {
   EXPECT_NE(last().launch.find("uri=sip:bob@192.0.2.1"), std::string::npos);
   EXPECT_NE(last().launch.find("from=alice"), std::string::npos);
   EXPECT_EQ(last().launch.find("sip-0"), std::string::npos) << "no Call-ID: it must stand alone";
-  EXPECT_EQ(card_, Card::Connected);
   EXPECT_EQ(tone_, Tone::Silence) << "the tone ends with the answer";
 }
 
@@ -88,24 +87,38 @@ TEST_F(ServiceTest, CountsFirstPacketsFromTheAnswer) {
   EXPECT_FALSE(view->first_packet_to_caller_ms.has_value());
 }
 
-TEST_F(ServiceTest, EarlyMediaFlowsBackBeforeTheAnswer) {
+TEST_F(ServiceTest, EarlyMediaFlowsBackAndGoesOnThroughTheAnswer) {
   publish();
   video_track();
   audio_track();
-  sip(0).early({media(Codec::Pcma)});
+  sip(0).early(both());
   EXPECT_EQ(state(), State::Ringing);
   ASSERT_EQ(paths_.size(), 1u);
-  EXPECT_FALSE(line_has("caller"));
+  EXPECT_FALSE(path().spec.sending) << "nothing is sent to the callee before it answers";
   EXPECT_TRUE(line_has("callee.audio_src"));
   EXPECT_EQ(tone_, Tone::Ringback) << "rings on until a packet comes";
   sip(0).ring();
   EXPECT_EQ(paths_.size(), 1u);
+  EXPECT_EQ(path().begun, 0);
+  sip(0).answer(both());
+  pump();
+  EXPECT_EQ(paths_.size(), 1u) << "what is heard is not interrupted";
+  EXPECT_EQ(path().begun, 1);
+  sip(0).change(both());
+  EXPECT_EQ(path().begun, 1);
+}
+
+TEST_F(ServiceTest, AnAnswerWithOtherMediaThanTheEarlyOnesIsPlannedAnew) {
+  publish();
+  video_track();
+  audio_track();
+  sip(0).early({media(Codec::Pcma)});
   sip(0).answer(both());
   pump();
   ASSERT_EQ(paths_.size(), 2u);
   EXPECT_FALSE(paths_[0]->alive);
+  EXPECT_TRUE(path().spec.sending);
   EXPECT_TRUE(line_has("callee.video_src"));
-  EXPECT_TRUE(line_has("watchdog"));
 }
 
 TEST_F(ServiceTest, APhoneWithoutVideoGetsAnAudioCallAndThePlayerAPictureThatSaysSo) {
@@ -127,7 +140,6 @@ class Failures : public ServiceTest, public testing::WithParamInterface<FailureR
 
 TEST_P(Failures, EndTheCallForBothTerminals) {
   publish();
-  play(2);
   video_track();
   sip(0).ring();
   sip(0).end(GetParam().reason, GetParam().code, "what the phone said");
@@ -276,7 +288,6 @@ TEST_F(ServiceTest, WhatWasHeldBackAtTheAnswerGetsItsWayWhenItComes) {
   ASSERT_EQ(paths_.size(), 1u);
   sip(0).change(both());
   EXPECT_EQ(paths_.size(), 2u);
-  EXPECT_EQ(card_, Card::Connected);
 }
 
 TEST_F(ServiceTest, AReInviteWithAnotherCodecBuildsAnew) {
@@ -357,6 +368,45 @@ TEST_F(ServiceTest, WhatNoRuleAllowsIsRefusedAndRecorded) {
   EXPECT_EQ(changes_.size(), 1u) << "the API has the error as its answer";
 }
 
+TEST_F(ServiceTest, APlayThatComesJustAfterTheEndIsToldOfIt) {
+  play_from_start_ = false;
+  publish();
+  video_track();
+  sip(0).end(EndReason::Busy, 486, "");
+  unpublish(false);
+  play(5);
+  EXPECT_EQ(server_->outlets["alice"]->ended.back(),
+            "NetStream.Play.Failed busy: The callee is busy.");
+  const std::size_t told = server_->outlets["alice"]->ended.size();
+  play(6);
+  EXPECT_EQ(server_->outlets["alice"]->ended.size(), told) << "the next one waits for a call";
+}
+
+TEST_F(ServiceTest, APlayThatComesLaterWaitsForTheNextCall) {
+  play_from_start_ = false;
+  publish();
+  video_track();
+  sip(0).end(EndReason::Busy, 486, "");
+  pass(seconds(3));
+  const std::size_t told = server_->outlets["alice"]->ended.size();
+  play(5);
+  EXPECT_EQ(server_->outlets["alice"]->ended.size(), told);
+}
+
+TEST_F(ServiceTest, APlayThatComesAfterARefusedCallIsToldWhy) {
+  play_from_start_ = false;
+  publish(1, "mallory");
+  play(5);
+  EXPECT_EQ(server_->outlets["alice"]->ended,
+            std::vector<std::string>{"NetStream.Play.Failed no rule allows mallory"});
+}
+
+TEST_F(ServiceTest, APlayerThatWaitsIsToldOfARefusedCall) {
+  publish(1, "mallory");
+  EXPECT_EQ(server_->outlets["alice"]->ended,
+            std::vector<std::string>{"NetStream.Play.Failed no rule allows mallory"});
+}
+
 TEST_F(ServiceTest, ACalleeThatIsNotRegisteredIsUnreachable) {
   publish(1, "nobody");
   expect_ended(EndReason::Unreachable);
@@ -414,6 +464,7 @@ TEST_F(ServiceTest, ShutdownEndsAllAndThenSaysSo) {
 }
 
 TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
+  play_from_start_ = false;
   play(5, {{"audio", "pcmu"}});
   play(6, {{"audio", "aac"}});
   answered_call();
@@ -422,28 +473,61 @@ TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
   EXPECT_TRUE(line_has("mulawenc ! player.audio"));
 }
 
-TEST_F(ServiceTest, APlayThatComesDuringTheCallDecidesIfItIsTheFirst) {
+TEST_F(ServiceTest, NothingIsDrawnNorSentBackWhileNobodyPlays) {
+  play_from_start_ = false;
   answered_call();
-  EXPECT_TRUE(line_has("voaacenc"));
+  EXPECT_FALSE(card_.has_value());
+  EXPECT_FALSE(tone_.has_value());
+  EXPECT_FALSE(line_has("callee.audio_src")) << line();
+  EXPECT_FALSE(line_has("voaacenc"));
+  EXPECT_TRUE(line_has("watchdog.sink_1"));
+}
+
+TEST_F(ServiceTest, EarlyMediaWithoutAPlayerHasNoPipeline) {
+  play_from_start_ = false;
+  publish();
+  video_track();
+  sip(0).early({media(Codec::Pcma)});
+  EXPECT_TRUE(paths_.empty());
+  play(5);
+  EXPECT_EQ(paths_.size(), 1u);
+}
+
+TEST_F(ServiceTest, APlayThatComesDuringTheCallIsServed) {
+  play_from_start_ = false;
+  answered_call();
   play(5, {{"audio", "pcma"}});
   ASSERT_EQ(paths_.size(), 2u);
   EXPECT_TRUE(line_has("rtppcmadepay ! player.audio")) << line();
   EXPECT_EQ(tone_codec_, Codec::Pcma);
+  play(6, {{"audio", "aac"}});
+  EXPECT_EQ(paths_.size(), 2u) << "the codecs are fixed";
+}
+
+TEST_F(ServiceTest, ACardForThePictureThatIsOnItsWayComesLate) {
+  answered_call();
+  EXPECT_EQ(card_, Card::Ringing);
+  pass(milliseconds(1000));
+  EXPECT_EQ(card_, Card::Connected);
 }
 
 TEST_F(ServiceTest, AnUnknownCodecOfAPlayMeansTheDefaults) {
+  play_from_start_ = false;
   play(5, {{"audio", "opus"}});
   answered_call();
   EXPECT_TRUE(line_has("voaacenc"));
 }
 
 TEST_F(ServiceTest, TheCallGoesOnWithoutPlayers) {
+  play_from_start_ = false;
   play(5);
   answered_call();
   service_->on_play_ended(request(5, rtmp::Role::Pull));
   pump();
   EXPECT_EQ(state(), State::Answered);
   EXPECT_EQ(paths_.size(), 1u);
+  play(6);
+  EXPECT_EQ(paths_.size(), 1u) << "and is there for whoever comes back";
 }
 
 TEST_F(ServiceTest, AFailedPipelineIsBuiltAnewAFewTimes) {
@@ -481,6 +565,7 @@ TEST_F(ServiceTest, NothingIsLeftOfACallThatEnded) {
   sip(0).end(EndReason::CalleeHangup, 0, "");
   unpublish(false);
   pump();
+  service_->on_play_ended(request(100, rtmp::Role::Pull));
   EXPECT_TRUE(server_->listeners.empty() || server_->listeners["alice"].expired());
   EXPECT_EQ(server_->outlets["alice"].use_count(), 1) << "only the fake holds it";
   EXPECT_EQ(sip(0).listener(), nullptr);
