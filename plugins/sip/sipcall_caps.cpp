@@ -33,7 +33,7 @@ CapsRef caps_of(const rtp::Format &format) {
 
 CapsRef caps_of(const sip::Media &media) {
   GstStructure *structure = structure_of(*media.format);
-  gst_structure_set(structure, "payload", G_TYPE_INT, media.payload_type, nullptr);
+  gst_structure_set(structure, "payload", G_TYPE_INT, media.receive_payload_type, nullptr);
   if (media.format->codec == Codec::H264) {
     // The peer's own words; its text goes into values, never into a launch line.
     const auto parameters = rtp::parse_fmtp(media.fmtp);

@@ -19,6 +19,7 @@ class MappedMemory {
       gst_memory_unref(memory);
     }
   }
+  /// For more than a packet or two.
   void reserve(std::size_t count) { maps_.reserve(count); }
   /// Nothing if it cannot be read.
   std::optional<ByteSpan> map(GstMemory *memory) {
@@ -100,7 +101,9 @@ std::vector<const rtp::Format *> Inlet::formats() const {
     const std::lock_guard lock(mutex_);
     if (caps_) return formats_in(caps_.get(), medium_);
   }
-  const CapsRef possible(gst_pad_peer_query_caps(pad_.get(), nullptr));
+  const PadRef pad = this->pad();
+  if (!pad) return {};
+  const CapsRef possible(gst_pad_peer_query_caps(pad.get(), nullptr));
   return formats_in(possible.get(), medium_);
 }
 
@@ -109,14 +112,13 @@ std::optional<rtp::H264Profile> Inlet::h264_profile() const {
   return h264_profile_in(caps_.get());
 }
 
-bool Inlet::translate(GstBuffer *buffer, MappedMemory &memory,
-                      std::vector<rtp::OutgoingPacket> &packets) {
+bool Inlet::translate(GstBuffer *buffer, const std::shared_ptr<MappedMemory> &memory,
+                      rtp::OutgoingPacket &packet) {
   const guint memories = gst_buffer_n_memory(buffer);
   if (memories == 0) return false;
-  const auto first = memory.map(gst_buffer_peek_memory(buffer, 0));
+  const auto first = memory->map(gst_buffer_peek_memory(buffer, 0));
   if (!first) return false;
   auto view = rtp::parse_header(*first);
-  rtp::OutgoingPacket packet;
   const bool padded = !first->empty() && (first->front() & std::byte{0x20}) != std::byte{0};
   if (view && !padded && memories == 1) {
     packet.payload.view = view->payload;
@@ -124,7 +126,7 @@ bool Inlet::translate(GstBuffer *buffer, MappedMemory &memory,
     // As payloaders make fragments: a few bytes, then a slice of what they were given.
     std::ranges::copy(view->payload, packet.prefix.begin());
     packet.prefix_size = static_cast<std::uint8_t>(view->payload.size());
-    const auto second = memory.map(gst_buffer_peek_memory(buffer, 1));
+    const auto second = memory->map(gst_buffer_peek_memory(buffer, 1));
     if (!second) return false;
     packet.payload.view = *second;
   } else {
@@ -147,29 +149,68 @@ bool Inlet::translate(GstBuffer *buffer, MappedMemory &memory,
     if (GST_CLOCK_TIME_IS_VALID(running))
       packet.capture = clock_->to_time(Duration(static_cast<Duration::rep>(running)));
   }
-  packets.push_back(std::move(packet));
-  return true;
-}
-
-GstFlowReturn Inlet::send(std::vector<rtp::OutgoingPacket> packets, std::size_t count) {
-  std::shared_ptr<rtp::Session> session;
-  {
-    const std::lock_guard lock(mutex_);
-    if (ended_) return GST_FLOW_EOS;
-    if (!wrong_format_) session = session_;
-  }
-  if (!session) {
-    dropped_ += count;
-    return GST_FLOW_OK;
-  }
-  dropped_ += count - packets.size();
   // Times that have nothing to do with the clock (a source that is not live) would tell the peer
   // nonsense; then the time of sending stands for them.
   constexpr Duration kPlausible = std::chrono::seconds(10);
-  const Time now = Clock::now();
-  for (rtp::OutgoingPacket &packet : packets)
-    if (packet.capture < now - kPlausible || packet.capture > now + kPlausible)
-      packet.capture = Time{};
+  if (packet.capture != Time{}) {
+    const Duration ahead = packet.capture - Clock::now();
+    if (ahead < -kPlausible || ahead > kPlausible) packet.capture = Time{};
+  }
+  if (!packet.payload.owner) packet.payload.owner = std::shared_ptr<const Bytes>(memory, nullptr);
+  return true;
+}
+
+std::shared_ptr<rtp::Session> Inlet::destination(GstFlowReturn &otherwise) const {
+  const std::lock_guard lock(mutex_);
+  otherwise = ended_ ? GST_FLOW_EOS : GST_FLOW_OK;
+  return ended_ || wrong_format_ ? nullptr : session_;
+}
+
+GstFlowReturn Inlet::push(GstBuffer *buffer) {
+  GstFlowReturn flow;
+  auto session = destination(flow);
+  rtp::OutgoingPacket packet;
+  bool good = false;
+  if (session) {
+    const auto memory = std::make_shared<MappedMemory>();
+    good = translate(buffer, memory, packet);
+  }
+  gst_buffer_unref(buffer);
+  if (!good) {
+    dropped_ += flow == GST_FLOW_OK ? 1 : 0;
+    return flow;
+  }
+  const bool begin = new_source_.exchange(false);
+  const auto reactor = session->reactor();
+  if (reactor->in_thread()) {
+    if (begin) session->begin_source();
+    session->send({&packet, 1});
+  } else {
+    reactor->post([session = std::move(session), packet = std::move(packet), begin] {
+      if (begin) session->begin_source();
+      session->send({&packet, 1});
+    });
+  }
+  return flow;
+}
+
+GstFlowReturn Inlet::push(GstBufferList *list) {
+  GstFlowReturn flow;
+  auto session = destination(flow);
+  const guint count = gst_buffer_list_length(list);
+  std::vector<rtp::OutgoingPacket> packets;
+  if (session) {
+    // One for all: packets of a list leave together, and go together.
+    const auto memory = std::make_shared<MappedMemory>();
+    memory->reserve(std::size_t{2} * count);
+    packets.reserve(count);
+    for (guint i = 0; i < count; ++i)
+      if (!translate(gst_buffer_list_get(list, i), memory, packets.emplace_back()))
+        packets.pop_back();
+  }
+  gst_buffer_list_unref(list);
+  if (flow == GST_FLOW_OK) dropped_ += count - packets.size();
+  if (packets.empty()) return flow;
   const bool begin = new_source_.exchange(false);
   const auto reactor = session->reactor();
   if (reactor->in_thread()) {
@@ -181,35 +222,7 @@ GstFlowReturn Inlet::send(std::vector<rtp::OutgoingPacket> packets, std::size_t 
       session->send(packets);
     });
   }
-  return GST_FLOW_OK;
-}
-
-GstFlowReturn Inlet::push(GstBuffer *buffer) {
-  std::vector<rtp::OutgoingPacket> packets;
-  if (session()) {
-    const auto memory = std::make_shared<MappedMemory>();
-    memory->reserve(2);
-    if (translate(buffer, *memory, packets) && !packets.back().payload.owner)
-      packets.back().payload.owner = std::shared_ptr<const Bytes>(memory, nullptr);
-  }
-  gst_buffer_unref(buffer);
-  return send(std::move(packets), 1);
-}
-
-GstFlowReturn Inlet::push(GstBufferList *list) {
-  const guint count = gst_buffer_list_length(list);
-  std::vector<rtp::OutgoingPacket> packets;
-  if (session()) {
-    const auto memory = std::make_shared<MappedMemory>();
-    memory->reserve(std::size_t{2} * count);
-    packets.reserve(count);
-    for (guint i = 0; i < count; ++i)
-      if (translate(gst_buffer_list_get(list, i), *memory, packets) &&
-          !packets.back().payload.owner)
-        packets.back().payload.owner = std::shared_ptr<const Bytes>(memory, nullptr);
-  }
-  gst_buffer_list_unref(list);
-  return send(std::move(packets), count);
+  return flow;
 }
 
 }  // namespace junctor::sipcall

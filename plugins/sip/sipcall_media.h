@@ -36,11 +36,16 @@ class ClockMap {
   std::atomic<Duration::rep> offset_ = 0;
 };
 
-/// From a sink pad to a session.
+/// From a sink pad to a session. The pad keeps it, so that whoever holds the pad may use both.
 class Inlet {
  public:
-  Inlet(PadRef pad, Medium medium, std::shared_ptr<ClockMap> clock)
-      : pad_(std::move(pad)), medium_(medium), clock_(std::move(clock)) {}
+  Inlet(GstPad *pad, Medium medium, std::shared_ptr<ClockMap> clock)
+      : medium_(medium), clock_(std::move(clock)) {
+    g_weak_ref_init(&pad_, pad);
+  }
+  ~Inlet() { g_weak_ref_clear(&pad_); }
+  Inlet(const Inlet &) = delete;
+  Inlet &operator=(const Inlet &) = delete;
 
   // Streaming thread.
   GstFlowReturn push(GstBuffer *buffer);    ///< takes it
@@ -64,17 +69,19 @@ class Inlet {
   const rtp::Format *agreed() const;
   std::shared_ptr<rtp::Session> session() const;
   std::uint64_t dropped() const { return dropped_; }
-  GstPad *pad() const { return pad_.get(); }
+  /// Null once it is gone.
+  PadRef pad() const { return PadRef(static_cast<GstPad *>(g_weak_ref_get(&pad_))); }
   Medium medium() const { return medium_; }
 
   std::atomic<bool> eos = false;
 
  private:
-  GstFlowReturn send(std::vector<rtp::OutgoingPacket> packets, std::size_t count);
-  bool translate(GstBuffer *buffer, class MappedMemory &memory,
-                 std::vector<rtp::OutgoingPacket> &packets);
+  /// The session that packets go to now. Nothing: they are dropped (OK), or the call is over (EOS).
+  std::shared_ptr<rtp::Session> destination(GstFlowReturn &otherwise) const;
+  bool translate(GstBuffer *buffer, const std::shared_ptr<class MappedMemory> &memory,
+                 rtp::OutgoingPacket &packet);
 
-  PadRef pad_;
+  mutable GWeakRef pad_;
   Medium medium_;
   std::shared_ptr<ClockMap> clock_;
   GstSegment segment_{};
@@ -110,6 +117,9 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
         events_(std::move(events)) {}
 
   // Any thread.
+  /// What begins the stream, caps of `media` included, so that whoever links sees them. Before the
+  /// pad, already active, is added to its element, and before connect().
+  void announce(const sip::Media &media);
   /// Listens to the session of `media` from now on; new caps before the next buffer.
   void connect(const sip::Media &media);
   /// Stops listening.
@@ -122,10 +132,14 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
   GstPad *pad() const { return pad_.get(); }
   Medium medium() const { return medium_; }
 
+  /// The element has the pad. Under the lock of whoever holds the outlets.
+  bool added = false;
+
   void on_packet(const rtp::IncomingPacket &packet) override;
   void on_keyframe_request() override { events_.keyframe_request(); }
 
  private:
+  void set_format(const sip::Media &media);  ///< with mutex_
   void start_stream();
   void ask(rtp::Session &session);
 
@@ -146,7 +160,8 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
 
   mutable std::mutex mutex_;  // guards all below; leaf
   std::shared_ptr<rtp::Session> session_;
-  CapsRef new_caps_;
+  CapsRef caps_;           // what was agreed last
+  bool caps_new_ = false;  // and is not downstream yet
   std::uint32_t new_clock_rate_ = 0;
 };
 

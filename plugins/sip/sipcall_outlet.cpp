@@ -1,5 +1,6 @@
 // From a session to a source pad. SPDX-License-Identifier: LGPL-2.1-or-later
 #include <algorithm>
+#include <utility>
 
 #include "sip/sipcall_media.h"
 
@@ -25,14 +26,29 @@ std::shared_ptr<rtp::Session> Outlet::session() const {
   return session_;
 }
 
+void Outlet::set_format(const sip::Media &media) {
+  CapsRef caps = caps_of(media);
+  new_clock_rate_ = media.format->clock_rate;
+  if (caps_ && gst_caps_is_equal(caps.get(), caps_.get())) return;
+  caps_ = std::move(caps);
+  caps_new_ = true;
+}
+
+void Outlet::announce(const sip::Media &media) {
+  {
+    const std::lock_guard lock(mutex_);
+    set_format(media);
+  }
+  start_stream();
+}
+
 void Outlet::connect(const sip::Media &media) {
   std::shared_ptr<rtp::Session> before;
   connected_ = true;
   {
     const std::lock_guard lock(mutex_);
     before = std::exchange(session_, media.session);
-    new_caps_ = caps_of(media);
-    new_clock_rate_ = media.format->clock_rate;
+    set_format(media);
   }
   if (before == media.session) return;
   if (before) before->reactor()->post([before] { before->set_listener({}); });
@@ -83,7 +99,7 @@ void Outlet::start_stream() {
   CapsRef caps;
   {
     const std::lock_guard lock(mutex_);
-    caps = std::move(new_caps_);
+    if (std::exchange(caps_new_, false)) caps.reset(gst_caps_ref(caps_.get()));
     if (caps && clock_rate_ != new_clock_rate_) {
       clock_rate_ = new_clock_rate_;
       playout_.emplace(medium_, clock_rate_, sync_);

@@ -4,6 +4,8 @@
 #include <gst/video/video-event.h>
 
 #include <algorithm>
+#include <thread>
+#include <utility>
 
 #define GST_CAT_DEFAULT category_
 
@@ -34,6 +36,33 @@ GstResourceError error_of(EndReason reason) {
   }
 }
 
+/// The reactor, and with it its thread if that is of our own, for as long as anybody holds it: a
+/// call of a shared agent ends, and closes its sockets there, after the element has let go.
+std::shared_ptr<Reactor> lasting(gst::ElementReactor acquired) {
+  if (acquired.shared()) return acquired.reactor();
+  const std::shared_ptr<gst::ElementReactor> owner(
+      new gst::ElementReactor(std::move(acquired)), [](gst::ElementReactor *gone) {
+        // The last to let go may be a session that closes on that very thread, which cannot wait
+        // for itself.
+        if (gone->reactor()->in_thread())
+          std::thread([gone] { delete gone; }).detach();
+        else
+          delete gone;
+      });
+  return {owner, owner->reactor().get()};
+}
+
+/// Lines of a core that may outlive its element, so they only have its name.
+LogSink log_of(GstElement *element, GstDebugCategory *category) {
+  gchar *name = gst_object_get_name(GST_OBJECT(element));
+  LogSink sink = [write = gst::log_to(category, nullptr), prefix = std::string(name) + ": "](
+                     LogLevel level, std::string_view text) {
+    write(level, prefix + std::string(text));
+  };
+  g_free(name);
+  return sink;
+}
+
 }  // namespace
 
 State::State(GstElement *element, GstDebugCategory *category)
@@ -62,7 +91,8 @@ bool State::open() {
                       (nullptr));
     return false;
   }
-  reactor_ = *std::move(reactor);
+  reactor_ours_ = !reactor->shared();
+  reactor_ = lasting(*std::move(reactor));
   if (auto agent = gst::find_shared<sip::Agent>(element_, kSipAgentContext)) {
     line_ = Line::shared(std::move(agent));
     return true;
@@ -72,7 +102,7 @@ bool State::open() {
   options.listen = {settings.address, static_cast<std::uint16_t>(settings.port)};
   if (settings.address != "0.0.0.0" && settings.address != "::")
     options.media_address = settings.address;
-  options.log = gst::log_to(category_, GST_OBJECT(element_));
+  options.log = log_of(element_, category_);
   auto line = Line::start(std::move(options));
   if (!line) {
     GST_ELEMENT_ERROR(element_, RESOURCE, OPEN_READ_WRITE, ("%s", line.error().detail.c_str()),
@@ -113,6 +143,7 @@ bool State::start() {
     group_id_ = gst_util_group_id_next();
     alive_ = true;
     playing_ = invited_ = waiting_ = eos_posted_ = false;
+    eos_seqnum_ = GST_SEQNUM_INVALID;
     attached_ = call != nullptr;
   }
   if (call) {
@@ -140,7 +171,7 @@ void State::pause() {
 
 void State::stop() {
   std::shared_ptr<Control> control;
-  std::vector<std::shared_ptr<Outlet>> outlets;
+  std::vector<std::shared_ptr<Outlet>> outlets, added;
   std::vector<std::shared_ptr<rtp::Session>> sessions;
   bool ours;
   {
@@ -149,13 +180,15 @@ void State::stop() {
     ours = !attached_;
     control = std::exchange(control_, nullptr);
     outlets.swap(outlets_);
+    // Others are about to be added, and taken away again, by apply().
+    std::ranges::copy_if(outlets, std::back_inserter(added), &Outlet::added);
     for (const auto &inlet : inlets_) sessions.push_back(inlet->session());
   }
   for (const auto &outlet : outlets) {
     sessions.push_back(outlet->session());
     outlet->disconnect();
-    take_away(outlet);
   }
+  for (const auto &outlet : added) take_away(outlet);
   for (const auto &inlet : inlets()) inlet->connect(nullptr, nullptr);
   // Now, for the reactor may be one of our own and gone before the agent has hung up.
   if (ours)
@@ -167,6 +200,9 @@ void State::stop() {
 void State::close() {
   line_->stop();
   line_.reset();
+  // What was posted to our own has run when this returns; it lasts only for a call of a shared
+  // agent.
+  if (reactor_ours_) reactor_->invoke([] {});
   reactor_.reset();
 }
 
@@ -212,7 +248,7 @@ sip::InviteOptions State::invite_options() const {
   options.proxy = settings.proxy;
   options.user = settings.user;
   options.password = settings.password;
-  options.reactor = reactor_->reactor();
+  options.reactor = reactor_;
   options.answer_timeout = std::chrono::seconds(settings.answer_timeout);
   options.codecs = *wanted_codecs();
   const bool chosen = !options.codecs.empty();
@@ -246,19 +282,37 @@ void State::maybe_invite(bool without_waiting) {
 
 void State::on_caps() { maybe_invite(false); }
 
-void State::on_eos() {
+void State::post_eos() {
+  GstMessage *message = gst_message_new_eos(GST_OBJECT(element_));
+  {
+    const std::lock_guard lock(mutex_);
+    if (eos_seqnum_ != GST_SEQNUM_INVALID) gst_message_set_seqnum(message, eos_seqnum_);
+  }
+  gst_element_post_message(element_, message);
+}
+
+void State::end(guint32 seqnum) {
+  {
+    const std::lock_guard lock(mutex_);
+    eos_seqnum_ = seqnum;
+  }
+  hangup();
+}
+
+void State::on_eos(guint32 seqnum) {
   bool call = false;
   {
     const std::lock_guard lock(mutex_);
     for (const auto &inlet : inlets_)
       if (!inlet->eos) return;
+    eos_seqnum_ = seqnum;
     call = invited_ && control_;
     if (!call && std::exchange(eos_posted_, true)) return;
   }
   if (call)
     hangup();
   else
-    gst_element_post_message(element_, gst_message_new_eos(GST_OBJECT(element_)));
+    post_eos();
 }
 
 void State::hangup() {
@@ -293,9 +347,10 @@ std::string State::call_id() const {
 
 GstPad *State::add_inlet(GstPadTemplate *pad_template, Medium medium) {
   const std::string name(to_string(medium));
-  GstPad *pad = gst_pad_new_from_template(pad_template, name.c_str());
-  const auto inlet =
-      std::make_shared<Inlet>(PadRef(GST_PAD(gst_object_ref_sink(pad))), medium, clock_);
+  const PadRef held(
+      GST_PAD(gst_object_ref_sink(gst_pad_new_from_template(pad_template, name.c_str()))));
+  GstPad *pad = held.get();
+  const auto inlet = std::make_shared<Inlet>(pad, medium, clock_);
   {
     const std::lock_guard lock(mutex_);
     for (const auto &other : inlets_)
@@ -304,6 +359,11 @@ GstPad *State::add_inlet(GstPadTemplate *pad_template, Medium medium) {
   }
   inlet->reset();
   gst_pad_set_element_private(pad, inlet.get());
+  // A query may be under way when the pad is released; it holds the pad.
+  g_object_set_qdata_full(G_OBJECT(pad), g_quark_from_static_string("junctor-sip-call-inlet"),
+                          new std::shared_ptr<Inlet>(inlet), [](gpointer content) {
+                            delete static_cast<std::shared_ptr<Inlet> *>(content);
+                          });
   pad_functions_.sink(pad);
   gst_pad_set_active(pad, TRUE);
   gst_element_add_pad(element_, pad);
@@ -316,7 +376,7 @@ void State::remove_inlet(GstPad *pad) {
   {
     const std::lock_guard lock(mutex_);
     const auto found =
-        std::ranges::find_if(inlets_, [&](const auto &inlet) { return inlet->pad() == pad; });
+        std::ranges::find_if(inlets_, [&](const auto &inlet) { return inlet->pad().get() == pad; });
     if (found == inlets_.end()) return;
     gone = *found;
     inlets_.erase(found);
@@ -368,50 +428,76 @@ std::shared_ptr<Outlet> State::make_outlet(Medium medium) {
 }
 
 void State::take_away(const std::shared_ptr<Outlet> &outlet) {
-  GstPad *pad = outlet->pad();
-  gst_pad_set_active(pad, FALSE);
-  if (GST_OBJECT_PARENT(pad) == GST_OBJECT(element_)) gst_element_remove_pad(element_, pad);
+  gst_pad_set_active(outlet->pad(), FALSE);
+  gst_element_remove_pad(element_, outlet->pad());
+}
+
+bool State::has(const std::shared_ptr<Outlet> &outlet) const {
+  return std::ranges::find(outlets_, outlet) != outlets_.end();
+}
+
+void State::join_inlet(const sip::Media &media, bool accepted) {
+  for (const auto &inlet : inlets()) {
+    if (inlet->medium() != media.medium) continue;
+    if (inlet->connect(accepted ? media.session : nullptr, accepted ? media.format : nullptr))
+      continue;
+    GST_ELEMENT_WARNING(
+        element_, STREAM, FORMAT,
+        ("The callee wants %s, which is not what arrives at the pad; nothing of it is sent.",
+         std::string(media.format->encoding_name).c_str()),
+        ("put a converter in front of pad %s", std::string(to_string(media.medium)).c_str()));
+    if (const PadRef pad = inlet->pad()) gst_pad_push_event(pad.get(), gst_event_new_reconfigure());
+  }
 }
 
 void State::apply(const std::vector<sip::Media> &media) {
   for (const sip::Media &medium : media) {
     const bool accepted = medium.accepted && medium.format != nullptr && medium.session;
-    for (const auto &inlet : inlets())
-      if (inlet->medium() == medium.medium) {
-        if (!inlet->connect(accepted ? medium.session : nullptr,
-                            accepted ? medium.format : nullptr)) {
-          GST_ELEMENT_WARNING(
-              element_, STREAM, FORMAT,
-              ("The callee wants %s, which is not what arrives at the pad; nothing of it is sent.",
-               std::string(medium.format->encoding_name).c_str()),
-              ("put a converter in front of pad %s", GST_PAD_NAME(inlet->pad())));
-          gst_pad_push_event(inlet->pad(), gst_event_new_reconfigure());
-        }
-      }
+    join_inlet(medium, accepted);
     const bool comes = accepted && (medium.direction == sip::Direction::SendRecv ||
                                     medium.direction == sip::Direction::RecvOnly);
+    const auto existing = [&]() -> std::shared_ptr<Outlet> {
+      for (const auto &other : outlets_)
+        if (other->medium() == medium.medium) return other;
+      return nullptr;
+    };
     std::shared_ptr<Outlet> outlet;
-    bool fresh = false;
     {
       const std::lock_guard lock(mutex_);
       if (!alive_) return;
-      for (const auto &other : outlets_)
-        if (other->medium() == medium.medium) outlet = other;
+      outlet = existing();
     }
     if (!outlet && comes) {
-      outlet = make_outlet(medium.medium);
-      fresh = true;
+      auto fresh = make_outlet(medium.medium);
+      {
+        const std::lock_guard lock(mutex_);
+        if (!alive_) return;
+        outlet = existing();
+        if (!outlet) outlets_.push_back(fresh);
+      }
+      if (!outlet) {
+        outlet = std::move(fresh);
+        gst_pad_set_active(outlet->pad(), TRUE);
+        outlet->announce(medium);
+        gst_element_add_pad(element_, outlet->pad());
+        bool stopped;
+        {
+          const std::lock_guard lock(mutex_);
+          stopped = !has(outlet);
+          outlet->added = true;
+        }
+        // stop() came between and has left it to us.
+        if (stopped) return take_away(outlet);
+      }
+    }
+    if (!outlet || !accepted) continue;
+    outlet->connect(medium);
+    bool stopped;
+    {
       const std::lock_guard lock(mutex_);
-      if (!alive_) return;
-      outlets_.push_back(outlet);
+      stopped = !has(outlet);
     }
-    if (fresh) {
-      gst_pad_set_active(outlet->pad(), TRUE);
-      gst_element_add_pad(element_, outlet->pad());
-    }
-    if (outlet && accepted) outlet->connect(medium);
-    const std::lock_guard lock(mutex_);
-    if (!alive_ && fresh) gst_pad_set_active(outlet->pad(), FALSE);
+    if (stopped) return outlet->disconnect();
   }
 }
 
@@ -419,9 +505,10 @@ void State::force_keyframe() {
   // Without `all-headers`: it makes rtph264pay send parameter sets as a picture of their own, which
   // phones take for a broken one and answer with the next request, for ever.
   for (const auto &inlet : inlets())
-    if (inlet->medium() == Medium::Video && inlet->agreed() != nullptr)
+    if (const PadRef pad = inlet->pad();
+        pad && inlet->medium() == Medium::Video && inlet->agreed() != nullptr)
       gst_pad_push_event(
-          inlet->pad(), gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, FALSE, 0));
+          pad.get(), gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, FALSE, 0));
 }
 
 Duration State::latency() const {
@@ -455,11 +542,11 @@ void State::emit_ended(int code, EndReason reason) {
 
 void State::finish(bool failed, EndReason reason, int code, const std::string &text) {
   std::vector<std::shared_ptr<Outlet>> outlets;
-  bool post_eos = false;
+  bool tell_eos = false;
   {
     const std::lock_guard lock(mutex_);
     outlets = outlets_;
-    if (!failed) post_eos = !std::exchange(eos_posted_, true);
+    if (!failed) tell_eos = !std::exchange(eos_posted_, true);
   }
   for (const auto &inlet : inlets()) inlet->end();
   for (const auto &outlet : outlets) outlet->finish();
@@ -475,8 +562,8 @@ void State::finish(bool failed, EndReason reason, int code, const std::string &t
         g_strdup(sentence.c_str()),
         g_strdup_printf("reason %s, SIP status %d", std::string(to_string(reason)).c_str(), code),
         __FILE__, GST_FUNCTION, __LINE__, details);
-  } else if (post_eos) {
-    gst_element_post_message(element_, gst_message_new_eos(GST_OBJECT(element_)));
+  } else if (tell_eos) {
+    post_eos();
   }
 }
 

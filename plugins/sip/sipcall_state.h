@@ -44,6 +44,7 @@ class State final : public Owner {
   void stop();   ///< PAUSED to READY
   void close();  ///< READY to NULL
   void hangup();
+  void end(guint32 seqnum);  ///< hangs up, for an EOS event of that number
   void send_dtmf(const char *digits);
   GstStructure *stats() const;
   std::string call_id() const;
@@ -56,8 +57,8 @@ class State final : public Owner {
   Duration latency() const;
 
   // Streaming threads.
-  void on_caps();  ///< of a sink pad
-  void on_eos();   ///< of a sink pad
+  void on_caps();               ///< of a sink pad
+  void on_eos(guint32 seqnum);  ///< of a sink pad
 
   // Owner.
   void post_change(GstStructure *structure) override;
@@ -80,8 +81,11 @@ class State final : public Owner {
   void maybe_invite(bool without_waiting);
   sip::InviteOptions invite_options() const;
   Result<std::vector<Codec>> wanted_codecs() const;
+  void join_inlet(const sip::Media &media, bool accepted);
   std::shared_ptr<Outlet> make_outlet(Medium medium);
   void take_away(const std::shared_ptr<Outlet> &outlet);
+  bool has(const std::shared_ptr<Outlet> &outlet) const;  ///< with mutex_
+  void post_eos();
   void settings_error(const std::string &text);
 
   GstElement *element_;
@@ -89,8 +93,9 @@ class State final : public Owner {
   Signals signals_{};
   PadFunctions pad_functions_{};
   std::shared_ptr<ClockMap> clock_ = std::make_shared<ClockMap>();
-  std::optional<gst::ElementReactor> reactor_;  // READY to NULL
-  std::shared_ptr<Line> line_;                  // READY to NULL
+  std::shared_ptr<Reactor> reactor_;  // READY to NULL
+  bool reactor_ours_ = false;
+  std::shared_ptr<Line> line_;  // READY to NULL
 
   mutable std::mutex mutex_;  // guards all below
   Settings settings_;
@@ -99,7 +104,8 @@ class State final : public Owner {
   std::shared_ptr<Control> control_;  // PAUSED and PLAYING
   std::shared_ptr<rtp::LipSync> sync_;
   guint group_id_ = 0;
-  bool alive_ = false;  // between start() and stop()
+  guint32 eos_seqnum_ = GST_SEQNUM_INVALID;  // of the event that made an end, if any did
+  bool alive_ = false;                       // between start() and stop()
   bool playing_ = false, invited_ = false, waiting_ = false, attached_ = false, eos_posted_ = false;
 };
 

@@ -69,6 +69,7 @@ GType srtp_type() {
 
 State &state_of(void *object) { return *reinterpret_cast<JunctorSipCallSink *>(object)->state; }
 
+/// Never null and as long-lived as the pad, which keeps it.
 Inlet &inlet_of(GstPad *pad) { return *static_cast<Inlet *>(gst_pad_get_element_private(pad)); }
 
 // ---- Sink pads ----
@@ -107,7 +108,7 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
       break;
     case GST_EVENT_EOS:
       inlet.eos = true;
-      state_of(parent).on_eos();
+      state_of(parent).on_eos(gst_event_get_seqnum(event));
       break;
     default:
       break;
@@ -218,7 +219,16 @@ static GstStateChangeReturn junctor_sip_call_sink_change_state(GstElement *eleme
 
   const GstStateChangeReturn result =
       GST_ELEMENT_CLASS(junctor_sip_call_sink_parent_class)->change_state(element, transition);
-  if (result == GST_STATE_CHANGE_FAILURE) return result;
+  // Half a step is taken back, and a step down is never refused.
+  if (result == GST_STATE_CHANGE_FAILURE) {
+    if (transition == GST_STATE_CHANGE_READY_TO_PAUSED ||
+        transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+      state.stop();
+    if (transition == GST_STATE_CHANGE_NULL_TO_READY ||
+        transition == GST_STATE_CHANGE_READY_TO_NULL)
+      state.close();
+    return result;
+  }
 
   switch (transition) {
     case GST_STATE_CHANGE_READY_TO_PAUSED:
@@ -241,7 +251,7 @@ static GstStateChangeReturn junctor_sip_call_sink_change_state(GstElement *eleme
 
 static gboolean junctor_sip_call_sink_send_event(GstElement *element, GstEvent *event) {
   const GstEventType type = GST_EVENT_TYPE(event);
-  if (type == GST_EVENT_EOS) state_of(element).hangup();
+  if (type == GST_EVENT_EOS) state_of(element).end(gst_event_get_seqnum(event));
   gst_event_unref(event);
   return type == GST_EVENT_EOS || type == GST_EVENT_LATENCY;
 }
@@ -252,10 +262,12 @@ static gboolean junctor_sip_call_sink_query(GstElement *element, GstQuery *query
   // As a sink it sends what comes at once: the latency is upstream's.
   GstClockTime longest = 0, limit = GST_CLOCK_TIME_NONE;
   for (const auto &inlet : state_of(element).inlets()) {
+    const PadRef pad = inlet->pad();
+    if (!pad) continue;
     GstQuery *upstream = gst_query_new_latency();
     gboolean live = FALSE;
     GstClockTime least = 0, most = GST_CLOCK_TIME_NONE;
-    if (gst_pad_peer_query(inlet->pad(), upstream))
+    if (gst_pad_peer_query(pad.get(), upstream))
       gst_query_parse_latency(upstream, &live, &least, &most);
     gst_query_unref(upstream);
     if (!live) continue;

@@ -104,7 +104,13 @@ class Feeder {
   }
   GstFlowReturn push(GstBuffer *buffer) { return gst_pad_push(pad_.get(), buffer); }
   GstFlowReturn push(GstBufferList *list) { return gst_pad_push_list(pad_.get(), list); }
-  void end() { gst_pad_push_event(pad_.get(), gst_event_new_eos()); }
+  /// Number of the EOS event.
+  guint32 end() {
+    GstEvent *event = gst_event_new_eos();
+    const guint32 seqnum = gst_event_get_seqnum(event);
+    gst_pad_push_event(pad_.get(), event);
+    return seqnum;
+  }
 
   std::atomic<int> keyframe_requests = 0;
 
@@ -208,6 +214,16 @@ class SipCallSink : public testing::Test {
 
   static void on_pad(GstElement *, GstPad *pad, SipCallSink *self) {
     if (GST_PAD_DIRECTION(pad) != GST_PAD_SRC) return;
+    std::string sticky;
+    gst_pad_sticky_events_foreach(
+        pad,
+        [](GstPad *, GstEvent **event, gpointer data) -> gboolean {
+          *static_cast<std::string *>(data) += std::string(GST_EVENT_TYPE_NAME(*event)) + ' ';
+          return TRUE;
+        },
+        &sticky);
+    // Whoever links in this signal sees what comes.
+    EXPECT_EQ(sticky, "stream-start caps segment ");
     auto taker = std::make_unique<Taker>(pad);
     const std::lock_guard lock(self->mutex_);
     self->takers_[GST_PAD_NAME(pad)] = std::move(taker);
@@ -473,6 +489,33 @@ TEST_F(SipCallSink, CapsOfThePeersVideoHaveItsParameterSets) {
       << taker("video_src")->caps();
 }
 
+// The numbers of the two directions may differ (RFC 3264 section 5.1): what comes has ours.
+TEST_F(SipCallSink, CapsHaveThePayloadTypeThatThePeerSends) {
+  Feeder video(element_, "video", kVideoCaps);
+  g_object_set(element_, "codecs", "pcma,h264", nullptr);
+  play();
+  video.start();
+  const Message invite = this->invite();
+  const auto at = invite.body().find("a=rtpmap:");
+  const auto h264 = invite.body().find(" H264/90000", at);
+  const auto number = invite.body().rfind(':', h264) + 1;
+  const std::string ours = invite.body().substr(number, h264 - number);
+  ASSERT_NE(ours, "109");
+  std::string sdp = answer();
+  for (const std::string before : {" 96\r\n", ":96 "})
+    for (auto found = sdp.find(before); found != std::string::npos; found = sdp.find(before))
+      sdp.replace(found + 1, 2, "109");
+  peer_.reply(invite, "200 OK", "", sdp);
+  change("answered");
+  const PadRef out(gst_element_get_static_pad(element_, "video_src"));
+  ASSERT_NE(out, nullptr);
+  const CapsRef caps(gst_pad_get_current_caps(out.get()));
+  ASSERT_NE(caps, nullptr);
+  int payload = 0;
+  gst_structure_get_int(gst_caps_get_structure(caps.get(), 0), "payload", &payload);
+  EXPECT_EQ(std::to_string(payload), ours);
+}
+
 TEST_F(SipCallSink, KeyframeRequestsPassBothWays) {
   Feeder audio(element_, "audio", kAudioCaps), video(element_, "video", kVideoCaps);
   play();
@@ -543,6 +586,28 @@ TEST_F(SipCallSink, LatencyIsTheReorderWindow) {
 }
 
 TEST_F(SipCallSink, EndOfInputHangsUp) {
+  Feeder audio(element_, "audio", kAudioCaps);
+  play();
+  audio.start();
+  const Message invite = this->invite();
+  peer_.reply(invite, "200 OK", "", answer(false));
+  change("answered");
+  peer_.request("ACK");
+  GstBus *inner = gst_bus_new();  // the pipeline makes a number of its own
+  gst_element_set_bus(element_, inner);
+  const guint32 seqnum = audio.end();
+  peer_.reply(peer_.request("BYE"), "200 OK");
+  MessageRef eos;
+  EXPECT_TRUE(run_until([&] {
+    if (!eos) eos.reset(gst_bus_pop_filtered(inner, GST_MESSAGE_EOS));
+    return eos != nullptr;
+  }));
+  EXPECT_EQ(eos ? gst_message_get_seqnum(eos.get()) : 0, seqnum);
+  gst_bus_set_flushing(inner, TRUE);
+  gst_object_unref(inner);
+}
+
+TEST_F(SipCallSink, EndOfInputEndsThePipeline) {
   Feeder audio(element_, "audio", kAudioCaps);
   play();
   audio.start();
@@ -677,7 +742,48 @@ TEST_F(SipCallSink, AttachesToACallOfTheSharedAgent) {
   gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
   EXPECT_FALSE(peer_.has_request("BYE"));
 
+  // A start that fails half way leaves nothing behind.
+  const PadRef sink(gst_element_get_static_pad(element_, "audio"));
+  gst_pad_set_active(sink.get(), FALSE);
+  gst_pad_set_activate_function(sink.get(),
+                                [](GstPad *, GstObject *) -> gboolean { return FALSE; });
+  EXPECT_EQ(gst_element_set_state(element_, GST_STATE_PAUSED), GST_STATE_CHANGE_FAILURE);
+  EXPECT_EQ(PadRef(gst_element_get_static_pad(element_, "audio_src")), nullptr);
+  gst_element_set_state(element_, GST_STATE_NULL);
+
   (*agent)->shutdown(EndReason::Shutdown, 0s);
   call->reset();
+  agent->reset();
+}
+
+// The agent is the application's, the reactor the element's own: it serves until the call is over.
+TEST_F(SipCallSink, StoppedWhileRingingItLeavesNoSocketOpen) {
+  sip::AgentOptions agent_options;
+  agent_options.listen = {"127.0.0.1", 0};
+  agent_options.media_address = "127.0.0.1";
+  auto agent = sip::Agent::create(nullptr, agent_options);
+  ASSERT_TRUE(agent) << agent.error().detail;
+  GstContext *shared = gst::make_context(kSipAgentContext, *agent, true);
+  gst_element_set_context(pipeline_.get(), shared);
+  gst_context_unref(shared);
+  {
+    Feeder audio(element_, "audio", kAudioCaps), video(element_, "video", kVideoCaps);
+    play();
+    audio.start();
+    video.start();
+    const Message invite = this->invite();
+    const auto port = [&](const char *medium) { return port_in(invite.body(), medium); };
+    const auto free = [&](std::uint16_t number) -> bool {
+      return bind_udp({"127.0.0.1", number}) && bind_udp({"127.0.0.1", ++number});
+    };
+    peer_.reply(invite, "180 Ringing");
+    change("ringing");
+    EXPECT_FALSE(free(port("audio")));
+    gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
+    peer_.reply(peer_.request("CANCEL"), "200 OK");
+    peer_.reply(invite, "487 Request Terminated");
+    EXPECT_TRUE(run_until([&] { return free(port("audio")) && free(port("video")); }));
+  }
+  (*agent)->shutdown(EndReason::Shutdown, 0s);
   agent->reset();
 }

@@ -1,5 +1,6 @@
 // Symmetric RTP (RFC 4961): where media goes and may come from. SPDX-License-Identifier:
 // LGPL-2.1-or-later
+#include <algorithm>
 #include <cstring>
 
 #include "rtp/core/session_core.h"
@@ -43,28 +44,69 @@ std::optional<sockaddr_storage> to_destination(const Endpoint &endpoint) {
 }
 
 void Latch::configure(const Endpoint &signalled, Time now) {
-  if (signalled_text_ != signalled) {
-    signalled_text_ = signalled;
-    signalled_ = to_destination(signalled);
+  if (signalled_text_ == signalled) {
+    renewed_ = latched_.has_value();
+    return;
+  }
+  signalled_text_ = signalled;
+  signalled_ = to_destination(signalled);
+  if (latched_) {
     previous_ = latched_;
     previous_until_ = now + kGrace;
-    if (signalled_) destination_ = signalled_;
   }
+  if (signalled_) destination_ = signalled_;
   latched_.reset();
+  renewed_ = false;
+  since_ = now;
+  candidates_.clear();
 }
 
-bool Latch::accept(const sockaddr_storage &source, Time now) {
-  if (latched_ && same_address(*latched_, source)) return true;
-  const bool is_signalled = signalled_ && same_address(*signalled_, source);
-  if (!latched_ && !is_signalled && previous_ && now < previous_until_ &&
-      same_address(*previous_, source))
-    return true;
-  // The address that the peer named itself may always take over from a guess.
-  if (latched_ && !is_signalled) return false;
-  latched_ = source;
-  destination_ = source;
+void Latch::latch(const sockaddr_storage &source) {
+  latched_ = destination_ = source;
   previous_.reset();
-  return true;
+  renewed_ = false;
+  candidates_.clear();
+}
+
+Latch::Verdict Latch::judge(const sockaddr_storage &source, std::uint32_t ssrc, Time now) {
+  if (latched_ && same_address(*latched_, source)) {
+    renewed_ = false;
+    return Verdict::Accepted;
+  }
+  const bool at_signalled_host = signalled_ && rtp::same_host(*signalled_, source);
+  const bool is_signalled = at_signalled_host && same_address(*signalled_, source);
+  const bool in_grace = previous_ && now < previous_until_ && same_address(*previous_, source);
+  if (latched_) {
+    // The address that the peer named itself may always take over from a guess; after an answer the
+    // NAT may have given the peer another port.
+    const bool better = is_signalled ||
+                        (at_signalled_host && !rtp::same_host(*latched_, *signalled_)) ||
+                        (renewed_ && rtp::same_host(*latched_, source));
+    if (!better) return Verdict::Stranger;
+  } else if (!is_signalled && in_grace) {
+    return Verdict::Accepted;
+  } else if (!at_signalled_host && !qualifies(source, ssrc, now)) {
+    return Verdict::Undecided;
+  }
+  latch(source);
+  return Verdict::Accepted;
+}
+
+bool Latch::qualifies(const sockaddr_storage &source, std::uint32_t ssrc, Time now) {
+  auto found = std::ranges::find_if(candidates_, [&](const Candidate &each) {
+    return each.ssrc == ssrc && same_address(each.address, source);
+  });
+  if (found == candidates_.end()) {
+    // The one silent for longest makes room.
+    if (candidates_.size() >= kMaxCandidates)
+      candidates_.erase(std::ranges::min_element(candidates_, {}, &Candidate::last));
+    found = candidates_.insert(candidates_.end(), Candidate{source, ssrc, 0, now, now});
+  } else if (now - found->last > kForget) {
+    *found = Candidate{source, ssrc, 0, now, now};
+  }
+  found->last = now;
+  ++found->packets;
+  return found->packets >= kCandidatePackets && now >= std::max(since_, found->first) + kPreference;
 }
 
 bool Latch::same_host(const sockaddr_storage &source) const {

@@ -54,7 +54,11 @@ PlayoutClock::Mapped PlayoutClock::map(std::uint64_t extended_timestamp, Duratio
     started_ = true;
     origin_ = extended_timestamp;
     rebase(arrival);
-    sync_delay_ = sync_target_ = {};
+    // What was added for the other medium's sake stays, and time never falls. A line of `arrival`
+    // that itself fell far back is followed.
+    if (const Duration least = last_time_ - sync_delay_;
+        mapped.discontinuity && least > arrival && least - arrival <= kLeap)
+      offset_ = least;
     // A report from before the change says nothing about the new time line.
     if (mapped.discontinuity) sender_clock_.reset();
     ntp_minus_media_.reset();
@@ -62,7 +66,7 @@ PlayoutClock::Mapped PlayoutClock::map(std::uint64_t extended_timestamp, Duratio
     last_arrival_ = window_start_ = arrival;
     window_minimum_ = arrival;
     update_sync();
-    mapped.time = arrival;
+    mapped.time = last_time_ = offset_ + sync_delay_;
     return mapped;
   }
 
@@ -88,6 +92,7 @@ PlayoutClock::Mapped PlayoutClock::map(std::uint64_t extended_timestamp, Duratio
   last_media_ = std::max(last_media_, media);
   last_arrival_ = arrival;
   mapped.time = media + offset_ + sync_delay_;
+  last_time_ = std::max(last_time_, mapped.time);
   return mapped;
 }
 

@@ -49,7 +49,7 @@ class PlayoutClock {
 
   struct Mapped {
     Duration time{};             ///< on the line that `arrival` is on
-    bool discontinuity = false;  ///< the time line began anew
+    bool discontinuity = false;  ///< media time began anew; `time` goes on
   };
   /// `arrival` is that of the packet, on any steady line.
   Mapped map(std::uint64_t extended_timestamp, Duration arrival, bool new_source);
@@ -70,6 +70,7 @@ class PlayoutClock {
   Duration sync_delay_{};     // added now
   Duration sync_target_{};    // wanted
   Duration last_media_{}, last_arrival_{};
+  Duration last_time_{};  // the latest given out
   Duration window_start_{}, window_minimum_{}, target_{};
   std::optional<Duration> ntp_minus_media_;
   std::optional<SenderClock> sender_clock_;

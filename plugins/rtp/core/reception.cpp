@@ -30,6 +30,12 @@ void Reception::on_packet(std::uint64_t extended_sequence, std::uint32_t timesta
   transit_ = transit;
 }
 
+void Reception::restart() {
+  base_.reset();
+  highest_ = received_ = expected_before_ = received_before_ = 0;
+  transit_.reset();
+}
+
 void Reception::on_sender_report(std::uint64_t ntp, Time arrival) {
   last_sr_ = static_cast<std::uint32_t>(ntp >> 16);
   last_sr_arrival_ = arrival;

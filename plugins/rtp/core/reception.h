@@ -15,8 +15,10 @@ class Reception {
  public:
   Reception(std::uint32_t ssrc, std::uint32_t clock_rate) : ssrc_(ssrc), clock_rate_(clock_rate) {}
 
-  /// Each packet of the source, in order of arrival, duplicates and late ones too.
+  /// Each packet of the source that is believed, in order of arrival, duplicates and late ones too.
   void on_packet(std::uint64_t extended_sequence, std::uint32_t timestamp, Time arrival);
+  /// The source went on with other numbers (RFC 3550 A.1): the next packet is the new beginning.
+  void restart();
   void on_sender_report(std::uint64_t ntp, Time arrival);
   /// Begins the next interval.
   rtcp::ReportBlock report(Time now);

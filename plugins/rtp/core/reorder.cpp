@@ -80,6 +80,7 @@ ReorderBuffer::Arrival ReorderBuffer::push_far(IncomingPacket &&packet,
   std::uint64_t sequence = extend(first.sequence);
   if (sequence < next_) sequence += 65536;
   start_at(sequence);
+  ++restarts_;
   lost_before_next_ = true;
   push(std::move(first), out);
   return push(std::move(packet), out);

@@ -50,6 +50,8 @@ class ReorderBuffer {
   /// The extended number of a sequence number (first cycle 1).
   std::uint64_t extend(std::uint16_t sequence) const;
   const Counters &counters() const { return counters_; }
+  /// How often a jump was believed: numbers went on elsewhere, within one source.
+  std::uint64_t restarts() const { return restarts_; }
 
  private:
   void pass(IncomingPacket &&packet, std::vector<IncomingPacket> &out);
@@ -68,6 +70,7 @@ class ReorderBuffer {
   Time gap_since_{};
   std::bitset<1024> seen_;  // of the numbers up to highest_
   std::optional<IncomingPacket> far_;
+  std::uint64_t restarts_ = 0;
   Counters counters_;
 };
 

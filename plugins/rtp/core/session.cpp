@@ -131,6 +131,7 @@ void SessionCore::shutdown() {
   rtcp_.reset();
   queue_.clear();
   early_.clear();
+  undecided_.clear();
   ready_.clear();
   history_.clear();
   listener_.reset();

@@ -122,8 +122,9 @@ struct Stats {
 };
 
 /// One medium's session. Opened when the offer is made (its ports go into the SDP), configured by
-/// each answer. Symmetric RTP (RFC 4961): sends from the port it receives on, and latches onto the
-/// source of the first valid packet after each configure(), within limits.
+/// each answer. Symmetric RTP (RFC 4961): sends from the port it receives on, and latches onto what
+/// comes from the host that configure() named, or onto another host when for a moment nothing came
+/// from that one.
 class Session {
  public:
   struct Options {

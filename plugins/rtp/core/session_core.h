@@ -13,26 +13,55 @@
 
 namespace junctor::rtp {
 
-/// Which address media goes to and may come from.
+/// Which address media goes to and may come from. Whoever knows the port can send to it, so the
+/// first packet decides nothing: the host that the peer named is believed at once, whatever its
+/// port (RFC 4961); another, as of a phone behind a NAT, only after it has sent for a while in
+/// which nothing came from the named one.
 class Latch {
  public:
   /// How long packets of the previous source, still on their way, are not latched onto.
   static constexpr Duration kGrace = std::chrono::seconds(1);
+  /// For how long, after the answer and after another host's first packet, the named host is
+  /// waited for.
+  static constexpr Duration kPreference = std::chrono::milliseconds(400);
+  /// Packets of one SSRC, without a pause of kForget, that another host must have sent.
+  static constexpr unsigned kCandidatePackets = 3;
+  static constexpr Duration kForget = std::chrono::seconds(2);
+  static constexpr std::size_t kMaxCandidates = 8;
 
-  /// A new answer. Sending follows a changed address at once; an unchanged one keeps what was
-  /// learnt, so that a phone behind a NAT loses nothing by a hold.
+  enum class Verdict : std::uint8_t {
+    Accepted,   ///< the peer's
+    Undecided,  ///< may turn out to be the peer's
+    Stranger,
+  };
+
+  /// An answer. A changed address is sent to at once and learnt anew; an unchanged one keeps what
+  /// was learnt, so that a phone behind a NAT loses nothing by a hold.
   void configure(const Endpoint &signalled, Time now);
   /// Whether a valid packet from there is the peer's; may latch onto it.
-  bool accept(const sockaddr_storage &source, Time now);
+  Verdict judge(const sockaddr_storage &source, std::uint32_t ssrc, Time now);
+  /// Where media comes from; null until that is known.
+  const sockaddr_storage *latched() const { return latched_ ? &*latched_ : nullptr; }
   /// Where to send; nothing while neither answer nor packet has said so.
   const sockaddr_storage *destination() const { return destination_ ? &*destination_ : nullptr; }
   /// Whether the address, whatever the port, is the peer's.
   bool same_host(const sockaddr_storage &source) const;
 
  private:
+  struct Candidate {
+    sockaddr_storage address;
+    std::uint32_t ssrc;
+    unsigned packets;
+    Time first, last;
+  };
+  void latch(const sockaddr_storage &source);
+  bool qualifies(const sockaddr_storage &source, std::uint32_t ssrc, Time now);
+
   std::optional<Endpoint> signalled_text_;
   std::optional<sockaddr_storage> signalled_, destination_, latched_, previous_;
-  Time previous_until_{};
+  Time previous_until_{}, since_{};
+  bool renewed_ = false;  // an answer has come since the latched source was last heard
+  std::vector<Candidate> candidates_;
 };
 
 bool same_address(const sockaddr_storage &a, const sockaddr_storage &b);
@@ -66,6 +95,9 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void on_socket(int fd, std::uint32_t events);
   void on_datagram(const SharedBytes &datagram, const sockaddr_storage &source, int fd, Time now);
   void on_rtp(const SharedBytes &datagram, const sockaddr_storage &source, Time now);
+  bool admit(const SharedBytes &datagram, const sockaddr_storage &source, std::uint32_t ssrc,
+             Time now);
+  void accept(const SharedBytes &datagram, const PacketView &view, Time now);
   void take(IncomingPacket packet, std::uint32_t timestamp);
   void replay_early();
   void adopt_source(std::uint32_t ssrc);
@@ -150,6 +182,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     Time arrival;
   };
   std::vector<Early> early_;
+  std::vector<Early> undecided_;                 // RTP from who may turn out to be the peer
   bool unseen_ = false, unseen_source_ = false;  // packets, a source's first, went without listener
   Reactor::Timer reorder_timer_;
 

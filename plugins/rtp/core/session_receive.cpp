@@ -16,6 +16,7 @@ constexpr std::size_t kBatch = 16;
 constexpr std::size_t kMaxDatagram = 2048;  // larger ones are not ours: cut, counted, dropped
 constexpr int kBatchesPerTurn = 8;          // then the other sockets of the reactor have their go
 constexpr std::size_t kMaxEarly = 64;       // packets before the answer
+constexpr std::size_t kMaxUndecided = 128;  // packets from who may turn out to be the peer
 // Between an answer and the pipeline that it leads to, packets wait so long for their listener: the
 // first keyframe is among them.
 constexpr Duration kMaxWait = std::chrono::milliseconds(500);
@@ -100,19 +101,53 @@ void SessionCore::on_rtp(const SharedBytes &datagram, const sockaddr_storage &so
     ++counted_.wrong_payload;
     return;
   }
-  if (!latch_.accept(source, now)) {
-    ++counted_.strangers;
-    return;
-  }
-  if (!remote_.receive) return;
+  if (admit(datagram, source, header.ssrc, now)) accept(datagram, *view, now);
+}
 
+bool SessionCore::admit(const SharedBytes &datagram, const sockaddr_storage &source,
+                        std::uint32_t ssrc, Time now) {
+  switch (latch_.judge(source, ssrc, now)) {
+    case Latch::Verdict::Stranger:
+      ++counted_.strangers;
+      return false;
+    case Latch::Verdict::Undecided:
+      // Kept for a moment: the first keyframe may be in it.
+      std::erase_if(undecided_, [&](const Early &each) {
+        const bool old = now - each.arrival > Latch::kForget;
+        counted_.strangers += old ? 1 : 0;
+        return old;
+      });
+      if (undecided_.size() < kMaxUndecided)
+        undecided_.push_back({SharedBytes::copy(datagram.view), source, -1, now});
+      else
+        ++counted_.strangers;
+      return false;
+    case Latch::Verdict::Accepted:
+      break;
+  }
+  if (undecided_.empty() || latch_.latched() == nullptr) return true;
+  const std::vector<Early> waiting = std::exchange(undecided_, {});
+  for (const Early &each : waiting) {
+    const auto view = parse_packet(each.datagram.view);
+    if (same_address(each.source, *latch_.latched()) && view && view->header.ssrc == ssrc &&
+        now - each.arrival <= Latch::kForget)
+      accept(each.datagram, *view, each.arrival);
+    else
+      ++counted_.strangers;
+  }
+  return true;
+}
+
+void SessionCore::accept(const SharedBytes &datagram, const PacketView &view, Time now) {
+  if (!remote_.receive) return;
+  const Header &header = view.header;
   IncomingPacket packet;
   packet.sequence = header.sequence;
   packet.ssrc = header.ssrc;
   packet.marker = header.marker;
   packet.arrival = now;
   packet.packet = datagram;
-  packet.header_size = view->header_size;
+  packet.header_size = view.header_size;
   if (!source_) {
     adopt_source(header.ssrc);
   } else if (*source_ != header.ssrc) {
@@ -155,8 +190,13 @@ void SessionCore::take(IncomingPacket packet, std::uint32_t timestamp) {
     packet.discontinuity = source_changed_;
     first_of_source_ = false;
   }
-  reception_->on_packet(reorder_.extend(packet.sequence), timestamp, packet.arrival);
-  reorder_.push(std::move(packet), ready_);
+  const std::uint16_t sequence = packet.sequence;
+  const Time arrival = packet.arrival;
+  const std::uint64_t restarts = reorder_.restarts();
+  if (reorder_.push(std::move(packet), ready_) == ReorderBuffer::Arrival::Probation) return;
+  // What the buffer does not believe must not look like a loss of all that lies between.
+  if (reorder_.restarts() != restarts) reception_->restart();
+  reception_->on_packet(reorder_.extend(sequence), timestamp, arrival);
 }
 
 void SessionCore::replay_early() {

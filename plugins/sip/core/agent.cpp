@@ -2,6 +2,7 @@
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/nta_tag.h>
 #include <sofia-sip/nua_tag.h>
+#include <sofia-sip/sip_protos.h>
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/sip_tag.h>
 #include <sofia-sip/tport_tag.h>
@@ -23,7 +24,7 @@ namespace {
 constexpr unsigned kMaxMessage = 64 * 1024;
 /// Requests that wait for their answer; more are told 503.
 constexpr unsigned kMaxProceeding = 10000;
-/// 3xx, 401 and 407 together for one request of ours.
+/// 401 and 407 together for one request of ours.
 constexpr unsigned kMaxRetries = 4;
 /// A connection without traffic is closed; longer than any registration lasts, for phones that
 /// registered over it are called over it.
@@ -191,7 +192,22 @@ void AgentImpl::on_stray(nua_event_t event, int status, nua_handle_t *handle, co
   if (event < nua_r_set_params || event == nua_i_register) nua_handle_destroy(handle);
 }
 
+void AgentImpl::log_refused(int status, const char *phrase) {
+  msg_t *message = nua_current_request(nua_);
+  const sip_t *sip = message ? sip_object(message) : nullptr;
+  const su_sockaddr_t *address = message ? msg_addr(message) : nullptr;
+  if (!sip || !sip->sip_request || !address) return;
+  const auto left_out = refusals_.take(Clock::now());
+  if (!left_out) return;
+  log(LogLevel::Warning,
+      "sip " + Endpoint::from_sockaddr(&address->su_sa).to_string() + ": refused at " +
+          clean_text(sip->sip_request->rq_method_name, 32) + ": " + std::to_string(status) + ' ' +
+          phrase +
+          (*left_out ? " (and " + std::to_string(*left_out) + " more that were not logged)" : ""));
+}
+
 void AgentImpl::refuse(nua_handle_t *handle, int status, const char *phrase) {
+  log_refused(status, phrase);
   nua_respond(handle, status, phrase, NUTAG_WITH_THIS(nua_), TAG_END());
   nua_handle_destroy(handle);
 }
@@ -203,14 +219,13 @@ void AgentImpl::on_register(nua_handle_t *handle, const sip_t *sip) {
     return refuse(handle, SIP_503_SERVICE_UNAVAILABLE);
   const RegisterReply reply = registrar_->handle(
       read_register(*sip, Endpoint::from_sockaddr(&address->su_sa)), Clock::now());
+  if (reply.status >= 400 && reply.status != 401) log_refused(reply.status, reply.phrase);
   if (reply.delay == Duration{}) {
     answer_register(handle, nullptr, reply);
     nua_handle_destroy(handle);
     return;
   }
   if (delayed_.size() >= kMaxDelayed) return refuse(handle, SIP_503_SERVICE_UNAVAILABLE);
-  log(LogLevel::Warning, "REGISTER with a wrong user or password from " +
-                             Endpoint::from_sockaddr(&address->su_sa).to_string());
   const auto entry = delayed_.emplace(delayed_.end());
   entry->handle = Handle(handle);
   entry->reply = reply;
@@ -267,6 +282,8 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   if (!options.proxy.empty()) setup.proxy = next_hop.to_string();
   setup.user = options.user;
   setup.password = options.password;
+  setup.may_redirect = options.may_redirect;
+  setup.tcp = options_.tcp;
   setup.answer_timeout = options.answer_timeout;
   const std::string own = signalling_address(local_, next_hop.host);
   setup.media_address = options_.media_address.empty() ? source_address_towards(next_hop.host)
@@ -330,6 +347,10 @@ std::shared_ptr<Call> AgentImpl::find_call(const std::string &id) const {
 
 std::vector<Registration> AgentImpl::registrations(const std::string &account) const {
   return registrar_ ? registrar_->find(account, Clock::now()) : std::vector<Registration>();
+}
+
+void AgentImpl::forget_registrations(const std::string &account) {
+  if (registrar_) registrar_->forget(account);
 }
 
 std::size_t AgentImpl::calls() const {

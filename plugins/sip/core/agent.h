@@ -28,7 +28,8 @@ struct Media {
   bool accepted = false;                ///< false: the peer set the port to 0 or left the line out
   const rtp::Format *format = nullptr;  ///< the format we send; null unless accepted
   std::string fmtp;                     ///< the peer's, for the format
-  int payload_type = -1;
+  int payload_type = -1;                ///< that we send
+  int receive_payload_type = -1;        ///< that the peer sends, in our numbering
   Direction direction = Direction::SendRecv;
   std::shared_ptr<rtp::Session> session;  ///< configured to match
 };
@@ -58,7 +59,11 @@ struct InviteOptions {
   std::string from_display;    ///< shown to the callee; may be empty
   std::string proxy;           ///< outbound proxy URI, empty for none
   std::string user, password;  ///< for 401/407; empty: cannot answer challenges
-  std::vector<Codec> codecs;   ///< offered, in order; empty: all that formats() has
+  /// Whether the callee may redirect us (3xx) to this URI, which has no parameter but transport.
+  /// Unset: no redirection is followed. Agent's thread; what it needs must outlive the call. To
+  /// another host go neither user and password nor the proxy.
+  std::function<bool(const std::string &uri)> may_redirect;
+  std::vector<Codec> codecs;  ///< offered, in order; empty: all that formats() has
   /// For H264: the profile offered, as the SPS that will be sent has it.
   std::optional<rtp::H264Profile> h264;
   std::shared_ptr<Reactor> reactor;                    ///< that the media sessions live on
@@ -128,6 +133,8 @@ class Agent {
   /// so.
   virtual std::shared_ptr<Call> find_call(const std::string &id) const = 0;
   virtual std::vector<Registration> registrations(const std::string &account) const = 0;
+  /// Drops them: an account that is gone cannot be called any more.
+  virtual void forget_registrations(const std::string &) {}
   virtual std::size_t calls() const = 0;
   /// Ends all calls with `reason`, waits for the stack at most `patience` while iterating its
   /// context, then drops it. Further calls do nothing.

@@ -13,7 +13,7 @@
 #include <random>
 
 #include "sip/core/cause.h"
-#include "sip/core/uri.h"
+#include "sip/core/fence.h"
 
 namespace junctor::sip {
 
@@ -21,6 +21,7 @@ namespace {
 
 /// What a call may linger for after its end: nua's own timers are over by then (64 * T1).
 constexpr Duration kLinger = std::chrono::seconds(40);
+constexpr int kMaxRedirects = 4;
 constexpr const char *kSdpType = "application/sdp";
 constexpr const char *kFastUpdateType = "application/media_control+xml";
 constexpr const char *kDtmfType = "application/dtmf-relay";
@@ -107,6 +108,19 @@ std::string CallImpl::describe_media() {
 }
 
 Result<void> CallImpl::start() {
+  if (auto sent = send_invite(); !sent) return sent;
+  timer_ = ContextTimer(host_->context(), setup_.answer_timeout, [this] {
+    const auto self = shared_from_this();
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(setup_.answer_timeout);
+    nua_cancel(handle_.get(), TAG_END());
+    end(EndReason::NoAnswer, 0, "no answer within " + std::to_string(seconds.count()) + " s");
+  });
+  return {};
+}
+
+/// On a handle of its own each time: what nua knows of one target, credentials above all, must not
+/// reach the next.
+Result<void> CallImpl::send_invite() {
   handle_ = Handle(nua_handle(host_->nua(), reinterpret_cast<nua_hmagic_t *>(this),
                               NUTAG_URL(setup_.uri.c_str()), SIPTAG_TO_STR(setup_.to.c_str()),
                               SIPTAG_FROM_STR(setup_.from.c_str()), TAG_END()));
@@ -116,12 +130,6 @@ Result<void> CallImpl::start() {
   nua_invite(handle_.get(), TAG_IF(!setup_.proxy.empty(), NUTAG_PROXY(setup_.proxy.c_str())),
              SIPTAG_CALL_ID_STR(setup_.id.c_str()), SIPTAG_CONTACT_STR(setup_.contact.c_str()),
              SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(offer.c_str()), TAG_END());
-  timer_ = ContextTimer(host_->context(), setup_.answer_timeout, [this] {
-    const auto self = shared_from_this();
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(setup_.answer_timeout);
-    nua_cancel(handle_.get(), TAG_END());
-    end(EndReason::NoAnswer, 0, "no answer within " + std::to_string(seconds.count()) + " s");
-  });
   return {};
 }
 
@@ -170,8 +178,8 @@ void CallImpl::on_invite_response(int status, const char *phrase, const sip_t *s
   }
   if (state_ == CallState::Answered) return;
   if (status == 100) {
-    // Reported so while nua calls again: elsewhere (3xx) or with credentials, which is fine, or
-    // after a while because of Retry-After, which is not for it to decide.
+    // Reported so while nua calls again: with credentials, which is fine, or after a while because
+    // of Retry-After, which is not for it to decide.
     const int real = sip && sip->sip_status ? sip->sip_status->st_status : 100;
     if (std::ranges::find(kRetryAfter, real) != kRetryAfter.end()) {
       on_final(real, sip->sip_status->st_phrase);
@@ -182,6 +190,7 @@ void CallImpl::on_invite_response(int status, const char *phrase, const sip_t *s
   if (status == 401 || status == 407) return authenticate(status, sip);
   if (status < 200) return on_provisional(status, sip);
   if (status < 300) return on_success(sip);
+  if (status < 400) return on_redirect(unfenced(status), phrase, sip);
   on_final(status, phrase);
 }
 
@@ -233,6 +242,63 @@ void CallImpl::on_final(int status, const char *phrase) {
   // Somebody on the way gave up waiting for a phone that did ring.
   if (rung_ && (status == 408 || status == 504)) reason = EndReason::NoAnswer;
   end(reason, status < 700 ? status : 0, status_text(status, phrase));
+}
+
+Result<Uri> CallImpl::redirect_target(int status, const sip_t *sip) const {
+  const sip_contact_t *contact = sip ? sip->sip_contact : nullptr;
+  if (status > 302 || !contact) return bad_input("the callee cannot be reached there");
+  Home home;
+  const char *text = url_as_string(home.get(), contact->m_url);
+  auto uri = Uri::parse(text ? text : "");
+  if (!uri) return bad_input("it redirects to no address that can be called");
+  // Nothing else counts: maddr, for one, would lead elsewhere than the host that is asked about.
+  uri->parameters = uri->transport.empty() ? "" : ";transport=" + uri->transport;
+  const std::string where = clean_text(uri->to_string());
+  const bool served =
+      uri->transport.empty() || uri->transport == "udp" || (uri->transport == "tcp" && setup_.tcp);
+  if (uri->secure || !served)
+    return bad_input("it redirects to " + where + ", not over UDP or TCP");
+  if (!setup_.may_redirect)
+    return refused("it redirects to " + where + ", and redirections of this call are not followed");
+  if (!setup_.may_redirect(uri->to_string()))
+    return refused("it redirects to " + where + ", which may not be called");
+  if (redirects_ >= kMaxRedirects) return refused("it redirects again and again");
+  return uri;
+}
+
+void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
+  auto target = redirect_target(status, sip);
+  if (!target) {
+    end(EndReason::Unreachable, status, status_text(status, phrase) + ": " + target.error().detail);
+    return drop();
+  }
+  ++redirects_;
+  const auto before = Uri::parse(setup_.uri);
+  if (!before || ::strcasecmp(before->host.c_str(), target->host.c_str()) != 0) {
+    setup_.user.clear();
+    setup_.password.clear();
+    setup_.proxy.clear();
+  }
+  setup_.uri = target->to_string();
+  challenged_ = rung_ = false;
+  state_ = CallState::Trying;
+  forget_early_media();
+  host_->log(LogLevel::Info, "call " + setup_.id + " is redirected to " + setup_.uri);
+  if (auto sent = send_invite(); !sent) {
+    end(EndReason::Internal, 0, sent.error().detail);
+    drop();
+  }
+}
+
+/// What one callee said before it sent us elsewhere.
+void CallImpl::forget_early_media() {
+  for (std::size_t i = 0; i < agreed_.size(); ++i) {
+    if (!agreed_[i].accepted) continue;
+    rtp::Remote remote = agreed_[i].remote;
+    remote.send = remote.receive = false;
+    setup_.sessions[i]->configure(agreed_[i].stream, remote);
+  }
+  agreed_.clear();
 }
 
 void CallImpl::authenticate(int status, const sip_t *sip) {
@@ -329,7 +395,7 @@ void CallImpl::on_state(int status, const char *phrase, tagi_t *tags) {
     end(EndReason::Unreachable, status >= 300 && status < 700 ? status : 0,
         "the callee's phone was lost: " + status_text(status, phrase));
   else if (state_ != CallState::Ended)
-    on_final(status >= 300 ? status : 900, phrase);
+    on_final(status >= 300 ? unfenced(status) : 900, phrase);
   drop();
 }
 
@@ -353,6 +419,7 @@ bool CallImpl::apply(std::vector<Agreed> agreed) {
                      .format = now.format,
                      .fmtp = now.fmtp,
                      .payload_type = now.accepted ? now.stream.payload_type : -1,
+                     .receive_payload_type = now.accepted ? now.stream.receive_payload_type : -1,
                      .direction = now.direction,
                      .session = setup_.sessions[i]});
   }

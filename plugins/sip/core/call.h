@@ -1,6 +1,7 @@
 // One outgoing call on a nua handle. SPDX-License-Identifier: LGPL-2.1-or-later
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,6 +12,7 @@
 #include "sip/core/agent.h"
 #include "sip/core/negotiate.h"
 #include "sip/core/sofia.h"
+#include "sip/core/uri.h"
 
 namespace junctor::sip {
 
@@ -37,6 +39,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     std::string from, to;    ///< headers
     std::string uri, proxy;  ///< checked
     std::string user, password;
+    std::function<bool(const std::string &uri)> may_redirect;  ///< as in InviteOptions
+    bool tcp = true;                                           ///< whether it may redirect to TCP
     std::string media_address;
     Duration answer_timeout{};
     std::vector<OwnMedium> media;
@@ -46,7 +50,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   CallImpl(CallHost &host, Setup setup, std::weak_ptr<CallListener> listener);
   ~CallImpl() override;
 
-  /// Sends the INVITE.
+  /// Sends the INVITE; from now on the answer timeout counts.
   Result<void> start();
   /// One event of the handle. The caller holds a reference.
   void on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip, tagi_t *tags);
@@ -71,6 +75,11 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   void on_provisional(int status, const sip_t *sip);
   void on_success(const sip_t *sip);
   void on_final(int status, const char *phrase);
+  void on_redirect(int status, const char *phrase, const sip_t *sip);
+  /// The target that a 3xx names, if we may and can go there; else why not.
+  Result<Uri> redirect_target(int status, const sip_t *sip) const;
+  Result<void> send_invite();
+  void forget_early_media();
   void authenticate(int status, const sip_t *sip);
   void on_offer(const sip_t *sip, bool update);
   void on_ack(const sip_t *sip);
@@ -95,6 +104,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   CallState state_ = CallState::Trying;
   bool rung_ = false;
   bool challenged_ = false;
+  int redirects_ = 0;
   bool offered_in_reinvite_ = false;  ///< the answer comes with the ACK
   std::uint64_t sdp_id_;
   std::uint64_t sdp_version_;

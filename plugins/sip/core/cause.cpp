@@ -8,7 +8,7 @@ namespace junctor::sip {
 namespace {
 
 constexpr std::array kCauses{
-    Cause{301, EndReason::Unreachable},  // moved, and followed as often as allowed
+    Cause{301, EndReason::Unreachable},  // moved, and not to be followed
     Cause{302, EndReason::Unreachable},
     Cause{305, EndReason::Unreachable},
     Cause{380, EndReason::Unreachable},

@@ -92,40 +92,48 @@ std::string DigestVerifier::sign(std::string_view text) const {
   return out;
 }
 
-std::string DigestVerifier::challenge(Time now, bool stale) {
+std::string DigestVerifier::sign_nonce(std::string_view body, std::string_view client) const {
+  // The body has one length: the two cannot run into each other.
+  return sign(std::string(body).append(client));
+}
+
+std::string DigestVerifier::challenge(std::string_view client, Time now, bool stale) {
   std::uint64_t random = 0;
   fill_random(&random, sizeof random);
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch());
   const std::string body = hex(static_cast<std::uint64_t>(ms.count())) + hex(random);
-  return "Digest realm=\"" + options_.realm + "\", nonce=\"" + body + sign(body) +
+  return "Digest realm=\"" + options_.realm + "\", nonce=\"" + body + sign_nonce(body, client) +
          "\", algorithm=MD5, qop=\"auth\"" + (stale ? ", stale=true" : "");
 }
 
-std::optional<Time> DigestVerifier::issue_time(std::string_view nonce) const {
+std::optional<Time> DigestVerifier::issue_time(std::string_view nonce,
+                                               std::string_view client) const {
   if (nonce.size() != kTimeDigits + kRandomDigits + kSignDigits) return std::nullopt;
   const std::string_view body = nonce.substr(0, kTimeDigits + kRandomDigits);
-  if (!equal_secret(nonce.substr(body.size()), sign(body))) return std::nullopt;
+  if (!equal_secret(nonce.substr(body.size()), sign_nonce(body, client))) return std::nullopt;
   const auto ms = from_hex<std::uint64_t>(body.substr(0, kTimeDigits));
   if (!ms) return std::nullopt;
   return Time{std::chrono::milliseconds(*ms)};
 }
 
-bool DigestVerifier::use(const std::string &nonce, std::uint32_t count, Time now) {
-  const std::optional<Time> issued = issue_time(nonce);
-  if (!issued || now < *issued || now - *issued > options_.nonce_life) return false;
+bool DigestVerifier::use(const std::string &nonce, std::uint32_t count, Time expires, Time now) {
   // Nonces sort by their time of issue: what has expired is at the front.
   while (!used_.empty() && (used_.begin()->second.expires < now ||
                             (used_.size() >= options_.max_nonces && !used_.contains(nonce))))
     used_.erase(used_.begin());
   Used &used = used_[nonce];
   if (count <= used.count) return false;
-  used = {count, *issued + options_.nonce_life};
+  used = {count, expires};
   return true;
 }
 
 DigestVerifier::Verdict DigestVerifier::verify(const std::map<std::string, std::string> &parameters,
-                                               std::string_view method, const Ha1 &ha1, Time now) {
+                                               std::string_view method, const Ha1 &ha1,
+                                               std::string_view client, Time now) {
   const std::string user = get(parameters, "username"), nonce = get(parameters, "nonce");
+  // First of all: only who has heard the challenge at this address is judged.
+  const std::optional<Time> issued = issue_time(nonce, client);
+  if (!issued || now < *issued || now - *issued > options_.nonce_life) return Verdict::Stale;
   const std::string qop = lower(get(parameters, "qop"));
   const std::string algorithm = lower(get(parameters, "algorithm"));
   if (get(parameters, "realm") != options_.realm) return Verdict::Refused;
@@ -141,7 +149,7 @@ DigestVerifier::Verdict DigestVerifier::verify(const std::map<std::string, std::
                       get(parameters, "cnonce"), qop, method, get(parameters, "uri"));
   const bool right = equal_secret(expected, lower(get(parameters, "response")));
   if (!known || !right) return Verdict::Refused;
-  if (!use(nonce, *count, now)) return Verdict::Stale;
+  if (!use(nonce, *count, *issued + options_.nonce_life, now)) return Verdict::Stale;
   return Verdict::Accepted;
 }
 

@@ -26,7 +26,8 @@ std::string digest_response(std::string_view ha1, std::string_view nonce, std::s
                             std::string_view uri);
 
 /// Checks credentials against challenges that it issued. A nonce is its time of issue and a random
-/// part, signed: outstanding challenges need no memory. Only a nonce that proved right is
+/// part, signed together with the client's address: outstanding challenges need no memory, and only
+/// who received a nonce at an address can use it from there. Only a nonce that proved right is
 /// remembered, with its highest count, so that nothing is accepted twice.
 class DigestVerifier {
  public:
@@ -37,18 +38,21 @@ class DigestVerifier {
   };
   enum class Verdict : std::uint8_t {
     Accepted,
-    Stale,   ///< the password is right, the nonce is old or used: challenge again, stale=true
+    /// Challenge again, stale=true. The nonce is too old, not ours or not for this client, whatever
+    /// the rest says: nothing is told of the password, and somebody else may have sent it under the
+    /// client's address. Or the password is right and the nonce was used.
+    Stale,
     Refused  ///< wrong, malformed, or no such user; not to be told apart
   };
   using Ha1 = std::function<std::optional<std::string>(const std::string &user)>;
 
   explicit DigestVerifier(Options options);
 
-  /// Value of WWW-Authenticate.
-  std::string challenge(Time now, bool stale);
+  /// Value of WWW-Authenticate. `client` is the address, or what stands for it, that it goes to.
+  std::string challenge(std::string_view client, Time now, bool stale);
   /// `parameters` are those of the Authorization header, keys in lower case, values unquoted.
   Verdict verify(const std::map<std::string, std::string> &parameters, std::string_view method,
-                 const Ha1 &ha1, Time now);
+                 const Ha1 &ha1, std::string_view client, Time now);
 
  private:
   struct Used {
@@ -56,9 +60,10 @@ class DigestVerifier {
     Time expires{};
   };
   std::string sign(std::string_view text) const;
-  /// Nothing if the nonce is not one of ours.
-  std::optional<Time> issue_time(std::string_view nonce) const;
-  bool use(const std::string &nonce, std::uint32_t count, Time now);
+  std::string sign_nonce(std::string_view body, std::string_view client) const;
+  /// Nothing if the nonce is not one of ours, for this client.
+  std::optional<Time> issue_time(std::string_view nonce, std::string_view client) const;
+  bool use(const std::string &nonce, std::uint32_t count, Time expires, Time now);
 
   Options options_;
   std::array<unsigned char, 32> secret_;

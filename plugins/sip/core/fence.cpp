@@ -2,17 +2,25 @@
 #include "sip/core/fence.h"
 
 #include <sofia-sip/msg.h>
+#include <sofia-sip/msg_addr.h>
 #include <sofia-sip/msg_header.h>
 #include <sofia-sip/sip.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_parser.h>
 #include <sofia-sip/sip_protos.h>
+#include <sofia-sip/su_log.h>
 #include <sofia-sip/url.h>
 
 #include <new>
+#include <string>
 #include <string_view>
 
+#include "common/endpoint.h"
 #include "sip/core/uri.h"
+
+extern "C" {
+extern su_log_t nta_log[];
+}
 
 namespace junctor::sip {
 
@@ -33,13 +41,22 @@ bool is_register(su_home_t *home) {
   return sip && sip->sip_request && sip->sip_request->rq_method == sip_method_register;
 }
 
+/// Says who sent it. The parser knows nobody to tell but Sofia's log, which is led to ours.
+issize_t fenced_off(su_home_t *home, const char *header) {
+  const su_sockaddr_t *from = msg_addr(reinterpret_cast<msg_t *>(home));
+  const std::string peer = from ? Endpoint::from_sockaddr(&from->su_sa).to_string() : "somebody";
+  su_llog(nta_log, 1, "sip %s: refused at parsing: its %s has an address that is not sip or sips\n",
+          peer.c_str(), header);
+  return -1;
+}
+
 issize_t parse_contact(su_home_t *home, msg_header_t *header, char *text, isize_t size) {
   const issize_t parsed = sip_contact_d(home, header, text, size);
   if (parsed < 0) return parsed;
   for (const auto *contact = reinterpret_cast<const sip_contact_t *>(header); contact;
        contact = contact->m_next) {
     if (contact->m_url->url_type == url_any && is_register(home)) continue;
-    if (!is_safe(*contact->m_url)) return -1;
+    if (!is_safe(*contact->m_url)) return fenced_off(home, "Contact");
   }
   return parsed;
 }
@@ -49,7 +66,15 @@ issize_t parse_record_route(su_home_t *home, msg_header_t *header, char *text, i
   if (parsed < 0) return parsed;
   for (const auto *route = reinterpret_cast<const sip_record_route_t *>(header); route;
        route = route->r_next)
-    if (!is_safe(*route->r_url)) return -1;
+    if (!is_safe(*route->r_url)) return fenced_off(home, "Record-Route");
+  return parsed;
+}
+
+issize_t parse_status(su_home_t *home, msg_header_t *header, char *text, isize_t size) {
+  const issize_t parsed = sip_status_class->hc_parse(home, header, text, size);
+  if (parsed < 0) return parsed;
+  int &status = reinterpret_cast<sip_status_t *>(header)->st_status;
+  if (status == 302 || status == 305) status += kFencedRedirect;
   return parsed;
 }
 
@@ -87,10 +112,12 @@ void put_in_front(msg_mclass_t &table, msg_hclass_t &original, msg_hclass_t &our
 MessageClassRef make_fenced_parser() {
   static const msg_hclass_s contact = with_parser(*sip_contact_class, parse_contact);
   static const msg_hclass_s record_route = with_parser(*sip_record_route_class, parse_record_route);
+  static const msg_hclass_s status = with_parser(*sip_status_class, parse_status);
   MessageClassRef parser(msg_mclass_clone(sip_default_mclass(), 0, 0));
   if (!parser) throw std::bad_alloc();
   put_in_front(*parser, *sip_contact_class, contact);
   put_in_front(*parser, *sip_record_route_class, record_route);
+  parser->mc_status[0].hr_class = &status;
   return parser;
 }
 

@@ -22,7 +22,19 @@ using MessageClassRef = std::unique_ptr<msg_mclass_t, Releaser<std::free>>;
 /// this parser a request with such a header is answered 400 by the transaction layer, and a
 /// response is treated as if it had none. "Contact: *" passes in REGISTER, where it has a meaning.
 ///
+/// It also keeps nua from following redirections: nua would send the request, with our credentials,
+/// wherever a 302 or 305 points before anybody could forbid it. Their codes reach nua as 352 and
+/// 355, which it takes for final answers; unfenced() gives them back.
+///
 /// Must outlive the nua that uses it, and every message of that nua.
 MessageClassRef make_fenced_parser();
+
+inline constexpr int kFencedRedirect = 50;
+/// The status that the peer sent, from the one that nua reports.
+constexpr int unfenced(int status) {
+  return status == 302 + kFencedRedirect || status == 305 + kFencedRedirect
+             ? status - kFencedRedirect
+             : status;
+}
 
 }  // namespace junctor::sip

@@ -2,6 +2,8 @@
 // LGPL-2.1-or-later
 #include "sip/core/negotiate.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "sip/core/uri.h"
@@ -17,6 +19,15 @@ constexpr int kLastDynamic = 127;
 
 bool known_protocol(const std::string &protocol) {
   return protocol == "RTP/AVP" || protocol == "RTP/AVPF";
+}
+
+/// Neither a name nor a group nor everybody: what an answer asks for goes to one host.
+bool is_one_host(const std::string &address) {
+  in_addr v4{};
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return ntohl(v4.s_addr) < 0xe0000000;
+  in6_addr v6{};
+  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && !IN6_IS_ADDR_MULTICAST(&v6) &&
+         !(IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] >= 0xe0);
 }
 
 bool is_nowhere(const std::string &address) { return address == "0.0.0.0" || address == "::"; }
@@ -71,10 +82,10 @@ void read_feedback(const sdp::MediaLine &line, int payload_type, rtp::Stream &st
 bool read_remote(const sdp::Description &description, const sdp::MediaLine &line,
                  rtp::Remote &remote) {
   const std::string &address = description.address_of(line);
-  if (!is_address(address)) return false;
+  if (!is_one_host(address)) return false;
   remote.rtp = {address, line.port};
   if (line.rtcp) {
-    const bool own = is_address(line.rtcp->address);
+    const bool own = is_one_host(line.rtcp->address);
     remote.rtcp = {own ? line.rtcp->address : address, line.rtcp->port};
   } else {
     remote.rtcp = {address, static_cast<std::uint16_t>(line.port + 1)};

@@ -44,9 +44,9 @@ std::uint32_t wanted_expires(const RegisterRequest &request,
 Registrar::Registrar(Options options)
     : options_(std::move(options)), digest_({.realm = options_.realm}) {}
 
-RegisterReply Registrar::challenge(Time now, bool stale) {
+RegisterReply Registrar::challenge(const std::string &source, Time now, bool stale) {
   RegisterReply out = reply(401, "Unauthorized");
-  out.challenge = digest_.challenge(now, stale);
+  out.challenge = digest_.challenge(source, now, stale);
   return out;
 }
 
@@ -76,9 +76,9 @@ void Registrar::note_failure(const std::string &key, Time now) {
 RegisterReply Registrar::handle(const RegisterRequest &request, Time now) {
   if (!options_.ha1) return reply(405, "Method Not Allowed");
   if (request.to_user.empty() || request.to_user.size() > kMaxName) return reply(404, "Not Found");
-  if (!request.has_credentials) return challenge(now, false);
-
   const std::string source = failure_key(request.source);
+  if (!request.has_credentials) return challenge(source, now, false);
+
   const std::string account = source + ' ' + request.to_user;
   if (blocked(account, options_.max_failures, now) ||
       blocked(source, options_.max_source_failures, now)) {
@@ -87,9 +87,9 @@ RegisterReply Registrar::handle(const RegisterRequest &request, Time now) {
         std::chrono::ceil<std::chrono::seconds>(options_.failure_window).count());
     return out;
   }
-  switch (digest_.verify(request.credentials, "REGISTER", options_.ha1, now)) {
+  switch (digest_.verify(request.credentials, "REGISTER", options_.ha1, source, now)) {
     case DigestVerifier::Verdict::Stale:
-      return challenge(now, true);
+      return challenge(source, now, true);
     case DigestVerifier::Verdict::Refused: {
       note_failure(source, now);
       note_failure(account, now);

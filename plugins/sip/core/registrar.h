@@ -56,7 +56,8 @@ class Registrar {
     std::size_t max_accounts = 100000;
     /// After so many wrong answers for one account from one address within the window, and after
     /// so many from one address for all accounts, further ones are not even checked until it has
-    /// passed. Never for an account alone: strangers could lock its owner out.
+    /// passed. Never for an account alone: strangers could lock its owner out. Only answers to a
+    /// challenge that went to that address count: anybody can send under it.
     unsigned max_failures = 10, max_source_failures = 50;
     Duration failure_window = std::chrono::seconds(60);
     Duration failure_delay = std::chrono::seconds(1);  ///< before each "wrong" is told
@@ -68,6 +69,8 @@ class Registrar {
   RegisterReply handle(const RegisterRequest &request, Time now);
   /// Those not expired at `now`, the newest first.
   std::vector<Registration> find(const std::string &account, Time now) const;
+  /// Drops all of the account's.
+  void forget(const std::string &account) { accounts_.erase(account); }
   std::size_t accounts() const { return accounts_.size(); }
 
  private:
@@ -82,7 +85,7 @@ class Registrar {
   };
 
   void sweep(Time now);
-  RegisterReply challenge(Time now, bool stale);
+  RegisterReply challenge(const std::string &source, Time now, bool stale);
   bool blocked(const std::string &key, unsigned limit, Time now);
   void note_failure(const std::string &key, Time now);
   RegisterReply store(const RegisterRequest &request, Time now);

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/log_budget.h"
 #include "sip/core/uri.h"
 
 extern "C" {
@@ -31,6 +32,7 @@ constexpr unsigned kWarnings = 1;
 struct Sinks {
   std::mutex mutex;
   std::vector<std::shared_ptr<LogSink>> sinks;
+  LogBudget budget;  // peers cause most of it
 };
 
 /// As global as the log that it serves; never destroyed, for Sofia may speak at exit.
@@ -57,7 +59,8 @@ void write(void * /*stream*/, char const *format, va_list arguments) {
   std::shared_ptr<LogSink> sink;
   {
     const std::lock_guard lock(sinks().mutex);
-    if (!sinks().sinks.empty()) sink = sinks().sinks.front();
+    if (sinks().sinks.empty() || !sinks().budget.take(Clock::now())) return;
+    sink = sinks().sinks.front();
   }
   if (sink && *sink) (*sink)(LogLevel::Warning, "sofia: " + clean_text(text, 400));
 }
@@ -85,6 +88,7 @@ SofiaLog::SofiaLog(LogSink sink) : sink_(std::make_shared<LogSink>(std::move(sin
   static std::once_flag once;
   std::call_once(once, redirect);
   const std::lock_guard lock(sinks().mutex);
+  if (sinks().sinks.empty()) sinks().budget = LogBudget();
   sinks().sinks.push_back(sink_);
 }
 

@@ -8,8 +8,8 @@
 namespace junctor::sip {
 
 /// Sofia has one log for the whole process. While at least one of these lives, warnings of Sofia go
-/// to the sink of the oldest one, a line at a time, without credentials; else to nobody. Any
-/// thread.
+/// to the sink of the oldest one, a line at a time, at most 20 a second, without credentials; else
+/// to nobody. Any thread.
 class SofiaLog {
  public:
   explicit SofiaLog(LogSink sink);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/log_budget.h"
 #include "common/main_context.h"
 #include "sip/core/agent.h"
 #include "sip/core/call.h"
@@ -32,6 +33,7 @@ class AgentImpl final : public Agent, public CallHost {
                                        std::weak_ptr<CallListener> listener) override;
   std::shared_ptr<Call> find_call(const std::string &id) const override;
   std::vector<Registration> registrations(const std::string &account) const override;
+  void forget_registrations(const std::string &account) override;
   std::size_t calls() const override;
   void shutdown(EndReason reason, Duration patience) override;
 
@@ -63,6 +65,8 @@ class AgentImpl final : public Agent, public CallHost {
   void on_register(nua_handle_t *handle, const sip_t *sip);
   void answer_register(nua_handle_t *handle, nua_saved_event_t *saved, const RegisterReply &reply);
   void refuse(nua_handle_t *handle, int status, const char *phrase);
+  /// Names the peer of the request at hand.
+  void log_refused(int status, const char *phrase);
 
   Result<void> start_on(const Endpoint &endpoint);
   Result<CallImpl::Setup> prepare(const InviteOptions &options);
@@ -87,6 +91,7 @@ class AgentImpl final : public Agent, public CallHost {
   std::map<std::string, std::shared_ptr<CallImpl>> lingering_;  ///< ended, BYE or CANCEL under way
   std::optional<Registrar> registrar_;
   std::list<Delayed> delayed_;
+  LogBudget refusals_;
 };
 
 }  // namespace junctor::sip

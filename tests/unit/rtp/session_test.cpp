@@ -33,7 +33,7 @@ PortRange &ports() {
 /// A socket of the test's own, to send and see what no session would.
 class Wire {
  public:
-  Wire() : fd_(*bind_udp({"127.0.0.1", 0})) {}
+  explicit Wire(const char *host = "127.0.0.1") : fd_(*bind_udp({host, 0})) {}
   Endpoint endpoint() const { return local_endpoint(fd_.get()); }
   void send(std::uint16_t to, ByteSpan bytes) {
     const auto address = *Endpoint{"127.0.0.1", to}.to_sockaddr();
@@ -259,6 +259,53 @@ TEST_F(SessionTest, TheSignalledAddressTakesOverFromAGuess) {
   EXPECT_EQ(session->stats().strangers, 1U);
   EXPECT_TRUE(listener->packets[1].new_source);
   EXPECT_TRUE(listener->packets[1].discontinuity);
+}
+
+TEST_F(SessionTest, WhoComesBeforeTheAnswerDoesNotGetTheCall) {
+  auto session = open();
+  auto listener = listen(*session);
+  settle();
+  Wire peer, stranger("127.0.0.2");
+  for (std::uint16_t sequence = 1; sequence <= 5; ++sequence)
+    stranger.rtp(session->port(), sequence, 666);
+  settle();
+  session->configure(stream(), remote(peer.endpoint()));
+  settle();
+  EXPECT_TRUE(listener->packets.empty());
+  const OutgoingPacket one = packet(0, "x");
+  session->send({&one, 1});
+  settle();
+  EXPECT_FALSE(peer.receive().empty());
+  EXPECT_TRUE(stranger.receive().empty());
+  peer.rtp(session->port(), 10);
+  ASSERT_TRUE(until([&] { return listener->packets.size() == 1; }));
+  EXPECT_EQ(listener->packets[0].ssrc, 7U);
+  EXPECT_EQ(session->stats().strangers, 5U);
+}
+
+// An address that nothing comes from, as behind a NAT, and media from another host.
+TEST_F(SessionTest, MediaFromAnotherHostComesThroughFromItsFirstPacketOn) {
+  auto session = open();
+  auto listener = listen(*session);
+  Wire nat("127.0.0.2");
+  session->configure(stream(), remote(Endpoint{"127.0.0.1", 9}));
+  settle();
+  std::uint16_t sequence = 0;
+  Time next{};
+  ASSERT_TRUE(until([&] {
+    if (reactor_->now() >= next) {
+      next = reactor_->now() + 20ms;
+      nat.rtp(session->port(), ++sequence);
+    }
+    return !listener->packets.empty();
+  }));
+  EXPECT_EQ(listener->packets[0].sequence, 1);
+  EXPECT_EQ(listener->packets.size(), sequence);
+  EXPECT_EQ(session->stats().strangers, 0U);
+  const OutgoingPacket one = packet(0, "x");
+  session->send({&one, 1});
+  settle();
+  EXPECT_FALSE(nat.receive().empty());
 }
 
 TEST_F(SessionTest, AChangedAddressIsFollowedAtOnce) {
@@ -569,6 +616,31 @@ TEST_F(SessionTest, ReportsComeAgainAndCarryRoundTripAndLoss) {
   EXPECT_EQ(session->stats().remote_fraction_lost, 0.25);
   // Nothing sent any more: receiver reports.
   ASSERT_TRUE(until([&] { return !items<rtcp::ReceiverReport>(wire).empty(); }));
+}
+
+TEST_F(SessionTest, AStrayOrARestartIsNotReportedAsLoss) {
+  Session::Options options;
+  options.report_interval = 20ms;
+  auto session = open(options);
+  auto listener = listen(*session);
+  Wire wire;
+  session->configure(stream(), remote(wire.endpoint()));
+  settle();
+  const auto report = [&](std::uint16_t highest) {
+    std::optional<rtcp::ReportBlock> block;
+    EXPECT_TRUE(until([&] {
+      for (const auto &each : items<rtcp::ReceiverReport>(wire))
+        if (!each.blocks.empty() &&
+            static_cast<std::uint16_t>(each.blocks[0].highest_sequence) == highest)
+          block = each.blocks[0];
+      return block.has_value();
+    }));
+    return block.value_or(rtcp::ReportBlock{});
+  };
+  for (const std::uint16_t sequence : {1, 2, 20000, 3}) wire.rtp(session->port(), sequence);
+  EXPECT_EQ(report(3).cumulative_lost, 0);
+  for (const std::uint16_t sequence : {30000, 30001, 30002}) wire.rtp(session->port(), sequence);
+  EXPECT_EQ(report(30002).cumulative_lost, 0);
 }
 
 TEST_F(SessionTest, AClosedPortDoesNotEndIt) {

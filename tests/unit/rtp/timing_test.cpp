@@ -291,6 +291,29 @@ TEST(PlayoutClock, SenderReportsSynchroniseSoundAndPicture) {
   EXPECT_NEAR(ms(video_time), ms(5s + 749 * 20ms + video_delay), 1);  // the slower one rules
 }
 
+// The picture is the slower one: sound has 120 ms added. A new source of sound, as at a transfer,
+// neither drops that nor lets time fall.
+TEST(PlayoutClock, ANewSourceKeepsTheDelayAndTimeNeverFalls) {
+  const auto sync = std::make_shared<LipSync>();
+  sync->delay_for(Medium::Video, 120ms);
+  PlayoutClock clock(Medium::Audio, 8000, sync);
+  Duration last{};
+  for (int n = 0; n < 50 * 15; ++n) {
+    const Duration sent = 5s + n * 20ms;
+    last = clock.map(10'000 + 160ULL * static_cast<unsigned>(n), sent, n == 0).time;
+    if (n == 20) clock.set_sender_clock({1, 5s + 20 * 20ms, 10'000 + 160 * 20, 8000});
+  }
+  EXPECT_NEAR(ms(last), ms(5s + 749 * 20ms + 120ms), 1);
+  auto mapped = clock.map(900'000, 5s + 750 * 20ms, true);
+  EXPECT_TRUE(mapped.discontinuity);
+  EXPECT_NEAR(ms(mapped.time - last), 20, 1);
+  last = mapped.time;
+  // At once, as a burst: still no step back.
+  mapped = clock.map(5'000'000, 5s + 700 * 20ms, true);
+  EXPECT_EQ(mapped.time, last);
+  EXPECT_NEAR(ms(clock.map(5'000'160, 5s + 701 * 20ms, false).time - last), 20, 1);
+}
+
 TEST(LipSync, ClocksThatHaveNothingInCommonAreLeftAlone) {
   LipSync sync;
   EXPECT_EQ(sync.delay_for(Medium::Audio, 0s), 0s);

@@ -291,31 +291,114 @@ TEST_F(AgentTest, WrongPasswordIsUnauthorized) {
   EXPECT_EQ(recorder_->reason, EndReason::Unauthorized);
 }
 
-TEST_F(AgentTest, FollowsRedirection) {
+TEST_F(AgentTest, FollowsRedirectionThatIsAllowed) {
   ScriptedPeer elsewhere;
   elsewhere.set_agent(agent_->local());
-  call();
+  std::vector<std::string> asked;
+  InviteOptions options = invite_options();
+  options.may_redirect = [&](const std::string &uri) {
+    asked.push_back(uri);
+    return true;
+  };
+  call(options);
   const Message invite = peer_.request("INVITE");
-  peer_.reply(invite, "302 Moved Temporarily", "Contact: " + elsewhere.contact() + "\r\n");
+  peer_.reply(invite, "302 Moved Temporarily",
+              "Contact: <" + elsewhere.uri() + ";maddr=192.0.2.1;transport=UDP>\r\n");
   const Message second = elsewhere.request("INVITE");
-  EXPECT_EQ(second.start_line(), "INVITE " + elsewhere.uri() + " SIP/2.0");
+  EXPECT_EQ(asked, std::vector<std::string>{elsewhere.uri() + ";transport=udp"});
+  EXPECT_THAT(second.start_line(), HasSubstr(elsewhere.uri()));
+  EXPECT_EQ(second.header("Call-ID"), invite.header("Call-ID"));
+  EXPECT_EQ(second.header("To"), invite.header("To"));
   EXPECT_FALSE(second.body().empty());
   elsewhere.reply(second, "200 OK", "", phone_sdp());
   ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+  elsewhere.request("ACK");
+  call_->hangup(EndReason::CallerHangup);
+  elsewhere.reply(elsewhere.request("BYE"), "200 OK");
+}
+
+TEST_F(AgentTest, RedirectionThatNobodyAllowedEndsTheCall) {
+  for (const bool asked : {false, true})
+    for (const char *status : {"301 Moved", "302 Moved", "305 Use Proxy"}) {
+      ScriptedPeer elsewhere;
+      recorder_ = std::make_shared<Recorder>();
+      InviteOptions options = invite_options();
+      if (asked) options.may_redirect = [](const std::string &) { return false; };
+      call(options);
+      peer_.reply(peer_.request("INVITE"), status, "Contact: " + elsewhere.contact() + "\r\n");
+      ASSERT_TRUE(ended());
+      EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
+      EXPECT_EQ(recorder_->code, std::stoi(status));
+      EXPECT_THAT(recorder_->text, HasSubstr(status));
+      if (recorder_->code != 305) {
+        EXPECT_THAT(recorder_->text, HasSubstr(elsewhere.uri()));
+      }
+      // What was sent on loopback before the agent answers again would be here by then.
+      expect_alive();
+      EXPECT_FALSE(elsewhere.has_request("INVITE"));
+    }
+}
+
+TEST_F(AgentTest, CredentialsDoNotFollowToAnotherHost) {
+  constexpr const char *kChallenge =
+      "WWW-Authenticate: Digest realm=\"x\", nonce=\"n1\", algorithm=MD5\r\n";
+  InviteOptions options = invite_options();
+  options.user = "trunk";
+  options.password = "secret";
+  options.may_redirect = [](const std::string &) { return true; };
+  for (const bool same_host : {true, false}) {
+    ScriptedPeer elsewhere(same_host ? "127.0.0.1" : "127.0.0.2");
+    elsewhere.set_agent(agent_->local());
+    recorder_ = std::make_shared<Recorder>();
+    call(options);
+    const Message first = peer_.request("INVITE");
+    peer_.reply(first, "401 Unauthorized", kChallenge);
+    const Message second =
+        peer_
+            .receive([](const Message &m) {
+              return m.method() == "INVITE" && !m.header("Authorization").empty();
+            })
+            .value_or(Message{});
+    ASSERT_FALSE(second.text.empty());
+    peer_.reply(second, "302 Moved", "Contact: " + elsewhere.contact() + "\r\n");
+    const Message third = elsewhere.request("INVITE");
+    EXPECT_EQ(third.header("Authorization"), "");
+    elsewhere.reply(third, "401 Unauthorized", kChallenge);
+    if (same_host) {
+      EXPECT_TRUE(elsewhere.receive([](const Message &m) {
+        return m.method() == "INVITE" && !m.header("Authorization").empty();
+      }));
+      call_->hangup(EndReason::CallerHangup);
+    }
+    ASSERT_TRUE(ended());
+    if (!same_host) {
+      EXPECT_EQ(recorder_->reason, EndReason::Unauthorized);
+      EXPECT_FALSE(elsewhere.has_request("INVITE"));
+    }
+  }
+}
+
+TEST_F(AgentTest, ByeIsNotRedirected) {
+  ScriptedPeer elsewhere;
+  answered_call();
+  call_->hangup(EndReason::CallerHangup);
+  peer_.reply(peer_.request("BYE"), "302 Moved", "Contact: " + elsewhere.contact() + "\r\n");
+  expect_alive();
+  EXPECT_FALSE(elsewhere.has_request("BYE"));
 }
 
 TEST_F(AgentTest, EndlessRedirectionEnds) {
-  call();
+  InviteOptions options = invite_options();
+  options.may_redirect = [](const std::string &) { return true; };
+  call(options);
   int invites = 0;
   while (recorder_->count("ended") == 0 && invites < 20) {
-    std::optional<Message> invite;
     run_until([&] { return peer_.has_request("INVITE") || recorder_->count("ended") > 0; });
     if (!peer_.has_request("INVITE")) break;
     peer_.reply(peer_.request("INVITE"), "302 Moved", "Contact: " + peer_.contact() + "\r\n");
     ++invites;
   }
-  EXPECT_GT(invites, 1);
-  EXPECT_LT(invites, 8);
+  EXPECT_EQ(invites, 5);
   ASSERT_TRUE(ended());
   EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
 }
@@ -368,6 +451,21 @@ TEST_F(AgentTest, AnswersOptionsAndRefusesTheRest) {
     else
       EXPECT_EQ(status, row.status) << row.method;
   }
+}
+
+TEST_F(AgentTest, NamesWhomItRefusesButNotWithoutEnd) {
+  const std::string target = "sip:carol@" + agent_->local().to_string();
+  const std::string contact = "Contact: " + peer_.contact() + "\r\n";
+  constexpr int kMany = 60;
+  for (int i = 0; i < kMany; ++i) {
+    peer_.send(peer_.request_text("INVITE", target, contact), agent_->local());
+    EXPECT_EQ(peer_.final_response().status(), 480);
+  }
+  const std::string line = "sip " + peer_.local().to_string() + ": refused at INVITE: 480 ";
+  EXPECT_THAT(log_, HasSubstr(line));
+  int lines = 0;
+  for (auto at = log_.find(line); at != log_.npos; at = log_.find(line, at + 1)) ++lines;
+  EXPECT_LT(lines, kMany);
 }
 
 TEST_F(AgentTest, RefusesWhatItCannotCall) {

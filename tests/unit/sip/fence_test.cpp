@@ -50,6 +50,19 @@ TEST_F(Fence, RefusesHostileInvites) {
   expect_alive();
 }
 
+TEST_F(Fence, NamesWhoSentThem) {
+  const std::string target = "sip:carol@" + agent_->local().to_string();
+  const std::string good = "Contact: " + peer_.contact() + "\r\n";
+  for (const std::string &headers :
+       {std::string("Contact: <tel:+1>\r\n"), "Record-Route: <tel:+1>\r\n" + good}) {
+    peer_.send(peer_.request_text("INVITE", target, headers), agent_->local());
+    EXPECT_EQ(peer_.final_response().status(), 400) << headers;
+  }
+  const std::string line = "sip " + peer_.local().to_string() + ": refused at parsing: its ";
+  EXPECT_THAT(log_, HasSubstr(line + "Contact"));
+  EXPECT_THAT(log_, HasSubstr(line + "Record-Route"));
+}
+
 TEST_F(Fence, RefusesHostileInvitesWithoutAnEnd) {
   const std::string target = "sip:carol@" + agent_->local().to_string();
   // A datagram may stop before the empty line; it is parsed all the same.

@@ -166,6 +166,10 @@ TEST(Answers, RefusedMedia) {
        {Row{"port 0", "m=audio 0 RTP/AVP 0\r\n"}, Row{"other kind", "m=video 9 RTP/AVP 0\r\n"},
         Row{"encrypted", "m=audio 9 RTP/SAVP 0\r\n"}, Row{"no protocol", "m=audio 9 udp 0\r\n"},
         Row{"host name", "m=audio 9 RTP/AVP 0\r\nc=IN IP4 phone.example.com\r\n"},
+        Row{"a group", "m=audio 9 RTP/AVP 0\r\nc=IN IP4 224.0.0.251/127\r\n"},
+        Row{"a group in IPv6", "m=audio 9 RTP/AVP 0\r\nc=IN IP6 ff02::fb\r\n"},
+        Row{"a group behind IPv6", "m=audio 9 RTP/AVP 0\r\nc=IN IP6 ::ffff:239.1.2.3\r\n"},
+        Row{"everybody", "m=audio 9 RTP/AVP 0\r\nc=IN IP4 255.255.255.255\r\n"},
         Row{"no place for RTCP", "m=audio 65535 RTP/AVP 0\r\n"},
         Row{"wrong rate", "m=audio 9 RTP/AVP 97\r\na=rtpmap:97 PCMU/16000\r\n"}}) {
     const auto agreed = read_answer(both(), parsed(answer_text(row.media)));
@@ -178,6 +182,12 @@ TEST(Answers, RtcpElsewhere) {
       read_answer(both(), parsed(answer_text("m=audio 9000 RTP/AVP 0\r\na=rtcp:53020 IN IP4 "
                                              "126.16.64.4\r\n")));  // RFC 3605 section 2.1
   EXPECT_EQ(agreed[0].remote.rtcp, (Endpoint{"126.16.64.4", 53020}));
+}
+
+TEST(Answers, RtcpGoesToNoGroup) {
+  const auto agreed = read_answer(
+      both(), parsed(answer_text("m=audio 9000 RTP/AVP 0\r\na=rtcp:53020 IN IP4 224.2.17.12\r\n")));
+  EXPECT_EQ(agreed[0].remote.rtcp.address, agreed[0].remote.rtp.address);
 }
 
 TEST(Offers, AreAnsweredInTheirOwnNumbers) {

@@ -45,6 +45,15 @@ class Registering : public AgentTest {
   }
 };
 
+TEST_F(Registering, IsForgottenWithItsAccount) {
+  const std::string contact = "Contact: <sip:carol@10.9.9.9:5060>;expires=120\r\n";
+  ASSERT_EQ(exchange(2, contact + credentials(exchange(1, contact), "secret")).status(), 200);
+  agent_->forget_registrations("bob");
+  EXPECT_EQ(agent_->registrations("carol").size(), 1u);
+  agent_->forget_registrations("carol");
+  EXPECT_TRUE(agent_->registrations("carol").empty());
+}
+
 TEST_F(Registering, PhoneBehindANatIsCalledOnItsFlow) {
   const std::string contact = "Contact: <sip:carol@10.9.9.9:5060>;expires=120\r\n";
   const Message challenged = exchange(1, contact);

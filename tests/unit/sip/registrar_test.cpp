@@ -55,8 +55,10 @@ class RegistrarTest : public ::testing::Test {
     return request;
   }
 
-  std::string nonce() {
-    const RegisterReply reply = registrar_->handle(request({}), now_);
+  std::string nonce(const std::string &address = "192.0.2.50") {
+    RegisterRequest bare = request({});
+    bare.source.address = address;
+    const RegisterReply reply = registrar_->handle(bare, now_);
     EXPECT_EQ(reply.status, 401);
     const auto start = reply.challenge.find("nonce=\"") + 7;
     return reply.challenge.substr(start, reply.challenge.find('"', start) - start);
@@ -74,7 +76,7 @@ class RegistrarTest : public ::testing::Test {
 
   RegisterReply registered(RegisterRequest request, const std::string &password = "wonder") {
     const std::string user = request.to_user;
-    sign(request, nonce(), user, password);
+    sign(request, nonce(request.source.address), user, password);
     return registrar_->handle(request, now_);
   }
   std::vector<std::string> contacts(const std::string &account = "alice") {
@@ -223,6 +225,45 @@ TEST_F(RegistrarTest, GuessingManyAccountsIsLimitedToo) {
   EXPECT_EQ(registered(request({{"sip:a@b.example", 600}})).status, 503);
 }
 
+TEST_F(RegistrarTest, WhoNeverHeardTheChallengeLocksNobodyOut) {
+  const std::string old = nonce();
+  now_ += 5min + 1s;
+  const std::string elsewhere = nonce("192.0.2.66");
+  for (int i = 0; i < 100; ++i) {
+    // Under the phone's address: with no nonce, one made up, a stranger's own, and an old one.
+    for (const std::string &nonce : {std::string(), std::string(64, 'a'), elsewhere, old}) {
+      RegisterRequest forged = request({{"sip:a@b.example", 600}});
+      sign(forged, nonce, "alice", "guess");
+      const RegisterReply reply = registrar_->handle(forged, now_);
+      EXPECT_EQ(reply.status, 401);
+      EXPECT_EQ(reply.delay, 0s);
+    }
+  }
+  EXPECT_EQ(registered(request({{"sip:a@b.example", 600}})).status, 200);
+}
+
+TEST_F(RegistrarTest, WithoutAGoodNonceNothingIsToldOfThePassword) {
+  RegisterRequest right = request({{"sip:a@b.example", 600}}), wrong = right;
+  const std::string old = nonce();
+  now_ += 5min + 1s;
+  sign(right, old, "alice", "wonder");
+  sign(wrong, old, "alice", "guess");
+  for (const RegisterRequest &each : {right, wrong}) {
+    const RegisterReply reply = registrar_->handle(each, now_);
+    EXPECT_EQ(reply.status, 401);
+    EXPECT_THAT(reply.challenge, HasSubstr("stale=true"));
+  }
+}
+
+TEST_F(RegistrarTest, ANonceIsGoodForItsAddressAlone) {
+  RegisterRequest moved = request({{"sip:alice@a.example", 600}});
+  sign(moved, nonce(), "alice", "wonder");
+  moved.source.address = "192.0.2.51";
+  EXPECT_EQ(registrar_->handle(moved, now_).status, 401);
+  moved.source = {"192.0.2.50", 40001};  // another port of the same is another flow of it
+  EXPECT_EQ(registrar_->handle(moved, now_).status, 200);
+}
+
 TEST_F(RegistrarTest, NothingIsAcceptedTwice) {
   RegisterRequest first = request({{"sip:alice@a.example", 600}});
   const std::string used = nonce();
@@ -257,14 +298,13 @@ TEST_F(RegistrarTest, MalformedCredentialsAreRefused) {
         std::pair{"qop", "auth-int"}, std::pair{"nc", "zz"}, std::pair{"nc", "00000000"},
         std::pair{"response", ""}, std::pair{"username", ""}}) {
     RegisterRequest bad = request({{"sip:alice@a.example", 600}});
-    bad.source.address = "192.0.2.60";
     sign(bad, nonce(), "alice", "wonder");
     bad.credentials[key] = value;
     EXPECT_EQ(registrar_->handle(bad, now_).status, 403) << key << '=' << value;
   }
   RegisterRequest empty = request({{"sip:alice@a.example", 600}});
   empty.has_credentials = true;
-  EXPECT_EQ(registrar_->handle(empty, now_).status, 403);
+  EXPECT_EQ(registrar_->handle(empty, now_).status, 401);
 }
 
 TEST_F(RegistrarTest, IsBounded) {

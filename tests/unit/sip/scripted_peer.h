@@ -89,8 +89,8 @@ struct Message {
 
 class ScriptedPeer {
  public:
-  ScriptedPeer() {
-    auto socket = bind_udp({"127.0.0.1", 0});
+  explicit ScriptedPeer(const std::string &address = "127.0.0.1") {
+    auto socket = bind_udp({address, 0});
     EXPECT_TRUE(socket);
     fd_ = std::move(*socket);
     local_ = local_endpoint(fd_.get());
