@@ -92,12 +92,13 @@ Reactor::Timer Reactor::at(Time when, Function function) {
 }
 
 void Reactor::post(Function function) {
-  bool first;
-  {
-    const std::lock_guard lock(mutex_);
-    first = posted_.empty();
-    posted_.push_back(std::move(function));
-  }
+  const std::lock_guard lock(mutex_);
+  post_locked(std::move(function));
+}
+
+void Reactor::post_locked(Function function) {
+  const bool first = posted_.empty();
+  posted_.push_back(std::move(function));
   if (first) {
     const std::uint64_t one = 1;
     // A full counter would wake the loop just as well, so a failed write loses nothing.
@@ -106,23 +107,40 @@ void Reactor::post(Function function) {
 }
 
 void Reactor::invoke(const Function &function) {
-  if (in_thread() || thread_.load() == std::thread::id()) {
+  if (in_thread()) {
     function();
     return;
   }
   std::promise<void> done;
-  post([&] {
-    function();
-    done.set_value();
-  });
+  {
+    // Held over both, so that run() cannot end in between and leave the function lying.
+    std::unique_lock lock(mutex_);
+    if (thread_.load() == std::thread::id()) {
+      lock.unlock();
+      function();
+      return;
+    }
+    post_locked([&] {
+      function();
+      done.set_value();
+    });
+  }
   done.get_future().wait();
+}
+
+bool Reactor::leave() {
+  const std::lock_guard lock(mutex_);
+  if (!posted_.empty()) return false;
+  thread_ = std::thread::id();
+  return true;
 }
 
 void Reactor::run() {
   thread_ = std::this_thread::get_id();
   while (!stopping_) turn(milliseconds_to_next_timer());
-  while (run_posted()) run_end_of_turn();
-  thread_ = std::thread::id();
+  do {
+    while (run_posted()) run_end_of_turn();
+  } while (!leave());
 }
 
 void Reactor::run_once(Duration patience) {
@@ -177,24 +195,31 @@ void Reactor::run_timers() {
 }
 
 bool Reactor::run_posted() {
-  std::vector<Function> batch;
+  // Two vectors take turns and keep what they have allocated; a nested call finds none to spare.
+  std::vector<Function> batch = std::exchange(spare_posted_, {});
   {
     const std::lock_guard lock(mutex_);
     batch.swap(posted_);
   }
+  const bool any = !batch.empty();
   for (Function &function : batch) {
     function();
     function = nullptr;
   }
-  return !batch.empty();
+  batch.clear();
+  spare_posted_ = std::move(batch);
+  return any;
 }
 
 void Reactor::run_end_of_turn() {
+  if (end_of_turn_.empty()) return;
+  std::vector<Function> batch = std::exchange(spare_end_of_turn_, {});
   while (!end_of_turn_.empty()) {
-    std::vector<Function> batch;
     batch.swap(end_of_turn_);
     for (const Function &function : batch) function();
+    batch.clear();
   }
+  spare_end_of_turn_ = std::move(batch);
 }
 
 Result<std::unique_ptr<ReactorThread>> ReactorThread::start(std::string name) {

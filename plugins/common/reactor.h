@@ -120,6 +120,9 @@ class Reactor {
   int milliseconds_to_next_timer() const;
   void run_timers();
   bool run_posted();
+  void post_locked(Function function);
+  /// From here on nothing runs the reactor; false if there is still something to run.
+  bool leave();
   void run_end_of_turn();
 
   UniqueFd epoll_;
@@ -130,8 +133,9 @@ class Reactor {
   std::map<WatchState *, std::unique_ptr<WatchState>> watches_;
   std::vector<std::unique_ptr<WatchState>> retired_;  // freed when no event can point at them
   std::vector<Function> end_of_turn_;
+  std::vector<Function> spare_end_of_turn_, spare_posted_;  // empty; for what they have allocated
 
-  std::mutex mutex_;  // guards posted_ only
+  std::mutex mutex_;  // guards posted_; held where run() clears thread_
   std::vector<Function> posted_;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::thread::id> thread_;

@@ -84,6 +84,7 @@ void PublishFeed::close() {
   gst_flow_combiner_reset(flow_);
   group_ = GST_GROUP_ID_INVALID;
   timeline_ = {};
+  source_clock_.reset();
   complete_ = over_ = false;
   publishing_ = false;
 }
@@ -130,7 +131,7 @@ void PublishFeed::on_publisher() {
   if (!running_ || over_) return;
   GST_INFO_OBJECT(element_, "a publisher of \"%s\" has begun", name_.c_str());
   publishing_ = true;
-  timeline_.untie();
+  source_clock_.reset();
   for (Lane &lane : lanes_) lane.discontinuous = true;
 }
 
@@ -205,6 +206,9 @@ void PublishFeed::replay() {
   const std::vector<Frame> frames = std::exchange(replayed_, {});
   if (frames.empty()) return;
   GST_DEBUG_OBJECT(element_, "%zu frames since the last keyframe", frames.size());
+  // Begun here, so that push() does not tie the first of them to the present.
+  source_clock_.reset();
+  source_clock_.read(frames.front().medium, frames.front().dts, now_ms());
   timeline_.tie_past(frames.front().dts, frames.back().dts, now());
   first_dts_ = frames.front().dts;
   for (const Frame &frame : frames)
@@ -214,19 +218,19 @@ void PublishFeed::replay() {
 void PublishFeed::push(const Frame &frame) {
   Lane &its = lane(frame.medium);
   if (its.pad == nullptr) return;  // of a codec that is left out
-  if (!timeline_.tied() || timeline_.set_anew(frame.dts)) {
-    timeline_.tie(frame.dts, now());
-    first_dts_ = frame.dts;
+  const auto [dts, anew] = source_clock_.read(frame.medium, frame.dts, now_ms());
+  if (anew) {
+    timeline_.tie(dts, now());
+    first_dts_ = dts;
     for (Lane &lane : lanes_) lane.discontinuous = true;
   }
-  if (frame.dts - first_dts_ >= kSecondTrackPatience) tell_no_more_pads();
+  if (dts - first_dts_ >= kSecondTrackPatience) tell_no_more_pads();
 
   GstBuffer *buffer = wrap(frame.data);
-  GST_BUFFER_DTS(buffer) = static_cast<GstClockTime>(timeline_.place(frame.dts));
+  GST_BUFFER_DTS(buffer) = static_cast<GstClockTime>(timeline_.place(dts));
   GST_BUFFER_PTS(buffer) =
-      frame.composition == 0
-          ? GST_BUFFER_DTS(buffer)
-          : static_cast<GstClockTime>(timeline_.place(frame.dts + frame.composition));
+      frame.composition == 0 ? GST_BUFFER_DTS(buffer)
+                             : static_cast<GstClockTime>(timeline_.place(dts + frame.composition));
   if (frame.medium == Medium::Video && !frame.key)
     GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
   if (frame.droppable) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DROPPABLE);

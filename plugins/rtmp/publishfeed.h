@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rtmp/core/server.h"
+#include "rtmp/core/source_clock.h"
 #include "rtmp/timeline.h"
 
 namespace junctor::rtmp {
@@ -80,6 +81,7 @@ class PublishFeed : public PublishListener, public std::enable_shared_from_this<
   void tell_no_more_pads();
   void finish();
   std::int64_t now() const;
+  std::int64_t now_ms() const { return now() / 1'000'000; }
 
   GstElement *const element_;  // used only while running_
   const Pads pads_;
@@ -100,12 +102,13 @@ class PublishFeed : public PublishListener, public std::enable_shared_from_this<
   std::array<Lane, 2> lanes_;
   GstFlowCombiner *flow_;
   guint group_ = GST_GROUP_ID_INVALID;
+  SourceClock source_clock_;
   Timeline timeline_;
   bool replaying_ = false;
   std::vector<Frame> replayed_;
-  bool complete_ = false;  // no-more-pads was told
-  std::int64_t first_dts_ = 0;
-  bool over_ = false;  // EOS was sent
+  bool complete_ = false;       // no-more-pads was told
+  std::int64_t first_dts_ = 0;  // on the source's shared clock
+  bool over_ = false;           // EOS was sent
 };
 
 }  // namespace junctor::rtmp

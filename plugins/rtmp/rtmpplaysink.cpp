@@ -65,6 +65,7 @@ struct State {
   std::shared_ptr<PlayFeed> feed;  // from PAUSED to READY
   bool playing = false;
   bool eos_told = false;
+  guint32 eos_seqnum = GST_SEQNUM_INVALID;  // of the last pad's EOS
   guint keyframes_asked = 0;
   std::array<Lane, 2> lanes;
 
@@ -176,7 +177,7 @@ bool take_caps(JunctorRtmpPlaySink *self, GstPad *pad, GstCaps *caps) {
 /// Posts EOS once all pads have ended, as a sink does; while PAUSED it is kept.
 void tell_eos(JunctorRtmpPlaySink *self) {
   State &state = *self->state;
-  std::shared_ptr<PlayFeed> feed;
+  guint32 seqnum = GST_SEQNUM_INVALID;
   {
     const std::lock_guard lock(state.mutex);
     if (!state.playing || state.eos_told) return;
@@ -188,15 +189,25 @@ void tell_eos(JunctorRtmpPlaySink *self) {
     }
     if (!any) return;
     state.eos_told = true;
+    seqnum = state.eos_seqnum;
   }
-  gst_element_post_message(GST_ELEMENT(self), gst_message_new_eos(GST_OBJECT(self)));
+  GstMessage *message = gst_message_new_eos(GST_OBJECT(self));
+  if (seqnum != GST_SEQNUM_INVALID) gst_message_set_seqnum(message, seqnum);
+  gst_element_post_message(GST_ELEMENT(self), message);
 }
 
-void set_ended(JunctorRtmpPlaySink *self, GstPad *pad, bool ended) {
+void set_flowing(JunctorRtmpPlaySink *self, GstPad *pad) {
   State &state = *self->state;
   const std::lock_guard lock(state.mutex);
-  lane_of(pad).ended = ended;
-  if (!ended) state.eos_told = false;
+  lane_of(pad).ended = false;
+  state.eos_told = false;
+}
+
+void set_ended(JunctorRtmpPlaySink *self, GstPad *pad, guint32 seqnum) {
+  State &state = *self->state;
+  const std::lock_guard lock(state.mutex);
+  lane_of(pad).ended = true;
+  state.eos_seqnum = seqnum;
 }
 
 gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
@@ -204,7 +215,7 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
   gboolean handled = TRUE;
   switch (GST_EVENT_TYPE(event)) {
     case GST_EVENT_STREAM_START:
-      set_ended(self, pad, false);
+      set_flowing(self, pad);
       break;
     case GST_EVENT_CAPS: {
       GstCaps *caps = nullptr;
@@ -218,14 +229,14 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
     case GST_EVENT_FLUSH_STOP: {
       gboolean reset_time = FALSE;
       gst_event_parse_flush_stop(event, &reset_time);
-      set_ended(self, pad, false);
+      set_flowing(self, pad);
       gst_segment_init(&lane_of(pad).segment, GST_FORMAT_UNDEFINED);
       const auto feed = feed_of(*self->state);
       if (feed && reset_time) feed->begin_source();
       break;
     }
     case GST_EVENT_EOS:
-      set_ended(self, pad, true);
+      set_ended(self, pad, gst_event_get_seqnum(event));
       tell_eos(self);
       break;
     default:

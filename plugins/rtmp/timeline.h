@@ -15,10 +15,6 @@ namespace junctor::rtmp {
 /// order, as payloaders and decoders want.
 class Timeline {
  public:
-  /// A clock that falls back or runs ahead by more has been set anew.
-  static constexpr std::int64_t kFallsBack = 2000;   // ms
-  static constexpr std::int64_t kRunsAhead = 10000;  // ms
-
   /// Ties `first` to `now` or to just after all that was placed before, whichever is later.
   void tie(std::int64_t first, std::int64_t now) { tie_past(first, first, now); }
 
@@ -28,16 +24,6 @@ class Timeline {
     floor_ = start_ > now ? start_ : std::max<std::int64_t>(highest_, 0);
     first_ = first;
     last_ = std::max(first, last);
-    newest_ = first;
-    tied_ = true;
-  }
-
-  bool tied() const { return tied_; }
-  void untie() { tied_ = false; }
-
-  /// True if `dts` cannot be of the clock that was tied.
-  bool set_anew(std::int64_t dts) const {
-    return dts < newest_ - kFallsBack || dts > newest_ + kRunsAhead;
   }
 
   /// Where `ms` lies. Rises with `ms`; never before what was placed of an earlier publisher.
@@ -48,7 +34,6 @@ class Timeline {
     const std::int64_t live = std::max<std::int64_t>(ms - last_, 0) * kMillisecond;
     const std::int64_t placed = std::max(start_ + squeezed + live, floor_);
     highest_ = std::max(highest_, placed);
-    newest_ = std::max(newest_, std::min(ms, newest_ + kRunsAhead));
     return placed;
   }
 
@@ -56,9 +41,7 @@ class Timeline {
   static constexpr std::int64_t kMillisecond = 1'000'000;  // ns
   static constexpr std::int64_t kSqueeze = 100;
 
-  bool tied_ = false;
   std::int64_t first_ = 0, last_ = 0;   // ms of the publisher
-  std::int64_t newest_ = 0;             // ms of the publisher: the newest placed
   std::int64_t start_ = 0, floor_ = 0;  // ns: where first_ lies; where nothing lies before
   std::int64_t highest_ = -1;           // ns: the latest place given; below 0 if there is none
 };

@@ -120,15 +120,17 @@ void start_timer(JunctorMediaWatchdog *self, State &state) {
                        state.clock);
 }
 
-gboolean on_timer(GstClock *, GstClockTime time, GstClockID id, gpointer data) {
+gboolean on_timer(GstClock *clock, GstClockTime, GstClockID id, gpointer data) {
   auto *self = JUNCTOR_MEDIA_WATCHDOG(data);
   State &state = *self->state;
   std::optional<Report> report;
   {
     const std::lock_guard lock(state.mutex);
     // An unscheduled timer may be on its way here still.
-    if (id != state.timer || !GST_CLOCK_TIME_IS_VALID(time)) return TRUE;
-    report = state.rule.check(to_time(time));
+    if (id != state.timer) return TRUE;
+    // The present, not when the timer was due: after a stall (a stopped process, a paused machine)
+    // all that was missed counts once, and sockets are read before the next check.
+    report = state.rule.check(to_time(gst_clock_get_time(clock)));
     start_timer(self, state);
     state.noted = false;
     GST_LOG_OBJECT(self, "%s, %u silent checks", to_string(state.rule.state()).data(),

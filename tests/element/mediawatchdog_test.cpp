@@ -3,6 +3,7 @@
 #include <gst/check/gsttestclock.h>
 
 #include <thread>
+#include <utility>
 
 #include "environment.h"
 
@@ -14,6 +15,50 @@ struct Media {
   guint64 silent_for = 0;
   guint tries = 0;
 };
+
+/// Stands still until it is moved, and calls what is due with the time for which it was set, as
+/// GStreamer's own clock does. (GstTestClock tells the present.)
+struct StallingClock {
+  GstClock parent;
+  GstClockTime now;
+  GstClockEntry *entry;  // owned; the last one set, or null
+};
+struct StallingClockClass {
+  GstClockClass parent;
+};
+G_DEFINE_TYPE(StallingClock, stalling_clock, GST_TYPE_CLOCK)
+
+StallingClock *stalling(gpointer clock) { return static_cast<StallingClock *>(clock); }
+
+void forget(StallingClock *self) {
+  if (self->entry != nullptr) gst_clock_id_unref(std::exchange(self->entry, nullptr));
+}
+
+void stalling_clock_init(StallingClock *) {}
+void stalling_clock_class_init(StallingClockClass *klass) {
+  klass->parent.get_internal_time = [](GstClock *clock) { return stalling(clock)->now; };
+  klass->parent.wait_async = [](GstClock *clock, GstClockEntry *entry) {
+    forget(stalling(clock));
+    stalling(clock)->entry = static_cast<GstClockEntry *>(gst_clock_id_ref(entry));
+    return GST_CLOCK_OK;
+  };
+  klass->parent.unschedule = [](GstClock *clock, GstClockEntry *entry) {
+    if (stalling(clock)->entry == entry) forget(stalling(clock));
+  };
+}
+
+/// Calls what is due, one after the other; returns how many that were.
+int run_due(GstClock *clock) {
+  int count = 0;
+  for (; stalling(clock)->entry != nullptr; ++count) {
+    GstClockEntry *entry = stalling(clock)->entry;
+    if (GST_CLOCK_ENTRY_TIME(entry) > stalling(clock)->now) break;
+    stalling(clock)->entry = nullptr;
+    entry->func(clock, GST_CLOCK_ENTRY_TIME(entry), entry, entry->user_data);
+    gst_clock_id_unref(entry);
+  }
+  return count;
+}
 
 /// One watchdog with two streams, playing on a clock that only the test moves.
 class WatchdogTest : public testing::Test {
@@ -184,6 +229,23 @@ TEST_F(WatchdogTest, ListsAreMediaAndEventsAreNot) {
   EXPECT_EQ(gst_pad_push_list(source.get(), list), GST_FLOW_OK);
   EXPECT_EQ(told_states(), "flowing");
   EXPECT_EQ(gst_harness_buffers_received(audio.get()), 2u);
+}
+
+TEST_F(WatchdogTest, AStallOfTenIntervalsIsOneSilentCheck) {
+  const ClockRef stalls(
+      GST_CLOCK(gst_object_ref_sink(g_object_new(stalling_clock_get_type(), nullptr))));
+  gst_element_set_clock(element.get(), stalls.get());
+  play();
+  stalling(stalls.get())->now = 10 * GST_SECOND + 900 * GST_MSECOND;
+  EXPECT_EQ(run_due(stalls.get()), 1);
+  EXPECT_EQ(told_states(), "waiting");
+  ASSERT_NE(stalling(stalls.get())->entry, nullptr);
+  EXPECT_EQ(GST_CLOCK_ENTRY_TIME(stalling(stalls.get())->entry),
+            11 * GST_SECOND + 900 * GST_MSECOND);
+  // Then what waited in the sockets is read.
+  push(audio.get());
+  EXPECT_EQ(told_states(), "flowing");
+  set_state(GST_STATE_READY);
 }
 
 TEST_F(WatchdogTest, DisarmedItCountsNothingUntilArmed) {

@@ -260,8 +260,12 @@ TEST_F(SinkTest, AWishAfterTheEndReachesNobody) {
 TEST_F(SinkTest, EosIsToldWhenAllPadsHaveIt) {
   gst_harness_push_event(video.get(), gst_event_new_eos());
   EXPECT_FALSE(has_message(GST_MESSAGE_EOS));
-  gst_harness_push_event(audio.get(), gst_event_new_eos());
-  EXPECT_TRUE(has_message(GST_MESSAGE_EOS));
+  GstEvent *last = gst_event_new_eos();
+  const guint32 seqnum = gst_event_get_seqnum(last);
+  gst_harness_push_event(audio.get(), last);
+  const MessageRef message(gst_bus_pop_filtered(bus.get(), GST_MESSAGE_EOS));
+  ASSERT_TRUE(message);
+  EXPECT_EQ(gst_message_get_seqnum(message.get()), seqnum);
   EXPECT_FALSE(has_message(GST_MESSAGE_EOS));
 }
 

@@ -29,7 +29,10 @@ void chunks(const Message &message, std::span<const ByteSpan> parts, std::uint32
   for (const ByteSpan part : parts) length += part.size();
   assert(length <= 0xffffff);
   const std::size_t continuations = length == 0 ? 0 : (length - 1) / chunk_size;
-  out.reserve(out.size() + kLargestHeader + length + continuations * kLargestContinuation);
+  const std::size_t room_for_all =
+      out.size() + kLargestHeader + length + continuations * kLargestContinuation;
+  // Doubled where messages gather: room for each alone would copy all the others each time.
+  if (room_for_all > out.capacity()) out.reserve(std::max(room_for_all, 2 * out.capacity()));
 
   ByteWriter writer(out);
   const bool extended = message.timestamp >= kExtended;

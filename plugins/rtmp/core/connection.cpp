@@ -297,8 +297,9 @@ void Connection::destroy() {
 void Connection::take_output() {
   if (!session_.has_output()) return;
   const Bytes said = session_.take_output();
-  if (control_at_ == control_.size()) {
-    control_.clear();
+  // What has been sent goes once it is the larger part, even if there is always a rest to send.
+  if (control_at_ >= control_.size() - control_at_) {
+    control_.erase(control_.begin(), control_.begin() + static_cast<std::ptrdiff_t>(control_at_));
     control_at_ = 0;
   }
   control_.insert(control_.end(), said.begin(), said.end());
@@ -464,6 +465,7 @@ Time Connection::due() const {
 /// Brings what is waited for, descriptor and time, in line with the state.
 void Connection::update() {
   if (state_ == State::Closed) return;
+  take_output();  // it counts against the bound also while the socket takes nothing
   const bool reads = state_ == State::Draining ||
                      (session_.wants_input() && control_.size() - control_at_ < kControlBound);
   watch_.set_events((reads ? EPOLLIN : 0U) | (blocked_ ? EPOLLOUT : 0U) | EPOLLRDHUP);

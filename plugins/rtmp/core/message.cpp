@@ -40,10 +40,6 @@ Message set_chunk_size(std::uint32_t bytes) {
   return numbered(MessageType::SetChunkSize, bytes & 0x7fffffff);
 }
 
-Message abort_message(std::uint32_t chunk_stream) {
-  return numbered(MessageType::Abort, chunk_stream);
-}
-
 Message acknowledgement(std::uint32_t bytes_received) {
   return numbered(MessageType::Acknowledgement, bytes_received);
 }

@@ -58,7 +58,6 @@ class TimestampUnwrapper {
 // Protocol control messages (RTMP 1.0, 5.4), on chunk stream 2 and message stream 0.
 enum class BandwidthLimit : std::uint8_t { Hard = 0, Soft = 1, Dynamic = 2 };
 Message set_chunk_size(std::uint32_t bytes);
-Message abort_message(std::uint32_t chunk_stream);
 Message acknowledgement(std::uint32_t bytes_received);
 Message window_ack_size(std::uint32_t bytes);
 Message set_peer_bandwidth(std::uint32_t bytes, BandwidthLimit limit);

@@ -12,9 +12,6 @@ namespace junctor::rtmp {
 namespace {
 
 constexpr Duration kKeyframePatience = std::chrono::milliseconds(500);
-/// A source whose clock falls back or runs ahead by more has been set anew: it is placed again.
-constexpr std::int64_t kFallsBack = 2000;  // ms
-constexpr std::int64_t kRunsAhead = 10000;
 /// What a message's 24-bit length leaves when the tag's own bytes are taken off.
 constexpr std::size_t kLargestFrame = 0xffffff - 16;
 
@@ -62,7 +59,7 @@ OutletLimits outlet_limits(const Limits &limits) {
 void OutletRing::begin_source() {
   for (TrackState &state : tracks_) state.stale = true;
   config_due_ = {};
-  offset_.reset();
+  source_clock_.reset();
   waits_for_key_ = true;
   key_.reset();
   configs_ = {};
@@ -130,18 +127,11 @@ void OutletRing::write(const Frame &frame, Time now) {
 /// The frame's place on the outlet's clock: rising for each medium, whoever writes.
 std::uint32_t OutletRing::place(const Frame &frame, Time now) {
   if (!epoch_) epoch_ = now;
-  if (offset_) {
-    const std::int64_t step = frame.dts - source_dts_;
-    if (step < -kFallsBack || step > milliseconds(now - source_time_) + kRunsAhead) offset_.reset();
-  }
+  const std::int64_t present = milliseconds(now - *epoch_);
+  const SourceClock::Reading read = source_clock_.read(frame.medium, frame.dts, present);
+  if (read.anew) offset_ = std::max({present, last_[0], last_[1]}) - read.dts;
   std::int64_t &last = last_[index(frame.medium)];
-  if (!offset_) {
-    const std::int64_t present = milliseconds(now - *epoch_);
-    offset_ = std::max({present, last_[0], last_[1]}) - frame.dts;
-  }
-  source_dts_ = frame.dts;
-  source_time_ = now;
-  last = std::max(last, frame.dts + *offset_);
+  last = std::max(last, read.dts + offset_);
   // Only a frame that is older than its source's first can be below zero here.
   last = std::max<std::int64_t>(last, 0);
   return static_cast<std::uint32_t>(last);

@@ -19,6 +19,7 @@
 #include "rtmp/core/media.h"
 #include "rtmp/core/server.h"
 #include "rtmp/core/session.h"
+#include "rtmp/core/source_clock.h"
 
 namespace junctor::rtmp {
 
@@ -116,10 +117,9 @@ class OutletRing {
   bool announcement_due_ = false;     ///< metadata has to be written
   bool waits_for_key_ = true;         ///< the source's video has not begun
 
-  std::optional<Time> epoch_;                   ///< when the outlet's clock showed 0
-  std::optional<std::int64_t> offset_;          ///< from the source's clock to the outlet's, ms
-  std::int64_t source_dts_ = 0;                 ///< of the source's latest frame
-  Time source_time_;                            ///< when it came
+  std::optional<Time> epoch_;  ///< when the outlet's clock showed 0
+  SourceClock source_clock_;
+  std::int64_t offset_ = 0;                     ///< from the source's clock to the outlet's, ms
   std::array<std::int64_t, 2> last_{{-1, -1}};  ///< latest timestamp written, by Medium
 
   bool key_wished_ = false;

@@ -6,6 +6,20 @@
 
 namespace junctor::rtmp {
 
+namespace {
+
+/// What a frame may hold besides itself: a tag's header, or little enough.
+constexpr std::size_t kSlack = 1024;
+
+/// The frame's bytes on their own if they are but a small part of the block that they keep (one of
+/// many in an aggregate, or behind a long header): who keeps frames counts the frames' sizes.
+void compact(SharedBytes &data) {
+  if (data.owner && data.owner->size() > 2 * data.view.size() + kSlack)
+    data = SharedBytes::copy(data.view);
+}
+
+}  // namespace
+
 void Publication::add(const std::shared_ptr<PublishListener> &listener) {
   remove(listener.get());
   if (telling_ == 0) std::erase_if(listeners_, [](const auto &held) { return held.expired(); });
@@ -66,7 +80,8 @@ Result<void> Publication::take(const Message &message, Time now) {
   if (content->track) tell_track(std::move(*content->track));
   // A listener may have ended it all.
   if (content->frame && source_) {
-    const Frame &frame = *content->frame;
+    Frame &frame = *content->frame;
+    compact(frame.data);
     ++frames_;
     bytes_ += frame.data.view.size();
     last_frame_ = now;

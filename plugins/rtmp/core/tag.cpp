@@ -42,6 +42,9 @@ enum PacketType : std::uint8_t {
 };
 constexpr std::uint8_t kEnhancedVideo = 0x80;
 
+/// What all ModEx packets of one tag may have together; those that exist have 3 bytes each.
+constexpr std::size_t kMaxModEx = 4096;
+
 constexpr int kG711Rate = 8000;
 constexpr int kSpeexRate = 16000;  // the only one that FLV has, mono
 
@@ -94,10 +97,14 @@ std::int32_t signed24(std::uint32_t value) { return static_cast<std::int32_t>(va
 
 /// Takes the ModEx packets off that stand before the packet itself (Enhanced RTMP v2, "ModEx").
 /// What they hold (nanoseconds to add to a timestamp) is finer than anything here.
-std::uint8_t skip_mod_ex(ByteReader &reader, std::uint8_t type) {
+Result<std::uint8_t> skip_mod_ex(ByteReader &reader, std::uint8_t type) {
+  std::size_t all = 0;
   while (type == kModEx && !reader.failed()) {
     std::size_t size = reader.u8() + 1u;
     if (size == 256) size = reader.u16() + 1u;
+    all += size;
+    if (all > kMaxModEx)
+      return bad_input("A tag has more than " + std::to_string(kMaxModEx) + " bytes of ModEx.");
     reader.skip(size);
     type = reader.u8() & 0x0f;
   }
@@ -158,9 +165,7 @@ Result<TagContent> TagReader::read(const SharedBytes &body, std::int64_t dts) {
     case Packet::Kind::End:
       break;
   }
-  TagContent content;
-  content.end_of_sequence = true;
-  return content;
+  return TagContent{};
 }
 
 /// Nothing if the tag is of no concern.
@@ -191,7 +196,9 @@ Result<std::optional<TagReader::Packet>> TagReader::audio_packet(const SharedByt
       break;
     }
     case kEnhancedAudio: {
-      const std::uint8_t type = skip_mod_ex(reader, first & 0x0f);
+      const auto read = skip_mod_ex(reader, first & 0x0f);
+      if (!read) return read.error();
+      const std::uint8_t type = *read;
       if (type == kAudioMultitrack) return refused("Several audio tracks are not supported.");
       const std::uint32_t code = reader.u32();
       if (reader.failed()) return truncated("enhanced audio", body.view.size());
@@ -221,7 +228,9 @@ Result<std::optional<TagReader::Packet>> TagReader::video_packet(const SharedByt
   std::uint8_t type = kCodedFrames;
   bool has_composition = false;
   if (enhanced) {
-    type = skip_mod_ex(reader, first & 0x0f);
+    const auto read = skip_mod_ex(reader, first & 0x0f);
+    if (!read) return read.error();
+    type = *read;
     if (type == kVideoMultitrack) return refused("Several video tracks are not supported.");
     if (frame_type == kInfo && type != kMetadata) return std::optional<Packet>();
     const std::uint32_t code = reader.u32();
@@ -430,13 +439,6 @@ Bytes config_body(const Track &track, TagStyle style) {
     writer.u8(0).u8(0).u8(8 << 4 | 1 << 1).u8(2).u8(2).u8(2).u16(0);
   else
     writer.raw(track.config.view);
-  return body;
-}
-
-Bytes end_body(const Track &track, TagStyle style) {
-  Bytes body;
-  if (track.codec == Codec::H264 || track.codec == Codec::Vp8)
-    ByteWriter(body).raw(prefix(track, kKey, kSequenceEnd, 0, style).view());
   return body;
 }
 

@@ -12,12 +12,11 @@
 
 namespace junctor::rtmp {
 
-/// What one audio or video message held; all may be empty (an empty message, a seek mark, H264
-/// before its sequence header).
+/// What one audio or video message held; all may be empty (an empty message, a seek mark, the end
+/// of a sequence, H264 before its sequence header).
 struct TagContent {
   std::optional<Track> track;  ///< new, or differs from what was last told; comes before the frame
   std::optional<Frame> frame;
-  bool end_of_sequence = false;
 };
 
 /// Reads the tags of one medium of one publisher: legacy tags (Adobe FLV 10.1, E.4.2 and E.4.3)
@@ -77,8 +76,5 @@ TagPrefix frame_prefix(const Track &track, const Frame &frame, TagStyle style = 
 /// The whole body of the message that carries the decoder configuration; empty for codecs that have
 /// none.
 Bytes config_body(const Track &track, TagStyle style = TagStyle::Legacy);
-
-/// The body that ends the sequence (H264 and VP8); empty for other codecs.
-Bytes end_body(const Track &track, TagStyle style = TagStyle::Legacy);
 
 }  // namespace junctor::rtmp

@@ -43,9 +43,10 @@ std::optional<Report> Rule::media(Time now) {
 
 std::optional<Report> Rule::check(Time now) {
   if (state_ == MediaState::Idle || state_ == MediaState::Lost) return std::nullopt;
-  // From the due time, not from now, so that lateness does not add up; unless a check was missed.
-  next_ += settings_.interval;
-  if (next_ <= now) next_ = now + settings_.interval;
+  // From the due time, not from now, so that lateness does not add up; unless it is so late that
+  // the next check would follow too closely to find what has been waiting meanwhile.
+  const bool stalled = now - next_ > settings_.interval / 2;
+  next_ = (stalled ? now : next_) + settings_.interval;
   if (heard_) {
     heard_ = false;
     silent_since_ = now;

@@ -115,6 +115,39 @@ TEST(Reactor, TimersFireInOrderOfTime) {
   EXPECT_EQ(order, "ab");
 }
 
+TEST(Reactor, EndOfTurnMayAskForMore) {
+  auto reactor = make();
+  std::string order;
+  for (int turn = 0; turn < 2; ++turn) {
+    reactor->at_end_of_turn([&] {
+      order += 'a';
+      reactor->at_end_of_turn([&] { order += 'c'; });
+    });
+    reactor->at_end_of_turn([&] { order += 'b'; });
+    reactor->run_once(0ms);
+  }
+  EXPECT_EQ(order, "abcabc");
+}
+
+// A regression hangs here.
+TEST(Reactor, InvokeReturnsWhileTheReactorEnds) {
+  int ran = 0;
+  constexpr int kRounds = 2000;
+  for (int round = 0; round < kRounds; ++round) {
+    auto reactor = make();
+    std::atomic<bool> ending = false;
+    reactor->stop();
+    // The last that run() does before it ends; invoke() comes a little later each round.
+    reactor->post([&] { ending = true; });
+    std::thread thread([&] { reactor->run(); });
+    while (!ending) std::this_thread::yield();
+    for (int spin = round % 200; spin > 0; --spin) ending.load();
+    reactor->invoke([&] { ++ran; });
+    thread.join();
+  }
+  EXPECT_EQ(ran, kRounds);
+}
+
 TEST(ReactorThread, InvokeWaitsAndRunsThere) {
   auto thread = ReactorThread::start("test");
   ASSERT_TRUE(thread);

@@ -403,6 +403,22 @@ TEST(ChunkWriter, FollowsWhatItAnnounces) {
   EXPECT_EQ(out.size(), 12u + 4096);
 }
 
+TEST(ChunkWriter, GathersManyMessagesWithoutCopyingThemEachTime) {
+  Message ping;
+  ping.type = MessageType::UserControl;
+  ping.chunk_stream = 2;
+  ping.payload = SharedBytes::own(wire("0007 00000001"));
+  ChunkWriter writer;
+  Bytes out;
+  int moves = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const std::size_t room = out.capacity();
+    writer.write(ping, out);
+    moves += out.capacity() != room;
+  }
+  EXPECT_LT(moves, 32);
+}
+
 TEST(ChunkWriter, WireFrameOfPartsIsThatOfTheWhole) {
   const Bytes body = counting(1000);
   const ByteSpan view(body);

@@ -194,7 +194,6 @@ TEST(Control, BytesOfEachMessage) {
     const char *payload;
   } kRows[] = {
       {set_chunk_size(4096), MessageType::SetChunkSize, "00001000"},
-      {abort_message(5), MessageType::Abort, "00000005"},
       {acknowledgement(0xffffffff), MessageType::Acknowledgement, "ffffffff"},
       {window_ack_size(2500000), MessageType::WindowAckSize, "002625a0"},
       {set_peer_bandwidth(2500000, BandwidthLimit::Dynamic), MessageType::SetPeerBandwidth,

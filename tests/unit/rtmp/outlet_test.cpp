@@ -243,6 +243,62 @@ TEST_F(OutletTest, AClockThatIsSetAnewInMidSourceIsPlacedAgain) {
                                        "audio 40", "audio 40", "audio 60040"));
 }
 
+TEST_F(OutletTest, SoundAndPictureFarApartKeepToTheTimeThatPasses) {
+  for (const int apart : {-70000, -5000, 5000, 70000}) {
+    ring = std::make_shared<OutletRing>(OutletLimits{});
+    Fake fake(ring, now);
+    both_tracks();
+    for (int i = 0; i < 100; ++i) {
+      ring->write(sound(dts), now);
+      ring->write(picture(i == 0 ? Picture::Key : Picture::Inter, dts + apart), now);
+      step();
+      fake.flush(now);
+    }
+    std::uint32_t latest = 0;
+    for (const Message &message : fake.messages) latest = std::max(latest, message.timestamp);
+    EXPECT_GE(latest, 99U * 40) << apart;
+    EXPECT_LE(latest, 99U * 40 + 10000) << apart;
+    EXPECT_EQ(fake.take().back(), apart == 5000 ? "video 8960" : "video 3960");
+  }
+}
+
+TEST_F(OutletTest, AClockThatIsSetAnewTakesBothMediaAlong) {
+  Fake fake(ring, now);
+  both_tracks();
+  ring->write(picture(Picture::Key, 100000), now);
+  ring->write(sound(100010), now + 10ms);
+  fake.flush(now);
+  fake.take();
+  ring->write(picture(Picture::Inter, 20), now + 40ms);  // anew
+  ring->write(sound(100040), now + 40ms);                // was still on its way
+  ring->write(sound(30), now + 50ms);
+  ring->write(picture(Picture::Inter, 60), now + 80ms);
+  fake.flush(now + 80ms);
+  EXPECT_THAT(fake.take(), ElementsAre("video 40", "audio 40", "audio 50", "video 80"));
+}
+
+TEST(SourceClock, EachMediumIsComparedWithItself) {
+  SourceClock clock;
+  EXPECT_TRUE(clock.read(Medium::Video, 10000, 0).anew);
+  EXPECT_FALSE(clock.read(Medium::Audio, 15000, 0).anew);
+  EXPECT_FALSE(clock.read(Medium::Video, 8000, 0).anew);
+  EXPECT_FALSE(clock.read(Medium::Video, 18000, 0).anew);
+  EXPECT_FALSE(clock.read(Medium::Video, 29000, 1000).anew);  // a second has passed
+  EXPECT_FALSE(clock.read(Medium::Audio, 15020, 1000).anew);
+  EXPECT_TRUE(clock.read(Medium::Video, 26999, 1000).anew);
+  EXPECT_TRUE(clock.read(Medium::Video, 37000, 1000).anew);  // by 10001
+  clock.reset();
+  EXPECT_TRUE(clock.read(Medium::Audio, 37000, 1000).anew);
+}
+
+TEST(SourceClock, AMediumFarFromTheOtherIsLaidBesideIt) {
+  SourceClock clock;
+  clock.read(Medium::Video, 100000, 0);
+  EXPECT_EQ(clock.read(Medium::Audio, 7, 0).dts, 100000);
+  EXPECT_EQ(clock.read(Medium::Audio, 27, 20).dts, 100020);
+  EXPECT_EQ(clock.read(Medium::Video, 100040, 40).dts, 100040);
+}
+
 TEST_F(OutletTest, TimestampsBeyondThreeBytesStayWhole) {
   Fake fake(ring, now);
   both_tracks();

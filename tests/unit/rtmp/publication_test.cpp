@@ -236,3 +236,35 @@ TEST_F(PublicationTest, BrokenAndUnknownMessagesAreErrorsAndNoMore) {
   give_sound(10);
   EXPECT_EQ(ear->take().back(), "audio 10");
 }
+
+TEST_F(PublicationTest, WhatIsKeptHoldsItsOwnBytesAlone) {
+  // One large block with a small picture in it, as an aggregate has many.
+  const auto block = [] {
+    Bytes bytes(1 << 20);
+    const Bytes tag = test::tag_of(h264_track(), picture(Picture::Key, 0));
+    std::copy(tag.begin(), tag.end(), bytes.end() - static_cast<std::ptrdiff_t>(tag.size()));
+    SharedBytes shared = SharedBytes::own(std::move(bytes));
+    shared.view = shared.view.last(tag.size());
+    return shared;
+  }();
+  publication.begin();
+  give_tracks();
+  Message message;
+  message.type = MessageType::Video;
+  message.payload = block;
+  ASSERT_TRUE(publication.take(message, now));
+  message.payload = {};
+  EXPECT_EQ(block.owner.use_count(), 1);
+  publication.add(ear);
+  EXPECT_THAT(ear->take(), ElementsAre("begin", "track h264", "track aac", "video key 0"));
+}
+
+TEST_F(PublicationTest, AFrameThatFillsItsMessageIsNotCopied) {
+  publication.begin();
+  give_tracks();
+  Message message;
+  message.type = MessageType::Video;
+  message.payload = SharedBytes::own(test::tag_of(h264_track(), picture(Picture::Key, 0, 9000)));
+  ASSERT_TRUE(publication.take(message, now));
+  EXPECT_EQ(message.payload.owner.use_count(), 2);
+}

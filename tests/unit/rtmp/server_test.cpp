@@ -409,6 +409,25 @@ TEST_F(ServerTest, NothingIsReadWhileACheckIsPending) {
   EXPECT_EQ(server->stats().connections, 1U);
 }
 
+TEST_F(ServerTest, WhoReadsNoAnswersIsNotReadWithoutEnd) {
+  listen();
+  Client &flood = client(4096);
+  ASSERT_TRUE(connect(flood));
+  flood.listens = false;
+  Bytes pings;
+  while (pings.size() < 65536)
+    pings = pings + flood.peer.say(user_control({UserEvent::PingRequest, 1, 0}));
+  std::size_t total = 0;
+  for (int idle = 0; idle < 20;) {
+    const ssize_t sent = ::send(flood.socket.get(), pings.data(), pings.size(), MSG_DONTWAIT);
+    if (sent > 0) total += static_cast<std::size_t>(sent);
+    idle = sent > 0 ? 0 : idle + 1;
+    reactor->run_once(0ms);
+    ASSERT_LT(total, 64U * 1024 * 1024);
+  }
+  EXPECT_EQ(server->stats().connections, 1U);
+}
+
 TEST_F(ServerTest, GarbageIsClosedAndNamed) {
   listen();
   Client &http = client();

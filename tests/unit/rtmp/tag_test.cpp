@@ -169,9 +169,26 @@ TEST(VideoTag, EndOfSequence) {
     TagReader reader = avc_reader();
     const auto read = reader.read(shared(body), 0);
     ASSERT_TRUE(read) << body;
-    EXPECT_TRUE(read->end_of_sequence) << body;
-    EXPECT_FALSE(read->frame);
+    EXPECT_FALSE(read->track || read->frame) << body;
   }
+}
+
+TEST(VideoTag, ModExIsBounded) {
+  const auto tag = [](int prefixes) {
+    Bytes body = wire("a7");
+    for (int i = 0; i < prefixes; ++i) {
+      ByteWriter(body).u8(255).u16(1023).raw(Bytes(1024)).u8(i + 1 < prefixes ? 0x07 : 0x03);
+    }
+    ByteWriter(body).raw(wire("'avc1' 00000002 419a"));
+    return SharedBytes::own(std::move(body));
+  };
+  TagReader reader = avc_reader();
+  const auto within = reader.read(tag(4), 0);
+  ASSERT_TRUE(within) << within.error().detail;
+  EXPECT_TRUE(within->frame);
+  const auto beyond = reader.read(tag(5), 0);
+  ASSERT_FALSE(beyond);
+  EXPECT_EQ(beyond.error().detail, "A tag has more than 4096 bytes of ModEx.");
 }
 
 // Enhanced RTMP v2, "Enhanced Video": composition time only in CodedFrames of avc1.
@@ -253,7 +270,7 @@ TEST(Tag, WhatIsOfNoConcernIsEmpty) {
     TagReader reader(medium);
     const auto read = reader.read(shared(""), 0);
     ASSERT_TRUE(read);
-    EXPECT_FALSE(read->track || read->frame || read->end_of_sequence);
+    EXPECT_FALSE(read->track || read->frame);
   }
   TagReader video(Medium::Video);
   const auto info = video.read(shared("57 00"), 0);
@@ -377,11 +394,7 @@ TEST(Tag, WritesTheBytesOfTheStandards) {
   EXPECT_EQ(hex(config_body(vp8)), hex(wire("90 'vp08' 00 00 82 02 02 02 0000")));
   for (const Track &track : {pcma, pcmu, speex, sorenson, h263}) {
     EXPECT_TRUE(config_body(track).empty());
-    EXPECT_TRUE(end_body(track).empty());
   }
-  EXPECT_EQ(hex(end_body(avc)), "1702000000");
-  EXPECT_EQ(hex(end_body(avc, TagStyle::Enhanced)), hex(wire("92 'avc1'")));
-  EXPECT_EQ(hex(end_body(vp8)), hex(wire("92 'vp08'")));
 }
 
 TEST(Tag, ReadsWhatItWrites) {

@@ -170,5 +170,13 @@ TEST_F(RuleTest, ALateCheckCountsOnce) {
   EXPECT_EQ(rule.next_check(), at(3700));
 }
 
+TEST_F(RuleTest, AfterAStallTheNextCheckIsAWholeIntervalAway) {
+  rule.arm(at(0));
+  rule.check(at(1900));
+  EXPECT_EQ(rule.next_check(), at(2900));
+  rule.check(at(3000));  // a little late: that does not add up
+  EXPECT_EQ(rule.next_check(), at(3900));
+}
+
 }  // namespace
 }  // namespace junctor::watchdog
