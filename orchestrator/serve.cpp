@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "serve.h"
 
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -21,6 +19,7 @@
 #include "common/main_context.h"
 #include "config/logging.h"
 #include "config/places.h"
+#include "config/serve_lock.h"
 #include "store/call_store.h"
 #include "store/worker.h"
 
@@ -88,7 +87,7 @@ class Orchestrator {
     if (auto done = open_data(); !done) return done;
     if (auto done = start_rtmp(); !done) return done;
     if (auto done = start_sip(); !done) return done;
-    start_calls();
+    if (auto done = start_calls(); !done) return done;
     if (auto done = start_api(); !done) return done;
     watch_accounts();
     prune_later();
@@ -124,11 +123,11 @@ class Orchestrator {
   Result<void> open_data() {
     const std::string &dir = config_.data_dir;
     if (auto made = accounts::make_private_directory(dir); !made) return made;
-    lock_ = UniqueFd(::open((dir + "/serve.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!lock_) return internal_error("cannot write to " + dir + ": " + std::strerror(errno));
-    if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
-      return refused("another `junctor serve` runs with the data directory " + dir +
-                     "; end it, or choose another directory with --data-dir");
+    auto lock = config::take_serve_lock(dir);
+    if (!lock) return lock.error();
+    lock_ = std::move(*lock);
+    // Left by a server that was killed; until this one writes its own, nobody is to go there.
+    ::unlink(config::api_url_path(dir).c_str());
     auto book = Book::open(dir, config_.sip.realm);
     if (!book) return book.error();
     book_ = *book;
@@ -160,6 +159,8 @@ class Orchestrator {
     options.networks = *networks;
     options.late_identity = config_.rtmp.identity == config::Identity::AtPublish;
     options.streams_per_account = config_.rtmp.streams_per_account;
+    options.calls = config_.listen.sip.has_value();
+    options.busy = busy_;
     // The server refuses by itself, with a poorer reason, what has no verdict in time.
     options.longest_delay =
         std::min<Duration>(3s, std::chrono::milliseconds(config_.rtmp.limits.verdict_ms) * 3 / 4);
@@ -240,10 +241,10 @@ class Orchestrator {
     return {};
   }
 
-  void start_calls() {
+  Result<void> start_calls() {
     if (!rtmp_ || !agent_) {
       say(LogLevel::Warning, "no calls: they need both RTMP and SIP");
-      return;
+      return {};
     }
     calls::Options options;
     options.watchdog_interval = config_.watchdog.interval;
@@ -257,10 +258,19 @@ class Orchestrator {
     options.log = log_;
     calls::Events events;
     events.changed = [this](const calls::View &call) {
+      if (call.state == calls::State::Ended)
+        busy_->ended(call.from, call.id);
+      else
+        busy_->began(call.from, call.id, call.to);
       store_->save(call);
       if (api_) api_->call_changed(call);
     };
     service_ = calls::Service::create(rtmp_, agent_, std::move(options), std::move(events));
+    if (!service_)
+      return internal_error("the templates of calls in " + config::pipelines_dir() +
+                            " cannot be used, and the log says why; install Junctor anew, or name "
+                            "their directory in the environment variable JUNCTOR_PIPELINES");
+    return {};
   }
 
   Result<std::vector<sip::InviteOptions>> dial(const std::string &from, const std::string &to) {
@@ -276,6 +286,10 @@ class Orchestrator {
       invite.proxy = uri->proxy;
       invite.user = uri->user;
       invite.password = uri->password;
+      // The rules hold for wherever the callee sends us, or they could be got around.
+      invite.may_redirect = [rules = rules_, book = book_](const std::string &moved) {
+        return static_cast<bool>(rules->resolve(moved, *book->snapshot()));
+      };
       return std::vector{invite};
     }
     const std::string &name = std::get<AccountTarget>(*target).name;
@@ -313,13 +327,16 @@ class Orchestrator {
       backend.addresses.application = config_.rtmp.applications.front();
     addresses_ = backend.addresses;
     backend.seconds = seconds_now;
+    backend.log = log_;
     backend.registrations = [this](const std::string &account) {
       std::vector<std::string> contacts;
       if (agent_)
         for (const auto &phone : agent_->registrations(account)) contacts.push_back(phone.contact);
       return contacts;
     };
-    backend.expelled = [this](const std::string &account) { expel(account); };
+    backend.expelled = [this](const std::string &account, bool removed) {
+      expel(account, removed);
+    };
     api_ = std::make_unique<api::Api>(std::move(backend));
     if (!config_.listen.http) return {};
     auto server = api::Server::listen(*config_.listen.http, *api_);
@@ -339,12 +356,16 @@ class Orchestrator {
     return written;
   }
 
-  /// An account is gone, or its tokens are void: its calls and streams end.
-  void expel(const std::string &account) {
-    say(LogLevel::Info, "account " + account + ": removed or its tokens revoked; its streams end");
+  /// An account is gone, or its tokens are void: its calls and streams end. One that is gone cannot
+  /// be called either; its phones have a password of their own, which no revocation touches.
+  void expel(const std::string &account, bool removed) {
+    say(LogLevel::Info, "account " + account + (removed ? ": removed" : ": its tokens revoked") +
+                            "; its calls and streams end");
+    if (agent_ && removed) agent_->forget_registrations(account);
     if (service_)
       for (const auto &call : service_->list())
-        if (call.from == account) service_->hangup(call.id, EndReason::Admin);
+        if (call.from == account || (removed && call.to == account))
+          service_->hangup(call.id, EndReason::Admin);
     if (rtmp_)
       rtmp_->reactor()->post([server = rtmp_, account] {
         const std::string why = "The account was removed, or its token revoked.";
@@ -382,8 +403,9 @@ class Orchestrator {
       const auto after = book_->snapshot();
       for (const auto &[name, account] : before->accounts) {
         const accounts::Account *now = after->find(name);
-        if (!now || now->not_before != account.not_before)
-          post_to(nullptr, [this, name = name] { expel(name); });
+        const bool removed = !now || now->id != account.id;
+        if (removed || now->not_before != account.not_before)
+          post_to(nullptr, [this, name = name, removed] { expel(name, removed); });
       }
     });
     if (!posted) say(LogLevel::Warning, "too busy to read the changed accounts");
@@ -450,6 +472,7 @@ class Orchestrator {
   UniqueFd lock_;
   std::shared_ptr<Book> book_;
   std::shared_ptr<const accounts::DialRules> rules_;
+  const std::shared_ptr<accounts::BusyTable> busy_ = std::make_shared<accounts::BusyTable>();
   std::string admin_token_;
   std::unique_ptr<store::CallStore> store_;
   std::unique_ptr<ReactorThread> reactor_;

@@ -27,6 +27,7 @@ constexpr int kFormat = 1;
 
 json to_json(const Account &account) {
   json value = {{"created", account.created}, {"realm", account.realm}, {"ha1", account.ha1}};
+  if (!account.id.empty()) value["id"] = account.id;
   if (account.not_before != 0) value["not_before"] = account.not_before;
   if (!account.revoked.empty()) value["revoked"] = account.revoked;
   return value;
@@ -35,6 +36,7 @@ json to_json(const Account &account) {
 Account from_json(const std::string &name, const json &value) {
   Account account;
   account.name = name;
+  account.id = value.value("id", "");
   account.created = value.at("created").get<std::int64_t>();
   account.realm = value.at("realm").get<std::string>();
   account.ha1 = value.at("ha1").get<std::string>();
@@ -114,23 +116,36 @@ Result<Snapshot> Book::read() const {
 }
 
 Result<void> Book::reload() {
+  // Or a change between the reading and the replacing would be undone in memory.
+  const auto locked = lock(LOCK_SH);
+  if (!locked) return locked.error();
   auto snapshot = read();
   if (!snapshot) return snapshot.error();
-  auto shared = std::make_shared<const Snapshot>(std::move(*snapshot));
+  replace(std::move(*snapshot));
+  return {};
+}
+
+void Book::replace(Snapshot snapshot) {
+  auto shared = std::make_shared<const Snapshot>(std::move(snapshot));
   const std::lock_guard lock(mutex_);
   snapshot_ = std::move(shared);
-  return {};
+}
+
+Result<UniqueFd> Book::lock(int operation) const {
+  UniqueFd file(::open(lock_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file) return internal_error("cannot open " + lock_path_ + ": " + std::strerror(errno));
+  // Every open file has a lock of its own, so this keeps threads of this process apart as well as
+  // processes.
+  while (::flock(file.get(), operation) < 0)
+    if (errno != EINTR)
+      return internal_error("cannot lock " + lock_path_ + ": " + std::strerror(errno));
+  return file;
 }
 
 template <class Change>
 Result<void> Book::change(Change &&apply) {
-  const UniqueFd lock_file(::open(lock_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock_file) return internal_error("cannot open " + lock_path_ + ": " + std::strerror(errno));
-  // Released when the descriptor is closed; every open file has a lock of its own, so this keeps
-  // threads of this process apart as well as processes.
-  while (::flock(lock_file.get(), LOCK_EX) < 0)
-    if (errno != EINTR)
-      return internal_error("cannot lock " + lock_path_ + ": " + std::strerror(errno));
+  const auto locked = lock(LOCK_EX);
+  if (!locked) return locked.error();
   auto snapshot = read();
   if (!snapshot) return snapshot.error();
   if (Result<void> applied = apply(*snapshot); !applied) return applied.error();
@@ -140,9 +155,7 @@ Result<void> Book::change(Change &&apply) {
   const json file = {{"format", kFormat}, {"realm", realm_}, {"accounts", std::move(list)}};
   if (auto written = write_private_file(path_, file.dump(1) + "\n"); !written)
     return written.error();
-  auto shared = std::make_shared<const Snapshot>(std::move(*snapshot));
-  const std::lock_guard lock(mutex_);
-  snapshot_ = std::move(shared);
+  replace(std::move(*snapshot));
   return {};
 }
 
@@ -154,11 +167,10 @@ Result<NewAccount> Book::add(const std::string &name, std::optional<std::string>
     return bad_input("A password has 8 to 256 characters. Leave it out, and a good one is made.");
   Account account;
   account.name = name;
+  account.id = random_hex(8);
   account.created = now;
   account.realm = realm_;
   account.ha1 = digest_ha1(name, realm_, made.password);
-  // The tokens of an earlier account of this name stay void: see revoke_all().
-  account.not_before = now + 1;
   const auto changed = change([&](Snapshot &snapshot) -> Result<void> {
     if (snapshot.accounts.size() >= kMaxAccounts)
       return refused("There are a million accounts already; remove some first.");
@@ -189,6 +201,7 @@ Result<Token> Book::issue(const std::string &name, Rights rights, std::int64_t s
   Token token;
   token.claims.subject = name;
   token.claims.id = random_hex(12);
+  token.claims.account = account->id;
   token.claims.rights = rights;
   // not_before can lie one second ahead: see revoke_all().
   token.claims.issued = std::max(now, account->not_before);
@@ -228,7 +241,9 @@ Result<Claims> Book::verify(std::string_view token, std::int64_t now) const {
   if (!claims) return claims.error();
   const auto current = snapshot();
   const Account *account = current->find(claims->subject);
-  if (!account) return refused("The account of this token is no longer there.");
+  // One of the same name that was made since is another account.
+  if (!account || account->id != claims->account)
+    return refused("The account of this token is no longer there.");
   if (claims->issued < account->not_before || account->revoked.contains(claims->id))
     return refused("The token was revoked. Ask for a new one.");
   return claims;

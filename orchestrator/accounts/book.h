@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "accounts/token.h"
+#include "common/handle.h"
 #include "common/result.h"
 
 namespace junctor::accounts {
@@ -21,6 +22,8 @@ namespace junctor::accounts {
 /// passwords that we make have 100 random bits.
 struct Account {
   std::string name;
+  /// Random; differs from that of every earlier account of this name. Its tokens bear it.
+  std::string id;
   std::int64_t created = 0;  ///< seconds since 1970
   std::string realm;         ///< that `ha1` was made for
   std::string ha1;           ///< SIP digest, RFC 2617
@@ -73,6 +76,7 @@ class Book {
   const std::string &realm() const { return realm_; }
   /// The file to watch for changes by other processes; then reload().
   const std::string &path() const { return path_; }
+  /// Never puts back what is older than a change that this process has made.
   Result<void> reload();
 
   /// Without a password one is made. Times are seconds since 1970.
@@ -98,6 +102,9 @@ class Book {
   template <class Change>
   Result<void> change(Change &&apply);
   Result<Snapshot> read() const;
+  /// Held as long as the descriptor is open. `operation` as for flock().
+  Result<UniqueFd> lock(int operation) const;
+  void replace(Snapshot snapshot);
 
   const std::string path_;
   const std::string lock_path_;

@@ -10,6 +10,7 @@
 
 #include "accounts/authenticator.h"
 #include "accounts/book.h"
+#include "accounts/busy.h"
 #include "accounts/dialling.h"
 #include "accounts/failures.h"
 #include "accounts/networks.h"
@@ -32,6 +33,11 @@ class BuiltinAuthenticator : public Authenticator {
     /// Accept who says only at publish or play who it is.
     bool late_identity = false;
     std::size_t streams_per_account = 16;
+    /// Whether anybody can be called; if not, a publish that names a callee is refused.
+    bool calls = true;
+    /// A publish that names another callee than that of the account's call is refused: accepted, it
+    /// would take the place of the one that feeds the call. Null: not asked.
+    std::shared_ptr<const BusyTable> busy;
     Duration longest_delay = std::chrono::seconds(3);  ///< of a refusal
   };
   /// Time and waiting, so that a test turns the clock.

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -54,6 +55,41 @@ Result<void> write_all(int fd, std::string_view content, const std::string &path
   }
   if (::fsync(fd) < 0) return file_error("write", path);
   return {};
+}
+
+/// Makes what happened to the names in the directory of `path` outlive a crash of the machine.
+Result<void> sync_directory_of(const std::string &path) {
+  const auto parent = std::filesystem::path(path).parent_path().string();
+  const UniqueFd fd(
+      ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // EINVAL: a file system that cannot do it for directories.
+  if (!fd || (::fsync(fd.get()) < 0 && errno != EINVAL))
+    return file_error("write to the directory of", path);
+  return {};
+}
+
+/// Whether nothing but Junctor's files are in it, so that closing it to others surprises nobody.
+bool is_ours_alone(const std::string &directory) {
+  constexpr std::array<std::string_view, 6> kOurs{"accounts.", "token-key", "admin-token",
+                                                  "calls.db",  "api-url",   "serve.lock"};
+  std::error_code failure;
+  for (const auto &entry : std::filesystem::directory_iterator(directory, failure)) {
+    const std::string name = entry.path().filename();
+    if (std::ranges::none_of(kOurs, [&](auto ours) { return name.starts_with(ours); }))
+      return false;
+  }
+  return !failure;
+}
+
+/// Nobody else may list, read or replace what is in the data directory.
+Result<void> close_to_others(const std::string &directory) {
+  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) < 0) return file_error("read", directory);
+  if ((status.st_mode & 077) == 0) return {};
+  if (is_ours_alone(directory) && ::fchmod(fd.get(), 0700) == 0) return {};
+  return refused(directory + " is open to other users; close it with: chmod 700 " + directory +
+                 ", or choose another directory with --data-dir");
 }
 
 /// Writes `content` beside `path`; returns the name of the new file.
@@ -112,10 +148,12 @@ std::string from_hex(std::string_view text) {
 
 Result<void> make_private_directory(const std::string &directory) {
   std::error_code failure;
-  if (std::filesystem::is_directory(directory, failure)) return {};
+  if (std::filesystem::is_directory(directory, failure)) return close_to_others(directory);
   const std::filesystem::path parent = std::filesystem::path(directory).parent_path();
   if (!parent.empty()) std::filesystem::create_directories(parent, failure);
-  if (::mkdir(directory.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  if (::mkdir(directory.c_str(), 0700) == 0) return {};
+  if (errno == EEXIST && std::filesystem::is_directory(directory, failure))
+    return close_to_others(directory);
   return internal_error("cannot make the directory " + directory + ": " + std::strerror(errno) +
                         "; choose another one with --data-dir");
 }
@@ -123,7 +161,7 @@ Result<void> make_private_directory(const std::string &directory) {
 Result<void> write_private_file(const std::string &path, std::string_view content) {
   auto name = write_beside(path, content);
   if (!name) return name.error();
-  if (::rename(name->c_str(), path.c_str()) == 0) return {};
+  if (::rename(name->c_str(), path.c_str()) == 0) return sync_directory_of(path);
   const Error error = file_error("replace", path);
   ::unlink(name->c_str());
   return error;
@@ -162,6 +200,7 @@ Result<std::string> load_or_make_secret(const std::string &path,
     const Error error = file_error("create", path);
     ::unlink(name->c_str());
     if (!linked) return error;
+    if (auto synced = sync_directory_of(path); !synced) return synced.error();
   }
   auto content = read_private_file(path, kLimit);
   if (!content) return content.error();

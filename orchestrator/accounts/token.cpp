@@ -44,6 +44,7 @@ std::string TokenKey::sign(const Claims &claims) const {
   const bool failed =
       jwt_add_grant(raw, "sub", claims.subject.c_str()) != 0 ||
       jwt_add_grant(raw, "jti", claims.id.c_str()) != 0 ||
+      jwt_add_grant(raw, "account", claims.account.c_str()) != 0 ||
       jwt_add_grant(raw, "rights", rights.c_str()) != 0 ||
       jwt_add_grant_int(raw, "iat", static_cast<long>(claims.issued)) != 0 ||
       jwt_add_grant_int(raw, "exp", static_cast<long>(claims.expires)) != 0 ||
@@ -68,6 +69,7 @@ Result<Claims> TokenKey::read(std::string_view token, std::int64_t now) const {
   Claims claims;
   claims.subject = grant(raw, "sub");
   claims.id = grant(raw, "jti");
+  claims.account = grant(raw, "account");
   claims.issued = jwt_get_grant_int(raw, "iat");
   claims.expires = jwt_get_grant_int(raw, "exp");
   const std::string rights = " " + grant(raw, "rights") + " ";

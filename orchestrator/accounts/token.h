@@ -22,6 +22,7 @@ struct Claims {
   std::string id;       ///< jti: names the token when it is revoked
   Rights rights;
   std::int64_t issued = 0, expires = 0;
+  std::string account;  ///< Account::id that it was issued for
 };
 
 /// A longer token is refused unread.

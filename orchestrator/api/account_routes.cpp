@@ -145,7 +145,7 @@ void Api::remove_account(const Request &, const Parameters &parameters, const Re
     return reply(problem(404, "There is no such account."));
   const auto expelled = backend_.expelled;
   const Reply then = [expelled, name, reply](Response response) {
-    if (response.status == 204 && expelled) expelled(name);
+    if (response.status == 204 && expelled) expelled(name, true);
     reply(std::move(response));
   };
   answer_from_worker(then, [book = backend_.book, name]() -> Response {
@@ -177,7 +177,7 @@ void Api::revoke_tokens(const Request &, const Parameters &parameters, const Rep
     return reply(problem(404, "There is no such account."));
   const auto expelled = backend_.expelled;
   const Reply then = [expelled, name, reply](Response response) {
-    if (response.status == 204 && expelled) expelled(name);
+    if (response.status == 204 && expelled) expelled(name, false);
     reply(std::move(response));
   };
   answer_from_worker(then, [book = backend_.book, name, now = backend_.seconds()]() -> Response {

@@ -11,6 +11,8 @@ namespace junctor::api {
 
 namespace {
 
+constexpr std::size_t kLoggedText = 120;  // of what a client wrote
+
 /// Splits "/api/v1/calls/17" at its slashes.
 std::vector<std::string_view> segments(std::string_view path) {
   std::vector<std::string_view> parts;
@@ -128,7 +130,11 @@ void Api::refuse_credentials(const Request &request, const Reply &reply) {
       "directory. An account asks for its own tokens with its name and password (Basic).");
   response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"junctor\"");
   Duration delay = Duration::zero();
-  if (!request.header("authorization").empty()) delay = failures_.note(request.peer, Clock::now());
+  if (!request.header("authorization").empty()) {
+    const Time now = Clock::now();
+    delay = failures_.note(request.peer, now);
+    log_refused(request, now);
+  }
   if (delay == Duration::zero()) return reply(std::move(response));
   const std::uint64_t key = next_held_++;
   held_[key] = ContextTimer(backend_.context, delay, [this, key, reply, response] {
@@ -136,6 +142,16 @@ void Api::refuse_credentials(const Request &request, const Reply &reply) {
     held_.erase(key);
     reply(response);
   });
+}
+
+void Api::log_refused(const Request &request, Time now) {
+  const auto left_out = refusals_.take(now);
+  if (!backend_.log || !left_out) return;
+  backend_.log(
+      LogLevel::Warning,
+      "http " + request.peer.to_string() + ": refused at " + request.method.substr(0, kLoggedText) +
+          ' ' + request.path.substr(0, kLoggedText) + ": wrong credentials" +
+          (*left_out ? " (and " + std::to_string(*left_out) + " more that were not logged)" : ""));
 }
 
 void Api::answer_from_worker(const Reply &reply, std::function<Response()> work) {

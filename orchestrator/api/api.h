@@ -17,6 +17,9 @@
 #include "accounts/failures.h"
 #include "api/http.h"
 #include "calls/service.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/log_budget.h"
 #include "common/main_context.h"
 #include "store/call_store.h"
 #include "store/worker.h"
@@ -46,8 +49,9 @@ struct Backend {
   /// SIP phones of an account that are registered now.
   std::function<std::vector<std::string>(const std::string &account)> registrations;
   /// An account is gone, or its tokens are void: end what it does.
-  std::function<void(const std::string &account)> expelled;
+  std::function<void(const std::string &account, bool removed)> expelled;
   Duration longest_delay = std::chrono::seconds(3);  ///< of an answer 401
+  LogSink log;                                       ///< may be unset
 };
 
 /// Answers requests. Signalling thread only.
@@ -81,6 +85,7 @@ class Api {
   bool is_admin(const Request &request) const;
   bool is_owner(const Request &request, const std::string &account) const;
   void refuse_credentials(const Request &request, const Reply &reply);
+  void log_refused(const Request &request, Time now);
   /// Does `work` on a worker thread and answers what it returns.
   void answer_from_worker(const Reply &reply, std::function<Response()> work);
 
@@ -102,6 +107,7 @@ class Api {
 
   Backend backend_;
   accounts::FailureTable failures_;
+  LogBudget refusals_;
   std::multimap<std::string, Waiter> waiters_;  // by id of the call
   std::map<std::uint64_t, ContextTimer> held_;  // answers held back
   std::uint64_t next_held_ = 0;

@@ -113,11 +113,17 @@ void Api::start_call(const Request &request, const Parameters &, const Reply &re
   const auto snapshot = backend_.book->snapshot();
   if (!snapshot->find(from))
     return reply(problem(422, "'from' must be an account; there is none of this name."));
-  if (const auto target = backend_.rules->resolve(to, *snapshot); !target)
-    return reply(
-        problem(target.error().fault == Fault::Refused ? 403 : 422, target.error().detail));
-  if (service->list().size() >= backend_.max_calls)
-    return reply(problem(503, "As many calls run as the operator allows (calls.max)."));
+  if (const auto target = backend_.rules->resolve(to, *snapshot); !target) {
+    const Error &error = target.error();
+    if (error.fault != Fault::Refused) return reply(problem(422, error.detail));
+    service->fail_to_start(from, to, EndReason::Unreachable, error.detail);
+    return reply(problem(403, error.detail));
+  }
+  if (service->list().size() >= backend_.max_calls) {
+    const std::string full = "As many calls run as the operator allows (calls.max).";
+    service->fail_to_start(from, to, EndReason::Overloaded, full);
+    return reply(problem(503, full));
+  }
   const auto id = service->start(from, to);
   if (!id) {
     const Fault fault = id.error().fault;

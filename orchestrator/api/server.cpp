@@ -75,6 +75,8 @@ class SoupApiServer : public Server {
     soup_server_disconnect(server_.get());
     g_signal_handlers_disconnect_by_data(server_.get(), this);
     soup_server_remove_handler(server_.get(), nullptr);
+    for (const auto &[message, exchange] : exchanges_)
+      g_object_weak_unref(G_OBJECT(message), on_freed, this);
   }
 
   Result<void> start(const Endpoint &endpoint) {
@@ -115,8 +117,15 @@ class SoupApiServer : public Server {
   static void on_started(SoupServer *, SoupServerMessage *message, gpointer data) {
     SoupApiServer &own = self(data);
     if (own.exchanges_.size() >= own.limits_.connections) return part(message);
-    own.exchanges_[message].deadline = ContextTimer(
-        g_main_context_get_thread_default(), own.limits_.read_time, [message] { part(message); });
+    const auto [entry, fresh] = own.exchanges_.try_emplace(message);
+    if (fresh) g_object_weak_ref(G_OBJECT(message), on_freed, data);
+    entry->second.deadline = ContextTimer(g_main_context_get_thread_default(),
+                                          own.limits_.read_time, [message] { part(message); });
+  }
+
+  /// libsoup tells of no end of a request that never began: of a connection that says nothing.
+  static void on_freed(gpointer data, GObject *message) {
+    self(data).exchanges_.erase(reinterpret_cast<SoupServerMessage *>(message));
   }
 
   static void on_read(SoupServer *, SoupServerMessage *message, gpointer data) {
@@ -125,7 +134,8 @@ class SoupApiServer : public Server {
   }
 
   static void on_over(SoupServer *, SoupServerMessage *message, gpointer data) {
-    self(data).exchanges_.erase(message);
+    if (self(data).exchanges_.erase(message) != 0)
+      g_object_weak_unref(G_OBJECT(message), on_freed, data);
   }
 
   static void on_headers(SoupServer *, SoupServerMessage *message, const char *, GHashTable *,

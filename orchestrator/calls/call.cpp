@@ -20,6 +20,8 @@ constexpr auto kSettling = milliseconds(100);
 /// How long after the answer the callee's picture may take before a card says that it is coming.
 constexpr auto kCardPatience = milliseconds(1000);
 constexpr unsigned kMostPathFailures = 3;
+/// Failures before so long a time of flowing media are not held against a call.
+constexpr auto kForgiveAfter = std::chrono::minutes(1);
 
 /// Of the ends of several contacts, the one that tells the caller most.
 int rank(EndReason reason) {
@@ -115,14 +117,13 @@ std::shared_ptr<Call> Call::create(std::shared_ptr<const Surroundings> around, s
   std::shared_ptr<Call> call(new Call(std::move(around), std::move(id), std::move(from),
                                       std::move(to), std::move(changed)));
   const auto context = call->around_->context;
-  call->downlink_ = Downlink::create(call->around_->server->reactor(),
-                                     [weak = call->weak_from_this(), context](Medium, Time when) {
-                                       post_to(context, [weak, when] {
-                                         const auto self = weak.lock();
-                                         if (self && !self->first_to_caller_)
-                                           self->first_to_caller_ = when;
-                                       });
-                                     });
+  call->downlink_ =
+      Downlink::create(call->around_->server->reactor(),
+                       [weak = call->weak_from_this(), context](Medium medium, Time when) {
+                         post_to(context, [weak, medium, when] {
+                           if (const auto self = weak.lock()) self->on_live_frame(medium, when);
+                         });
+                       });
   call->on_downlink([server = call->around_->server, name = call->from_](Downlink &downlink) {
     downlink.open(*server, name);
   });
@@ -249,6 +250,8 @@ void Call::on_answered(Leg &leg) {
   for (const auto &loser : losers)
     if (loser != winner) loser->call->hangup(EndReason::CallerHangup);
   answered_at_ = silent_since_ = around_->world.now();
+  // Early media that goes on counts from here.
+  on_downlink([](Downlink &downlink) { downlink.tell_next_frames(); });
   record_.answered = around_->world.wall();
   record_.uri = winner->contact.uri;
   update_media();
@@ -275,6 +278,7 @@ void Call::on_leg_ended(Leg &leg, Failure failure) {
   if (media_leg_ != gone) return;
   media_leg_.reset();
   drop_path();
+  video_live_ = false;
   on_downlink([](Downlink &downlink) {
     downlink.release(Medium::Audio);
     downlink.release(Medium::Video);
@@ -293,14 +297,14 @@ void Call::update_media() {
     around_->log(LogLevel::Error, "call " + id_ + ": " + built.error().detail);
     return end(EndReason::Internal, 0, built.error().detail);
   }
-  const bool video = plan.caller(Medium::Video).flows;
-  const bool audio = plan.caller(Medium::Audio).flows;
+  // What the callee holds back would stand still at the player: its loop plays meanwhile.
+  const bool video = plan.caller(Medium::Video).flows && callee_sends(Medium::Video);
+  const bool audio = plan.caller(Medium::Audio).flows && callee_sends(Medium::Audio);
   if (!video) video_live_ = false;
-  on_downlink([video, audio, expected = video && callee_sends(Medium::Video),
-               ask = keyframe_request()](Downlink &downlink) {
-    if (!video) downlink.release(Medium::Video);
-    if (!audio) downlink.release(Medium::Audio);
-    downlink.expect_video(expected, ask);
+  on_downlink([video, audio, ask = keyframe_request()](Downlink &downlink) {
+    downlink.hold(Medium::Video, !video);
+    downlink.hold(Medium::Audio, !audio);
+    downlink.expect_video(video, ask);
   });
 }
 
@@ -357,8 +361,7 @@ Result<void> Call::build(const Plan &plan) {
     if (auto self = weak.lock()) self->on_push_media(state);
   };
   events.first_packet = [weak](Medium, Time when) {
-    const auto self = weak.lock();
-    if (self && !self->first_to_callee_) self->first_to_callee_ = when;
+    if (auto self = weak.lock()) self->on_first_packet_to_callee(when);
   };
   events.failed = [weak](const std::string &element, const std::string &message) {
     if (auto self = weak.lock()) self->on_path_failed(element, message);
@@ -379,6 +382,8 @@ void Call::drop_path() {
   on_downlink([](Downlink &downlink) { downlink.detach_live(); });
   path_.reset();
   path_key_.clear();
+  path_failed_ = false;
+  flowing_since_.reset();
 }
 
 void Call::schedule_update() {
@@ -399,8 +404,10 @@ void Call::on_push_media(const std::string &state) {
   if (this->state() != State::Answered) return;
   if (state == "flowing") {
     silent_since_.reset();
+    if (!flowing_since_) flowing_since_ = around_->world.now();
     if (path_) path_->set_watchdog_tries(around_->options.watchdog_tries);
   } else if (state == "waiting") {
+    flowing_since_.reset();
     if (!silent_since_) silent_since_ = around_->world.now();
   } else if (state == "lost") {
     const auto interval =
@@ -415,10 +422,42 @@ void Call::on_push_media(const std::string &state) {
 void Call::on_path_failed(const std::string &element, const std::string &message) {
   if (state() == State::Ended) return;
   around_->log(LogLevel::Error, "call " + id_ + ": " + element + ": " + message);
+  // Where one element fails its neighbours do too: one failure, for which one new path is made.
+  if (std::exchange(path_failed_, true)) return;
+  if (flowing_since_ && around_->world.now() - *flowing_since_ >= kForgiveAfter) path_failures_ = 0;
   if (++path_failures_ > kMostPathFailures)
     return end(EndReason::Internal, 0, "The media pipeline failed: " + element + ": " + message);
   path_key_.clear();
   schedule_update();
+}
+
+void Call::on_live_frame(Medium medium, Time when) {
+  if (state() == State::Ended) return;
+  if (medium == Medium::Video && callee_sends(medium)) video_live_ = true;
+  // Media before the answer are early; the first after it are told too.
+  if (!answered_at_ || when < *answered_at_ || first_to_caller_) return;
+  first_to_caller_ = when;
+  tell_first_packets();
+}
+
+void Call::on_first_packet_to_callee(Time when) {
+  if (state() == State::Ended || first_to_callee_) return;
+  first_to_callee_ = when;
+  tell_first_packets();
+}
+
+/// So that the record has them while the call runs.
+void Call::tell_first_packets() {
+  if (state() != State::Answered || !first_to_callee_ || !first_to_caller_) return;
+  if (!std::exchange(first_packets_told_, true)) changed_(*this);
+}
+
+/// Whether the callee, which has answered with media, sends none of them.
+bool Call::on_hold() const {
+  if (!media_leg_) return false;
+  const auto &media = media_leg_->call->media();
+  return std::ranges::any_of(media, &sip::Media::accepted) && !callee_sends(Medium::Audio) &&
+         !callee_sends(Medium::Video);
 }
 
 bool Call::callee_sends(Medium medium) const {
@@ -436,6 +475,11 @@ void Call::update_loops() {
   play_tone(state() == State::Ringing ? Tone::Ringback : Tone::Silence);
   if (state() != State::Answered) {
     show_card(state() == State::Ringing ? Card::Ringing : Card::Calling);
+  } else if (on_hold()) {
+    // Until the card is drawn nothing is better than one that says that it rings.
+    if (card_ == Card::Ringing || card_ == Card::Calling)
+      on_downlink([](Downlink &downlink) { downlink.set_loop(Medium::Video, nullptr); });
+    show_card(Card::OnHold);
   } else if (!callee_sends(Medium::Video)) {
     show_card(Card::AudioOnly);
   } else if (card_due_) {
@@ -546,13 +590,18 @@ std::vector<Setting> Call::settings_for_people() const {
   for (const char *element : {"caller", "player"}) {
     settings.push_back({element, "address", rtmp.address});
     settings.push_back({element, "port", std::to_string(rtmp.port)});
-    settings.push_back({element, "application", "call"});
+    settings.push_back({element, "application", application_});
     settings.push_back({element, "stream", from_});
+    settings.push_back({element, "token", "TOKEN"});
   }
   const sip::InviteOptions &contact = media_leg_ ? media_leg_->contact : contacts_.front();
   settings.push_back({"callee", "uri", contact.uri});
   settings.push_back({"callee", "from", contact.from_user.empty() ? from_ : contact.from_user});
   if (!contact.proxy.empty()) settings.push_back({"callee", "proxy", contact.proxy});
+  if (!contact.user.empty()) {
+    settings.push_back({"callee", "user", contact.user});
+    settings.push_back({"callee", "password", "PASSWORD"});
+  }
   return settings;
 }
 

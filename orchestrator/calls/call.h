@@ -27,7 +27,8 @@ Farewell farewell_to_publisher(EndReason reason);
 /// Signalling thread only.
 class Call : public std::enable_shared_from_this<Call> {
  public:
-  /// `changed` is called after each change of state.
+  /// `changed` is called after each change of state, and once more when the first packets of both
+  /// directions after the answer are known.
   using Changed = std::function<void(const Call &)>;
 
   static std::shared_ptr<Call> create(std::shared_ptr<const Surroundings> around, std::string id,
@@ -38,6 +39,8 @@ class Call : public std::enable_shared_from_this<Call> {
   /// for that a moment, so that the offer names the profile that will be sent.
   void dial(std::vector<sip::InviteOptions> contacts, bool push_present);
   void on_tracks(const PushTracks &tracks);
+  /// The application that the caller's terminals use, for the line for people.
+  void set_application(const std::string &application) { application_ = application; }
   /// Whether anybody plays, and what the first of them fixed.
   void on_players(bool any, const PullCodecs &codecs);
   /// The push terminal has ended its stream by itself.
@@ -77,6 +80,9 @@ class Call : public std::enable_shared_from_this<Call> {
   void schedule_update();
   unsigned tries_left() const;
   void on_push_media(const std::string &state);
+  void on_live_frame(Medium medium, Time when);
+  void on_first_packet_to_callee(Time when);
+  void tell_first_packets();
   void on_path_failed(const std::string &element, const std::string &message);
 
   void update_loops();
@@ -85,6 +91,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void set_loop(Medium medium, std::shared_ptr<const Loop> loop);
   void on_downlink(std::function<void(Downlink &)> function);
   bool callee_sends(Medium medium) const;
+  bool on_hold() const;
   std::function<void()> keyframe_request() const;
   void tell_terminals(EndReason reason);
   std::vector<Setting> settings_for_people() const;
@@ -112,8 +119,12 @@ class Call : public std::enable_shared_from_this<Call> {
   std::string path_key_;                 ///< what the running path was made for
   std::array<bool, 2> path_receives_{};  ///< by Medium: the callee sent it when the path was made
   unsigned path_failures_ = 0;
+  bool path_failed_ = false;           ///< the running path, which is to be replaced
+  std::optional<Time> flowing_since_;  ///< the push terminal's media, through the running path
+  std::string application_ = "call";
   std::shared_ptr<Downlink> downlink_;
   std::optional<Time> answered_at_, silent_since_, first_to_callee_, first_to_caller_;
+  bool first_packets_told_ = false;
   bool push_finished_ = false;
   std::optional<Card> card_;
   std::optional<Tone> tone_;

@@ -98,6 +98,15 @@ void Downlink::release(Medium medium) {
   restart_loop(medium);
 }
 
+void Downlink::hold(Medium medium, bool held) {
+  lane(medium).held = held;
+  if (held) release(medium);
+}
+
+void Downlink::tell_next_frames() {
+  for (Lane &at : lanes_) at.tell_next = true;
+}
+
 std::shared_ptr<rtmp::Outlet> Downlink::attach_live() {
   input_ = std::make_shared<LiveInput>(weak_from_this(), outlet_);
   ask_live_for_keyframe_ = nullptr;
@@ -152,6 +161,7 @@ void Downlink::live_track(const rtmp::Track &track) {
 
 void Downlink::live_frame(const rtmp::Frame &frame) {
   Lane &at = lane(frame.medium);
+  if (at.held) return;
   const Time now = reactor_->now();
   if (frame.medium == Medium::Video && at.waiting_key) {
     if (!frame.key) {
@@ -164,13 +174,14 @@ void Downlink::live_frame(const rtmp::Frame &frame) {
   if (!live_offset_ || std::llabs(frame.dts + *live_offset_ - present) > kLargestDrift)
     live_offset_ = present - frame.dts;
   if (at.coming) show(at, *at.coming);
-  const bool first = !at.live;
+  const bool tell = std::exchange(at.tell_next, false) || !at.live;
   at.live = true;
   rtmp::Frame moved = frame;
   moved.dts = std::max(frame.dts + *live_offset_, at.last_dts + 1);
   at.last_dts = moved.dts;
   outlet_->write(moved);
-  if (first && on_live_) on_live_(frame.medium, now);
+  // Not the reactor's time, which may lie before what another thread has just timed.
+  if (tell && on_live_) on_live_(frame.medium, Clock::now());
 }
 
 void Downlink::live_keyframe_callback(std::function<void()> callback) {

@@ -21,7 +21,8 @@ namespace junctor::calls {
 /// they rise across every switch. Create it anywhere, use it on the reactor.
 class Downlink : public std::enable_shared_from_this<Downlink> {
  public:
-  /// On the reactor, each time that a medium goes from its loop to live media.
+  /// On the reactor, each time that a medium goes from its loop to live media, and with the next
+  /// live frame after tell_next_frames().
   using LiveEvent = std::function<void(Medium, Time)>;
 
   static std::shared_ptr<Downlink> create(std::shared_ptr<Reactor> reactor, LiveEvent live);
@@ -34,6 +35,10 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   void set_loop(Medium medium, std::shared_ptr<const Loop> loop);
   /// Back to the loop until the next live frame.
   void release(Medium medium);
+  /// While held, live frames of the medium are dropped and its loop plays.
+  void hold(Medium medium, bool held);
+  /// Has each medium's next live frame told, though it may be live already.
+  void tell_next_frames();
   /// An outlet for the live writer. The one given before is cut off. Media that are live stay so;
   /// video waits for a keyframe.
   std::shared_ptr<rtmp::Outlet> attach_live();
@@ -56,6 +61,8 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
     std::uint64_t next = 0;  ///< packet of the loop
     Time loop_start{};
     bool live = false;
+    bool held = false;
+    bool tell_next = false;
     bool waiting_key = true;  ///< the live input has not given a keyframe yet
     std::int64_t last_dts = -1;
     std::optional<rtmp::Track> shown, coming;  ///< what players were told; what live will need

@@ -49,6 +49,14 @@ Result<Fragment> to_callee(const Templates &templates, Medium medium, const Rout
   return templates.to_callee.fill(holes);
 }
 
+/// For what the push terminal sends in vain: the watchdog counts it all the same.
+Result<Fragment> not_to_callee(const Templates &templates, Medium medium, int index) {
+  Holes holes;
+  holes["medium"] = Fragment::ours(to_string(medium));
+  holes["index"] = Fragment::number(index);
+  return templates.not_to_callee.fill(holes);
+}
+
 Result<Fragment> to_caller(const Templates &templates, Medium medium, const Route &route) {
   Fragment way = Fragment::ours(find_codec_row(*route.from)->depay);
   if (route.transcoded) {
@@ -104,6 +112,9 @@ std::vector<Plan> every_plan() {
       if (!from.depay.empty()) plan.to_caller[index] = route;
       if (!to.encode.empty()) plans.push_back(std::move(plan));
     }
+  Plan in_vain;
+  in_vain.pushed = {true, true};
+  plans.push_back(std::move(in_vain));
   return plans;
 }
 
@@ -112,6 +123,7 @@ Result<Templates> Templates::load(const std::string &directory) {
   const std::pair<LaunchTemplate *, const char *> files[] = {
       {&templates.call, "call"},
       {&templates.to_callee, "to-callee"},
+      {&templates.not_to_callee, "not-to-callee"},
       {&templates.to_caller, "to-caller"},
       {&templates.transcode_audio, "transcode-audio"},
       {&templates.transcode_video, "transcode-video"},
@@ -131,8 +143,11 @@ Result<Fragment> make_line(const Templates &templates, const Plan &plan,
   Fragment routes;
   int index = 0;
   for (const Medium medium : {Medium::Video, Medium::Audio}) {
-    if (!plan.callee(medium).flows) continue;
-    auto route = to_callee(templates, medium, plan.callee(medium), index++);
+    const Route &way = plan.callee(medium);
+    if (!way.flows && !plan.is_pushed(medium)) continue;
+    auto route = way.flows ? to_callee(templates, medium, way, index)
+                           : not_to_callee(templates, medium, index);
+    ++index;
     if (!route) return route.error();
     routes = routes.joined(*route);
   }

@@ -14,7 +14,7 @@ namespace junctor::calls {
 
 /// All templates of the pipelines/ directory, read once.
 struct Templates {
-  LaunchTemplate call, to_callee, to_caller, transcode_audio, transcode_video;
+  LaunchTemplate call, to_callee, not_to_callee, to_caller, transcode_audio, transcode_video;
   LaunchTemplate loop_picture, loop_tone;
   static Result<Templates> load(const std::string &directory);
 };

@@ -23,6 +23,8 @@ const char *caption(Card card) {
       return "connected";
     case Card::AudioOnly:
       return "audio call: the other side sends no video";
+    case Card::OnHold:
+      return "on hold";
   }
   return "";
 }
@@ -30,6 +32,7 @@ const char *caption(Card card) {
 const char *colour(Card card) {
   switch (card) {
     case Card::Calling:
+    case Card::OnHold:
       return "#5b7083";
     case Card::Ringing:
       return "#2f80c0";

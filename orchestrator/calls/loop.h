@@ -18,6 +18,7 @@ enum class Card : std::uint8_t {
   Ringing,    ///< it rings
   Connected,  ///< it has answered, its picture is on its way
   AudioOnly,  ///< it has answered without video
+  OnHold,     ///< it holds the call: it sends neither sound nor picture
 };
 
 enum class Tone : std::uint8_t { Silence, Ringback };

@@ -146,6 +146,7 @@ Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push
   Plan plan;
   for (const Medium medium : {Medium::Audio, Medium::Video}) {
     const auto index = static_cast<std::size_t>(medium);
+    plan.pushed[index] = push.of(medium).has_value();
     const auto found =
         std::find_if(negotiated.begin(), negotiated.end(), [&](const sip::Media &media) {
           return media.medium == medium && media.accepted && media.format;

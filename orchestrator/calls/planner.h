@@ -36,9 +36,12 @@ struct Route {
 struct Plan {
   /// Indexed by Medium.
   std::array<Route, 2> to_callee, to_caller;
+  /// What the push terminal sends, by Medium, whether it has a route or not.
+  std::array<bool, 2> pushed{};
 
   const Route &callee(Medium medium) const { return to_callee[static_cast<std::size_t>(medium)]; }
   const Route &caller(Medium medium) const { return to_caller[static_cast<std::size_t>(medium)]; }
+  bool is_pushed(Medium medium) const { return pushed[static_cast<std::size_t>(medium)]; }
   /// For people: all four, flowing or not.
   std::vector<PlanStep> steps() const;
 };

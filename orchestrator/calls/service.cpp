@@ -23,6 +23,8 @@ constexpr auto kUntold = std::chrono::seconds(3);
 struct Terminal {
   std::uint64_t publisher = 0;  ///< connection; 0: none
   PushTracks tracks;
+  std::uint64_t tracks_of = 0;  ///< the connection that sent `tracks`
+  std::string application = "call";
   std::shared_ptr<TrackWatcher> watcher;
   struct Player {
     std::uint64_t connection;
@@ -56,18 +58,20 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const std::string account = account_of(request);
     Terminal &terminal = terminals_[account];
     terminal.publisher = request.connection;
+    use_application(terminal, request);
+    // Another program may send other tracks. A running call is not told before the first of them
+    // is known: if they are the same its pipeline goes on.
+    if (std::exchange(terminal.tracks_of, request.connection) != request.connection)
+      terminal.tracks = {};
     watch(account, terminal);
     const auto found = request.parameters.find("to");
     if (found == request.parameters.end() || found->second.empty()) return;
-    // Posted: the tracks that the server has told already come first.
-    const std::string to = found->second;
-    auto started = start(account, to);
-    if (started) return;
-    around_->log(LogLevel::Warning,
-                 "the call of " + account + " cannot be made: " + started.error().detail);
-    tell_publisher(account, started.error().detail);
-    if (!terminal.call) remember(account, {"NetStream.Play.Failed", started.error().detail});
-    record_failure(account, to, started.error());
+    const auto started = start(account, found->second);
+    // One that is in a call and asks for another: start() leaves the running one alone.
+    if (const auto after = terminals_.find(account);
+        !started && after != terminals_.end() && after->second.call)
+      tell_publisher(account, {farewell_to_publisher(EndReason::Busy).code,
+                               words(EndReason::Busy, started.error().detail)});
   }
 
   void on_publish_ended(const rtmp::Request &request, bool finished) override {
@@ -83,6 +87,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   void on_play_started(const rtmp::Request &request) override {
     const std::string account = account_of(request);
     Terminal &terminal = terminals_[account];
+    use_application(terminal, request);
     auto codecs = pull_codecs(request.parameters);
     if (!codecs) {
       around_->log(LogLevel::Warning, "the play of " + account + ": " + codecs.error().detail +
@@ -109,17 +114,25 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   }
 
   Result<std::string> start(const std::string &from, const std::string &to) override {
-    if (stopping_) return refused("the server is shutting down");
     if (from.empty() || to.empty()) return bad_input("a call needs a caller and a callee");
+    if (stopping_)
+      return failed(from, to, EndReason::Shutdown, refused("the server is shutting down"));
     if (const auto found = terminals_.find(from); found != terminals_.end() && found->second.call) {
       const Call &running = *found->second.call;
       if (running.to() == to) return running.id();
-      return refused(from + " is in a call with " + running.to() + " already; end that first");
+      return failed(
+          from, to, EndReason::Busy,
+          refused(from + " is in a call with " + running.to() + " already; end that first"));
     }
     if (running_.size() >= around_->options.max_calls)
-      return Error{Fault::Refused, std::string(describe(EndReason::Overloaded))};
+      return failed(from, to, EndReason::Overloaded,
+                    refused(std::string(describe(EndReason::Overloaded))));
     auto contacts = around_->options.dial(from, to);
-    if (!contacts) return contacts.error();
+    if (!contacts)
+      return failed(
+          from, to,
+          contacts.error().fault == Fault::Internal ? EndReason::Internal : EndReason::Unreachable,
+          contacts.error());
 
     Terminal &terminal = terminals_[from];
     watch(from, terminal);
@@ -130,10 +143,35 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
         });
     terminal.call = call;
     running_[call->id()] = call;
+    call->set_application(terminal.application);
     call->on_tracks(terminal.tracks);
     call->on_players(!terminal.players.empty(), terminal.pull);
     call->dial(*std::move(contacts), terminal.publisher != 0);
     return call->id();
+  }
+
+  void fail_to_start(const std::string &from, const std::string &to, EndReason reason,
+                     const std::string &detail) override {
+    around_->log(LogLevel::Warning, "the call from " + from + " to " + to + " cannot be made (" +
+                                        std::string(to_string(reason)) + "): " + detail);
+    const auto found = terminals_.find(from);
+    if (found == terminals_.end() || !found->second.call) {
+      const std::string text = words(reason, detail);
+      tell_publisher(from, {farewell_to_publisher(reason).code, text});
+      remember(from, {farewell_to_player(reason).code, text});
+    }
+    if (!events_.changed) return;
+    std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
+    View view;
+    view.id = id.get();
+    view.from = from;
+    view.to = to;
+    view.state = State::Ended;
+    view.reason = reason;
+    view.detail = detail;
+    view.created = around_->world.wall();
+    view.ended = view.created;
+    events_.changed(view);
   }
 
   bool hangup(const std::string &id, EndReason reason) override {
@@ -194,11 +232,19 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
 
   void on_changed(const Call &call) {
     const View view = call.view();
-    around_->log(LogLevel::Info,
-                 "call " + view.id + " from " + view.from + " to " + view.to + " is " +
-                     std::string(to_string(view.state)) +
-                     (view.reason ? " (" + std::string(to_string(*view.reason)) + ")" : "") +
-                     (view.detail.empty() ? "" : ": " + view.detail));
+    const bool flowing = view.state == State::Answered && view.first_packet_to_callee_ms &&
+                         view.first_packet_to_caller_ms;
+    if (flowing)
+      around_->log(LogLevel::Info,
+                   "call " + view.id + ": first packets after the answer: " +
+                       std::to_string(*view.first_packet_to_callee_ms) + " ms to the callee, " +
+                       std::to_string(*view.first_packet_to_caller_ms) + " ms to the caller");
+    else
+      around_->log(LogLevel::Info,
+                   "call " + view.id + " from " + view.from + " to " + view.to + " is " +
+                       std::string(to_string(view.state)) +
+                       (view.reason ? " (" + std::string(to_string(*view.reason)) + ")" : "") +
+                       (view.detail.empty() ? "" : ": " + view.detail));
     if (view.state == State::Ended) {
       // Kept until this turn is over: the call is still on the stack.
       const auto found = running_.find(view.id);
@@ -216,26 +262,24 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     if (events_.changed) events_.changed(view);
   }
 
-  /// A call that a publish asked for and that never began has a record as well.
-  void record_failure(const std::string &from, const std::string &to, const Error &error) {
-    if (!events_.changed) return;
-    std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
-    View view;
-    view.id = id.get();
-    view.from = from;
-    view.to = to;
-    view.state = State::Ended;
-    view.reason = error.detail == describe(EndReason::Overloaded) ? EndReason::Overloaded
-                                                                  : EndReason::Unreachable;
-    view.detail = error.detail;
-    view.created = around_->world.wall();
-    view.ended = view.created;
-    events_.changed(view);
+  Error failed(const std::string &from, const std::string &to, EndReason reason, Error error) {
+    fail_to_start(from, to, reason, error.detail);
+    return error;
   }
 
-  void tell_publisher(const std::string &account, const std::string &words) {
-    around_->server->reactor()->post([server = around_->server, account, words] {
-      server->end_publisher(account, "NetStream.Publish.Failed", words);
+  static std::string words(EndReason reason, const std::string &detail) {
+    return std::string(to_string(reason)) + ": " + detail;
+  }
+
+  static void use_application(Terminal &terminal, const rtmp::Request &request) {
+    if (request.app.empty()) return;
+    terminal.application = request.app;
+    if (terminal.call) terminal.call->set_application(request.app);
+  }
+
+  void tell_publisher(const std::string &account, const Farewell &farewell) {
+    around_->server->reactor()->post([server = around_->server, account, farewell] {
+      server->end_publisher(account, farewell.code, farewell.words);
     });
   }
 

@@ -58,7 +58,6 @@ struct Options {
   Duration watchdog_interval = std::chrono::milliseconds(1000);  ///< M
   unsigned watchdog_tries = 30;                                  ///< N
   Duration answer_timeout = std::chrono::seconds(60);
-  /// How long a call lives on without its publisher before it has been answered.
   std::string pipelines_dir;  ///< where the *.launch templates are
   std::size_t max_calls = 1000;
   /// Text of a callee, or an error that says which rule forbids it: account → SIP URIs to try.
@@ -70,7 +69,9 @@ struct Options {
 
 /// Called on the signalling thread.
 struct Events {
-  std::function<void(const View &)> changed;  ///< each change of state; the last has state Ended
+  /// Each change of state, and once while answered when both first packets are known; the last
+  /// has state Ended. A call that could not be started is told of once, as ended.
+  std::function<void(const View &)> changed;
 };
 
 /// All calls. Signalling thread only; it never blocks.
@@ -90,8 +91,13 @@ class Service {
   virtual void on_play_ended(const rtmp::Request &request) = 0;
 
   /// Calls `to` on behalf of account `from`. A call of this pair that runs already is returned
-  /// instead. Fails for what no rule allows, for a caller already in a call, and when full.
+  /// instead. Fails for what no rule allows, for a caller already in a call, and when full;
+  /// fail_to_start() has been called then, unless a name is empty.
   virtual Result<std::string> start(const std::string &from, const std::string &to) = 0;
+  /// Records a call that cannot be started, as ended for `reason`, and tells the caller's publisher
+  /// and players; these are left alone if the caller is in another call.
+  virtual void fail_to_start(const std::string & /*from*/, const std::string & /*to*/,
+                             EndReason /*reason*/, const std::string & /*detail*/) {}
   /// False if there is no such running call.
   virtual bool hangup(const std::string &id, EndReason reason) = 0;
   virtual std::vector<View> list() const = 0;                         ///< running calls

@@ -9,6 +9,7 @@
 #include "accounts/secrets.h"
 #include "common/handle.h"
 #include "config/places.h"
+#include "config/serve_lock.h"
 
 namespace junctor::cli {
 
@@ -20,20 +21,34 @@ constexpr std::size_t kMaxFile = 4096;
 template <class T>
 using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
 
-}  // namespace
-
-bool server_announced(const std::string &data_dir) {
-  return ::access(config::api_url_path(data_dir).c_str(), R_OK) == 0;
+/// Where the server of the data directory says it is. Only while it runs: the admin token must not
+/// reach whoever has its port since.
+Result<std::string> announced_url(const std::string &data_dir) {
+  if (!config::serve_lock_held(data_dir))
+    return Error{Fault::Unreachable,
+                 "no orchestrator runs with the data directory " + data_dir +
+                     ". Start one with `junctor serve`, or name the directory of one that runs "
+                     "with --data-dir, or its URL with --url."};
+  const std::string path = config::api_url_path(data_dir);
+  if (::access(path.c_str(), F_OK) != 0)
+    return Error{Fault::Unreachable,
+                 "the orchestrator with the data directory " + data_dir +
+                     " has no REST API: it starts or ends just now, or runs with --http off. "
+                     "Try again, or start it with --http ADDRESS:PORT."};
+  auto announced = accounts::read_private_file(path, kMaxFile);
+  if (!announced) return announced.error();
+  return announced->substr(0, announced->find('\n'));
 }
+
+}  // namespace
 
 Result<Client> Client::make(const std::string &url, const std::string &data_dir) {
   std::string base = url;
-  if (base.empty() && server_announced(data_dir)) {
-    auto announced = accounts::read_private_file(config::api_url_path(data_dir), kMaxFile);
+  if (base.empty()) {
+    auto announced = announced_url(data_dir);
     if (!announced) return announced.error();
-    base = announced->substr(0, announced->find('\n'));
+    base = *announced;
   }
-  if (base.empty()) base = "http://127.0.0.1:8080";
   while (base.ends_with('/')) base.pop_back();
   const std::string path = config::admin_token_path(data_dir);
   if (::access(path.c_str(), F_OK) != 0)

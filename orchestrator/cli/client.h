@@ -16,8 +16,8 @@ struct Answer {
 /// One orchestrator's REST API, with the admin token.
 class Client {
  public:
-  /// `url`: where it is; empty: what `serve` wrote into the data directory, else
-  /// http://127.0.0.1:8080. Fails when the admin token cannot be read.
+  /// `url`: where it is; empty: what the server that runs with the data directory wrote there, and
+  /// Fault::Unreachable if none runs. Fails when the admin token cannot be read.
   static Result<Client> make(const std::string &url, const std::string &data_dir);
 
   /// Blocks. A problem document becomes an Error with its detail; no answer at all one with
@@ -30,8 +30,5 @@ class Client {
   Client(std::string url, std::string token) : url_(std::move(url)), token_(std::move(token)) {}
   std::string url_, token_;
 };
-
-/// Whether an orchestrator has said in the data directory that it runs.
-bool server_announced(const std::string &data_dir);
 
 }  // namespace junctor::cli

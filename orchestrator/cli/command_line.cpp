@@ -162,7 +162,7 @@ CommandLine parse(const std::vector<std::string> &arguments) {
     command
         ->add_option("--url", line.url,
                      "The orchestrator's API (default: the one that runs with this data "
-                     "directory, else http://127.0.0.1:8080)")
+                     "directory)")
         ->type_name("URL");
   };
   const auto as_json = [&line](CLI::App *command) {
@@ -232,9 +232,11 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   account_name(token);
   token_options(token);
   as_json(token);
-  CLI::App *revoke =
-      account_command("revoke", "Void all tokens of an account, or one of them; ends what it does",
-                      Verb::AccountRevoke);
+  CLI::App *revoke = account_command(
+      "revoke",
+      "Void all tokens of an account, and end its calls and streams; or void one token, which ends "
+      "nothing that runs",
+      Verb::AccountRevoke);
   account_name(revoke);
   revoke->add_option("--id", line.id, "Only the token with this id")->type_name("ID");
 

@@ -67,14 +67,12 @@ struct AccountWork {
 
 Result<json> ask_accounts(const CommandLine &line, const AccountWork &work) {
   const std::string &data_dir = line.config.data_dir;
-  if (!line.url.empty() || server_announced(data_dir)) {
-    auto client = Client::make(line.url, data_dir);
-    if (!client) return client.error();
-    auto answer = client->send(work.method, work.path, work.body);
-    if (answer) return answer->body;
-    // The announcement may be left from a server that was killed.
-    if (!line.url.empty() || answer.error().fault != Fault::Unreachable) return answer.error();
-  }
+  const auto client = Client::make(line.url, data_dir);
+  const auto answer =
+      client ? client->send(work.method, work.path, work.body) : Result<Answer>(client.error());
+  if (answer) return answer->body;
+  // Without an API the files do: a server that runs notices.
+  if (!line.url.empty() || answer.error().fault != Fault::Unreachable) return answer.error();
   auto book = accounts::Book::open(data_dir, line.config.sip.realm);
   if (!book) return book.error();
   const auto now = std::chrono::system_clock::now().time_since_epoch();

@@ -109,6 +109,7 @@ class SqliteStore : public CallStore {
     // the files beside it.
     const UniqueFd file(::open(options_.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!file) return internal_error("cannot open " + options_.path + "; is it writable?");
+    if (auto closed = close_to_others(); !closed) return closed;
     sqlite3 *raw = nullptr;
     const int opened = sqlite3_open_v2(options_.path.c_str(), &raw,
                                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
@@ -157,6 +158,18 @@ class SqliteStore : public CallStore {
 
   void log(LogLevel level, const std::string &text) const {
     if (options_.log) options_.log(level, text);
+  }
+
+  /// Files that were there already may be open to others: from a copy, or another umask.
+  Result<void> close_to_others() const {
+    for (const char *suffix : {"", "-wal", "-shm"}) {
+      const std::string path = options_.path + suffix;
+      struct stat status {};
+      if (::stat(path.c_str(), &status) < 0 || (status.st_mode & 077) == 0) continue;
+      if (::chmod(path.c_str(), 0600) < 0)
+        return refused(path + " is open to other users; close it with: chmod 600 " + path);
+    }
+    return {};
   }
 
   bool run(const char *sql) {

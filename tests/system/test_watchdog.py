@@ -113,3 +113,18 @@ class G5_Watchdog(SystemTest):
         self.junctor.wait_state(call, "answered")
         time.sleep(LIMIT + 1.5)
         self.assertEqual(self.junctor.call(call)["state"], "answered")
+
+    def test_a_picture_that_the_phone_does_not_take_is_not_silence(self):
+        carol = self.junctor.account("carol")
+        phone = self.start(Baresip(self.workspace, "carol", video=False,
+                                   registrar=self.junctor.sip_address, password=carol.password))
+        phone.wait_registered()
+        push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url("carol"),
+                                          audio=None))
+        call = self.junctor.find_call("alice")
+        self.junctor.wait_state(call, "answered")
+        time.sleep(LIMIT + 1.5)
+        record = self.junctor.call(call)
+        self.assertEqual(record["state"], "answered", record)
+        push.drop()
+        self.assertEqual(self.junctor.wait_ended(call, LIMIT + 10)["reason"], "no-push-media")

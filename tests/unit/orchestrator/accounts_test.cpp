@@ -3,12 +3,14 @@
 #include <jwt.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
 #include "accounts/book.h"
+#include "accounts/busy.h"
 #include "accounts/secrets.h"
 #include "accounts/token.h"
 #include "temporary_directory.h"
@@ -111,14 +113,31 @@ TEST(Secrets, FileOpenToOthersIsRefusedWithTheFix) {
   EXPECT_FALSE(read_private_file(path, 5));
 }
 
+TEST(Secrets, DirectoryThatWasThereIsClosedToOthers) {
+  const TemporaryDirectory dir;
+  ASSERT_TRUE(write_private_file(dir.path() + "/accounts.json", "{}"));
+  ASSERT_EQ(::chmod(dir.path().c_str(), 0755), 0);
+  ASSERT_TRUE(make_private_directory(dir.path()));
+  EXPECT_EQ(mode(dir.path()), 0700U);
+  // Others may count on one that holds more than our files.
+  ASSERT_TRUE(write_private_file(dir.path() + "/letter.txt", "x"));
+  ASSERT_TRUE(make_private_directory(dir.path())) << "closed, it will do";
+  ASSERT_EQ(::chmod(dir.path().c_str(), 0755), 0);
+  const auto shared = make_private_directory(dir.path());
+  ASSERT_FALSE(shared);
+  EXPECT_NE(shared.error().detail.find("chmod 700 " + dir.path()), std::string::npos);
+  EXPECT_EQ(mode(dir.path()), 0755U);
+}
+
 TEST(Token, RoundTrip) {
   auto key = TokenKey::from_text(random_hex(32));
   ASSERT_TRUE(key);
-  const Claims claims{"alice", "id1", {true, false}, kNow, kNow + 60};
+  const Claims claims{"alice", "id1", {true, false}, kNow, kNow + 60, "a1"};
   auto read = key->read(key->sign(claims), kNow);
   ASSERT_TRUE(read);
   EXPECT_EQ(read->subject, "alice");
   EXPECT_EQ(read->id, "id1");
+  EXPECT_EQ(read->account, "a1");
   EXPECT_EQ(read->rights, (Rights{true, false}));
   EXPECT_EQ(read->issued, kNow);
   EXPECT_EQ(read->expires, kNow + 60);
@@ -127,7 +146,7 @@ TEST(Token, RoundTrip) {
 TEST(Token, ExpiresInItsSecond) {
   auto key = TokenKey::from_text(random_hex(32));
   ASSERT_TRUE(key);
-  const std::string token = key->sign({"alice", "id1", {true, true}, kNow, kNow + 60});
+  const std::string token = key->sign({"alice", "id1", {true, true}, kNow, kNow + 60, ""});
   EXPECT_TRUE(key->read(token, kNow + 59));
   const auto late = key->read(token, kNow + 60);
   ASSERT_FALSE(late);
@@ -139,7 +158,7 @@ TEST(Token, ForeignDamagedAndUnsignedAreRefused) {
   auto key = TokenKey::from_text(std::string(64, 'a'));
   auto other = TokenKey::from_text(std::string(64, 'b'));
   ASSERT_TRUE(key && other);
-  const Claims claims{"alice", "id1", {true, true}, kNow, kNow + 60};
+  const Claims claims{"alice", "id1", {true, true}, kNow, kNow + 60, ""};
   const std::string good = key->sign(claims);
   ASSERT_TRUE(key->read(good, kNow));
   EXPECT_FALSE(key->read(other->sign(claims), kNow));
@@ -310,9 +329,47 @@ TEST(Book, TokenOfARemovedAccountStaysVoid) {
   ASSERT_TRUE(book->verify(old, kNow));
   ASSERT_TRUE(book->remove("alice"));
   EXPECT_FALSE(book->verify(old, kNow));
-  ASSERT_TRUE(book->add("alice", std::nullopt, kNow + 10));
-  EXPECT_FALSE(book->verify(old, kNow + 10));
-  EXPECT_TRUE(book->verify(issue(*book, "alice", {true, true}, 60, kNow + 10), kNow + 10));
+  // Within the same second, and with the clock turned back.
+  for (const std::int64_t now : {kNow, kNow + 10, kNow - 10}) {
+    ASSERT_TRUE(book->add("alice", std::nullopt, now));
+    EXPECT_FALSE(book->verify(old, now));
+    const std::string young = issue(*book, "alice", {true, true}, 60, now);
+    EXPECT_TRUE(book->verify(young, now));
+    EXPECT_TRUE(open_book(dir)->verify(young, now)) << "the id is in the file";
+    ASSERT_TRUE(book->remove("alice"));
+  }
+}
+
+TEST(Book, ReloadTakesNoChangeBack) {
+  const TemporaryDirectory dir;
+  auto book = open_book(dir);
+  std::atomic<bool> over = false;
+  std::thread reloading([&] {
+    while (!over) EXPECT_TRUE(book->reload());
+  });
+  for (int i = 0; i < 100; ++i) {
+    const std::string name = "a" + std::to_string(i);
+    EXPECT_TRUE(book->add(name, std::nullopt, kNow));
+    for (int look = 0; look < 50; ++look)
+      if (!book->snapshot()->find(name)) {
+        ADD_FAILURE() << name << " is gone again";
+        break;
+      }
+  }
+  over = true;
+  reloading.join();
+}
+
+TEST(Busy, ForgetsTheCallThatEndedOnly) {
+  BusyTable busy;
+  EXPECT_FALSE(busy.callee_of("alice"));
+  busy.began("alice", "1", "bob");
+  EXPECT_EQ(busy.callee_of("alice"), "bob");
+  busy.began("alice", "2", "carol");
+  busy.ended("alice", "1");
+  EXPECT_EQ(busy.callee_of("alice"), "carol");
+  busy.ended("alice", "2");
+  EXPECT_FALSE(busy.callee_of("alice"));
 }
 
 TEST(Book, BoundsOfTokens) {

@@ -58,7 +58,12 @@ class FakeService : public calls::Service {
 
   std::map<std::string, calls::View> views;
   std::optional<Error> failure;
+  void fail_to_start(const std::string &, const std::string &, EndReason reason,
+                     const std::string &) override {
+    not_started.push_back(reason);
+  }
   std::optional<EndReason> last_reason;
+  std::vector<EndReason> not_started;  ///< calls that the API itself refused
 };
 
 class ApiTest : public ::testing::Test {
@@ -82,8 +87,11 @@ class ApiTest : public ::testing::Test {
     backend.registrations = [](const std::string &) {
       return std::vector<std::string>{"sip:alice@192.0.2.9"};
     };
-    backend.expelled = [this](const std::string &name) { expelled_.push_back(name); };
+    backend.expelled = [this](const std::string &name, bool removed) {
+      expelled_.push_back(name + (removed ? " removed" : ""));
+    };
     backend.longest_delay = 1ms;
+    backend.log = [this](LogLevel, std::string_view text) { logged_.emplace_back(text); };
     api_ = std::make_unique<Api>(std::move(backend));
   }
 
@@ -139,6 +147,7 @@ class ApiTest : public ::testing::Test {
   FakeService service_;
   bool has_service_ = true;
   std::vector<std::string> expelled_;
+  std::vector<std::string> logged_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<Server> server_;
 };
@@ -234,7 +243,7 @@ TEST_F(ApiTest, RemovedAccountIsExpelled) {
   EXPECT_EQ(response.status, 204);
   EXPECT_TRUE(response.body.empty());
   EXPECT_FALSE(book_->snapshot()->find("alice"));
-  EXPECT_EQ(expelled_, std::vector<std::string>{"alice"});
+  EXPECT_EQ(expelled_, std::vector<std::string>{"alice removed"});
 }
 
 TEST_F(ApiTest, OwnerMakesAndRevokesTokensWithThePassword) {
@@ -273,6 +282,17 @@ TEST_F(ApiTest, OwnerMakesAndRevokesTokensWithThePassword) {
   expect_problem(ask(request), 401);
   request.path = "/api/v1/calls";
   expect_problem(ask(request), 401);
+}
+
+TEST_F(ApiTest, WrongCredentialsAreLoggedWithTheirSenderOnly) {
+  Request request = make("GET", "/api/v1/calls");
+  request.headers["authorization"] = "Bearer guessed-secret";
+  expect_problem(ask(request), 401);
+  EXPECT_EQ(logged_, std::vector<std::string>{"http 127.0.0.1:4711: refused at GET /api/v1/calls: "
+                                              "wrong credentials"});
+  request.headers.erase("authorization");  // guessed nothing
+  expect_problem(ask(request), 401);
+  EXPECT_EQ(logged_.size(), 1U);
 }
 
 TEST_F(ApiTest, CallIsStartedListedShownAndEnded) {
@@ -346,6 +366,8 @@ TEST_F(ApiTest, CallMistakes) {
            {R"({"from": "alice", "to": "carol"})", 403},
            {R"({"from": "alice", "to": "sip:x@example.org?a=b"})", 422}})
     expect_problem(ask(make("POST", "/api/v1/calls", body)), status);
+  EXPECT_EQ(service_.not_started, (std::vector{EndReason::Unreachable, EndReason::Unreachable}))
+      << "what no rule allows has a record; what is no request for a call has none";
   const auto good = make("POST", "/api/v1/calls", R"({"from": "alice", "to": "alice"})");
   for (const auto &[fault, status] : std::vector<std::pair<Fault, int>>{{Fault::Refused, 409},
                                                                         {Fault::Unreachable, 409},
@@ -357,6 +379,7 @@ TEST_F(ApiTest, CallMistakes) {
   service_.failure.reset();
   for (int i = 0; i < 3; ++i) EXPECT_EQ(ask(good).status, 202);
   expect_problem(ask(good), 503);
+  EXPECT_EQ(service_.not_started.back(), EndReason::Overloaded);
   has_service_ = false;
   expect_problem(ask(good), 503);
 }
@@ -589,6 +612,30 @@ TEST_F(ApiServerTest, SilentClientIsParted) {
     got = g_socket_receive(socket, &byte, 1, nullptr, nullptr);
   }
   EXPECT_EQ(got, 0);
+}
+
+TEST_F(ApiServerTest, WhoSaysNothingAndGoesIsForgotten) {
+  ServerLimits limits;
+  limits.connections = 2;
+  limits.read_time = 20ms;
+  listen(limits);
+  const Endpoint at = server_->local();
+  for (int i = 0; i < 5; ++i) {
+    const std::unique_ptr<GSocketClient, Releaser<g_object_unref>> client(g_socket_client_new());
+    const std::unique_ptr<GSocketConnection, Releaser<g_object_unref>> connection(
+        g_socket_client_connect_to_host(client.get(), at.address.c_str(), at.port, nullptr,
+                                        nullptr));
+    ASSERT_TRUE(connection);
+    for (int turn = 0; turn < 20; ++turn) g_main_context_iteration(nullptr, FALSE);
+    g_io_stream_close(G_IO_STREAM(connection.get()), nullptr, nullptr);
+    for (int turn = 0; turn < 20; ++turn) g_main_context_iteration(nullptr, FALSE);
+  }
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
+  // Nothing is left that would act on them when their time is up.
+  bool later = false;
+  const ContextTimer timer(nullptr, 3 * limits.read_time, [&] { later = true; });
+  while (!later) g_main_context_iteration(nullptr, TRUE);
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
 }
 
 TEST_F(ApiServerTest, TakenPortSaysWhich) {

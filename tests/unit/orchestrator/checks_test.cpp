@@ -335,6 +335,33 @@ TEST_F(Checks, StartAsksTheDiallingRules) {
   refused(push, "not allowed");
 }
 
+TEST_F(Checks, StartRefusesACalleeWhereNobodyCanBeCalled) {
+  options_.calls = false;
+  rebuild();
+  auto push = request(rtmp::Stage::Start, token(), rtmp::Role::Push);
+  accepted(push);
+  push.parameters["to"] = "bob";
+  refused(push, "without SIP");
+}
+
+TEST_F(Checks, StartRefusesAnotherCalleeThanThatOfTheCall) {
+  const auto busy = std::make_shared<BusyTable>();
+  options_.busy = busy;
+  rebuild();
+  auto push = request(rtmp::Stage::Start, token(), rtmp::Role::Push);
+  push.parameters["to"] = "bob";
+  accepted(push);
+  busy->began("alice", "1", "sip:x@example.org");
+  refused(push, "alice is in a call with sip:x@example.org already");
+  push.parameters["to"] = "sip:x@example.org";
+  accepted(push);
+  push.parameters.erase("to");
+  accepted(push);
+  busy->ended("alice", "1");
+  push.parameters["to"] = "bob";
+  accepted(push);
+}
+
 TEST_F(Checks, AnotherAccountsTokenLaterIsRefused) {
   const std::string bobs = issue(*book_, "bob", {true, true}, 3600, now_seconds_);
   refused(request(rtmp::Stage::CreateStream, bobs), "another account");

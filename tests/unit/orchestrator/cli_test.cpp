@@ -8,9 +8,14 @@
 #include <sstream>
 
 #include "accounts/book.h"
+#include "accounts/secrets.h"
+#include "cli/client.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/elements.h"
+#include "config/places.h"
+#include "config/serve_lock.h"
+#include "serve.h"
 #include "temporary_directory.h"
 
 using namespace junctor;
@@ -164,6 +169,53 @@ TEST(Client, SaysHowToStartAServer) {
   EXPECT_EQ(dead.code, kUnreachable);
   EXPECT_NE(dead.err.find("http://127.0.0.1:1"), std::string::npos);
   EXPECT_EQ(run_line({"calls", "--data-dir", dir.path(), "--url", "nonsense"}).code, kFailed);
+}
+
+// The admin token goes only to the server of the data directory, or where --url says.
+TEST(Client, TrustsNoAnnouncementOfAServerThatIsGone) {
+  const TemporaryDirectory dir;
+  ASSERT_TRUE(accounts::write_private_file(config::admin_token_path(dir.path()), "secret\n"));
+  ASSERT_TRUE(
+      accounts::write_private_file(config::api_url_path(dir.path()), "http://127.0.0.1:1\n"));
+  const auto gone = Client::make("", dir.path());
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().fault, Fault::Unreachable);
+  EXPECT_NE(gone.error().detail.find("junctor serve"), std::string::npos);
+  EXPECT_EQ(run_line({"calls", "--data-dir", dir.path()}).code, kUnreachable);
+  {
+    const auto lock = config::take_serve_lock(dir.path());
+    ASSERT_TRUE(lock);
+    EXPECT_FALSE(config::take_serve_lock(dir.path())) << "one server for each directory";
+    const auto running = Client::make("", dir.path());
+    ASSERT_TRUE(running) << running.error().detail;
+    EXPECT_EQ(running->url(), "http://127.0.0.1:1");
+    std::filesystem::remove(config::api_url_path(dir.path()));
+    const auto silent = Client::make("", dir.path());
+    ASSERT_FALSE(silent);
+    EXPECT_EQ(silent.error().fault, Fault::Unreachable);
+    EXPECT_NE(silent.error().detail.find("--http"), std::string::npos);
+  }
+  EXPECT_FALSE(Client::make("", dir.path())) << "the lock went with its server";
+  const auto told = Client::make("http://127.0.0.1:2/", dir.path());
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->url(), "http://127.0.0.1:2");
+}
+
+TEST(Serve, EndsWithOneWithoutTheTemplatesOfCalls) {
+  const TemporaryDirectory dir;
+  const char *before = std::getenv("JUNCTOR_PIPELINES");
+  const std::string kept = before ? before : "";
+  ASSERT_EQ(::setenv("JUNCTOR_PIPELINES", (dir.path() + "/none").c_str(), 1), 0);
+  const auto line = parse({"serve", "--data-dir", dir.path(), "--rtmp", "127.0.0.1:0", "--sip",
+                           "127.0.0.1:0", "--http", "127.0.0.1:0", "--log", "error"});
+  ASSERT_EQ(line.verb, Verb::Serve) << line.message;
+  std::ostringstream out, err;
+  EXPECT_EQ(serve(line.config, out, err), 1);
+  EXPECT_NE(err.str().find(dir.path() + "/none"), std::string::npos) << err.str();
+  if (before)
+    ::setenv("JUNCTOR_PIPELINES", kept.c_str(), 1);
+  else
+    ::unsetenv("JUNCTOR_PIPELINES");
 }
 
 TEST(Doctor, KnowsEveryElementOfTheTemplates) {

@@ -90,6 +90,17 @@ TEST(Worker, QueueIsBounded) {
   EXPECT_TRUE(pool.post([] {}));
 }
 
+TEST(CallStore, DatabaseThatWasThereIsClosedToOthers) {
+  const TemporaryDirectory dir;
+  const std::string path = dir.path() + "/calls.db";
+  open_store(dir).reset();
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  const auto store = open_store(dir);
+  struct stat status {};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+}
+
 TEST(CallStore, KeepsEverythingOfACall) {
   const TemporaryDirectory dir;
   View call = example("c1");

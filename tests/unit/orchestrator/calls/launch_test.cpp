@@ -113,6 +113,21 @@ TEST(LaunchLine, PassthroughHasNoQueueAndNoThread) {
     EXPECT_EQ(line->text().find(heavy), std::string::npos) << heavy;
 }
 
+TEST(LaunchLine, LooksAtWhatThePushTerminalSendsInVain) {
+  auto templates = Templates::load(pipelines());
+  ASSERT_TRUE(templates);
+  Plan plan;
+  plan.pushed = {true, true};
+  plan.to_callee = {flowing(Codec::Pcma, Codec::Pcma), Route{}};
+  auto line = make_line(*templates, plan, {});
+  ASSERT_TRUE(line) << line.error().detail;
+  EXPECT_NE(
+      line->text().find("caller.video ! watchdog.sink_0 watchdog.src_0 ! fakesink sync=false "
+                        "async=false caller.audio ! watchdog.sink_1 watchdog.src_1 ! rtppcma"),
+      std::string::npos)
+      << line->text();
+}
+
 TEST(LaunchLine, SlicesForPhonesThatTakeSingleNalUnits) {
   auto templates = Templates::load(pipelines());
   ASSERT_TRUE(templates);

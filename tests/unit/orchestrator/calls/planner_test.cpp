@@ -122,6 +122,7 @@ TEST(Planner, MakesAnAudioCallOfAPhoneWithoutVideo) {
   const Plan plan =
       make_plan({media(Codec::Pcma), refused}, tracks(Codec::Aac, kBaseline), PullCodecs{});
   EXPECT_FALSE(plan.callee(Medium::Video).flows);
+  EXPECT_TRUE(plan.is_pushed(Medium::Video)) << "though in vain";
   EXPECT_FALSE(plan.caller(Medium::Video).flows);
   EXPECT_TRUE(plan.callee(Medium::Audio).flows);
   const auto steps = plan.steps();

@@ -187,6 +187,18 @@ class ServiceTest : public testing::Test {
     sip(0).answer(both());
     pump();
   }
+  /// A frame from the callee through the running path.
+  void live(Medium medium, bool key = true) {
+    auto &outlet = live_outlets_[paths_.size()];
+    if (!outlet) outlet = path().spec.server->outlet("alice");
+    rtmp::Frame frame;
+    frame.medium = medium;
+    frame.key = key && medium == Medium::Video;
+    frame.dts = live_dts_ += 20;
+    frame.data = SharedBytes::copy(as_bytes("live"));
+    outlet->write(frame);
+    pump();
+  }
   fakes::Call &sip(std::size_t index) { return *agent_->invited[index]; }
   FakePath::Log &path() { return *paths_.back(); }
   const std::string &line() { return paths_.back()->spec.line.text(); }
@@ -221,6 +233,8 @@ class ServiceTest : public testing::Test {
   std::vector<View> changes_;
   std::vector<std::shared_ptr<FakePath::Log>> paths_;
   std::optional<Error> path_error_;
+  std::map<std::size_t, std::shared_ptr<rtmp::Outlet>> live_outlets_;  ///< by paths so far
+  std::int64_t live_dts_ = 0;
   Time now_{std::chrono::hours(1)};
   std::vector<Timer> timers_;
   bool play_from_start_ = true;  ///< a player is there before the first publish

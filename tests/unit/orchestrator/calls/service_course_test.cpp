@@ -1,0 +1,176 @@
+// Calls that do not run smoothly: refused, held, come back to, failed on the way.
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "service_fixture.h"
+
+namespace junctor::calls {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST_F(ServiceTest, AStartByTheApiThatFailsIsToldAndRecordedLikeAPublish) {
+  play(5);
+  EXPECT_FALSE(service_->start("alice", "mallory"));
+  pump();
+  ASSERT_EQ(changes_.size(), 1u);
+  expect_ended(EndReason::Unreachable);
+  EXPECT_EQ(last().detail, "no rule allows mallory");
+  const std::string words = "unreachable: no rule allows mallory";
+  EXPECT_EQ(server_->ended, std::vector<std::string>{"alice NetStream.Publish.Failed " + words});
+  EXPECT_EQ(server_->outlets["alice"]->ended,
+            std::vector<std::string>{"NetStream.Play.Failed " + words});
+}
+
+TEST_F(ServiceTest, AStartWithoutANameIsNoCall) {
+  EXPECT_FALSE(service_->start("alice", ""));
+  EXPECT_TRUE(changes_.empty());
+}
+
+TEST_F(ServiceTest, ACallerThatIsInACallIsBusyAndItsCallGoesOn) {
+  answered_call();
+  const std::string running = last().id;
+  EXPECT_FALSE(service_->start("alice", "carol"));
+  pump();
+  EXPECT_EQ(last().reason, EndReason::Busy);
+  EXPECT_EQ(last().to, "carol");
+  EXPECT_NE(last().id, running);
+  EXPECT_TRUE(server_->ended.empty());
+  EXPECT_TRUE(server_->outlets["alice"]->ended.empty());
+  ASSERT_EQ(service_->list().size(), 1u);
+
+  publish(2, "carol");
+  EXPECT_EQ(last().reason, EndReason::Busy);
+  ASSERT_EQ(server_->ended.size(), 1u) << "who asks is told";
+  EXPECT_NE(server_->ended[0].find("NetStream.Publish.Failed busy: alice is in a call with bob"),
+            std::string::npos)
+      << server_->ended[0];
+  EXPECT_TRUE(server_->outlets["alice"]->ended.empty()) << "the players hear bob";
+}
+
+TEST_F(ServiceTest, NoCardIsDrawnWhereThePictureIsThereAlready) {
+  answered_call();
+  live(Medium::Video);
+  pass(milliseconds(1000));
+  EXPECT_EQ(card_, Card::Ringing) << "nothing new";
+}
+
+TEST_F(ServiceTest, OnHoldThePlayerGetsACardAndSilenceUntilItGoesOn) {
+  answered_call();
+  fakes::Outlet &outlet = *server_->outlets["alice"];
+  live(Medium::Video);
+  live(Medium::Audio);
+  ASSERT_EQ(outlet.written.size(), 2u);
+
+  auto held = both();
+  held[0].direction = sip::Direction::Inactive;
+  held[1].direction = sip::Direction::SendOnly;
+  sip(0).change(held);
+  pump();
+  EXPECT_EQ(card_, Card::OnHold);
+  EXPECT_EQ(tone_, Tone::Silence);
+  live(Medium::Video);
+  live(Medium::Audio);
+  EXPECT_EQ(outlet.written.size(), 2u) << "what was still on its way must not freeze the picture";
+
+  sip(0).change(both());
+  pump();
+  live(Medium::Video, false);
+  EXPECT_EQ(outlet.written.size(), 2u) << "waits for a keyframe";
+  live(Medium::Video);
+  live(Medium::Audio);
+  EXPECT_EQ(outlet.written.size(), 4u);
+  EXPECT_EQ(paths_.size(), 1u) << "the pipeline goes on";
+}
+
+TEST_F(ServiceTest, TheFirstPacketToTheCallerCountsFromTheAnswerWithEarlyMediaToo) {
+  now_ = Clock::now();  // frames are dated by the reactor
+  publish();
+  video_track();
+  audio_track();
+  sip(0).early(both());
+  pump();
+  live(Medium::Audio);
+  now_ = Clock::now();
+  sip(0).answer(both());
+  pump();
+  EXPECT_FALSE(service_->find(last().id)->first_packet_to_caller_ms.has_value());
+  while (Clock::now() - now_ < milliseconds(2)) {
+  }
+  const std::size_t changes = changes_.size();
+  live(Medium::Audio);
+  ASSERT_TRUE(service_->find(last().id)->first_packet_to_caller_ms.has_value());
+  EXPECT_GE(*service_->find(last().id)->first_packet_to_caller_ms, 2);
+  EXPECT_EQ(changes_.size(), changes) << "one of two";
+  path().events.first_packet(Medium::Video, now_ + milliseconds(5));
+  ASSERT_EQ(changes_.size(), changes + 1) << "so that the record has both";
+  EXPECT_EQ(last().state, State::Answered);
+  EXPECT_EQ(last().first_packet_to_callee_ms, 5);
+  live(Medium::Video);
+  path().events.first_packet(Medium::Audio, now_ + milliseconds(9));
+  EXPECT_EQ(changes_.size(), changes + 1) << "once";
+}
+
+TEST_F(ServiceTest, APublisherThatComesBackBringsItsOwnTracksOnly) {
+  answered_call();
+  unpublish(false);
+  publish(2);
+  pass(seconds(1));
+  EXPECT_EQ(paths_.size(), 1u) << "nothing is known of it yet";
+  video_track();
+  pass(milliseconds(100));
+  ASSERT_EQ(paths_.size(), 2u);
+  EXPECT_TRUE(line_has("caller.video ! watchdog"));
+  EXPECT_FALSE(line_has("caller.audio")) << line();
+}
+
+TEST_F(ServiceTest, TheLineForPeopleNamesWhatTheyMustFillIn) {
+  auto dial = around_->options.dial;
+  around_->options.dial = [dial](const std::string &from, const std::string &to) {
+    auto contacts = dial(from, to);
+    if (contacts) {
+      contacts->front().user = "trunk-user";
+      contacts->front().password = "trunk-secret";
+    }
+    return contacts;
+  };
+  auto with_application = request(1, rtmp::Role::Push, {{"to", "bob"}});
+  with_application.app = "voice";
+  service_->on_publish_started(with_application);
+  pump();
+  video_track();
+  sip(0).answer(both());
+  pump();
+  for (const char *part :
+       {"application=voice", "token=TOKEN", "user=trunk-user", "password=PASSWORD"})
+    EXPECT_NE(last().launch.find(part), std::string::npos) << part << " in " << last().launch;
+  EXPECT_EQ(last().launch.find("trunk-secret"), std::string::npos);
+}
+
+TEST_F(ServiceTest, ManyElementsThatFailAtOnceAreOneFailure) {
+  answered_call();
+  for (int i = 0; i < 5; ++i) path().events.failed("element" + std::to_string(i), "not linked");
+  pass(milliseconds(100));
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_EQ(paths_.size(), 2u);
+}
+
+TEST_F(ServiceTest, FailuresOfLongAgoAreForgiven) {
+  answered_call();
+  for (int i = 0; i < 10; ++i) {
+    path().events.media("flowing");
+    pass(std::chrono::minutes(1));
+    path().events.failed("voaacenc0", "no memory");
+    pass(milliseconds(100));
+    ASSERT_EQ(state(), State::Answered) << i;
+  }
+  for (int i = 0; i < 3; ++i) {
+    path().events.media("flowing");
+    pass(seconds(59));
+    path().events.failed("voaacenc0", "no memory");
+    pass(milliseconds(100));
+  }
+  expect_ended(EndReason::Internal);
+}
+
+}  // namespace
+}  // namespace junctor::calls
