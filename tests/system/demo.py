@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-# The demo: one real call, told as it happens, and checked. SPDX-License-Identifier: LGPL-2.1-or-later
+# The demo: one real call, told as it happens, and checked.
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """alice is two ffmpeg programs (a push and a pull terminal), bob is baresip, a SIP phone. Each step
 is told when it has really happened: when junctor says so, or when a client saw or heard it."""
 
@@ -254,19 +255,22 @@ class Demo:
         return os.path.join(self.options.output, name)
 
     def keep(self):
-        junctor, alice = self.junctor, self.alice
-        carol = junctor.account("carol")
-        server = f"{junctor.rtmp_base}?token={alice.token}"
-        self.story.title("The call goes on. Join in, on this machine:")
+        junctor = self.junctor
+        you, carol = junctor.account("you"), junctor.account("carol")
+        self.story.title("The call goes on. Watch it, or make one of your own, on this machine:")
         print(f"""
-   VLC, ffplay    {alice.pull_url()}
-   OBS            server {server}
-                  key    alice?to=carol      (takes over from the push terminal of the demo
-                                              once this call is over)
-   softphone      account sip:carol@{junctor.sip_address}  password {carol.password}
-   HTTP API       http://127.0.0.1:{junctor.http_port}/api/v1/calls
-                  bearer token in {junctor.data_dir}/admin-token
-   log            {junctor.process.log_path}
+   what alice sees   {self.alice.pull_url()}
+                     (VLC: Media, Open Network Stream; or ffplay)
+
+   your softphone    account   sip:carol@{junctor.sip_address}
+                     password  {carol.password}
+   OBS calls it      server    {junctor.rtmp_base}?token={you.token}
+                     key       you?to=carol
+   VLC shows carol   {you.pull_url()}
+
+   HTTP API          http://127.0.0.1:{junctor.http_port}/api/v1/calls
+                     bearer token in {junctor.data_dir}/admin-token
+   log               {junctor.process.log_path}
 
    Ctrl-C ends it.""", flush=True)
         done = threading.Event()

@@ -31,10 +31,12 @@ def free_port():
 
 def free_range(count):
     """The first of `count` UDP ports in a row, even, below the kernel's ephemeral range."""
-    for _ in range(1000):
+    for attempt in range(1000):
         low = random.randrange(10000, 32000 - count, 2)
         wanted = range(low, low + count)
-        if not _given.intersection(wanted) and all(_free(p, socket.SOCK_DGRAM) for p in wanted):
+        # When fresh ones run out, those given before are taken again if nobody holds them.
+        fresh = attempt > 300 or not _given.intersection(wanted)
+        if fresh and all(_free(port, socket.SOCK_DGRAM) for port in wanted):
             _given.update(wanted)
             return low
     raise OSError(f"no {count} free UDP ports in a row")

@@ -150,9 +150,10 @@ class Process:
 class Usage:
     """What a process costs at one moment."""
 
-    def __init__(self, cpu, rss, threads, descriptors):
+    def __init__(self, cpu, rss, peak, threads, descriptors):
         self.cpu = cpu                  # seconds of user and system time, all threads
-        self.rss = rss                  # bytes resident
+        self.rss = rss                  # bytes resident that are its own alone
+        self.peak = peak                # bytes resident, shared ones too, at the worst moment
         self.threads = threads
         self.descriptors = descriptors
 
@@ -164,9 +165,11 @@ class Usage:
             memory = file.read()
         private = sum(int(value) for value in
                       re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", memory, re.MULTILINE))
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            peak = int(re.search(r"^VmHWM:\s+(\d+) kB", file.read(), re.MULTILINE).group(1))
         # utime and stime, fields 14 and 15 of proc(5); the first here is field 3.
-        return cls((int(fields[11]) + int(fields[12])) / _TICKS, private * 1024, int(fields[17]),
-                   len(os.listdir(f"/proc/{pid}/fd")))
+        return cls((int(fields[11]) + int(fields[12])) / _TICKS, private * 1024, peak * 1024,
+                   int(fields[17]), len(os.listdir(f"/proc/{pid}/fd")))
 
 
 def run(argv, log, guard=60.0, env=None):

@@ -59,7 +59,8 @@ class Sipp:
         """Waits until all calls are done; raises unless each went by the scenario."""
         status = self.process.wait(guard)
         if status != 0:
-            raise AssertionError(f"{self.process.name} ended with {status}:\n{self.problems()}\n"
+            raise AssertionError(f"{self.process.name} ended with {status}:\n"
+                                 f"{self.problems()[:2000]}\n"
                                  f"{self.trace()[-6000:]}")
 
     def stop(self):

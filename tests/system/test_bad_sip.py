@@ -1,0 +1,564 @@
+# SIP, SDP, RTP and HTTP peers that misbehave, each kind while a call runs whose media must not
+# notice. SPDX-License-Identifier: LGPL-2.1-or-later
+import itertools
+import random
+import re
+import socket
+import struct
+import time
+
+from support import rtp, tones
+from support.hostile import PHONE_TONE, PUSH_TONE, BesideACall, RunningCall
+from support.hostile_sip import (LyingPhone, SipPeer, crlf, header_of, response, status_of)
+from support.ports import HOST
+from support.process import wait_until
+from support.torture import ANSWERED, INVALID, VALID
+
+CONFIG = """
+[sip]
+allow = ["sip:*@127.0.0.1:*"]
+"""
+GUESS = "a-guessed-secret-"
+HALF_LIMIT = 30.0  # s until a request that stops half-way is closed; not for configuring
+SDP = "v=0\no=x 1 1 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\n"
+
+
+def setUpModule():
+    BesideACall.running = RunningCall(CONFIG)
+    running = BesideACall.running
+    # These take their time: begun first, looked at last.
+    running.half = []
+    for port, data in ((running.junctor.http_port, b"POST /api/v1/calls HTTP/1.1\r\nHost: x\r\nX-Slow: "),
+                       (running.junctor.http_port, b""),
+                       (running.junctor.http_port, b"POST /api/v1/accounts HTTP/1.1\r\nHost: x\r\n"
+                                                   b"Content-Length: 1000\r\n\r\n{"),
+                       (running.junctor.sip_port, b"INVITE sip:x SIP/2.0\r\nVia: SIP/2.0/TCP h"),
+                       (running.junctor.sip_port, b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 60000\r\n\r\nx")):
+        made = socket.create_connection((HOST, port), 5)
+        made.sendall(data)
+        running.half.append((made, time.monotonic(), data))
+
+
+def tearDownModule():
+    for made, _, _ in BesideACall.running.half:
+        made.close()
+    BesideACall.running.stop()
+
+
+class SipTest(BesideACall):
+    def setUp(self):
+        super().setUp()
+        self.sip = self.peer()
+
+    def peer(self, **more):
+        made = SipPeer(self.junctor.sip_port, **more)
+        self.addCleanup(made.close)
+        return made
+
+    def assert_answers(self):
+        """A well-formed request is answered, sent again each half second as RFC 3261 has it."""
+        peer = self.peer()
+        wait_until(lambda: peer.ask(0.5) == 200, 5, "OPTIONS to be answered", every=0)
+
+
+class A_Messages(SipTest):
+    def test_valid_messages_that_are_hard_to_read(self):
+        for label, make in VALID.items():
+            with self.subTest(label):
+                peer = self.peer()
+                call_id, data = make(peer, self.junctor.sip_address)
+                peer.send(data)
+                status = peer.final(call_id)
+                wanted = ANSWERED.get(label, range(200, 500))
+                self.assertIn(status, wanted)
+        self.assert_answers()
+
+    def test_invalid_messages(self):
+        for label, make in INVALID.items():
+            with self.subTest(label):
+                peer = self.peer()
+                _, data = make(peer, self.junctor.sip_address)
+                peer.send(data)
+                for message in peer.answers(0.15, lambda heard: any(
+                        status_of(m) >= 200 for m in heard)):
+                    status = status_of(message)
+                    self.assertTrue(status == 100 or status in ANSWERED.get(label, range(400, 600)),
+                                    f"{label}: {status}")
+        self.assert_answers()
+
+    def test_what_is_no_message(self):
+        chance = random.Random(3)
+        _, good = self.sip.request("INVITE", f"sip:alice@{HOST}", contact=f"<sip:h@{HOST}:9>",
+                                   body=crlf(SDP), more="Content-Type: application/sdp\n")
+        messages = [b"", b"\0", b"\r\n\r\n", b"\n" * 1000, b"INVITE", b"SIP/2.0 200 OK\r\n\r\n",
+                    b"\xff" * 1400, bytes(60000), b"A" * 65000, b"SIP/2.0 999999999 X\r\n\r\n"]
+        messages += [good[:cut] for cut in range(1, len(good), 11)]
+        messages += [chance.randbytes(chance.randrange(1, 1400)) for _ in range(60)]
+        for _ in range(250):
+            broken = bytearray(good)
+            for _ in range(chance.randrange(1, 12)):
+                broken[chance.randrange(len(broken))] = chance.randrange(256)
+            messages.append(bytes(broken))
+        for data in messages:
+            self.sip.send(data)
+        self.assert_answers()
+
+    def test_huge_headers(self):
+        methods = itertools.cycle(("OPTIONS", "INVITE", "REGISTER"))
+        for more in ("X-Long: " + "y" * 60000 + "\n", "X: y\n" * 8000,
+                     "Via: SIP/2.0/UDP h;branch=z9hG4bKx\n" * 1000, "Via: " + "h," * 20000 + "\n",
+                     "Contact: " + "<sip:a@127.0.0.1>," * 2500 + "<sip:a@127.0.0.1>\n",
+                     "Record-Route: " + "<sip:a@127.0.0.1;lr>," * 2500 + "<sip:b@127.0.0.1;lr>\n",
+                     "Require: " + "z," * 20000 + "z\n", "Subject:\n" + " x\n" * 15000):
+            self.sip.send(self.sip.request(next(methods), f"sip:alice@{HOST}", more=more)[1][:65000])
+        self.assert_answers()
+
+    def test_contacts_and_routes_that_crash_the_stack(self):
+        """Answered positively and never acknowledged, these would end the process."""
+        me = f"<sip:h@{self.sip.name}>"
+        hostile = ["Contact: *\n", "m: *\n", f"Contact: {me}, <tel:+1>\n",
+                   f"Contact: {me}\nContact: <tel:+1>\n", f"Record-Route: <tel:+1>\nContact: {me}\n",
+                   f"Record-Route: <sip:{HOST};lr>, <http://x/>\nContact: {me}\n"]
+        hostile += [f"Contact: <{uri}>\n" for uri in (
+            "tel:+4930123", "http://x/", "mailto:a@b", "urn:service:sos", "foo:bar", "sip:",
+            "sip:b@", "sip:b@1.2.3", "sip:b@300.1.1.1", "sip:b@[::::]:99999", "")]
+        self.assertGreaterEqual(len(hostile), 15)
+        for more in hostile:
+            with self.subTest(more=more):
+                status = self.sip.ask(method="INVITE", uri=f"sip:alice@{self.junctor.sip_address}",
+                                      more=more, body=crlf(SDP + "m=audio 9000 RTP/AVP 8\n"))
+                self.assertEqual(status, 400)
+        self.logged(rf"sip {re.escape(self.sip.name)}: refused at parsing: its Contact")
+        self.assert_answers()
+
+    def test_dialogs_that_do_not_exist(self):
+        for method, wanted in (("BYE", 481), ("CANCEL", 481), ("UPDATE", 481), ("INFO", 481),
+                               ("PRACK", 481), ("NOTIFY", (405, 481, 489))):
+            status = self.sip.ask(method=method, to=f"<sip:alice@{HOST}>;tag=gone",
+                                  uri=f"sip:alice@{self.junctor.sip_address}")
+            self.assertIn(status, wanted if isinstance(wanted, tuple) else (wanted,), method)
+        self.sip.send(self.sip.request("ACK", to=f"<sip:alice@{HOST}>;tag=gone")[1])
+        self.assert_answers()
+
+    def test_strangers_in_the_running_call(self):
+        """Its Call-ID and one tag, but not both."""
+        trace = self.running.sipp.trace()
+        invite = trace[trace.index("INVITE sip:"):].replace("\r\n", "\n").encode()
+        call_id, from_ = header_of(invite, "Call-ID"), header_of(invite, "From")
+        uri = f"sip:alice@{self.junctor.sip_address}"
+        for method, to, sender in (("BYE", from_, "<sip:callee@x>;tag=wrong"),
+                                   ("BYE", "<sip:alice@x>;tag=wrong", "<sip:callee@x>;tag=w"),
+                                   ("CANCEL", from_, "<sip:callee@x>;tag=wrong"),
+                                   ("INVITE", from_, "<sip:callee@x>;tag=wrong")):
+            status = self.sip.ask(method=method, uri=uri, call_id=call_id, to=to, from_=sender,
+                                  contact=f"<sip:h@{self.sip.name}>", cseq=77)
+            self.assertEqual(status, 481, method)
+        for status in ("200 OK", "180 Ringing", "486 Busy Here", "407 Proxy Authentication Required"):
+            self.sip.send(response(invite, status, SDP))
+
+    def test_tcp_that_never_ends_a_message(self):
+        clients = []
+        for index in range(30):
+            client = socket.create_connection((HOST, self.junctor.sip_port), 5)
+            self.addCleanup(client.close)
+            client.sendall(b"INVITE sip:x SIP/2.0\r\nVia: ")
+            clients.append(client)
+        for client in clients[:5]:
+            try:
+                client.settimeout(0.5)
+                for _ in range(20):
+                    client.sendall(b"a" * 60000)
+            except OSError:
+                pass  # closed, or not read any more
+        for client in clients[5:10]:
+            client.sendall(random.Random(4).randbytes(3000) + b"\r\n\r\n")
+        self.assert_answers()
+
+
+class B_Floods(SipTest):
+    REQUESTS = 700  # of each kind
+
+    def test_a_flood_of_strays(self):
+        before = self.junctor.process.usage()
+        for index in range(self.REQUESTS):
+            for method in ("INVITE", "BYE", "SUBSCRIBE"):
+                self.sip.send(self.sip.request(method, f"sip:nobody{index}@{HOST}",
+                                               contact=f"<sip:h@{self.sip.name}>")[1])
+            if index % 50 == 0:
+                self.sip.answers(0.02)
+        self.assert_answers()
+        if not self.running.sanitized():
+            # What is refused stays for 32 s, at some 20 KB each.
+            self.assertLess(self.junctor.process.usage().rss - before.rss,
+                            3 * self.REQUESTS * 25_000)
+        self.logged(rf"sip {re.escape(self.sip.name)}: refused at INVITE: 4\d\d")
+        refusals = len(re.findall("refused at INVITE", self.log()))
+        self.assertLess(refusals, self.REQUESTS / 2, "the log takes part in the flood")
+
+    def test_guessing_passwords(self):
+        guesser = self.peer(source="127.0.0.11")
+        began = time.monotonic()
+        statuses = [guesser.register("alice", GUESS + str(n)) for n in range(3)]
+        self.assertEqual(statuses, [403, 403, 403])
+        self.assertGreater(time.monotonic() - began, 2.5)
+        self.logged(rf"sip {re.escape(guesser.name)}: refused at REGISTER: 403")
+        # Whoever knows the password is not delayed, from elsewhere and from the same address.
+        for source in ("127.0.0.12", "127.0.0.11"):
+            began = time.monotonic()
+            phone = self.peer(source=source)
+            self.assertEqual(phone.register("mallory", self.mallory.password), 200)
+            self.assertLess(time.monotonic() - began, 0.8 * self.running.patience())
+
+    def test_guessing_with_many_at_once(self):
+        guessers = [self.peer(source="127.0.0.13") for _ in range(3)]
+        for index in range(60):
+            for guesser in guessers:
+                guesser.send(guesser.request(
+                    "REGISTER", f"sip:{HOST}", to=f"<sip:user{index}@{HOST}>",
+                    contact=f"<sip:h@{guesser.name}>",
+                    more=f'Authorization: Digest username="user{index}", realm="junctor", '
+                         f'nonce="x{index}", uri="sip:x", response="{GUESS}"\n')[1])
+        phone = self.peer(source="127.0.0.14")
+        began = time.monotonic()
+        self.assertEqual(phone.register("mallory", self.mallory.password), 200)
+        self.assertLess(time.monotonic() - began, 1.0 * self.running.patience())
+
+    def test_registrations_that_lie(self):
+        for more in ("Expires: 99999999999999999999\n", "Expires: -1\n", "Contact: *\nExpires: 5\n",
+                     "Authorization: Digest\n", "Authorization: Digest " + 'a="b",' * 3000 + "\n",
+                     "Authorization: Basic eDp5\n", 'Authorization: Digest username="\n'):
+            status = self.sip.ask(method="REGISTER", to=f"<sip:alice@{HOST}>", more=more)
+            self.assertIn(status, range(400, 500), more[:40])
+
+
+class C_Answers(SipTest):
+    """mallory calls phones that lie."""
+
+    def call(self, answer):
+        """Returns the phone and the call's id."""
+        phone = LyingPhone(answer)
+        self.addCleanup(phone.close)
+        known = [call["id"] for call in self.junctor.calls()]
+        client = self.connected()
+        client.create_stream()
+        client.publish(f"mallory?to={phone.uri}")
+        self.addCleanup(client.close)
+        return phone, self.junctor.find_call("mallory", known=known)
+
+    def ends(self, answer, reason="not-acceptable"):
+        phone, call = self.call(answer)
+        try:
+            ended = self.junctor.wait_ended(call, 3)
+        except AssertionError:
+            self.junctor.hangup(call)
+            raise
+        self.assertEqual(ended["reason"], reason, ended["detail"])
+        self.assertTrue(ended["detail"])
+        wait_until(lambda: "BYE" in phone.methods(), 3, "a BYE for the phone")
+
+    def survives(self, answer):
+        """Answered or not: it can be hung up, and nothing else happens."""
+        phone, call = self.call(answer)
+        try:
+            wait_until(lambda: "ACK" in phone.methods(), 3, "an ACK for the phone")
+            time.sleep(0.15)
+        finally:
+            if self.junctor.call(call)["state"] != "ended":
+                self.junctor.hangup(call)
+            ended = self.junctor.wait_ended(call, 5)
+        return ended
+
+    def test_descriptions_that_are_none(self):
+        for sdp in ("", "\x01\x02 not sdp at all", SDP[:40], SDP.replace("v=0", "v=1"),
+                    SDP.replace("127.0.0.1", "999.1.1.1"), SDP, SDP + "m=audio\n",
+                    SDP + "m=audio 9 RTP/AVP 8\na=\0\0\n", SDP + "=\n" * 100):
+            with self.subTest(sdp=sdp[-30:]):
+                self.ends(lambda invite, sdp=sdp: response(
+                    invite, "200 OK", sdp, contact=f"<sip:x@{HOST}:{port_of(invite)}>"))
+
+    def test_media_that_cannot_be(self):
+        for media in ("m=audio 0 RTP/AVP 8\nm=video 0 RTP/AVP 96\n", "m=audio 65536 RTP/AVP 8\n",
+                      "m=audio -1 RTP/AVP 8\n", "m=audio 9 RTP/AVP 128 999999\n",
+                      "m=audio 9 RTP/AVP 120\na=rtpmap:120 G7221/16000\n", "m=audio 9 RTP/SAVP 8\n",
+                      "m=audio 9 RTP/AVP 8\na=rtpmap:8 PCMA/0\n", "m=audio 9 RTP/AVP 8\n" * 300,
+                      "m=audio 9 RTP/AVP 8\na=fmtp:8 " + "z" * 50000 + "\n",
+                      "m=audio 9 RTP/AVP 8\nc=IN IP4 ../../etc/passwd\n",
+                      "m=audio 9 RTP/AVP 8\nc=IN IP4 evil.example.com\n"):
+            with self.subTest(media=media[:40]):
+                self.ends(lambda invite, media=media: response(
+                    invite, "200 OK", SDP + media, contact=f"<sip:x@{HOST}:{port_of(invite)}>"))
+
+    def test_groups_and_everybody_are_no_place_for_media(self):
+        for address in ("IP4 224.0.0.251/127", "IP4 255.255.255.255", "IP6 ff02::fb"):
+            with self.subTest(address):
+                sdp = SDP.replace("IP4 127.0.0.1\nt", f"{address}\nt") + "m=audio 9 RTP/AVP 8\n"
+                self.ends(lambda invite, sdp=sdp: response(
+                    invite, "200 OK", sdp, contact=f"<sip:x@{HOST}:{port_of(invite)}>"))
+
+    def test_addresses_that_lead_back_to_us(self):
+        """Our own ports, of this call and of SIP, and a port that nobody has."""
+        def own(invite):
+            return int(re.search(rb"m=audio (\d+)", invite).group(1))
+        for port in (own, lambda _: self.junctor.sip_port, lambda _: self.junctor.http_port,
+                     lambda _: 1):
+            before = self.junctor.process.usage()
+            self.survives(lambda invite, port=port: response(
+                invite, "200 OK", SDP + f"m=audio {port(invite)} RTP/AVP 8\n",
+                contact=f"<sip:x@{HOST}:{port_of(invite)}>"))
+            after = self.junctor.process.usage()
+            self.assertLess(after.cpu - before.cpu, 1.0 * self.running.patience(), "media goes in circles")
+
+    def test_ten_thousand_lines(self):
+        self.survives(lambda invite: response(
+            invite, "200 OK", SDP + "m=audio 9 RTP/AVP 8\n" + "a=x\n" * 10000,
+            contact=f"<sip:x@{HOST}:{port_of(invite)}>"))
+
+    def test_answers_whose_headers_lie(self):
+        sdp = SDP + "m=audio 9 RTP/AVP 8\n"
+        for more in ("Contact: <tel:1>\n", "Contact: *\n", "Contact: <http://x/>\n", "",
+                     "Contact: ME\nRecord-Route: <tel:1>\n",
+                     "Contact: ME\nRecord-Route: <sip:[::::]:99999>, <sip:>\n"):
+            with self.subTest(more):
+                self.survives(lambda invite, more=more: response(
+                    invite, "200 OK", sdp,
+                    more=more.replace("ME", f"<sip:x@{HOST}:{port_of(invite)}>")))
+
+    def test_responses_that_contradict_each_other(self):
+        def many(invite):
+            me = f"<sip:x@{HOST}:{port_of(invite)}>"
+            good = response(invite, "200 OK", SDP + "m=audio 9 RTP/AVP 8\n", contact=me)
+            return [response(invite, "180 Ringing", ""), response(invite, "183 Progress", "noise"),
+                    response(invite, "999 Odd", ""), response(invite, "099 Odd", ""), b"SIP/2.0 200",
+                    response(invite, "200 OK", "x", drop=("CSeq",)),
+                    response(invite, "200 OK", "x", drop=("Via",)),
+                    response(invite, "200 OK", SDP, contact=me, length=99999999),
+                    good, response(invite, "486 Busy Here", ""),
+                    good.replace(b";tag=liar", b";tag=other"), good, good]
+        self.survives(many)
+
+    def test_a_phone_that_floods_responses(self):
+        self.survives(lambda invite: [response(invite, "180 Ringing", "")] * 100 + [response(
+            invite, "200 OK", SDP + "m=audio 9 RTP/AVP 8\n",
+            contact=f"<sip:x@{HOST}:{port_of(invite)}>")])
+
+
+def port_of(invite):
+    """The port at which the INVITE came in, as its Request-URI has it."""
+    return int(re.search(rb"^INVITE sip:\S+?:(\d+)", invite).group(1))
+
+
+class D_Rtp(BesideACall):
+    """Into the ports of the running call."""
+
+    def setUp(self):
+        super().setUp()
+        phone = self.running.phone
+        self.ports = {medium: phone.target[medium][1] for medium in (rtp.AUDIO, rtp.VIDEO)}
+        self.stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(self.stranger.close)
+        self.stranger.bind((HOST, 0))
+
+    def test_a_stranger_is_not_heard_and_gets_nothing(self):
+        audio = rtp.tone_packets(2000, amplitude=30000)
+        for index in range(75):
+            header = struct.pack("!BBHII", 0x80, rtp.PCMA, index, index * 160, 0xBAD)
+            self.stranger.sendto(header + audio[index % 50], (HOST, self.ports[rtp.AUDIO]))
+            for burst in range(4):
+                header = struct.pack("!BBHII", 0x80, 0x80 | rtp.H264, index * 4 + burst,
+                                     index * 3600, 0xBAD)
+                self.stranger.sendto(header + b"\x65" + bytes(900),
+                                     (HOST, self.ports[rtp.VIDEO]))
+            time.sleep(0.02)
+        self.stranger.settimeout(0.2)
+        with self.assertRaises(TimeoutError):
+            self.stranger.recv(2000)
+        heard = self.running.pull.heard(self.began)
+        self.assertLess(tones.share_with_tone(heard, 8000, 2000, threshold=0.1), 0.01)
+
+    def test_a_strangers_rtcp(self):
+        """BYE, reports and requests for the call's own sources, by somebody else."""
+        own = self.running.phone.packets(rtp.VIDEO)[-1].ssrc
+        bye = struct.pack("!BBHI", 0x81, 203, 1, own)
+        report = struct.pack("!BBHI", 0x80, 201, 1, own)
+        pli = struct.pack("!BBHII", 0x81, 206, 2, 0xBAD, own)
+        chance = random.Random(9)
+        for _ in range(30):
+            for medium in (rtp.AUDIO, rtp.VIDEO):
+                for data in (bye, report + bye, report + pli * 20, chance.randbytes(200), b"\x80",
+                             b"\x80\xc9\xff\xff" + bytes(8), b"\x9f\xca\0\0", bytes(1400)):
+                    for offset in (0, 1):
+                        self.stranger.sendto(data, (HOST, self.ports[medium] + offset))
+        time.sleep(0.3)
+
+    def test_malformed_packets_from_the_phone_itself(self):
+        phone = self.running.phone
+        chance = random.Random(11)
+        kinds = [b"", b"\x80", b"\x80\x08" + bytes(9), bytes(12), b"\xff" * 12, b"\x8f\x08" + bytes(20),
+                 b"\x90\x08" + bytes(10) + b"\0\0\xff\xff", b"\xa0\x08" + bytes(9) + b"\xff",
+                 b"\xa0\x08" + bytes(30) + b"\0", b"\x40\x08" + bytes(170), b"\x80\x7f" + bytes(170)]
+        kinds += [chance.randbytes(chance.randrange(1, 1400)) for _ in range(60)]
+        for data in kinds:
+            for medium in (rtp.AUDIO, rtp.VIDEO):
+                phone.send_raw(medium, "rtp", data)
+                phone.send_raw(medium, "rtcp", data)
+                phone.send_raw(medium, "rtcp", b"\x81\xc8" + data)
+        time.sleep(0.3)
+
+    def test_a_flood_of_keyframe_requests(self):
+        phone = self.running.phone
+        own = phone.packets(rtp.VIDEO)[-1].ssrc
+        packet = struct.pack("!BBHI", 0x80, 201, 1, 1) + struct.pack("!BBHII", 0x81, 206, 2, 1, own)
+        nack = struct.pack("!BBHI", 0x80, 201, 1, 1) + \
+            struct.pack("!BBHII", 0x81, 205, 2 + 200, 1, own) + b"\0\0\xff\xff" * 200
+        before = self.junctor.process.usage().cpu
+        for _ in range(200):
+            phone.send_raw(rtp.VIDEO, "rtcp", packet)
+            phone.send_raw(rtp.VIDEO, "rtcp", nack)
+        time.sleep(0.3)
+        self.assertLess(self.junctor.process.usage().cpu - before, 1.5 * self.running.patience())
+
+
+class E_Http(BesideACall):
+    def say(self, data, seconds=3.0):
+        """What is answered to raw bytes, until the server closes or answers completely."""
+        with socket.create_connection((HOST, self.junctor.http_port), 5) as made:
+            made.settimeout(seconds)
+            heard = b""
+            try:
+                made.sendall(data)
+            except OSError:
+                pass  # it has refused before the end
+            try:
+                while b"\r\n\r\n" not in heard or not self.complete(heard):
+                    more = made.recv(65536)
+                    if not more:
+                        break
+                    heard += more
+            except OSError:
+                pass
+            return heard
+
+    @staticmethod
+    def complete(heard):
+        length = re.search(rb"content-length: *(\d+)", heard, re.I)
+        return not length or len(heard.partition(b"\r\n\r\n")[2]) >= int(length.group(1))
+
+    def request(self, method, path, body=b"", token=None, more=""):
+        token = token or self.junctor._admin_token()
+        head = f"{method} {path} HTTP/1.1\nHost: {HOST}\nConnection: close\n"
+        if token:
+            head += f"Authorization: Bearer {token}\n"
+        if body:
+            head += f"Content-Type: application/json\nContent-Length: {len(body)}\n"
+        return crlf(head + more + "\n") + body
+
+    def status(self, data):
+        found = re.match(rb"HTTP/1\.1 (\d+)", self.say(data))
+        return int(found.group(1)) if found else 0
+
+    def test_bodies_that_are_too_large(self):
+        self.assertEqual(self.status(self.request("POST", "/api/v1/calls", b"x" * 300_000)), 413)
+        self.assertEqual(self.status(self.request("POST", "/api/v1/calls", b"[" * 65537)), 413)
+        chunk = b"8000\r\n" + b"y" * 0x8000 + b"\r\n"
+        before = self.junctor.process.usage().rss
+        head = crlf(f"POST /api/v1/accounts HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n"
+                    f"Content-Type: application/json\n"
+                    f"Authorization: Bearer {self.junctor._admin_token()}\n\n")
+        self.assertIn(self.status(head + chunk * 300 + b"0\r\n\r\n"), (413, 0))
+        if not self.running.sanitized():
+            self.assertLess(self.junctor.process.usage().rss - before, 5e6)
+
+    def test_methods_and_paths(self):
+        for method, path, wanted in (
+                ("PUT", "/api/v1/calls", 405), ("DELETE", "/api/v1/calls", 405),
+                ("BREW", "/api/v1/health", 405), ("GET", "/", 404), ("GET", "/api/v1/nothing", 404),
+                ("GET", "/api/v1/calls/../../etc/passwd", 404), ("GET", "/" + "a" * 8000, 404),
+                ("GET", "/api/v1/calls/%00%ff%0d%0aX", 404), ("GET", "/api/v1/calls/x?" + "a=b&" * 2000, 404)):
+            with self.subTest(method=method, path=path[:40]):
+                self.assertIn(self.status(self.request(method, path)), (wanted, 400, 414))
+
+    def test_bodies_that_are_no_json(self):
+        for body in (b"{", b"[]", b"null", b"\xff\xfe", b"1e99999", b"[" * 60000,
+                     b'{"from":' * 7000, b'{"from": 1, "to": []}', b'{"from": "alice"}',
+                     b'{"from": "alice", "to": "' + b"x" * 60000 + b'"}',
+                     b'{"from": "alice", "to": "sip:x@elsewhere.example"}',
+                     b'{"from": "nobody", "to": "alice"}', b'{"from": "alice\\u0000", "to": "bob"}'):
+            with self.subTest(body=body[:40]):
+                self.assertIn(self.status(self.request("POST", "/api/v1/calls", body)),
+                              (400, 403, 404, 409, 422))
+        for body in (b'{"name": "../x"}', b'{"name": ""}', b'{"name": 7}', b"{}",
+                     b'{"name": "a b"}', b'{"name": "' + b"n" * 5000 + b'"}'):
+            self.assertIn(self.status(self.request("POST", "/api/v1/accounts", body)), (400, 422))
+
+    def test_credentials(self):
+        path = "/api/v1/calls"
+        right = self.junctor._admin_token()
+        self.assertEqual(self.status(crlf(f"GET {path} HTTP/1.1\nHost: x\n\n")), 401)
+        began = time.monotonic()
+        for index, wrong in enumerate((GUESS, right[:-1], right + "0", right.upper(), " ", "x" * 9000)):
+            with self.subTest(index=index):
+                self.assertIn(self.status(self.request("GET", path, token=wrong)), (401, 400, 431))
+                # The right one is not delayed meanwhile.
+                now = time.monotonic()
+                self.assertEqual(self.status(self.request("GET", path)), 200)
+                self.assertLess(time.monotonic() - now, 0.5 * self.running.patience())
+        self.assertGreater(time.monotonic() - began, 0.3, "guessing costs nothing")
+        self.logged(r"http 127\.0\.0\.1:\d+: refused at GET /api/v1/calls: wrong credentials")
+
+    def test_what_is_no_http(self):
+        for data in (b"\x16\x03\x01\x02\0\x01\0" + bytes(200), b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+                     b"\0" * 3000, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 9000 + b"\r\n",
+                     b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n",
+                     b"GET / HTTP/1.1\r\nX: " + b"z" * 200000 + b"\r\n\r\n",
+                     b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\nx",
+                     b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\nx",
+                     b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                     b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx"):
+            with self.subTest(data=data[:30]):
+                answer = self.say(data, 0.5)
+                self.assertNotRegex(answer, rb"^HTTP/1\.1 2")
+
+    def test_more_connections_than_there_may_be(self):
+        clients = []
+        try:
+            for _ in range(400):
+                clients.append(socket.create_connection((HOST, self.junctor.http_port), 5))
+            for client in clients:
+                client.close()
+            clients = []
+            self.assertEqual(wait_until(lambda: self.status(self.request("GET", "/api/v1/health")),
+                                        5, "an answer", every=0.2), 200)
+        finally:
+            for client in clients:
+                client.close()
+
+
+class Y_HalfRequests(BesideACall):
+    def test_who_stops_in_the_middle_is_closed(self):
+        for made, since, data in self.running.half:
+            with self.subTest(data=data[:20]):
+                made.settimeout(max(0.1, since + HALF_LIMIT + 5 - time.monotonic()))
+                try:
+                    heard = made.recv(65536)
+                    while heard:
+                        heard = made.recv(65536)
+                except ConnectionError:
+                    pass
+                except TimeoutError:
+                    self.fail("still open")
+
+
+class Z_Afterwards(BesideACall):
+    def setUp(self):
+        super().setUp()
+        self.began = self.running.began
+
+    def test_everything_is_back_at_its_level_and_the_call_had_no_gap(self):
+        for made, _, _ in self.running.half:
+            made.close()
+        self.running.back_at_level(self, 35)  # what was refused stays for 32 s
+
+    def test_nothing_secret_was_logged(self):
+        log = self.junctor.log()
+        for secret in [*self.running.secrets(), GUESS]:
+            self.assertNotIn(secret, log)
