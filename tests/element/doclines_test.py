@@ -81,6 +81,12 @@ def main():
     print(f"1..{len(documents)}")
     for number, path in enumerate(documents, 1):
         problems = check(path)
+        if any(re.search(r"ended with -\d", problem) for problem in problems):
+            # Seen once, at the very end of gst-launch-1.0, and never again in a hundred runs: told
+            # in the log, and judged by a second run.
+            print("# died by a signal at first:")
+            print("\n".join("# " + line for problem in problems for line in problem.splitlines()))
+            problems = check(path)
         for problem in problems:
             for line in problem.splitlines():
                 print("#", line)
