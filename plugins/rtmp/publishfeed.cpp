@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "common/gst/shared_buffer.h"
 #include "rtmp/trackcaps.h"
 
 GST_DEBUG_CATEGORY_EXTERN(junctor_rtmp_auth_src_debug);

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "common/secret.h"
 #include "rtmp/rtmprequest.h"
 
 namespace junctor::rtmp {
@@ -13,15 +14,6 @@ constexpr auto kReadWrite =
     static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY);
 constexpr auto kWriteOnly =
     static_cast<GParamFlags>(G_PARAM_WRITABLE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY);
-
-/// Takes as long for every wrong token of one length.
-bool same_secret(const std::string &a, const std::string &b) {
-  if (a.size() != b.size()) return false;
-  unsigned different = 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    different |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  return different == 0;
-}
 
 Verdict refusal_of(std::string reason, Refusal refusal = Refusal::Denied) {
   Verdict verdict;
@@ -195,7 +187,7 @@ Verdict judge(const ServerSettings &settings, const Request &request) {
       return refusal_of(
           "A token is needed: write it behind the application, "
           "rtmp://HOST/APPLICATION?token=TOKEN/STREAM.");
-    if (!same_secret(shown->second, settings.token)) return refusal_of("The token is not right.");
+    if (!equal_secret(shown->second, settings.token)) return refusal_of("The token is not right.");
   }
   if (request.stage == Stage::Start && !settings.stream.empty() &&
       request.stream != settings.stream)

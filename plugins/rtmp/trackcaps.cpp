@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <string>
 
+#include "common/gst/shared_buffer.h"
 #include "common/handle.h"
 #include "rtmp/core/aac.h"
 #include "rtmp/core/avc.h"
@@ -170,15 +171,6 @@ Result<Track> track_of(const GstCaps *caps) {
     return track;
   }
   return bad_input(std::string("caps ") + gst_structure_get_name(structure) + " are not carried");
-}
-
-GstBuffer *wrap(const SharedBytes &bytes) {
-  auto *held = new SharedBytes(bytes);
-  // The bytes are shared with others: nobody may write, as the flag says.
-  auto *data = const_cast<std::byte *>(bytes.view.data());
-  return gst_buffer_new_wrapped_full(
-      GST_MEMORY_FLAG_READONLY, data, bytes.view.size(), 0, bytes.view.size(), held,
-      [](gpointer pointer) { delete static_cast<SharedBytes *>(pointer); });
 }
 
 SharedBytes unwrap(GstBuffer *buffer) {

@@ -22,9 +22,6 @@ Result<GstCaps *> caps_of(const Track &track);
 /// The track that fixed caps describe. BadInput says what is missing.
 Result<Track> track_of(const GstCaps *caps);
 
-/// A read-only buffer on `bytes`, which it holds. No copy.
-GstBuffer *wrap(const SharedBytes &bytes);
-
 /// The bytes of `buffer`, which they hold. Copies only if the buffer is of several memories. Empty
 /// if it cannot be read.
 SharedBytes unwrap(GstBuffer *buffer);

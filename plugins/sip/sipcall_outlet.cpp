@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/gst/shared_buffer.h"
 #include "sip/sipcall_media.h"
 
 namespace junctor::sipcall {
@@ -10,14 +11,6 @@ namespace {
 
 constexpr Duration kCheck = std::chrono::milliseconds(500);
 constexpr Duration kInfoPause = std::chrono::seconds(1);
-
-GstBuffer *wrap(const SharedBytes &bytes) {
-  auto *held = new SharedBytes(bytes);
-  auto *data = const_cast<std::byte *>(bytes.view.data());
-  return gst_buffer_new_wrapped_full(
-      GST_MEMORY_FLAG_READONLY, data, bytes.view.size(), 0, bytes.view.size(), held,
-      [](gpointer content) { delete static_cast<SharedBytes *>(content); });
-}
 
 }  // namespace
 

@@ -4,9 +4,10 @@
 #include <glib.h>
 #include <sys/random.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cstdlib>
+
+#include "common/secret.h"
 
 namespace junctor::sip {
 
@@ -23,14 +24,6 @@ std::string hex(std::uint64_t value) {
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
   return text;
-}
-
-/// Takes the same time wherever the difference is.
-bool equal_secret(std::string_view a, std::string_view b) {
-  unsigned difference = a.size() == b.size() ? 0 : 1;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
-    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  return difference == 0;
 }
 
 std::string get(const std::map<std::string, std::string> &parameters, const char *name) {
