@@ -1,4 +1,5 @@
-// The `junctor` program. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The `junctor` program.
 #include <iostream>
 
 #include "cli/commands.h"

@@ -1,5 +1,5 @@
-// The orchestrator: everything that `junctor serve` runs. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The orchestrator: everything that `junctor serve` runs.
 #pragma once
 
 #include <ostream>

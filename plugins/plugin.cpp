@@ -1,4 +1,5 @@
-// Registers the elements of the one plugin, `junctor`. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Registers the elements of the one plugin, `junctor`.
 #include <gst/gst.h>
 
 #include "rtmp/rtmpauthsrc.h"

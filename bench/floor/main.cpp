@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // The bare program: RTMP in, RTP out, nothing else. What a gateway costs beyond it is its own
-// doing. SPDX-License-Identifier: LGPL-2.1-or-later
+// doing.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>

@@ -1,5 +1,5 @@
-// The least that takes an RTMP publisher's media off a socket. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The least that takes an RTMP publisher's media off a socket.
 #pragma once
 
 #include <cstdint>

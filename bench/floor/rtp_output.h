@@ -1,4 +1,5 @@
-// The least that sends a call's media as RTP. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The least that sends a call's media as RTP.
 #pragma once
 
 #include <netinet/in.h>

@@ -1,4 +1,5 @@
-// A recorded FLV file, ready to be played over RTMP. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A recorded FLV file, ready to be played over RTMP.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Many RTMP publishers in one cheap process, playing a recording in real time.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// Many RTMP publishers in one cheap process, playing a recording in real time.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>

@@ -1,5 +1,5 @@
-// Takes the RTP of many calls, counts it, and measures how old pictures are when they are complete.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// Takes the RTP of many calls, counts it, and measures how old pictures are when they are complete.
 #include <arpa/inet.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>

@@ -1,4 +1,5 @@
-// A moment in time inside a picture. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A moment in time inside a picture.
 #pragma once
 
 #include <time.h>

@@ -1,4 +1,5 @@
-// Who decides the checks of RTMP terminals. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Who decides the checks of RTMP terminals.
 #pragma once
 
 #include "rtmp/core/server.h"

@@ -1,5 +1,5 @@
-// The accounts of this orchestrator, in one file and in memory. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The accounts of this orchestrator, in one file and in memory.
 #pragma once
 
 #include <cstdint>

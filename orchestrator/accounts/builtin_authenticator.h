@@ -1,5 +1,5 @@
-// The three checks of RTMP terminals against the built-in accounts. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The three checks of RTMP terminals against the built-in accounts.
 #pragma once
 
 #include <functional>

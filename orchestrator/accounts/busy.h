@@ -1,4 +1,5 @@
-// Which accounts are in a call. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Which accounts are in a call.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// Whom an account may call. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Whom an account may call.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// How long the refusal of a failed check is held back. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// How long the refusal of a failed check is held back.
 #pragma once
 
 #include <cstddef>

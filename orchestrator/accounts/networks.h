@@ -1,4 +1,5 @@
-// A list of networks that an address is compared with. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A list of networks that an address is compared with.
 #pragma once
 
 #include <array>

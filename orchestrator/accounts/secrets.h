@@ -1,5 +1,5 @@
-// Random secrets, password hashes and the files that hold them. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Random secrets, password hashes and the files that hold them.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Tokens of accounts: JSON Web Tokens signed with the orchestrator's own key.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// Tokens of accounts: JSON Web Tokens signed with the orchestrator's own key.
 #pragma once
 
 #include <cstdint>

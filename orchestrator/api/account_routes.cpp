@@ -1,4 +1,5 @@
-// What the API does with accounts and tokens. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the API does with accounts and tokens.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 

@@ -1,5 +1,5 @@
-// The REST API: routes, rights, and what each route does. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The REST API: routes, rights, and what each route does.
 #pragma once
 
 #include <glib.h>

@@ -1,4 +1,5 @@
-// What the API does with calls. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the API does with calls.
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>

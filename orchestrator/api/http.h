@@ -1,5 +1,5 @@
-// Requests and answers of the REST API, without a transport. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Requests and answers of the REST API, without a transport.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
-// HTTP in front of the REST API. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// HTTP in front of the REST API.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// One call: its legs, its media, its end. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One call: its legs, its media, its end.
 #pragma once
 
 #include <array>

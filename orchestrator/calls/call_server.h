@@ -1,4 +1,5 @@
-// The RTMP server as one call's pipeline sees it. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The RTMP server as one call's pipeline sees it.
 #pragma once
 
 #include <memory>

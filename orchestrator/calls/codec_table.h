@@ -1,4 +1,5 @@
-// What each codec needs in a launch line, as data. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What each codec needs in a launch line, as data.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What a pull terminal gets: ring media until live media is there. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a pull terminal gets: ring media until live media is there.
 #pragma once
 
 #include <array>

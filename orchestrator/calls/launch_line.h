@@ -1,5 +1,5 @@
-// The launch line of a call, for GStreamer and for people. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The launch line of a call, for GStreamer and for people.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
-// Launch lines with holes, from files. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Launch lines with holes, from files.
 #pragma once
 
 #include <cstdint>

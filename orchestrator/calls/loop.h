@@ -1,5 +1,5 @@
-// Ring media: short pieces of sound and picture, encoded once, played round and round.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// Ring media: short pieces of sound and picture, encoded once, played round and round.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Makes ring media with GStreamer and keeps what was made. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Makes ring media with GStreamer and keeps what was made.
 #pragma once
 
 #include <glib.h>

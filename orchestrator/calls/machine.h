@@ -1,4 +1,5 @@
-// The states of a call and the moves between them. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The states of a call and the moves between them.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// The media of one call as its state machine sees them. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The media of one call as its state machine sees them.
 #pragma once
 
 #include <functional>

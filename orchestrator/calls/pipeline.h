@@ -1,4 +1,5 @@
-// A call's media as one GStreamer pipeline. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A call's media as one GStreamer pipeline.
 #pragma once
 
 #include <glib.h>

@@ -1,4 +1,5 @@
-// Which way each medium goes through a call, and why. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Which way each medium goes through a call, and why.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// The codecs that a pull terminal's play fixes. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The codecs that a pull terminal's play fixes.
 #pragma once
 
 #include <map>

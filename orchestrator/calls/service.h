@@ -1,5 +1,5 @@
-// The calls of this orchestrator: what the API and the command line ask of them.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// The calls of this orchestrator: what the API and the command line ask of them.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
-// What every call needs around it. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What every call needs around it.
 #pragma once
 
 #include <glib.h>

@@ -1,5 +1,5 @@
-// Tells the signalling thread what a push terminal sends. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Tells the signalling thread what a push terminal sends.
 #pragma once
 
 #include <glib.h>

@@ -1,4 +1,5 @@
-// Speaks to a running orchestrator. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Speaks to a running orchestrator.
 #pragma once
 
 #include <nlohmann/json.hpp>

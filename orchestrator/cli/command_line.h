@@ -1,4 +1,5 @@
-// What a person typed. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a person typed.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// The commands of the program, besides `serve`. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The commands of the program, besides `serve`.
 #pragma once
 
 #include <istream>

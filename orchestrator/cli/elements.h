@@ -1,4 +1,5 @@
-// The GStreamer elements that calls are made of. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The GStreamer elements that calls are made of.
 #pragma once
 
 #include <span>

@@ -1,4 +1,5 @@
-// What an operator can set, and the defaults. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What an operator can set, and the defaults.
 #pragma once
 
 #include <chrono>

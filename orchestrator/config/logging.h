@@ -1,4 +1,5 @@
-// The program's log. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The program's log.
 #pragma once
 
 #include <string>

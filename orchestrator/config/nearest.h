@@ -1,4 +1,5 @@
-// The known word that somebody may have meant. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The known word that somebody may have meant.
 #pragma once
 
 #include <optional>

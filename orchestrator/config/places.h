@@ -1,4 +1,5 @@
-// Where things are on this machine. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Where things are on this machine.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Tells that a server runs with a data directory. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Tells that a server runs with a data directory.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// A call as JSON, for records and the API. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A call as JSON, for records and the API.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -1,4 +1,5 @@
-// The records of all calls, in SQLite. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The records of all calls, in SQLite.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// Threads for what may block: files, databases, slow hashes. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Threads for what may block: files, databases, slow hashes.
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,5 @@
-// Big-endian reading and writing of wire bytes. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Big-endian reading and writing of wire bytes.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// The one clock type of the cores. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The one clock type of the cores.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
-// Media and codecs as every room names them. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Media and codecs as every room names them.
 #pragma once
 
 #include <cstdint>

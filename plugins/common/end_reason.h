@@ -1,4 +1,5 @@
-// Why a call ended. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Why a call ended.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// IP address and port. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// IP address and port.
 #pragma once
 
 #include <netinet/in.h>

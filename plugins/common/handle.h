@@ -1,4 +1,5 @@
-// Owning types for foreign pointers and descriptors. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Owning types for foreign pointers and descriptors.
 #pragma once
 
 #include <unistd.h>

@@ -1,5 +1,5 @@
-// How cores say what happened, without choosing a logger. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// How cores say what happened, without choosing a logger.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// Lines that peers may cause in the log, at most so many a second. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Lines that peers may cause in the log, at most so many a second.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
-// Functions and timers on a GMainContext. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Functions and timers on a GMainContext.
 #pragma once
 
 #include <glib.h>

@@ -1,4 +1,5 @@
-// The event loop that serves the sockets of all calls. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The event loop that serves the sockets of all calls.
 #pragma once
 
 #include <sys/epoll.h>

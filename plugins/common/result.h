@@ -1,4 +1,5 @@
-// Results and errors as values. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Results and errors as values.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// Comparing secrets. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Comparing secrets.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,5 @@
-// C++ objects inside GValues and GstContexts. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// C++ objects inside GValues and GstContexts.
 #pragma once
 
 #include <glib-object.h>

@@ -1,4 +1,5 @@
-// One RTMP server that several elements stand behind. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One RTMP server that several elements stand behind.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
-// Frames of sink pads on their way to players. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Frames of sink pads on their way to players.
 #pragma once
 
 #include <gst/gst.h>

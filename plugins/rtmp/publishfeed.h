@@ -1,4 +1,5 @@
-// A published stream on its way to source pads. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A published stream on its way to source pads.
 #pragma once
 
 #include <gst/base/gstflowcombiner.h>

@@ -1,4 +1,5 @@
-// RTMP server source: the publisher connects to it. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTMP server source: the publisher connects to it.
 #pragma once
 
 #include <gst/gst.h>

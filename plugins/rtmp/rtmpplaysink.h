@@ -1,4 +1,5 @@
-// RTMP server sink: players connect to it. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTMP server sink: players connect to it.
 #pragma once
 
 #include <gst/gst.h>

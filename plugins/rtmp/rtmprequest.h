@@ -1,5 +1,5 @@
-// What an RTMP client asks for, as the `authenticate` signal hands it out. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What an RTMP client asks for, as the `authenticate` signal hands it out.
 #pragma once
 
 #include <glib-object.h>

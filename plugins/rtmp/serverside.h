@@ -1,5 +1,5 @@
-// What both RTMP elements have in common: properties, the check of clients, the way to a server.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// What both RTMP elements have in common: properties, the check of clients, the way to a server.
 #pragma once
 
 #include <gst/gst.h>

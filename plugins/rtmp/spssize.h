@@ -1,5 +1,5 @@
-// The size of pictures, from an H.264 sequence parameter set. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The size of pictures, from an H.264 sequence parameter set.
 #pragma once
 
 #include <optional>

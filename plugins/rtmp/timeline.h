@@ -1,4 +1,5 @@
-// Publishers' clocks laid onto one running time. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Publishers' clocks laid onto one running time.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Tracks as caps, and bytes as buffers. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Tracks as caps, and bytes as buffers.
 #pragma once
 
 #include <gst/gst.h>

@@ -1,4 +1,5 @@
-// Between RTP caps and the table of formats. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Between RTP caps and the table of formats.
 #pragma once
 
 #include <gst/gst.h>

@@ -1,4 +1,5 @@
-// One call as its element sees it. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One call as its element sees it.
 #pragma once
 
 #include <gst/gst.h>

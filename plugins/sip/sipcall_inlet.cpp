@@ -1,4 +1,5 @@
-// From a sink pad to a session. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From a sink pad to a session.
 #include <algorithm>
 
 #include "rtp/core/packet.h"

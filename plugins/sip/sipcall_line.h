@@ -1,4 +1,5 @@
-// The SIP agent an element calls with. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The SIP agent an element calls with.
 #pragma once
 
 #include <glib.h>

@@ -1,4 +1,5 @@
-// Between pads and RTP sessions. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Between pads and RTP sessions.
 #pragma once
 
 #include <gst/gst.h>

@@ -1,4 +1,5 @@
-// From a session to a source pad. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From a session to a source pad.
 #include <algorithm>
 #include <utility>
 

@@ -1,4 +1,5 @@
-// The C++ inside of a sipcallsink. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The C++ inside of a sipcallsink.
 #pragma once
 
 #include <gst/gst.h>

@@ -1,4 +1,5 @@
-// Element that is one SIP call. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Element that is one SIP call.
 #pragma once
 
 #include <gst/gst.h>

@@ -1,5 +1,5 @@
-// Element that passes media through and tells when all of it is silent. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Element that passes media through and tells when all of it is silent.
 #pragma once
 
 #include <gst/gst.h>

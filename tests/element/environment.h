@@ -1,4 +1,5 @@
-// What the element tests share. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the element tests share.
 #pragma once
 
 #include <gst/gst.h>

@@ -1,5 +1,5 @@
-// A server without sockets, given to elements by context: what a test says is what they hear.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// A server without sockets, given to elements by context: what a test says is what they hear.
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,5 @@
-// mediawatchdog on a test clock. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// mediawatchdog on a test clock.
 #include <gst/check/gstharness.h>
 #include <gst/check/gsttestclock.h>
 

@@ -1,5 +1,5 @@
-// rtmpauthsrc on a fake server: pads, caps, timestamps, ends. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// rtmpauthsrc on a fake server: pads, caps, timestamps, ends.
 #include <gst/check/gsttestclock.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// The parts of the RTMP elements that need no pipeline. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The parts of the RTMP elements that need no pipeline.
 #include <gtest/gtest.h>
 
 #include <string_view>

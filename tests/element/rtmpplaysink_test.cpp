@@ -1,5 +1,5 @@
-// rtmpplaysink on a fake server: what reaches the players. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// rtmpplaysink on a fake server: what reaches the players.
 #include <gst/check/gstharness.h>
 #include <gst/video/video-event.h>
 

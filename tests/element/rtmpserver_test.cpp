@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // rtmpauthsrc and rtmpplaysink with a real server and GStreamer's RTMP clients: ports, the three
-// checks, sharing. SPDX-License-Identifier: LGPL-2.1-or-later
+// checks, sharing.
 #include <array>
 #include <future>
 #include <thread>

@@ -1,4 +1,5 @@
-// sipcallsink against a SIP peer that follows a script. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// sipcallsink against a SIP peer that follows a script.
 #include <gst/video/video-event.h>
 
 #include <atomic>

@@ -1,4 +1,5 @@
-// AMF0: what is read can be written and read again. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// AMF0: what is read can be written and read again.
 #include "input.h"
 #include "rtmp/core/amf0.h"
 

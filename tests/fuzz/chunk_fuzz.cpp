@@ -1,4 +1,5 @@
-// The chunk stream and all that reads its messages. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The chunk stream and all that reads its messages.
 #include <algorithm>
 #include <string>
 

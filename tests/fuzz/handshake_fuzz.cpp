@@ -1,4 +1,5 @@
-// Both sides of the RTMP handshake against any peer. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Both sides of the RTMP handshake against any peer.
 #include <algorithm>
 
 #include "input.h"

@@ -1,4 +1,5 @@
-// What every fuzz target needs. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What every fuzz target needs.
 #pragma once
 
 #include <cstddef>

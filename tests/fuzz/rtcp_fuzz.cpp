@@ -1,4 +1,5 @@
-// RTCP compounds and SDP parameters of formats. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTCP compounds and SDP parameters of formats.
 #include <cstdlib>
 
 #include "rtp/core/formats.h"

@@ -1,4 +1,5 @@
-// RTP packets, and their way through the reorder buffer. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTP packets, and their way through the reorder buffer.
 #include <algorithm>
 #include <cstdlib>
 

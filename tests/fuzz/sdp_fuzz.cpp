@@ -1,5 +1,5 @@
-// Any bytes as a session description, as an offer and as an answer. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Any bytes as a session description, as an offer and as an answer.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

@@ -1,4 +1,5 @@
-// A series of FLV tags to one reader. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A series of FLV tags to one reader.
 #include <algorithm>
 
 #include "input.h"

@@ -1,5 +1,5 @@
-// Objects that elements of one pipeline share through GstContexts. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Objects that elements of one pipeline share through GstContexts.
 #pragma once
 
 #include <gst/gst.h>

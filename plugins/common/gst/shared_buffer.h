@@ -1,4 +1,5 @@
-// Shared bytes as a GstBuffer. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Shared bytes as a GstBuffer.
 #pragma once
 
 #include <gst/gst.h>

@@ -1,4 +1,5 @@
-// AudioSpecificConfig. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// AudioSpecificConfig.
 #pragma once
 
 #include "common/bytes.h"

@@ -1,4 +1,5 @@
-// AMF0 values, read and written. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// AMF0 values, read and written.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// AVCDecoderConfigurationRecord and length-prefixed NAL units. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// AVCDecoderConfigurationRecord and length-prefixed NAL units.
 #pragma once
 
 #include <cstdint>

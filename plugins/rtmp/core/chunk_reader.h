@@ -1,4 +1,5 @@
-// RTMP chunk stream to messages. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTMP chunk stream to messages.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// RTMP messages to chunks. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTMP messages to chunks.
 #pragma once
 
 #include <cstdint>

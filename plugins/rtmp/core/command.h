@@ -1,4 +1,5 @@
-// AMF commands and data messages. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// AMF commands and data messages.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// One client's socket: its session, what it publishes and what it plays. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One client's socket: its session, what it publishes and what it plays.
 #pragma once
 
 #include <cstdint>

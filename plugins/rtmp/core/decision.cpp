@@ -1,5 +1,5 @@
-// Verdicts on their way back, and names of roles and stages. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Verdicts on their way back, and names of roles and stages.
 #include <atomic>
 
 #include "rtmp/core/server.h"

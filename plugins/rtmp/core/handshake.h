@@ -1,4 +1,5 @@
-// RTMP handshake, simple and digest, both sides. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTMP handshake, simple and digest, both sides.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Names with queries, as clients put them into app and stream name. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Names with queries, as clients put them into app and stream name.
 #pragma once
 
 #include <map>

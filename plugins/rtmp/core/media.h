@@ -1,5 +1,5 @@
-// Tracks and frames, as they flow between RTMP and the rest. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Tracks and frames, as they flow between RTMP and the rest.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// RTMP messages and the protocol's own control messages. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTMP messages and the protocol's own control messages.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// onMetaData. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// onMetaData.
 #pragma once
 
 #include <optional>

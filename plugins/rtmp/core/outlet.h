@@ -1,5 +1,5 @@
-// What players of one name hear: one ring of wire frames, and each player's place in it.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// What players of one name hear: one ring of wire frames, and each player's place in it.
 #pragma once
 
 #include <sys/uio.h>

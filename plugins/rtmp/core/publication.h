@@ -1,4 +1,5 @@
-// One published name: its publisher, and who listens. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One published name: its publisher, and who listens.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// RTMP server on a reactor: publishers, players, and what flows between. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTMP server on a reactor: publishers, players, and what flows between.
 #pragma once
 
 #include <cstdint>

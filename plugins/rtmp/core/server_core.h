@@ -1,4 +1,5 @@
-// What the connections of one server share. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the connections of one server share.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,5 @@
-// An outlet on a reactor. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// An outlet on a reactor.
 #include <algorithm>
 
 #include "rtmp/core/server_core.h"

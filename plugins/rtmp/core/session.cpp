@@ -1,4 +1,5 @@
-// Checks, media and control messages of a session. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Checks, media and control messages of a session.
 #include "rtmp/core/session.h"
 
 #include <algorithm>

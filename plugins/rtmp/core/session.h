@@ -1,4 +1,5 @@
-// The protocol of one connection to the server. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The protocol of one connection to the server.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// What a session does for each command of its client. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a session does for each command of its client.
 #include <algorithm>
 
 #include "rtmp/core/locator.h"

@@ -1,4 +1,5 @@
-// One clock for both media of a source. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One clock for both media of a source.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// FLV audio and video tag bodies to and from elementary streams. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// FLV audio and video tag bodies to and from elementary streams.
 #pragma once
 
 #include <array>

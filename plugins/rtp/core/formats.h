@@ -1,4 +1,5 @@
-// RTP payload formats as a table. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTP payload formats as a table.
 #pragma once
 
 #include <cstddef>

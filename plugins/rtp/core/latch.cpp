@@ -1,5 +1,5 @@
-// Symmetric RTP (RFC 4961): where media goes and may come from. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Symmetric RTP (RFC 4961): where media goes and may come from.
 #include <algorithm>
 #include <cstring>
 

@@ -1,5 +1,5 @@
-// What a sender keeps: one rising time line, and packets to send again. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a sender keeps: one rising time line, and packets to send again.
 #pragma once
 
 #include <array>

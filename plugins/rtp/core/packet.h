@@ -1,4 +1,5 @@
-// One RTP packet on the wire (RFC 3550 section 5.1). SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One RTP packet on the wire (RFC 3550 section 5.1).
 #pragma once
 
 #include <array>

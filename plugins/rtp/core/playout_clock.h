@@ -1,5 +1,5 @@
-// From the peer's media clocks to one time line of ours. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From the peer's media clocks to one time line of ours.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// Hands out pairs of UDP ports. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Hands out pairs of UDP ports.
 #include "rtp/core/session.h"
 
 namespace junctor::rtp {

@@ -1,5 +1,5 @@
-// What a receiver counts about one source, for its reports. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a receiver counts about one source, for its reports.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Puts packets back in order. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Puts packets back in order.
 #pragma once
 
 #include <bitset>

@@ -1,5 +1,5 @@
-// RTCP on the wire (RFC 3550 section 6, RFC 4585, RFC 5104). SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTCP on the wire (RFC 3550 section 6, RFC 4585, RFC 5104).
 #pragma once
 
 #include <cstdint>

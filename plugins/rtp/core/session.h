@@ -1,5 +1,5 @@
-// One medium of a call over RTP: sockets, sequence, reordering, RTCP. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One medium of a call over RTP: sockets, sequence, reordering, RTCP.
 #pragma once
 
 #include <array>

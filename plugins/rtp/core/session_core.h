@@ -1,5 +1,5 @@
-// The inside of a Session: all that lives on the reactor. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The inside of a Session: all that lives on the reactor.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// From the sockets to packets in order. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From the sockets to packets in order.
 #include <sys/socket.h>
 
 #include <algorithm>

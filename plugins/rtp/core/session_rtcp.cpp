@@ -1,4 +1,5 @@
-// Reports and feedback, both ways. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Reports and feedback, both ways.
 #include <sys/socket.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// From queued packets to the socket. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From queued packets to the socket.
 #include <netinet/udp.h>
 #include <sys/socket.h>
 

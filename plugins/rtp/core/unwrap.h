@@ -1,4 +1,5 @@
-// Counters that wrap on the wire, made to rise for ever. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Counters that wrap on the wire, made to rise for ever.
 #pragma once
 
 #include <cstdint>

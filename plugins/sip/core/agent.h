@@ -1,4 +1,5 @@
-// SIP user agent and registrar on Sofia-SIP. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// SIP user agent and registrar on Sofia-SIP.
 #pragma once
 
 #include <glib.h>

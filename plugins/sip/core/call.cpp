@@ -1,4 +1,5 @@
-// One outgoing call on a nua handle. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// One outgoing call on a nua handle.
 #include "sip/core/call.h"
 
 #include <sofia-sip/nua_tag.h>

@@ -1,4 +1,5 @@
-// What a SIP status means for a call. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a SIP status means for a call.
 #pragma once
 
 #include <span>

@@ -1,4 +1,5 @@
-// Digest authentication, the server's side. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Digest authentication, the server's side.
 #include "sip/core/digest.h"
 
 #include <glib.h>

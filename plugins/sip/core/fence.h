@@ -1,4 +1,5 @@
-// What Sofia must never get to see. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What Sofia must never get to see.
 #pragma once
 
 #include <sofia-sip/msg_mclass.h>

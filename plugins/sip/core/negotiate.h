@@ -1,5 +1,5 @@
-// Offer and answer: which media a call has, in which formats. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Offer and answer: which media a call has, in which formats.
 #pragma once
 
 #include <optional>

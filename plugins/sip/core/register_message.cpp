@@ -1,4 +1,5 @@
-// A REGISTER taken out of Sofia's form. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A REGISTER taken out of Sofia's form.
 #include "sip/core/register_message.h"
 
 #include <sofia-sip/su_alloc.h>

@@ -1,4 +1,5 @@
-// Where accounts can be reached: the registrar's rules. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Where accounts can be reached: the registrar's rules.
 #pragma once
 
 #include <functional>

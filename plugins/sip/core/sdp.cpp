@@ -1,4 +1,5 @@
-// Reader and writer of session descriptions. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Reader and writer of session descriptions.
 #include "sip/core/sdp.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Session descriptions as plain values. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Session descriptions as plain values.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Owners of what Sofia hands out. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Owners of what Sofia hands out.
 #pragma once
 
 #include <glib.h>

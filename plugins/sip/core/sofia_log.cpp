@@ -1,4 +1,5 @@
-// Sofia's log, led to ours. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Sofia's log, led to ours.
 #include "sip/core/sofia_log.h"
 
 #include <sofia-sip/su_log.h>

@@ -1,4 +1,5 @@
-// Sofia's log, led to ours. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Sofia's log, led to ours.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// Our own address towards a peer. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Our own address towards a peer.
 #include "sip/core/source_address.h"
 
 #include <sys/socket.h>

@@ -1,4 +1,5 @@
-// Our own address towards a peer. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Our own address towards a peer.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// The parts of a SIP URI. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The parts of a SIP URI.
 #include "sip/core/uri.h"
 
 #include <arpa/inet.h>

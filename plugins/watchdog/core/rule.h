@@ -1,4 +1,5 @@
-// The M × N rule: when silence has lasted too long. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The M × N rule: when silence has lasted too long.
 #pragma once
 
 #include <cstdint>

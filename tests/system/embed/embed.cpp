@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
 // A program of somebody else that makes a call with the plugin: GStreamer's API and nothing of
-// Junctor's but the names of elements. SPDX-License-Identifier: LGPL-2.1-or-later
+// Junctor's but the names of elements.
 #include <gst/gst.h>
 
 #include <cstdio>

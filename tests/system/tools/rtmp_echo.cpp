@@ -1,8 +1,7 @@
-// An RTMP server that plays each published name back, to be tried with real clients.
 // SPDX-License-Identifier: LGPL-2.1-or-later
-//
+// An RTMP server that plays each published name back, to be tried with real clients.
 // rtmp-echo [--listen ADDRESS:PORT] [--refuse connect|createStream|publish|play]
-//           [--late MILLISECONDS] [--end-after MILLISECONDS]
+// [--late MILLISECONDS] [--end-after MILLISECONDS]
 //
 // Says "listening ADDRESS:PORT", then one line for each event, on standard output; ends with its
 // standard input. --late delays each verdict, --end-after ends the players of a name so long after

@@ -56,7 +56,9 @@ TEST(ContextTimer, CallsOnceAndMayDestroyItself) {
 TEST(ContextTimer, DestroyedNeverFires) {
   auto context = make();
   bool fired = false;
-  { ContextTimer timer(context.get(), 0ms, [&] { fired = true; }); }
+  {
+    ContextTimer timer(context.get(), 0ms, [&] { fired = true; });
+  }
   EXPECT_FALSE(g_main_context_iteration(context.get(), FALSE));
   EXPECT_FALSE(fired);
 }

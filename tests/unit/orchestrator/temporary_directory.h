@@ -1,4 +1,5 @@
-// A directory that goes with its test. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A directory that goes with its test.
 #pragma once
 
 #include <gtest/gtest.h>

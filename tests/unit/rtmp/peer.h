@@ -1,4 +1,5 @@
-// A client of the RTMP server, as tests drive it. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A client of the RTMP server, as tests drive it.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// The server on loopback, with the reactor cranked by the test. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The server on loopback, with the reactor cranked by the test.
 #include "rtmp/core/server.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,5 @@
-// Bytes of the wire as tests write them. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Bytes of the wire as tests write them.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// Whose media is believed, with time as an argument. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Whose media is believed, with time as an argument.
 #include <gtest/gtest.h>
 
 #include "rtp/core/session_core.h"

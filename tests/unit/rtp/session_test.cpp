@@ -1,4 +1,5 @@
-// Sessions over real sockets on loopback. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Sessions over real sockets on loopback.
 #include "rtp/core/session.h"
 
 #include <gtest/gtest.h>

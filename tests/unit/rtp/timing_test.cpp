@@ -1,5 +1,5 @@
-// Figures that depend on time, with time as an argument. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Figures that depend on time, with time as an argument.
 #include <gtest/gtest.h>
 
 #include "rtp/core/outgoing.h"

@@ -1,5 +1,5 @@
-// An agent on the default context, a peer and a listener that remembers.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// An agent on the default context, a peer and a listener that remembers.
 #pragma once
 
 #include <gtest/gtest.h>

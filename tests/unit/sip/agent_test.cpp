@@ -1,5 +1,5 @@
-// Calls of the agent against a peer that follows a script. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Calls of the agent against a peer that follows a script.
 #include <gmock/gmock.h>
 
 #include <atomic>

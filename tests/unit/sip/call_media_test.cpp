@@ -1,5 +1,5 @@
-// What offers, answers and requests within a call do to its media. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What offers, answers and requests within a call do to its media.
 #include <gmock/gmock.h>
 #include <poll.h>
 

@@ -1,5 +1,5 @@
-// Session descriptions of real phones and of the standards. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Session descriptions of real phones and of the standards.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,5 @@
-// What hostile messages must not be able to do. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What hostile messages must not be able to do.
 #include <gmock/gmock.h>
 
 #include "agent_fixture.h"

@@ -1,4 +1,5 @@
-// Offer and answer. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Offer and answer.
 #include "sip/core/negotiate.h"
 
 #include <gmock/gmock.h>

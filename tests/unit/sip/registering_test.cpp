@@ -1,4 +1,5 @@
-// Phones that register with an agent. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Phones that register with an agent.
 #include <gmock/gmock.h>
 
 #include "agent_fixture.h"

@@ -1,4 +1,5 @@
-// The registrar's rules and digest authentication. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The registrar's rules and digest authentication.
 #include "sip/core/registrar.h"
 
 #include <gmock/gmock.h>

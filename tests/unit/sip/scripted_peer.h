@@ -1,5 +1,5 @@
-// A SIP peer on a raw UDP or TCP socket that says exactly what a test tells it to.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// A SIP peer on a raw UDP or TCP socket that says exactly what a test tells it to.
 #pragma once
 
 #include <glib-unix.h>

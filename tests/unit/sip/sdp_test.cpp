@@ -1,4 +1,5 @@
-// Reading and writing SDP. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Reading and writing SDP.
 #include "sip/core/sdp.h"
 
 #include <gmock/gmock.h>

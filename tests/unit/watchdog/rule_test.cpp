@@ -1,4 +1,5 @@
-// The M × N rule. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The M × N rule.
 #include "watchdog/core/rule.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// Ring and live media on one outlet. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Ring and live media on one outlet.
 #include "calls/downlink.h"
 
 #include <gtest/gtest.h>

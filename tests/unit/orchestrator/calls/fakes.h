@@ -1,4 +1,5 @@
-// RTMP server and SIP agent that do what a test says. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// RTMP server and SIP agent that do what a test says.
 #pragma once
 
 #include <algorithm>

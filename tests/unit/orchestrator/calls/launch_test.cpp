@@ -1,4 +1,5 @@
-// Launch templates, and lines for people. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Launch templates, and lines for people.
 #include <glib.h>
 #include <gst/gst.h>
 #include <gtest/gtest.h>

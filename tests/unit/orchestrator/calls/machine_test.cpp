@@ -1,5 +1,5 @@
-// The state machine of calls: every state by every event. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The state machine of calls: every state by every event.
 #include "calls/machine.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// Pipelines of calls, with elements that every GStreamer has. SPDX-License-Identifier:
-// LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Pipelines of calls, with elements that every GStreamer has.
 #include "calls/pipeline.h"
 
 #include <gst/gst.h>

@@ -1,4 +1,5 @@
-// Routes of media, as a table. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Routes of media, as a table.
 #include "calls/planner.h"
 
 #include <gtest/gtest.h>

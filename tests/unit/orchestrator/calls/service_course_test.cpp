@@ -1,5 +1,5 @@
-// Calls that do not run smoothly: refused, held, come back to, failed on the way.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// Calls that do not run smoothly: refused, held, come back to, failed on the way.
 #include "service_fixture.h"
 
 namespace junctor::calls {

@@ -1,4 +1,5 @@
-// A service of calls in a world that tests move by hand. SPDX-License-Identifier: LGPL-2.1-or-later
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A service of calls in a world that tests move by hand.
 #pragma once
 
 #include <glib.h>

@@ -1,5 +1,5 @@
-// What becomes of calls: every decision of the service, with time and peers in the test's hand.
 // SPDX-License-Identifier: LGPL-2.1-or-later
+// What becomes of calls: every decision of the service, with time and peers in the test's hand.
 #include "service_fixture.h"
 
 namespace junctor::calls {
