@@ -4,9 +4,11 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <iterator>
 
 namespace junctor {
 
@@ -65,6 +67,16 @@ Endpoint Endpoint::from_sockaddr(const sockaddr *address) {
   }
   endpoint.address = text;
   return endpoint;
+}
+
+std::string address_group(const std::string &address) {
+  in6_addr parsed{};
+  if (::inet_pton(AF_INET6, address.c_str(), &parsed) != 1 || IN6_IS_ADDR_V4MAPPED(&parsed))
+    return address;
+  std::fill(std::begin(parsed.s6_addr) + 8, std::end(parsed.s6_addr), std::uint8_t{0});
+  char text[INET6_ADDRSTRLEN] = "";
+  ::inet_ntop(AF_INET6, &parsed, text, sizeof text);
+  return text;
 }
 
 socklen_t sockaddr_length(const sockaddr_storage &address) {

@@ -29,6 +29,10 @@ struct Endpoint {
   static Endpoint from_sockaddr(const sockaddr *address);
 };
 
+/// Who shares a limit: an IPv4 address, or the /64 of an IPv6 one (RFC 6177: what a site is given),
+/// as text. Anything else is itself.
+std::string address_group(const std::string &address);
+
 /// Length of the sockaddr for its family.
 socklen_t sockaddr_length(const sockaddr_storage &address);
 

@@ -26,7 +26,11 @@ GSource *attach(GMainContext *context, GSource *source, std::function<void()> fu
         if (task->handed_over.load(std::memory_order_acquire)) task->function();
         return G_SOURCE_REMOVE;
       },
-      new Task(std::move(function)), [](gpointer data) { delete static_cast<Task *>(data); });
+      new Task(std::move(function)),
+      [](gpointer data) {
+        auto *task = static_cast<Task *>(data);
+        if (task->handed_over.load(std::memory_order_acquire)) delete task;
+      });
   g_source_attach(source, context);
   return source;
 }

@@ -142,17 +142,9 @@ bool open_server(JunctorRtmpAuthSrc *self) {
   }
   auto *element = GST_ELEMENT(self);
   state.keeper = std::make_shared<SourceKeeper>(element, authenticate_signal, settings, state.feed);
-  auto server = ServerUse::begin(element, settings, state.keeper, GST_CAT_DEFAULT);
-  if (!server) {
-    GST_ELEMENT_ERROR(
-        self, RESOURCE, OPEN_READ,
-        ("No RTMP server on %s port %u: %s. Stop the program that has the port, or set `port` or "
-         "`address`.",
-         settings.address.c_str(), settings.port, server.error().detail.c_str()),
-        (nullptr));
-    return false;
-  }
-  state.server = std::move(*server);
+  state.server = ServerUse::begin_or_tell(element, settings, state.keeper, GST_CAT_DEFAULT,
+                                          GST_RESOURCE_ERROR_OPEN_READ);
+  if (!state.server) return false;
   if (state.server.foreign() && settings.stream.empty()) {
     state.server.end();
     GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
@@ -306,35 +298,28 @@ static void junctor_rtmp_auth_src_class_init(JunctorRtmpAuthSrcClass *klass) {
   element_class->change_state = junctor_rtmp_auth_src_change_state;
   element_class->send_event = junctor_rtmp_auth_src_send_event;
 
-  install_server_properties(object_class, Role::Push);
-  authenticate_signal = junctor::rtmp::install_authenticate_signal(object_class);
-  constexpr auto kFlags = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-                                                   GST_PARAM_MUTABLE_READY);
+  authenticate_signal = junctor::rtmp::set_up_class(
+      element_class,
+      {.role = Role::Push,
+       .stats_property = kPropStats,
+       .stats_blurb = "What was pushed so far: publishing (boolean), frames, bytes (64 bit)",
+       .audio = &audio_template,
+       .video = &video_template,
+       .name = "RTMP server source",
+       .kind = "Source/Network",
+       .description = "Waits for an RTMP publisher, checks it, and gives its sound and picture"});
   g_object_class_install_property(
       object_class, kPropEosOnFinish,
       g_param_spec_boolean("eos-on-finish", "End of stream on finish",
                            "Whether a publisher that finishes ends the streams; false waits for "
                            "the next one, as a lost connection always does",
-                           TRUE, kFlags));
+                           TRUE, junctor::rtmp::kSettable));
   g_object_class_install_property(
       object_class, kPropLatency,
       g_param_spec_uint("latency", "Latency",
                         "Milliseconds that the network may delay a frame more than the first one; "
                         "synchronising sinks wait as much",
-                        0, kMaxLatency, 0, kFlags));
-  g_object_class_install_property(
-      object_class, kPropStats,
-      g_param_spec_boxed("stats", "Statistics",
-                         "What was pushed so far: publishing (boolean), frames, bytes (64 bit)",
-                         GST_TYPE_STRUCTURE,
-                         static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
-
-  gst_element_class_add_static_pad_template(element_class, &audio_template);
-  gst_element_class_add_static_pad_template(element_class, &video_template);
-  gst_element_class_set_static_metadata(
-      element_class, "RTMP server source", "Source/Network",
-      "Waits for an RTMP publisher, checks it, and gives its sound and picture",
-      "The Junctor authors");
+                        0, kMaxLatency, 0, junctor::rtmp::kSettable));
 }
 
 static void junctor_rtmp_auth_src_init(JunctorRtmpAuthSrc *self) {

@@ -19,7 +19,7 @@
 #include <optional>
 #include <string>
 
-#include "rtmp/core/avc.h"
+#include "common/avc.h"
 #include "rtmp/playfeed.h"
 #include "rtmp/serverside.h"
 #include "rtmp/trackcaps.h"
@@ -115,7 +115,7 @@ std::optional<std::int64_t> running_ms(const GstSegment &segment, GstClockTime t
 
 /// What the picture is; nothing if it is no access unit of the track.
 bool describe_picture(Lane &lane, GstBuffer *buffer, Frame &frame) {
-  const auto picture = junctor::rtmp::inspect_access_unit(frame.data.view, lane.nal_length_size);
+  const auto picture = junctor::inspect_access_unit(frame.data.view, lane.nal_length_size);
   if (!picture) return false;
   const bool delta = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
   lane.saw_delta |= delta;
@@ -168,7 +168,7 @@ bool take_caps(JunctorRtmpPlaySink *self, GstPad *pad, GstCaps *caps) {
     return false;
   }
   if (track->codec == junctor::Codec::H264)
-    lane.nal_length_size = junctor::rtmp::parse_avc_config(track->config.view)->nal_length_size;
+    lane.nal_length_size = junctor::parse_avc_config(track->config.view)->nal_length_size;
   lane.track = std::move(*track);
   lane.track_due = true;
   return true;
@@ -295,17 +295,9 @@ bool open_server(JunctorRtmpPlaySink *self) {
   auto *element = GST_ELEMENT(self);
   state.keeper =
       std::make_shared<ElementKeeper>(element, authenticate_signal, Role::Pull, settings);
-  auto server = ServerUse::begin(element, settings, state.keeper, GST_CAT_DEFAULT);
-  if (!server) {
-    GST_ELEMENT_ERROR(
-        self, RESOURCE, OPEN_WRITE,
-        ("No RTMP server on %s port %u: %s. Stop the program that has the port, or set `port` or "
-         "`address`.",
-         settings.address.c_str(), settings.port, server.error().detail.c_str()),
-        (nullptr));
-    return false;
-  }
-  state.server = std::move(*server);
+  state.server = ServerUse::begin_or_tell(element, settings, state.keeper, GST_CAT_DEFAULT,
+                                          GST_RESOURCE_ERROR_OPEN_WRITE);
+  if (!state.server) return false;
   const junctor::Endpoint local = state.server.server()->local();
   {
     const std::lock_guard lock(state.mutex);
@@ -495,30 +487,24 @@ static void junctor_rtmp_play_sink_class_init(JunctorRtmpPlaySinkClass *klass) {
   element_class->request_new_pad = junctor_rtmp_play_sink_request_new_pad;
   element_class->release_pad = junctor_rtmp_play_sink_release_pad;
 
-  install_server_properties(object_class, Role::Pull);
-  authenticate_signal = junctor::rtmp::install_authenticate_signal(object_class);
+  authenticate_signal = junctor::rtmp::set_up_class(
+      element_class,
+      {.role = Role::Pull,
+       .stats_property = kPropStats,
+       .stats_blurb = "players (now), and of this stream so far: frames, bytes, dropped "
+                      "(64 bit each)",
+       .audio = &audio_template,
+       .video = &video_template,
+       .name = "RTMP server sink",
+       .kind = "Sink/Network",
+       .description = "Checks RTMP players that connect, and gives them sound and picture"});
   g_object_class_install_property(
       object_class, kPropMaxLag,
       g_param_spec_uint("max-lag", "Maximum lag",
                         "Milliseconds that a player may lag until it jumps to the newest keyframe; "
                         "from two fifths of it on, pictures that no other needs are skipped. Of "
                         "the element that opens the port",
-                        1, 60 * 1000, kDefaultMaxLag,
-                        static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-                                                 GST_PARAM_MUTABLE_READY)));
-  g_object_class_install_property(
-      object_class, kPropStats,
-      g_param_spec_boxed("stats", "Statistics",
-                         "players (now), and of this stream so far: frames, bytes, dropped "
-                         "(64 bit each)",
-                         GST_TYPE_STRUCTURE,
-                         static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
-
-  gst_element_class_add_static_pad_template(element_class, &audio_template);
-  gst_element_class_add_static_pad_template(element_class, &video_template);
-  gst_element_class_set_static_metadata(
-      element_class, "RTMP server sink", "Sink/Network",
-      "Checks RTMP players that connect, and gives them sound and picture", "The Junctor authors");
+                        1, 60 * 1000, kDefaultMaxLag, junctor::rtmp::kSettable));
 }
 
 static void junctor_rtmp_play_sink_init(JunctorRtmpPlaySink *self) {

@@ -10,8 +10,6 @@ namespace junctor::rtmp {
 
 namespace {
 
-constexpr auto kReadWrite =
-    static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY);
 constexpr auto kWriteOnly =
     static_cast<GParamFlags>(G_PARAM_WRITABLE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY);
 
@@ -60,8 +58,6 @@ std::pair<std::shared_ptr<Server>, std::shared_ptr<Doors>> look_around(GstElemen
   return {nullptr, doors};
 }
 
-}  // namespace
-
 void install_server_properties(GObjectClass *klass, Role role) {
   const bool push = role == Role::Push;
   const ServerSettings defaults;
@@ -72,22 +68,22 @@ void install_server_properties(GObjectClass *klass, Role role) {
   };
   install_string(kPropAddress, "address", "Address",
                  "Numeric IPv4 or IPv6 address to listen on; not used with a shared server",
-                 defaults.address.c_str(), kReadWrite);
+                 defaults.address.c_str(), kSettable);
   g_object_class_install_property(
       klass, kPropPort,
       g_param_spec_uint("port", "Port",
                         "TCP port to listen on, 0 for any free one; from READY on it reads as the "
                         "port that was got. Not used with a shared server",
-                        0, 65535, defaults.port, kReadWrite));
+                        0, 65535, defaults.port, kSettable));
   install_string(kPropApplication, "application", "Application",
                  "Application that a client's URL must name, rtmp://HOST/APPLICATION/STREAM; "
                  "null for any",
-                 nullptr, kReadWrite);
+                 nullptr, kSettable);
   install_string(kPropStream, "stream", "Stream",
                  push ? "Name that a publisher must give its stream; null for that of the first "
                         "who comes, for as long as it stays. Needed with a shared server"
                       : "Name that players must ask for; null for `stream`",
-                 nullptr, kReadWrite);
+                 nullptr, kSettable);
   install_string(kPropToken, "token", "Token",
                  "Secret that a client must show behind the application, "
                  "rtmp://HOST/APPLICATION?token=TOKEN/STREAM; null for none",
@@ -97,21 +93,23 @@ void install_server_properties(GObjectClass *klass, Role role) {
       g_param_spec_uint("start-timeout", "Start timeout",
                         "Milliseconds that a connected client may take until it publishes or "
                         "plays, 0 for no limit. Of the element that opens the port",
-                        0, G_MAXINT, static_cast<guint>(defaults.limits.start_ms), kReadWrite));
+                        0, G_MAXINT, static_cast<guint>(defaults.limits.start_ms), kSettable));
   g_object_class_install_property(
       klass, kPropIdleTimeout,
       g_param_spec_uint("idle-timeout", "Idle timeout",
                         "Milliseconds that a publisher may send nothing, or a player take nothing, "
                         "until it is disconnected; 0 for no limit. Of the element that opens the "
                         "port",
-                        0, G_MAXINT, static_cast<guint>(defaults.limits.idle_ms), kReadWrite));
+                        0, G_MAXINT, static_cast<guint>(defaults.limits.idle_ms), kSettable));
   g_object_class_install_property(
       klass, kPropMaxConnections,
       g_param_spec_uint("max-connections", "Maximum of connections",
                         "How many clients may be connected at once, whatever they do. Of the "
                         "element that opens the port",
-                        1, G_MAXINT, static_cast<guint>(defaults.limits.connections), kReadWrite));
+                        1, G_MAXINT, static_cast<guint>(defaults.limits.connections), kSettable));
 }
+
+}  // namespace
 
 bool set_server_property(ServerSettings &settings, guint id, const GValue *value) {
   switch (id) {
@@ -173,7 +171,17 @@ bool get_server_property(const ServerSettings &settings, std::uint16_t bound, gu
   }
 }
 
-guint install_authenticate_signal(GObjectClass *klass) {
+guint set_up_class(GstElementClass *klass, const ElementLooks &looks) {
+  auto *object_class = G_OBJECT_CLASS(klass);
+  install_server_properties(object_class, looks.role);
+  g_object_class_install_property(
+      object_class, looks.stats_property,
+      g_param_spec_boxed("stats", "Statistics", looks.stats_blurb, GST_TYPE_STRUCTURE,
+                         static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
+  gst_element_class_add_static_pad_template(klass, looks.audio);
+  gst_element_class_add_static_pad_template(klass, looks.video);
+  gst_element_class_set_static_metadata(klass, looks.name, looks.kind, looks.description,
+                                        "The Junctor authors");
   return g_signal_new("authenticate", G_TYPE_FROM_CLASS(klass), G_SIGNAL_RUN_LAST, 0, nullptr,
                       nullptr, nullptr, G_TYPE_NONE, 1, JUNCTOR_TYPE_RTMP_REQUEST);
 }
@@ -287,6 +295,20 @@ Result<ServerUse> ServerUse::begin(GstElement *element, const ServerSettings &se
   use.keeper_ = std::move(keeper);
   use.door_->join(use.keeper_);
   return use;
+}
+
+ServerUse ServerUse::begin_or_tell(GstElement *element, const ServerSettings &settings,
+                                   std::shared_ptr<Doorkeeper> keeper, GstDebugCategory *category,
+                                   GstResourceError code) {
+  auto use = begin(element, settings, std::move(keeper), category);
+  if (use) return std::move(*use);
+  gst_element_message_full(
+      element, GST_MESSAGE_ERROR, GST_RESOURCE_ERROR, code,
+      g_strdup_printf("No RTMP server on %s port %u: %s. Stop the program that has the port, or "
+                      "set `port` or `address`.",
+                      settings.address.c_str(), settings.port, use.error().detail.c_str()),
+      nullptr, __FILE__, GST_FUNCTION, __LINE__);
+  return {};
 }
 
 ServerUse &ServerUse::operator=(ServerUse &&other) noexcept {

@@ -35,14 +35,26 @@ enum ServerProperty : guint {
   kFirstOwnProperty,
 };
 
-void install_server_properties(GObjectClass *klass, Role role);
 /// False if `id` is none of the common ones. Not thread-safe: hold the element's lock.
 bool set_server_property(ServerSettings &settings, guint id, const GValue *value);
 /// `bound` is what the port is while a server listens, else 0.
 bool get_server_property(const ServerSettings &settings, std::uint16_t bound, guint id,
                          GValue *value);
-/// `authenticate`, with a JunctorRtmpRequest. Returns its id.
-guint install_authenticate_signal(GObjectClass *klass);
+/// Flags of a property that may change in NULL and READY only.
+inline constexpr auto kSettable =
+    static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY);
+
+/// How one of the elements presents itself. All texts are literals.
+struct ElementLooks {
+  Role role = Role::Push;
+  guint stats_property;     ///< id of `stats`
+  const char *stats_blurb;  ///< what is in it
+  GstStaticPadTemplate *audio, *video;
+  const char *name, *kind, *description;
+};
+/// Installs the common properties, `stats` and the signal `authenticate`, whose id it returns; pad
+/// templates and metadata.
+guint set_up_class(GstElementClass *klass, const ElementLooks &looks);
 
 /// The check that `application`, `stream` and `token` alone make of one stage.
 Verdict judge(const ServerSettings &settings, const Request &request);
@@ -85,6 +97,11 @@ class ServerUse {
   /// From change_state, with no lock held. `keeper` stands at the door if there is one.
   static Result<ServerUse> begin(GstElement *element, const ServerSettings &settings,
                                  std::shared_ptr<Doorkeeper> keeper, GstDebugCategory *category);
+  /// The same; where it fails it posts an error, with `code` of the resource domain, and answers
+  /// an empty use.
+  static ServerUse begin_or_tell(GstElement *element, const ServerSettings &settings,
+                                 std::shared_ptr<Doorkeeper> keeper, GstDebugCategory *category,
+                                 GstResourceError code);
   ServerUse() = default;
   ServerUse(ServerUse &&other) noexcept = default;
   ServerUse &operator=(ServerUse &&other) noexcept;

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "rtmp/core/bit_reader.h"
+
 namespace junctor::rtmp {
 
 namespace {
@@ -12,31 +14,37 @@ constexpr std::int64_t kLargest = 16384;
 /// Profiles whose parameter sets tell the chroma format (7.3.2.1.1).
 constexpr std::array kHighProfiles = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135};
 
-/// Bits of a NAL unit's payload, emulation prevention bytes (7.4.1) left out. A read past the end
-/// sets failed() and yields 0.
-class BitReader {
- public:
-  explicit BitReader(ByteSpan bytes) : bytes_(bytes) {}
-
-  bool failed() const { return failed_; }
-  std::uint32_t bits(int count) {
-    std::uint32_t value = 0;
-    for (int i = 0; i < count; ++i) value = value << 1 | bit();
-    return value;
+/// A NAL unit's payload without its emulation prevention bytes (7.4.1).
+Bytes raw_payload(ByteSpan unit) {
+  Bytes raw;
+  raw.reserve(unit.size());
+  int zeros = 0;
+  for (const std::byte byte : unit) {
+    if (zeros >= 2 && byte == std::byte{3}) {
+      zeros = 0;
+      continue;
+    }
+    zeros = byte == std::byte{0} ? zeros + 1 : 0;
+    raw.push_back(byte);
   }
-  bool flag() { return bit() != 0; }
-  /// ue(v), 9.1.
+  return raw;
+}
+
+/// With the variable-length codes of parameter sets.
+class SpsReader : public BitReader {
+ public:
+  using BitReader::BitReader;
+  /// ue(v), 9.1. 0 for one of more than 32 bits, which is none.
   std::int64_t unsigned_golomb() {
     int zeros = 0;
-    while (bit() == 0) {
-      if (++zeros > 32 || failed_) {
-        failed_ = true;
+    while (!flag()) {
+      if (failed()) return 0;
+      if (++zeros > 32) {
+        skip_rest();
         return 0;
       }
     }
-    std::int64_t rest = 0;
-    for (int i = 0; i < zeros; ++i) rest = rest << 1 | bit();
-    return (std::int64_t{1} << zeros) - 1 + rest;
+    return (std::int64_t{1} << zeros) - 1 + bits(zeros);
   }
   /// se(v), 9.1.1.
   std::int64_t signed_golomb() {
@@ -45,35 +53,13 @@ class BitReader {
   }
 
  private:
-  unsigned bit() {
-    if (left_ == 0 && !next_byte()) {
-      failed_ = true;
-      return 0;
-    }
-    --left_;
-    return std::to_integer<unsigned>(current_) >> left_ & 1;
+  /// What follows a broken code means nothing.
+  void skip_rest() {
+    while (!failed()) bits(32);
   }
-  bool next_byte() {
-    if (position_ < bytes_.size() && zeros_ >= 2 && bytes_[position_] == std::byte{3}) {
-      ++position_;
-      zeros_ = 0;
-    }
-    if (position_ >= bytes_.size()) return false;
-    current_ = bytes_[position_++];
-    zeros_ = current_ == std::byte{0} ? zeros_ + 1 : 0;
-    left_ = 8;
-    return true;
-  }
-
-  ByteSpan bytes_;
-  std::size_t position_ = 0;
-  int zeros_ = 0;
-  std::byte current_{};
-  int left_ = 0;
-  bool failed_ = false;
 };
 
-void skip_scaling_list(BitReader &reader, int size) {
+void skip_scaling_list(SpsReader &reader, int size) {
   std::int64_t last = 8, next = 8;
   for (int i = 0; i < size && !reader.failed(); ++i) {
     if (next != 0) next = (last + reader.signed_golomb() + 256) % 256;
@@ -82,7 +68,7 @@ void skip_scaling_list(BitReader &reader, int size) {
 }
 
 /// chroma_format_idc, and past all that depends on the profile. Separate colour planes count as 0.
-std::int64_t read_chroma(BitReader &reader) {
+std::int64_t read_chroma(SpsReader &reader) {
   std::int64_t chroma = reader.unsigned_golomb();
   if (chroma == 3 && reader.flag()) chroma = 0;
   reader.unsigned_golomb();  // bit_depth_luma_minus8
@@ -94,7 +80,7 @@ std::int64_t read_chroma(BitReader &reader) {
   return chroma;
 }
 
-void skip_order_count(BitReader &reader) {
+void skip_order_count(SpsReader &reader) {
   const std::int64_t type = reader.unsigned_golomb();
   if (type == 0) {
     reader.unsigned_golomb();
@@ -111,7 +97,8 @@ void skip_order_count(BitReader &reader) {
 
 std::optional<PictureSize> picture_size(ByteSpan sps) {
   if (sps.empty()) return std::nullopt;
-  BitReader reader(sps.subspan(1));
+  const Bytes raw = raw_payload(sps.subspan(1));
+  SpsReader reader(raw);
   const auto profile = static_cast<int>(reader.bits(8));
   reader.bits(16);           // constraint flags, level
   reader.unsigned_golomb();  // seq_parameter_set_id
@@ -131,7 +118,7 @@ std::optional<PictureSize> picture_size(ByteSpan sps) {
   if (reader.flag()) {
     // 7.4.2.1.1: in units of chroma samples, and of field lines where there are fields.
     const std::int64_t unit_x = chroma == 1 || chroma == 2 ? 2 : 1;
-    const std::int64_t unit_y = (chroma == 1 ? 2 : 1) * (frames_only ? 1 : 2);
+    const std::int64_t unit_y = (chroma == 1 ? 2L : 1L) * (frames_only ? 1 : 2);
     const std::int64_t left = reader.unsigned_golomb(), right = reader.unsigned_golomb();
     const std::int64_t top = reader.unsigned_golomb(), bottom = reader.unsigned_golomb();
     width -= (left + right) * unit_x;

@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <string>
 
+#include "common/avc.h"
 #include "common/gst/shared_buffer.h"
 #include "common/handle.h"
 #include "rtmp/core/aac.h"
-#include "rtmp/core/avc.h"
 #include "rtmp/spssize.h"
 
 namespace junctor::rtmp {

@@ -5,6 +5,8 @@
 #include <array>
 #include <string>
 
+#include "rtmp/core/bit_reader.h"
+
 namespace junctor::rtmp {
 
 namespace {
@@ -15,39 +17,15 @@ constexpr unsigned kExplicitRate = 15;
 constexpr unsigned kSbr = 5, kPs = 29, kEscape = 31;
 constexpr unsigned kSyncExtension = 0x2b7;
 
-class BitReader {
- public:
-  explicit BitReader(ByteSpan bytes) : bytes_(bytes) {}
-  unsigned take(int count) {
-    unsigned value = 0;
-    for (; count > 0; --count, ++position_) {
-      const std::size_t at = position_ / 8;
-      if (at >= bytes_.size()) {
-        failed_ = true;
-        return 0;
-      }
-      value = value << 1 | (std::to_integer<unsigned>(bytes_[at]) >> (7 - position_ % 8) & 1);
-    }
-    return value;
-  }
-  std::size_t left() const { return bytes_.size() * 8 - std::min(position_, bytes_.size() * 8); }
-  bool failed() const { return failed_; }
-
- private:
-  ByteSpan bytes_;
-  std::size_t position_ = 0;
-  bool failed_ = false;
-};
-
 unsigned object_type(BitReader &reader) {
-  const unsigned type = reader.take(5);
-  return type == kEscape ? 32 + reader.take(6) : type;
+  const unsigned type = reader.bits(5);
+  return type == kEscape ? 32 + reader.bits(6) : type;
 }
 
 /// 0 for a reserved index.
 int sample_rate(BitReader &reader) {
-  const unsigned index = reader.take(4);
-  if (index == kExplicitRate) return static_cast<int>(reader.take(24));
+  const unsigned index = reader.bits(4);
+  if (index == kExplicitRate) return static_cast<int>(reader.bits(24));
   return index < kRates.size() ? kRates[index] : 0;
 }
 
@@ -69,7 +47,7 @@ Result<AacConfig> parse_audio_specific_config(ByteSpan bytes) {
   AacConfig config;
   unsigned type = object_type(reader);
   config.rate = sample_rate(reader);
-  const unsigned configuration = reader.take(4);
+  const unsigned configuration = reader.bits(4);
   config.channels = channels_of(configuration);
   if (type == kSbr || type == kPs) {
     config.extension_rate = sample_rate(reader);
@@ -79,9 +57,9 @@ Result<AacConfig> parse_audio_specific_config(ByteSpan bytes) {
   }
   config.object_type = static_cast<int>(type);
   // GASpecificConfig (14496-3, 4.4.1): frame length, core coder with its delay, extension.
-  reader.take(1);
-  if (reader.take(1) == 1) reader.take(14);
-  reader.take(1);
+  reader.bits(1);
+  if (reader.bits(1) == 1) reader.bits(14);
+  reader.bits(1);
   if (reader.failed())
     return bad_input("The AudioSpecificConfig has only " + std::to_string(bytes.size()) +
                      " bytes.");
@@ -94,7 +72,7 @@ Result<AacConfig> parse_audio_specific_config(ByteSpan bytes) {
                      std::to_string(configuration) + ", which is reserved.");
   // SBR told in a way that old decoders do not see: at the end, behind a mark.
   if (config.extension_rate == 0 && configuration != 0 && type == 2 && reader.left() >= 16 &&
-      reader.take(11) == kSyncExtension && object_type(reader) == kSbr && reader.take(1) == 1) {
+      reader.bits(11) == kSyncExtension && object_type(reader) == kSbr && reader.bits(1) == 1) {
     const int rate = sample_rate(reader);
     if (!reader.failed()) config.extension_rate = rate;
   }

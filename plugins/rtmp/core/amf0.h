@@ -124,9 +124,9 @@ struct AmfMember {
 
 /// Bounds on what one message may cost.
 struct AmfLimits {
-  std::size_t depth = 16;         ///< nested objects and arrays
-  std::size_t nodes = 1024;       ///< values of every type, in all
-  std::size_t bytes = 64 * 1024;  ///< of the encoded message
+  std::size_t depth = 16;           ///< nested objects and arrays
+  std::size_t nodes = 1024;         ///< values of every type, in all
+  std::size_t bytes = 64UL * 1024;  ///< of the encoded message
 };
 
 /// All values of `bytes`. Fails with BadInput on anything truncated, beyond the limits, or of a

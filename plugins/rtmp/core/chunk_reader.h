@@ -19,10 +19,10 @@ inline constexpr std::uint32_t kMaxChunkSize = 1024 * 1024;
 
 /// Bounds on what a peer may make the reader hold.
 struct ChunkLimits {
-  std::size_t command_bytes = 64 * 1024;            ///< one message that is not media
-  std::size_t media_bytes = 8 * 1024 * 1024;        ///< one audio, video or aggregate message
-  std::size_t connection_bytes = 16 * 1024 * 1024;  ///< all unfinished messages together
-  std::size_t chunk_streams = 64;                   ///< ids in use, for the life of the connection
+  std::size_t command_bytes = 64UL * 1024;            ///< one message that is not media
+  std::size_t media_bytes = 8UL * 1024 * 1024;        ///< one audio, video or aggregate message
+  std::size_t connection_bytes = 16UL * 1024 * 1024;  ///< all unfinished messages together
+  std::size_t chunk_streams = 64;  ///< ids in use, for the life of the connection
 };
 
 /// Joins the chunks of one connection (RTMP 1.0, 5.3). Memory grows with the bytes that arrive, not

@@ -16,12 +16,12 @@ namespace junctor::rtmp {
 namespace {
 
 /// What may wait to be sent to a client that goes on asking without reading the answers.
-constexpr std::size_t kControlBound = 256 * 1024;
+constexpr std::size_t kControlBound = 256UL * 1024;
 /// A turn serves others too.
 constexpr int kReadsPerTurn = 4;
 /// How long, and for how many bytes, a peer that was told the end may take to close.
 constexpr Duration kDrainTime = std::chrono::seconds(2);
-constexpr std::size_t kDrainBytes = 4 * 1024 * 1024;
+constexpr std::size_t kDrainBytes = 4UL * 1024 * 1024;
 /// Broken tags of one publisher, after which it is closed.
 constexpr int kMostFaults = 32;
 /// What the kernel may hold unsent: more would hide from us that a player lags.
@@ -255,10 +255,10 @@ void Connection::begin_closing(bool finished) {
   if (state_ != State::Open) return;
   const Error &reason = session_.close_reason();
   const bool fault = reason.fault == Fault::BadInput || reason.fault == Fault::Timeout;
-  core_.log(fault ? LogLevel::Warning : LogLevel::Info,
-            "rtmp " + peer_.to_string() +
-                (reason.fault == Fault::Refused ? ": refused at " : ": closed at ") +
-                std::string(session_.stage()) + ": " + printable(reason.detail, 256));
+  core_.log_end(fault ? LogLevel::Warning : LogLevel::Info, *this,
+                "rtmp " + peer_.to_string() +
+                    (reason.fault == Fault::Refused ? ": refused at " : ": closed at ") +
+                    std::string(session_.stage()) + ": " + printable(reason.detail, 256));
   state_ = State::Draining;
   drain_until_ = core_.reactor()->now() + kDrainTime;
   take_output();

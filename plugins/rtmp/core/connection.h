@@ -28,6 +28,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void start();
   std::uint64_t id() const { return id_; }
   const Endpoint &peer() const { return peer_; }
+  /// Whether it has ever published or played.
+  bool started() const { return session_.started(); }
 
   /// The verdict on a check, from the reactor's queue.
   void decide(std::uint64_t check, const Verdict &verdict);

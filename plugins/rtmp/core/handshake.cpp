@@ -66,7 +66,8 @@ std::size_t digest_position(ByteSpan block, HandshakeKind kind) {
 Digest digest_of(ByteSpan block, std::size_t position, std::string_view text) {
   std::array<std::byte, kHandshakeBlock - sizeof(Digest)> rest;
   const auto middle = std::copy_n(block.begin(), position, rest.begin());
-  std::copy(block.begin() + position + sizeof(Digest), block.end(), middle);
+  const ByteSpan after = block.subspan(position + sizeof(Digest));
+  std::copy(after.begin(), after.end(), middle);
   return hmac(as_bytes(text), rest);
 }
 
@@ -98,7 +99,7 @@ Digest sign(Block block, HandshakeKind kind, ByteSpan version, std::string_view 
   std::copy(version.begin(), version.end(), block.begin() + kVersionAt);
   const std::size_t position = digest_position(block, kind);
   const Digest digest = digest_of(block, position, text);
-  std::copy(digest.begin(), digest.end(), block.begin() + position);
+  std::copy(digest.begin(), digest.end(), block.subspan(position).begin());
   return digest;
 }
 
@@ -140,7 +141,7 @@ Error failed_before() {
 /// Fills `block` up to its end; true once it is full.
 bool fill(std::span<std::byte> block, std::size_t &filled, ByteSpan &input) {
   const std::size_t count = std::min(block.size() - filled, input.size());
-  std::copy_n(input.begin(), count, block.begin() + filled);
+  std::copy_n(input.begin(), count, block.subspan(filled).begin());
   input = input.subspan(count);
   filled += count;
   return filled == block.size();
@@ -148,17 +149,19 @@ bool fill(std::span<std::byte> block, std::size_t &filled, ByteSpan &input) {
 
 }  // namespace
 
-ServerHandshake::ServerHandshake(RandomFill random) : random_(or_system(std::move(random))) {}
+Handshake::Handshake(RandomFill random) : random_(or_system(std::move(random))) {}
 
-Result<std::size_t> ServerHandshake::push(ByteSpan input, Bytes &out) {
+Error Handshake::fail(Error error) {
+  stage_ = Stage::Failed;
+  return error;
+}
+
+Result<std::size_t> Handshake::push(ByteSpan input, Bytes &out) {
   const std::size_t size = input.size();
   if (stage_ == Stage::Failed) return failed_before();
   if (stage_ == Stage::Version && !input.empty()) {
     const auto version = std::to_integer<std::uint8_t>(input[0]);
-    if (version != kHandshakeVersion) {
-      stage_ = Stage::Failed;
-      return wrong_version(version);
-    }
+    if (version != kHandshakeVersion) return fail(wrong_version(version));
     input = input.subspan(1);
     stage_ = Stage::Block;
   }
@@ -167,7 +170,10 @@ Result<std::size_t> ServerHandshake::push(ByteSpan input, Bytes &out) {
     filled_ = 0;
     stage_ = Stage::Echo;
   }
-  if (stage_ == Stage::Echo && fill(block_, filled_, input)) stage_ = Stage::Done;
+  if (stage_ == Stage::Echo && fill(block_, filled_, input)) {
+    if (auto judged = judge_echo(); !judged) return fail(judged.error());
+    stage_ = Stage::Done;
+  }
   return size - input.size();
 }
 
@@ -175,11 +181,11 @@ void ServerHandshake::answer(Bytes &out) {
   out.push_back(std::byte{kHandshakeVersion});
   const Block s1 = append_block(out);
   random_(s1);
-  const auto found = has_version(block_) ? find_digest(block_, kClientText) : std::nullopt;
+  const auto found = has_version(block()) ? find_digest(block(), kClientText) : std::nullopt;
   if (!found) {
     kind_ = HandshakeKind::Simple;
     std::fill_n(s1.begin(), 8, std::byte{0});
-    out.insert(out.end(), block_.begin(), block_.end());
+    out.insert(out.end(), block().begin(), block().end());
     return;
   }
   kind_ = found->kind;
@@ -191,7 +197,7 @@ void ServerHandshake::answer(Bytes &out) {
 }
 
 ClientHandshake::ClientHandshake(HandshakeKind kind, RandomFill random)
-    : random_(or_system(std::move(random))), kind_(kind) {}
+    : Handshake(std::move(random)), kind_(kind) {}
 
 void ClientHandshake::start(Bytes &out) {
   out.push_back(std::byte{kHandshakeVersion});
@@ -203,40 +209,18 @@ void ClientHandshake::start(Bytes &out) {
     digest_ = sign(c1, kind_, kClientVersion, kClientText);
 }
 
-Result<std::size_t> ClientHandshake::push(ByteSpan input, Bytes &out) {
-  const std::size_t size = input.size();
-  if (stage_ == Stage::Failed) return failed_before();
-  if (stage_ == Stage::Version && !input.empty()) {
-    const auto version = std::to_integer<std::uint8_t>(input[0]);
-    if (version != kHandshakeVersion) {
-      stage_ = Stage::Failed;
-      return wrong_version(version);
-    }
-    input = input.subspan(1);
-    stage_ = Stage::Block;
-  }
-  if (stage_ == Stage::Block && fill(block_, filled_, input)) {
-    answer(out);
-    filled_ = 0;
-    stage_ = Stage::Echo;
-  }
-  if (stage_ == Stage::Echo && fill(block_, filled_, input)) {
-    if (server_has_digest_ &&
-        !same(ByteSpan(block_).subspan(kProofAt), proof(block_, kServerText, digest_))) {
-      stage_ = Stage::Failed;
-      return bad_input("The server's S2 does not prove that it read the digest of C1.");
-    }
-    stage_ = Stage::Done;
-  }
-  return size - input.size();
+Result<void> ClientHandshake::judge_echo() const {
+  if (server_has_digest_ && !same(block().subspan(kProofAt), proof(block(), kServerText, digest_)))
+    return bad_input("The server's S2 does not prove that it read the digest of C1.");
+  return {};
 }
 
 void ClientHandshake::answer(Bytes &out) {
   std::optional<Found> found;
-  if (kind_ != HandshakeKind::Simple) found = find_digest(block_, kServerText);
+  if (kind_ != HandshakeKind::Simple) found = find_digest(block(), kServerText);
   server_has_digest_ = found.has_value();
   if (!found) {
-    out.insert(out.end(), block_.begin(), block_.end());
+    out.insert(out.end(), block().begin(), block().end());
     return;
   }
   const Block c2 = append_block(out);

@@ -24,9 +24,6 @@ struct Locator {
 /// a '+': callees are telephone numbers.
 Result<Locator> parse_locator(std::string_view text);
 
-/// RFC 3986, 2.1; a '%' that two hexadecimal digits do not follow stays as it is.
-std::string percent_decode(std::string_view text);
-
 /// What follows the first '?' of a URL; empty if there is none.
 std::string_view query_of(std::string_view url);
 

@@ -2,6 +2,7 @@
 // Tracks and frames, as they flow between RTMP and the rest.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "common/bytes.h"
@@ -18,6 +19,12 @@ struct Track {
   int channels = 0;           ///< audio
   int width = 0, height = 0;  ///< video: from metadata, 0 if not told
 };
+
+/// Whether both say the same to a decoder and in metadata.
+inline bool same_track(const Track &a, const Track &b) {
+  return a.codec == b.codec && a.rate == b.rate && a.channels == b.channels && a.width == b.width &&
+         a.height == b.height && std::ranges::equal(a.config.view, b.config.view);
+}
 
 /// One access unit of one medium, as the elementary stream has it (H264: length-prefixed NAL
 /// units).

@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <string>
 
+#include "common/unwrap.h"
+
 namespace junctor::rtmp {
 
 namespace {
@@ -27,12 +29,7 @@ Message numbered(MessageType type, std::uint32_t value) {
 }  // namespace
 
 std::int64_t TimestampUnwrapper::unwrap(std::uint32_t timestamp) {
-  if (!last_) {
-    last_ = timestamp;
-  } else {
-    const auto step = static_cast<std::int32_t>(timestamp - static_cast<std::uint32_t>(*last_));
-    *last_ += step;
-  }
+  last_ = last_ ? nearest(*last_, timestamp) : timestamp;
   return *last_;
 }
 

@@ -21,11 +21,6 @@ std::int64_t milliseconds(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
 
-bool same(const Track &a, const Track &b) {
-  return a.codec == b.codec && a.rate == b.rate && a.channels == b.channels && a.width == b.width &&
-         a.height == b.height && std::ranges::equal(a.config.view, b.config.view);
-}
-
 WireFrame::Kind config_kind(Medium medium) {
   return medium == Medium::Audio ? WireFrame::Kind::AudioConfig : WireFrame::Kind::VideoConfig;
 }
@@ -73,7 +68,7 @@ void OutletRing::clear() {
 void OutletRing::set_track(const Track &track) {
   const Medium medium = medium_of(track.codec);
   TrackState &state = tracks_[index(medium)];
-  if (live(medium) && same(*state.track, track)) return;
+  if (live(medium) && same_track(*state.track, track)) return;
   state.track = track;
   state.stale = false;
   config_due_[index(medium)] = announcement_due_ = true;

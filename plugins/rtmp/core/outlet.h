@@ -43,7 +43,7 @@ using Configs = std::array<std::optional<WireFrame>, 3>;
 /// How far a ring reaches, and what lag means.
 struct OutletLimits {
   std::size_t frames = 1024;
-  std::size_t bytes = 4 * 1024 * 1024;
+  std::size_t bytes = 4UL * 1024 * 1024;
   Duration skip = std::chrono::milliseconds(200);
   Duration jump = std::chrono::milliseconds(500);
   Duration part = std::chrono::seconds(10);
@@ -134,7 +134,7 @@ class Player;
 class Batch {
  public:
   static constexpr std::size_t kPieces = 64;
-  static constexpr std::size_t kEnough = 128 * 1024;  ///< bytes
+  static constexpr std::size_t kEnough = 128UL * 1024;  ///< bytes
 
   void clear() { count_ = pieces_ = bytes_ = 0; }
   const iovec *pieces() const { return vectors_.data(); }

@@ -48,7 +48,7 @@ class ServerHandle final : public Server {
 
 }  // namespace
 
-Result<std::shared_ptr<Server>> Server::listen(std::shared_ptr<Reactor> reactor,
+Result<std::shared_ptr<Server>> Server::listen(const std::shared_ptr<Reactor> &reactor,
                                                ServerOptions options) {
   auto listener = listen_tcp(options.listen);
   if (!listener) return listener.error();

@@ -120,16 +120,16 @@ struct Limits {
   int verdict_ms = 5000;    ///< an Authenticator's answer; then refused
   int idle_ms = 60000;      ///< a publisher that sends nothing; a player that takes nothing
   int wait_ms = 600000;     ///< a player to whom nothing is sent
-  std::size_t command_bytes = 64 * 1024;
-  std::size_t media_bytes = 8 * 1024 * 1024;
-  std::size_t connection_bytes = 16 * 1024 * 1024;  ///< all unfinished messages of a connection
+  std::size_t command_bytes = 64UL * 1024;
+  std::size_t media_bytes = 8UL * 1024 * 1024;
+  std::size_t connection_bytes = 16UL * 1024 * 1024;  ///< all unfinished messages of a connection
   std::size_t chunk_streams = 64;
   std::size_t streams = 8;
-  std::size_t kept_frames = 1024;            ///< of a publisher, since its last keyframe
-  std::size_t kept_bytes = 2 * 1024 * 1024;  ///< the same, and of an outlet
-  int lag_skip_ms = 200;                     ///< a player so far behind skips droppable pictures
-  int lag_jump_ms = 500;                     ///< … jumps to the newest keyframe
-  int lag_part_ms = 10000;                   ///< … is parted
+  std::size_t kept_frames = 1024;              ///< of a publisher, since its last keyframe
+  std::size_t kept_bytes = 2UL * 1024 * 1024;  ///< the same, and of an outlet
+  int lag_skip_ms = 200;                       ///< a player so far behind skips droppable pictures
+  int lag_jump_ms = 500;                       ///< … jumps to the newest keyframe
+  int lag_part_ms = 10000;                     ///< … is parted
 };
 
 /// Events of the server, on the reactor. Defaults do nothing.
@@ -160,7 +160,7 @@ struct ServerOptions {
 class Server {
  public:
   /// Any thread. Fails with what and where if the port cannot be had.
-  static Result<std::shared_ptr<Server>> listen(std::shared_ptr<Reactor> reactor,
+  static Result<std::shared_ptr<Server>> listen(const std::shared_ptr<Reactor> &reactor,
                                                 ServerOptions options);
   virtual ~Server() = default;
 

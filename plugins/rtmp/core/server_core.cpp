@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "rtmp/core/server_core.h"
 
-#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -13,7 +11,7 @@ namespace junctor::rtmp {
 
 namespace {
 
-constexpr std::size_t kReceiveBytes = 64 * 1024;
+constexpr std::size_t kReceiveBytes = 64UL * 1024;
 /// Others are served between two bursts of new connections.
 constexpr int kAcceptsPerTurn = 64;
 /// How long to wait when the system has no descriptor or memory for another connection.
@@ -21,16 +19,6 @@ constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 constexpr Duration kComplaintPause = std::chrono::seconds(1);
 
 }  // namespace
-
-std::string address_group(const std::string &address) {
-  in6_addr parsed;
-  if (::inet_pton(AF_INET6, address.c_str(), &parsed) != 1 || IN6_IS_ADDR_V4MAPPED(&parsed))
-    return address;
-  std::fill(std::begin(parsed.s6_addr) + 8, std::end(parsed.s6_addr), std::uint8_t{0});
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  ::inet_ntop(AF_INET6, &parsed, text.data(), text.size());
-  return text.data();
-}
 
 ServerCore::ServerCore(std::shared_ptr<Reactor> reactor, ServerOptions options, UniqueFd listener)
     : reactor_(std::move(reactor)),
@@ -117,6 +105,16 @@ void ServerCore::turn_away(const Endpoint &peer, std::string_view why) {
                              " (" + std::to_string(turned_away_) + " turned away so far)");
 }
 
+void ServerCore::log_end(LogLevel level, const Connection &connection, std::string text) {
+  if (!connection.started()) {
+    const auto left_out =
+        ends_budget_.take(address_group(connection.peer().address), reactor_->now());
+    if (!left_out) return;
+    if (*left_out > 0) text += " (" + std::to_string(*left_out) + " others left out of the log)";
+  }
+  log(level, text);
+}
+
 void ServerCore::gone(Connection &connection) {
   const auto found = connections_.find(connection.id());
   if (found == connections_.end()) return;
@@ -179,7 +177,7 @@ std::shared_ptr<Publication> ServerCore::publish(Connection &connection, std::ui
   entry.publisher = &connection;
   entry.stream = stream;
   ++publisher_count_;
-  const auto publication = entry.publication;
+  auto publication = entry.publication;
   if (options_.events.publish_started) options_.events.publish_started(request);
   const auto now = names_.find(request.stream);
   if (now == names_.end() || now->second.publisher != &connection) return nullptr;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/handle.h"
+#include "common/peer_log_budget.h"
 #include "common/reactor.h"
 #include "rtmp/core/connection.h"
 #include "rtmp/core/outlet.h"
@@ -76,6 +77,9 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore> {
   std::shared_ptr<ServerOutlet> outlet(const std::string &name);
   void play_started(const Request &request);
   void play_ended(const Request &request);
+  /// For the line that tells how a connection ended. At most so many are written of those that
+  /// never published nor played.
+  void log_end(LogLevel level, const Connection &connection, std::string text);
   /// The connection has closed itself.
   void gone(Connection &connection);
 
@@ -110,6 +114,7 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore> {
   Reactor::Timer accept_again_;
   Time next_complaint_{};  ///< at most one log line a second about clients that are turned away
   std::uint64_t turned_away_ = 0;
+  PeerLogBudget ends_budget_;
 
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_;
@@ -125,8 +130,5 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore> {
   std::atomic<std::size_t> connection_count_ = 0, publisher_count_ = 0, player_count_ = 0;
   std::atomic<std::uint64_t> refused_ = 0;
 };
-
-/// Who shares a limit: an IPv4 address, or the /64 of an IPv6 one (RFC 6177: what a site is given).
-std::string address_group(const std::string &address);
 
 }  // namespace junctor::rtmp

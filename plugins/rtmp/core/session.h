@@ -102,6 +102,8 @@ class Session {
   std::string_view stage() const;
   /// The peer has said by FCUnpublish that it is about to end its streams.
   bool announced_end() const { return announced_end_; }
+  /// Whether a publish or a play has ever been accepted.
+  bool started() const { return started_; }
   bool publishing() const { return publishing_ > 0; }
   bool playing() const { return playing_ > 0; }
   /// Whom the connection belongs to; empty before the verdict that says so.

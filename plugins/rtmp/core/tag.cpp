@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/avc.h"
 #include "rtmp/core/aac.h"
-#include "rtmp/core/avc.h"
 
 namespace junctor::rtmp {
 
@@ -114,15 +114,6 @@ Result<std::uint8_t> skip_mod_ex(ByteReader &reader, std::uint8_t type) {
 /// What `reader` has not read of `body`.
 SharedBytes rest(const SharedBytes &body, const ByteReader &reader) {
   return body.from(body.view.size() - reader.left());
-}
-
-bool equal(const SharedBytes &a, const SharedBytes &b) {
-  return std::equal(a.view.begin(), a.view.end(), b.view.begin(), b.view.end());
-}
-
-bool same(const Track &a, const Track &b) {
-  return a.codec == b.codec && a.rate == b.rate && a.channels == b.channels && a.width == b.width &&
-         a.height == b.height && equal(a.config, b.config);
 }
 
 /// RFC 6386, 9.1: a frame tag of 3 bytes; a key frame goes on with a start code and its size.
@@ -344,7 +335,7 @@ Result<TagContent> TagReader::read_frame(Packet &packet, std::int64_t dts) {
 }
 
 void TagReader::tell(Track track, TagContent &content) {
-  if (track_ && same(*track_, track)) return;
+  if (track_ && same_track(*track_, track)) return;
   // A copy of its own: a view would keep the first message's whole block for the stream's life.
   track.config = SharedBytes::copy(track.config.view);
   track_ = track;

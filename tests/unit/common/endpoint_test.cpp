@@ -56,3 +56,9 @@ TEST(Names, RoundTrip) {
   EXPECT_FALSE(codec_from_string("opus"));
   EXPECT_FALSE(end_reason_from_string("bored"));
 }
+
+TEST(Endpoint, GroupsAddressesAsTheyAreGivenToSites) {
+  EXPECT_EQ(address_group("192.0.2.7"), "192.0.2.7");
+  EXPECT_EQ(address_group("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+  EXPECT_EQ(address_group("::ffff:192.0.2.7"), "::ffff:192.0.2.7");
+}

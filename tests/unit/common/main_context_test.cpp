@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -37,6 +38,16 @@ TEST(PostTo, WakesTheContextFromAnotherThread) {
   while (!called) g_main_context_iteration(context.get(), TRUE);
   poster.join();
   EXPECT_TRUE(called);
+}
+
+TEST(PostTo, DestroysWhatItsContextNeverRan) {
+  auto context = make();
+  const auto held = std::make_shared<int>(0);
+  std::thread([&] { post_to(context.get(), [held] { ++*held; }); }).join();
+  EXPECT_EQ(held.use_count(), 2);
+  context.reset();
+  EXPECT_EQ(held.use_count(), 1);
+  EXPECT_EQ(*held, 0);
 }
 
 TEST(ContextTimer, CallsOnceAndMayDestroyItself) {

@@ -129,6 +129,47 @@ TEST(Reactor, EndOfTurnMayAskForMore) {
   EXPECT_EQ(order, "abcabc");
 }
 
+TEST(Reactor, TurnEndRunsOnceATurnAndMayAskAgain) {
+  auto reactor = make();
+  std::string order;
+  Reactor::TurnEnd b([&] { order += 'b'; });
+  int more = 1;
+  Reactor::TurnEnd a([&] {
+    order += 'a';
+    if (more-- > 0) a.request(*reactor);
+  });
+  a.request(*reactor);
+  b.request(*reactor);
+  a.request(*reactor);
+  reactor->run_once(0ms);
+  EXPECT_EQ(order, "aba");
+  reactor->run_once(0ms);
+  EXPECT_EQ(order, "aba");
+}
+
+TEST(Reactor, TurnEndMayBeCancelledOrDestroyed) {
+  auto reactor = make();
+  std::string order;
+  auto gone = std::make_unique<Reactor::TurnEnd>([&] { order += 'x'; });
+  Reactor::TurnEnd cancelled([&] { order += 'y'; });
+  Reactor::TurnEnd last([&] { order += 'c'; });
+  Reactor::TurnEnd first([&] {
+    order += 'a';
+    gone.reset();
+  });
+  first.request(*reactor);
+  gone->request(*reactor);
+  last.request(*reactor);
+  cancelled.request(*reactor);
+  cancelled.cancel();
+  reactor->run_once(0ms);
+  EXPECT_EQ(order, "ac");
+  // The list is whole after its last one went.
+  first.request(*reactor);
+  reactor->run_once(0ms);
+  EXPECT_EQ(order, "aca");
+}
+
 // A regression hangs here.
 TEST(Reactor, InvokeReturnsWhileTheReactorEnds) {
   int ran = 0;

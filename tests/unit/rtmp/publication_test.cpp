@@ -9,11 +9,7 @@
 using namespace junctor;
 using namespace junctor::rtmp;
 using namespace std::chrono_literals;
-using junctor::test::aac_track;
-using junctor::test::h264_track;
-using junctor::test::picture;
-using junctor::test::Picture;
-using junctor::test::sound;
+using namespace junctor::test;
 using testing::ElementsAre;
 using testing::IsEmpty;
 

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/avc.h"
 #include "rtmp/core/aac.h"
-#include "rtmp/core/avc.h"
 #include "wire.h"
 
 using namespace junctor;

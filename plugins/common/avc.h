@@ -10,7 +10,7 @@
 #include "common/bytes.h"
 #include "common/result.h"
 
-namespace junctor::rtmp {
+namespace junctor {
 
 /// ISO/IEC 14496-15, 5.3.3.1. Parameter sets are views into the bytes that were parsed.
 struct AvcConfig {
@@ -42,4 +42,4 @@ struct AvcPicture {
 };
 Result<AvcPicture> inspect_access_unit(ByteSpan access_unit, int nal_length_size);
 
-}  // namespace junctor::rtmp
+}  // namespace junctor

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "rtmp/core/avc.h"
+#include "common/avc.h"
 
 #include <string>
 
-namespace junctor::rtmp {
+namespace junctor {
 
 namespace {
 
@@ -109,4 +109,4 @@ Result<AvcPicture> inspect_access_unit(ByteSpan access_unit, int nal_length_size
   return picture;
 }
 
-}  // namespace junctor::rtmp
+}  // namespace junctor
