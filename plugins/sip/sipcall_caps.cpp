@@ -15,6 +15,34 @@ GstStructure *structure_of(const rtp::Format &format) {
                            G_TYPE_STRING, std::string(format.encoding_name).c_str(), nullptr);
 }
 
+/// What sipcallsink packs into RTP itself: how each such codec arrives.
+struct Packed {
+  Codec codec;
+  const char *caps;
+};
+constexpr Packed kPacked[] = {
+    {Codec::Pcma, "audio/x-alaw, rate=8000, channels=1"},
+    {Codec::Pcmu, "audio/x-mulaw, rate=8000, channels=1"},
+    {Codec::H264, "video/x-h264, stream-format=avc, alignment=au"},
+};
+
+/// What arrives at a sink for `format`: packets, or frames where we pack them.
+void append_sent(GstCaps *caps, const rtp::Format &format) {
+  gst_caps_append_structure(caps, structure_of(format));
+  for (const Packed &packed : kPacked)
+    if (packed.codec == format.codec) gst_caps_append(caps, gst_caps_from_string(packed.caps));
+}
+
+/// Fixed caps' codec_data; empty without.
+Bytes codec_data(const GstStructure *structure) {
+  const GValue *value = gst_structure_get_value(structure, "codec_data");
+  if (value == nullptr || !GST_VALUE_HOLDS_BUFFER(value)) return {};
+  GstBuffer *buffer = gst_value_get_buffer(value);
+  Bytes data(gst_buffer_get_size(buffer));
+  gst_buffer_extract(buffer, 0, data.data(), data.size());
+  return data;
+}
+
 }  // namespace
 
 CapsRef caps_of(Medium medium) {
@@ -25,9 +53,16 @@ CapsRef caps_of(Medium medium) {
   return caps;
 }
 
-CapsRef caps_of(const rtp::Format &format) {
+CapsRef sent_caps_of(Medium medium) {
   CapsRef caps(gst_caps_new_empty());
-  gst_caps_append_structure(caps.get(), structure_of(format));
+  for (const rtp::Format &format : rtp::formats())
+    if (medium_of(format.codec) == medium) append_sent(caps.get(), format);
+  return caps;
+}
+
+CapsRef sent_caps_of(const rtp::Format &format) {
+  CapsRef caps(gst_caps_new_empty());
+  append_sent(caps.get(), format);
   return caps;
 }
 
@@ -60,7 +95,7 @@ std::vector<const rtp::Format *> formats_in(const GstCaps *caps, Medium medium) 
     for (const rtp::Format &format : rtp::formats()) {
       if (medium_of(format.codec) != medium || std::ranges::find(found, &format) != found.end())
         continue;
-      if (gst_caps_can_intersect(one.get(), caps_of(format).get())) found.push_back(&format);
+      if (gst_caps_can_intersect(one.get(), sent_caps_of(format).get())) found.push_back(&format);
     }
   }
   return found;
@@ -69,6 +104,8 @@ std::vector<const rtp::Format *> formats_in(const GstCaps *caps, Medium medium) 
 std::optional<rtp::H264Profile> h264_profile_in(const GstCaps *caps) {
   if (caps == nullptr || gst_caps_get_size(caps) == 0) return std::nullopt;
   const GstStructure *structure = gst_caps_get_structure(caps, 0);
+  if (gst_structure_has_name(structure, "video/x-h264"))
+    return rtp::H264Profile::from_avcc(codec_data(structure));
   if (const char *id = gst_structure_get_string(structure, "profile-level-id"))
     return rtp::H264Profile::from_profile_level_id(id);
   const char *sets = gst_structure_get_string(structure, "sprop-parameter-sets");
@@ -87,6 +124,17 @@ std::optional<rtp::H264Profile> h264_profile_in(const GstCaps *caps) {
   g_free(sps);
   g_strfreev(parts);
   return profile;
+}
+
+Result<std::unique_ptr<rtp::Packetizer>> packetizer_for(const GstCaps *caps) {
+  using Made = std::unique_ptr<rtp::Packetizer>;
+  const GstStructure *structure = gst_caps_get_structure(caps, 0);
+  if (gst_structure_has_name(structure, "application/x-rtp")) return Made();
+  if (!gst_structure_has_name(structure, "video/x-h264"))
+    return Made(std::make_unique<rtp::G711Packetizer>());
+  auto made = rtp::H264Packetizer::make(codec_data(structure));
+  if (!made) return made.error();
+  return Made(*std::move(made));
 }
 
 }  // namespace junctor::sipcall

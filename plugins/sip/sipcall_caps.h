@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Between RTP caps and the table of formats.
+// Between caps and the table of formats.
 #pragma once
 
 #include <gst/gst.h>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rtp/core/formats.h"
+#include "rtp/core/packetizer.h"
 #include "sip/core/agent.h"
 
 namespace junctor::sipcall {
@@ -19,17 +20,23 @@ struct CapsReleaser {
 };
 using CapsRef = std::unique_ptr<GstCaps, CapsReleaser>;
 
-/// What can be carried of one medium: a structure for each format of the table.
+/// What can come out of one medium: RTP of each format of the table.
 CapsRef caps_of(Medium medium);
+/// What may be sent of one medium: RTP of each format, or the frames of those that we pack.
+CapsRef sent_caps_of(Medium medium);
 /// Of one format alone.
-CapsRef caps_of(const rtp::Format &format);
+CapsRef sent_caps_of(const rtp::Format &format);
 /// What a peer sends: with payload type and, for H264, what its fmtp says.
 CapsRef caps_of(const sip::Media &media);
 
 /// The formats that `caps` allow, in the caps' order, each once.
 std::vector<const rtp::Format *> formats_in(const GstCaps *caps, Medium medium);
 
-/// The H264 profile that fixed caps of a payloader name; nothing if they don't.
+/// The H264 profile that fixed caps, of packets or of frames, name; nothing if they don't.
 std::optional<rtp::H264Profile> h264_profile_in(const GstCaps *caps);
+
+/// What packs frames of these fixed caps; null for packets, which need none. BadInput for H264
+/// whose codec_data is missing or broken.
+Result<std::unique_ptr<rtp::Packetizer>> packetizer_for(const GstCaps *caps);
 
 }  // namespace junctor::sipcall

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // From a sink pad to a session.
 #include <algorithm>
+#include <utility>
 
 #include "rtp/core/packet.h"
 #include "sip/sipcall_media.h"
+
+GST_DEBUG_CATEGORY_EXTERN(junctor_sip_call_sink_debug);
+#define GST_CAT_DEFAULT junctor_sip_call_sink_debug
 
 namespace junctor::sipcall {
 
@@ -47,11 +51,13 @@ void ClockMap::update(GstElement *element) {
   valid_ = true;
 }
 
-bool Inlet::connect(std::shared_ptr<rtp::Session> session, const rtp::Format *format) {
+bool Inlet::connect(std::shared_ptr<rtp::Session> session, const rtp::Format *format,
+                    bool single_nal) {
+  single_nal_ = single_nal;
   const std::lock_guard lock(mutex_);
   session_ = std::move(session);
   agreed_ = format;
-  const CapsRef caps(format != nullptr ? caps_of(*format).release() : nullptr);
+  const CapsRef caps(format != nullptr ? sent_caps_of(*format).release() : nullptr);
   wrong_format_ = caps && caps_ && !gst_caps_can_intersect(caps.get(), caps_.get());
   return !wrong_format_;
 }
@@ -66,6 +72,8 @@ void Inlet::reset() {
   eos = false;
   dropped_ = 0;
   ssrc_.reset();
+  packetizer_.reset();
+  h264_ = nullptr;
   gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
   const std::lock_guard lock(mutex_);
   session_.reset();
@@ -89,12 +97,18 @@ std::shared_ptr<rtp::Session> Inlet::session() const {
   return session_;
 }
 
-void Inlet::set_caps(const GstCaps *caps) {
-  begin_source();
+Result<void> Inlet::set_caps(const GstCaps *caps) {
+  // Frames of other parameters go on, on the same time line: only packets have one of their own.
+  auto packetizer = packetizer_for(caps);
+  if (!packetizer || !*packetizer || !packetizer_) begin_source();
+  packetizer_ = packetizer ? std::move(*packetizer) : nullptr;
+  h264_ = dynamic_cast<rtp::H264Packetizer *>(packetizer_.get());
   const std::lock_guard lock(mutex_);
   caps_.reset(gst_caps_copy(caps));
   wrong_format_ =
-      agreed_ != nullptr && !gst_caps_can_intersect(caps_of(*agreed_).get(), caps_.get());
+      !packetizer ||
+      (agreed_ != nullptr && !gst_caps_can_intersect(sent_caps_of(*agreed_).get(), caps_.get()));
+  return packetizer ? Result<void>() : Result<void>(packetizer.error());
 }
 
 std::vector<const rtp::Format *> Inlet::formats() const {
@@ -144,21 +158,56 @@ bool Inlet::translate(GstBuffer *buffer, const std::shared_ptr<MappedMemory> &me
     if (ssrc_) begin_source();  // another payloader: its timestamps have another beginning
     ssrc_ = view->header.ssrc;
   }
-  if (clock_->valid() && GST_BUFFER_PTS_IS_VALID(buffer) && segment_.format == GST_FORMAT_TIME) {
-    const GstClockTime running =
-        gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
-    if (GST_CLOCK_TIME_IS_VALID(running))
-      packet.capture = clock_->to_time(Duration(static_cast<Duration::rep>(running)));
-  }
+  packet.capture = capture(running_time(buffer));
+  if (!packet.payload.owner) packet.payload.owner = std::shared_ptr<const Bytes>(memory, nullptr);
+  return true;
+}
+
+GstClockTime Inlet::running_time(GstBuffer *buffer) const {
+  if (!GST_BUFFER_PTS_IS_VALID(buffer) || segment_.format != GST_FORMAT_TIME)
+    return GST_CLOCK_TIME_NONE;
+  return gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
+}
+
+/// When content of this running time was captured; unset if that cannot be told.
+Time Inlet::capture(GstClockTime running) const {
+  if (!GST_CLOCK_TIME_IS_VALID(running) || !clock_->valid()) return {};
+  const Time time = clock_->to_time(Duration(static_cast<Duration::rep>(running)));
   // Times that have nothing to do with the clock (a source that is not live) would tell the peer
   // nonsense; then the time of sending stands for them.
   constexpr Duration kPlausible = std::chrono::seconds(10);
-  if (packet.capture != Time{}) {
-    const Duration ahead = packet.capture - Clock::now();
-    if (ahead < -kPlausible || ahead > kPlausible) packet.capture = Time{};
+  const Duration ahead = time - Clock::now();
+  return ahead < -kPlausible || ahead > kPlausible ? Time{} : time;
+}
+
+/// Appends the packets of one frame.
+bool Inlet::pack(GstBuffer *buffer) {
+  rtp::Frame frame;
+  const guint memories = gst_buffer_n_memory(buffer);
+  if (memories == 0) return false;
+  if (memories == 1) {
+    const auto memory = std::make_shared<MappedMemory>();
+    const auto view = memory->map(gst_buffer_peek_memory(buffer, 0));
+    if (!view) return false;
+    frame.data = {std::shared_ptr<const Bytes>(memory, nullptr), *view};
+  } else {
+    Bytes whole(gst_buffer_get_size(buffer));
+    gst_buffer_extract(buffer, 0, whole.data(), whole.size());
+    frame.data = SharedBytes::own(std::move(whole));
   }
-  if (!packet.payload.owner) packet.payload.owner = std::shared_ptr<const Bytes>(memory, nullptr);
-  return true;
+  const GstClockTime running = running_time(buffer);
+  frame.capture = capture(running);
+  frame.time = GST_CLOCK_TIME_IS_VALID(running)
+                   ? std::chrono::nanoseconds(static_cast<std::int64_t>(running))
+                   : Clock::now().time_since_epoch();
+  frame.discontinuity = GST_BUFFER_IS_DISCONT(buffer);
+  if (h264_ != nullptr) h264_->set_single_nal(single_nal_);
+  const auto packed = packetizer_->add(frame, packets_);
+  if (!packed) {
+    const PadRef pad = this->pad();
+    GST_WARNING_OBJECT(pad.get(), "left out: %s", packed.error().detail.c_str());
+  }
+  return static_cast<bool>(packed);
 }
 
 std::shared_ptr<rtp::Session> Inlet::destination(GstFlowReturn &otherwise) const {
@@ -167,31 +216,36 @@ std::shared_ptr<rtp::Session> Inlet::destination(GstFlowReturn &otherwise) const
   return ended_ || wrong_format_ ? nullptr : session_;
 }
 
-GstFlowReturn Inlet::push(GstBuffer *buffer) {
-  GstFlowReturn flow;
-  auto session = destination(flow);
-  rtp::OutgoingPacket packet;
-  bool good = false;
-  if (session) {
-    const auto memory = std::make_shared<MappedMemory>();
-    good = translate(buffer, memory, packet);
-  }
-  gst_buffer_unref(buffer);
-  if (!good) {
-    dropped_ += flow == GST_FLOW_OK ? 1 : 0;
-    return flow;
-  }
+/// Hands `packets_` over.
+void Inlet::send(std::shared_ptr<rtp::Session> session) {
   const bool begin = new_source_.exchange(false);
   const auto reactor = session->reactor();
   if (reactor->in_thread()) {
     if (begin) session->begin_source();
-    session->send({&packet, 1});
+    session->send(packets_);
+    packets_.clear();
   } else {
-    reactor->post([session = std::move(session), packet = std::move(packet), begin] {
+    reactor->post([session = std::move(session), packets = std::exchange(packets_, {}), begin] {
       if (begin) session->begin_source();
-      session->send({&packet, 1});
+      session->send(packets);
     });
   }
+}
+
+GstFlowReturn Inlet::push(GstBuffer *buffer) {
+  GstFlowReturn flow;
+  auto session = destination(flow);
+  bool good = false;
+  if (session && packetizer_) {
+    good = pack(buffer);
+  } else if (session) {
+    const auto memory = std::make_shared<MappedMemory>();
+    good = translate(buffer, memory, packets_.emplace_back());
+    if (!good) packets_.pop_back();
+  }
+  gst_buffer_unref(buffer);
+  if (!good && flow == GST_FLOW_OK) ++dropped_;
+  if (!packets_.empty()) send(std::move(session));
   return flow;
 }
 
@@ -199,30 +253,25 @@ GstFlowReturn Inlet::push(GstBufferList *list) {
   GstFlowReturn flow;
   auto session = destination(flow);
   const guint count = gst_buffer_list_length(list);
-  std::vector<rtp::OutgoingPacket> packets;
+  guint good = 0;
   if (session) {
     // One for all: packets of a list leave together, and go together.
-    const auto memory = std::make_shared<MappedMemory>();
-    memory->reserve(std::size_t{2} * count);
-    packets.reserve(count);
-    for (guint i = 0; i < count; ++i)
-      if (!translate(gst_buffer_list_get(list, i), memory, packets.emplace_back()))
-        packets.pop_back();
+    const auto memory = packetizer_ ? nullptr : std::make_shared<MappedMemory>();
+    if (memory) memory->reserve(std::size_t{2} * count);
+    for (guint i = 0; i < count; ++i) {
+      GstBuffer *buffer = gst_buffer_list_get(list, i);
+      if (packetizer_) {
+        good += pack(buffer) ? 1 : 0;
+      } else if (translate(buffer, memory, packets_.emplace_back())) {
+        ++good;
+      } else {
+        packets_.pop_back();
+      }
+    }
   }
   gst_buffer_list_unref(list);
-  if (flow == GST_FLOW_OK) dropped_ += count - packets.size();
-  if (packets.empty()) return flow;
-  const bool begin = new_source_.exchange(false);
-  const auto reactor = session->reactor();
-  if (reactor->in_thread()) {
-    if (begin) session->begin_source();
-    session->send(packets);
-  } else {
-    reactor->post([session = std::move(session), packets = std::move(packets), begin] {
-      if (begin) session->begin_source();
-      session->send(packets);
-    });
-  }
+  if (flow == GST_FLOW_OK) dropped_ += count - good;
+  if (!packets_.empty()) send(std::move(session));
   return flow;
 }
 

@@ -10,7 +10,7 @@
 namespace junctor::sipcall {
 
 std::shared_ptr<Line> Line::shared(std::shared_ptr<sip::Agent> agent) {
-  const std::shared_ptr<Line> line(new Line);
+  std::shared_ptr<Line> line(new Line);
   GMainContext *context = agent->context();
   line->context_.reset(g_main_context_ref(context ? context : g_main_context_default()));
   line->agent_ = std::move(agent);

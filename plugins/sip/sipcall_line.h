@@ -24,8 +24,9 @@ class Line {
   /// Starts an agent in a thread of its own.
   static Result<std::shared_ptr<Line>> start(sip::AgentOptions options);
   ~Line() { stop(); }
-  /// Our own: says BYE to what is still up, waits for the answers at most kPatience, ends the
-  /// thread. Not from that thread. Afterwards nothing runs any more.
+  /// Our own: says BYE to what is still up, waits at most kPatience for the answers and
+  /// Agent::kStackPatience for the stack, so 3 s at the worst, and ends the thread; at once where
+  /// nothing is up. Not from that thread. Afterwards nothing runs any more.
   void stop();
   Line(const Line &) = delete;
   Line &operator=(const Line &) = delete;

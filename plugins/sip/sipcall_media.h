@@ -51,14 +51,17 @@ class Inlet {
   // Streaming thread.
   GstFlowReturn push(GstBuffer *buffer);    ///< takes it
   GstFlowReturn push(GstBufferList *list);  ///< takes it
-  void set_caps(const GstCaps *caps);
+  /// BadInput for caps that cannot be packed; then what follows is dropped.
+  Result<void> set_caps(const GstCaps *caps);
   void set_segment(const GstSegment &segment) { segment_ = segment; }
   void begin_source() { new_source_ = true; }
 
   // Any thread.
   /// What was agreed: null for a medium that is not, or not yet, accepted; then all is dropped.
   /// False if upstream sends something else, which is dropped as well.
-  bool connect(std::shared_ptr<rtp::Session> session, const rtp::Format *format);
+  /// `single_nal`: the peer takes H264 in packetization mode 0 only.
+  bool connect(std::shared_ptr<rtp::Session> session, const rtp::Format *format,
+               bool single_nal = false);
   /// The call is over: push() returns EOS.
   void end();
   /// A new life, before data flows.
@@ -81,13 +84,21 @@ class Inlet {
   std::shared_ptr<rtp::Session> destination(GstFlowReturn &otherwise) const;
   bool translate(GstBuffer *buffer, const std::shared_ptr<class MappedMemory> &memory,
                  rtp::OutgoingPacket &packet);
+  bool pack(GstBuffer *buffer);
+  GstClockTime running_time(GstBuffer *buffer) const;
+  Time capture(GstClockTime running) const;
+  void send(std::shared_ptr<rtp::Session> session);
 
   mutable GWeakRef pad_;
   Medium medium_;
   std::shared_ptr<ClockMap> clock_;
   GstSegment segment_{};
   std::optional<std::uint32_t> ssrc_;
+  std::unique_ptr<rtp::Packetizer> packetizer_;  // where frames come, not packets
+  rtp::H264Packetizer *h264_ = nullptr;          // the same, if it is one
+  std::vector<rtp::OutgoingPacket> packets_;     // empty between calls; for what it has allocated
   std::atomic<bool> new_source_ = false;
+  std::atomic<bool> single_nal_ = false;
   std::atomic<std::uint64_t> dropped_ = 0;
 
   mutable std::mutex mutex_;  // guards all below; leaf
@@ -107,6 +118,7 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
     std::function<void()> keyframe_request;  ///< of the peer
     std::function<void()> request_by_info;   ///< the session knows no way to ask
     std::function<void(ClockMap &)> update_clock;
+    std::function<void(GstFlowReturn)> failed;  ///< a push; nothing is pushed any more
   };
   Outlet(PadRef pad, Medium medium, std::shared_ptr<ClockMap> clock,
          std::shared_ptr<rtp::LipSync> sync, guint group_id, Events events)
@@ -153,7 +165,8 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
   std::atomic<bool> connected_ = false;
 
   // Reactor.
-  bool stream_started_ = false, finished_ = false, any_packet_ = false, resync_ = true;
+  bool stream_started_ = false, finished_ = false, failed_ = false;
+  bool any_packet_ = false, resync_ = true;
   std::optional<rtp::PlayoutClock> playout_;
   std::uint32_t clock_rate_ = 0;
   std::optional<std::uint64_t> last_report_;

@@ -117,6 +117,7 @@ void Outlet::start_stream() {
 }
 
 void Outlet::on_packet(const rtp::IncomingPacket &packet) {
+  if (failed_) return;
   if (!connected_ || finished_ || !clock_->valid()) {
     resync_ = true;
     return;
@@ -149,8 +150,11 @@ void Outlet::on_packet(const rtp::IncomingPacket &packet) {
     request_keyframe();
   }
   // Not linked, flushing, ended downstream: all of these are downstream's business; the call goes
-  // on, and errors are posted by whoever had them.
-  gst_pad_push(pad_.get(), buffer);
+  // on. What is worse would leave the listener without sound or picture, and nobody told.
+  const GstFlowReturn flow = gst_pad_push(pad_.get(), buffer);
+  if (flow >= GST_FLOW_EOS) return;
+  failed_ = true;
+  events_.failed(flow);
 }
 
 }  // namespace junctor::sipcall

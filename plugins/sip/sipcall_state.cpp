@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "sip/sipcall_state.h"
 
-#include <gst/video/video-event.h>
-
 #include <algorithm>
 #include <thread>
 #include <utility>
@@ -78,6 +76,8 @@ void State::change_settings(const std::function<void(Settings &)> &change) {
   change(settings_);
 }
 
+void State::flow_error(GstFlowReturn flow) { GST_ELEMENT_FLOW_ERROR(element_, flow); }
+
 void State::settings_error(const std::string &text) {
   GST_ELEMENT_ERROR(element_, RESOURCE, SETTINGS, ("%s", text.c_str()), (nullptr));
 }
@@ -145,6 +145,8 @@ bool State::start() {
     playing_ = invited_ = waiting_ = eos_posted_ = false;
     eos_seqnum_ = GST_SEQNUM_INVALID;
     attached_ = call != nullptr;
+    applied_.clear();
+    applied_count_ = 0;
   }
   if (call) {
     control->attach(call);
@@ -179,6 +181,8 @@ void State::stop() {
     alive_ = false;
     ours = !attached_;
     control = std::exchange(control_, nullptr);
+    applied_.clear();
+    applied_count_ = 0;
     outlets.swap(outlets_);
     // Others are about to be added, and taken away again, by apply().
     std::ranges::copy_if(outlets, std::back_inserter(added), &Outlet::added);
@@ -260,8 +264,23 @@ sip::InviteOptions State::invite_options() const {
   return options;
 }
 
+/// Whether the only pad there is hangs on one that came by itself: its element may make another,
+/// which is linked, and requested here, only then.
+bool State::another_pad_may_come() const {
+  const auto inlets = this->inlets();
+  if (inlets.size() != 1) return false;
+  const PadRef pad = inlets[0]->pad();
+  const PadRef peer(pad ? gst_pad_get_peer(pad.get()) : nullptr);
+  GstPadTemplate *made_from = peer ? gst_pad_get_pad_template(peer.get()) : nullptr;
+  const bool comes =
+      made_from != nullptr && GST_PAD_TEMPLATE_PRESENCE(made_from) == GST_PAD_SOMETIMES;
+  gst_clear_object(&made_from);
+  return comes;
+}
+
 void State::maybe_invite(bool without_waiting) {
   std::shared_ptr<Control> control;
+  const bool more = another_pad_may_come();
   bool wait = false;
   {
     const std::lock_guard lock(mutex_);
@@ -269,7 +288,7 @@ void State::maybe_invite(bool without_waiting) {
     const auto known = static_cast<std::size_t>(
         std::ranges::count_if(inlets_, [](const auto &inlet) { return inlet->has_caps(); }));
     control = control_;
-    wait = known < inlets_.size() && !without_waiting;
+    wait = (known < inlets_.size() || more) && !without_waiting;
     // Nothing flows yet: nothing to call for.
     if (wait && (known == 0 || std::exchange(waiting_, true))) return;
     if (!wait) invited_ = true;
@@ -341,174 +360,6 @@ std::string State::call_id() const {
     control = control_;
   }
   return control ? control->call_id() : std::string();
-}
-
-// ---- Pads ----
-
-GstPad *State::add_inlet(GstPadTemplate *pad_template, Medium medium) {
-  const std::string name(to_string(medium));
-  const PadRef held(
-      GST_PAD(gst_object_ref_sink(gst_pad_new_from_template(pad_template, name.c_str()))));
-  GstPad *pad = held.get();
-  const auto inlet = std::make_shared<Inlet>(pad, medium, clock_);
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto &other : inlets_)
-      if (other->medium() == medium) return nullptr;
-    inlets_.push_back(inlet);
-  }
-  inlet->reset();
-  gst_pad_set_element_private(pad, inlet.get());
-  // A query may be under way when the pad is released; it holds the pad.
-  g_object_set_qdata_full(G_OBJECT(pad), g_quark_from_static_string("junctor-sip-call-inlet"),
-                          new std::shared_ptr<Inlet>(inlet), [](gpointer content) {
-                            delete static_cast<std::shared_ptr<Inlet> *>(content);
-                          });
-  pad_functions_.sink(pad);
-  gst_pad_set_active(pad, TRUE);
-  gst_element_add_pad(element_, pad);
-  return pad;
-}
-
-void State::remove_inlet(GstPad *pad) {
-  gst_pad_set_active(pad, FALSE);  // waits for what is in push()
-  std::shared_ptr<Inlet> gone;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found =
-        std::ranges::find_if(inlets_, [&](const auto &inlet) { return inlet->pad().get() == pad; });
-    if (found == inlets_.end()) return;
-    gone = *found;
-    inlets_.erase(found);
-  }
-  gst_element_remove_pad(element_, pad);
-}
-
-std::vector<std::shared_ptr<Inlet>> State::inlets() const {
-  const std::lock_guard lock(mutex_);
-  return inlets_;
-}
-
-std::shared_ptr<Outlet> State::outlet_of(const GstPad *pad) const {
-  const std::lock_guard lock(mutex_);
-  for (const auto &outlet : outlets_)
-    if (outlet->pad() == pad) return outlet;
-  return nullptr;
-}
-
-std::shared_ptr<Outlet> State::make_outlet(Medium medium) {
-  const std::string name = std::string(to_string(medium)) + "_src";
-  GstPadTemplate *pad_template =
-      gst_element_class_get_pad_template(GST_ELEMENT_GET_CLASS(element_), name.c_str());
-  GstPad *pad = gst_pad_new_from_template(pad_template, name.c_str());
-  pad_functions_.src(pad);
-  // Each keeps the element, and with it this: a push on a shared reactor may outlast stop(), which
-  // lets go of the outlets.
-  const std::shared_ptr<void> keep(gst_object_ref(element_), gst_object_unref);
-  Outlet::Events events;
-  events.first_packet = [this, keep, medium] {
-    GstStructure *structure =
-        gst_structure_new("junctor-sip-call", "state", G_TYPE_STRING, "media", "call-id",
-                          G_TYPE_STRING, call_id().c_str(), "medium", G_TYPE_STRING,
-                          std::string(to_string(medium)).c_str(), nullptr);
-    post_change(structure);
-  };
-  events.keyframe_request = [this, keep] { force_keyframe(); };
-  events.request_by_info = [this, keep] {
-    std::shared_ptr<Control> control;
-    {
-      const std::lock_guard lock(mutex_);
-      control = control_;
-    }
-    if (control) control->request_keyframe_by_info();
-  };
-  events.update_clock = [this, keep](ClockMap &clock) { clock.update(element_); };
-  return std::make_shared<Outlet>(PadRef(GST_PAD(gst_object_ref_sink(pad))), medium, clock_, sync_,
-                                  group_id_, std::move(events));
-}
-
-void State::take_away(const std::shared_ptr<Outlet> &outlet) {
-  gst_pad_set_active(outlet->pad(), FALSE);
-  gst_element_remove_pad(element_, outlet->pad());
-}
-
-bool State::has(const std::shared_ptr<Outlet> &outlet) const {
-  return std::ranges::find(outlets_, outlet) != outlets_.end();
-}
-
-void State::join_inlet(const sip::Media &media, bool accepted) {
-  for (const auto &inlet : inlets()) {
-    if (inlet->medium() != media.medium) continue;
-    if (inlet->connect(accepted ? media.session : nullptr, accepted ? media.format : nullptr))
-      continue;
-    GST_ELEMENT_WARNING(
-        element_, STREAM, FORMAT,
-        ("The callee wants %s, which is not what arrives at the pad; nothing of it is sent.",
-         std::string(media.format->encoding_name).c_str()),
-        ("put a converter in front of pad %s", std::string(to_string(media.medium)).c_str()));
-    if (const PadRef pad = inlet->pad()) gst_pad_push_event(pad.get(), gst_event_new_reconfigure());
-  }
-}
-
-void State::apply(const std::vector<sip::Media> &media) {
-  for (const sip::Media &medium : media) {
-    const bool accepted = medium.accepted && medium.format != nullptr && medium.session;
-    join_inlet(medium, accepted);
-    const bool comes = accepted && (medium.direction == sip::Direction::SendRecv ||
-                                    medium.direction == sip::Direction::RecvOnly);
-    const auto existing = [&]() -> std::shared_ptr<Outlet> {
-      for (const auto &other : outlets_)
-        if (other->medium() == medium.medium) return other;
-      return nullptr;
-    };
-    std::shared_ptr<Outlet> outlet;
-    {
-      const std::lock_guard lock(mutex_);
-      if (!alive_) return;
-      outlet = existing();
-    }
-    if (!outlet && comes) {
-      auto fresh = make_outlet(medium.medium);
-      {
-        const std::lock_guard lock(mutex_);
-        if (!alive_) return;
-        outlet = existing();
-        if (!outlet) outlets_.push_back(fresh);
-      }
-      if (!outlet) {
-        outlet = std::move(fresh);
-        gst_pad_set_active(outlet->pad(), TRUE);
-        outlet->announce(medium);
-        gst_element_add_pad(element_, outlet->pad());
-        bool stopped;
-        {
-          const std::lock_guard lock(mutex_);
-          stopped = !has(outlet);
-          outlet->added = true;
-        }
-        // stop() came between and has left it to us.
-        if (stopped) return take_away(outlet);
-      }
-    }
-    if (!outlet || !accepted) continue;
-    outlet->connect(medium);
-    bool stopped;
-    {
-      const std::lock_guard lock(mutex_);
-      stopped = !has(outlet);
-    }
-    if (stopped) return outlet->disconnect();
-  }
-}
-
-void State::force_keyframe() {
-  // Without `all-headers`: it makes rtph264pay send parameter sets as a picture of their own, which
-  // phones take for a broken one and answer with the next request, for ever.
-  for (const auto &inlet : inlets())
-    if (const PadRef pad = inlet->pad();
-        pad && inlet->medium() == Medium::Video && inlet->agreed() != nullptr)
-      gst_pad_push_event(
-          pad.get(), gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, FALSE, 0));
 }
 
 Duration State::latency() const {

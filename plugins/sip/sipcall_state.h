@@ -82,11 +82,14 @@ class State final : public Owner {
   void maybe_invite(bool without_waiting);
   sip::InviteOptions invite_options() const;
   Result<std::vector<Codec>> wanted_codecs() const;
-  void join_inlet(const sip::Media &media, bool accepted);
+  bool another_pad_may_come() const;
+  void join_inlet(const sip::Media &media);
+  void join_late(const Inlet &inlet);
   std::shared_ptr<Outlet> make_outlet(Medium medium);
   void take_away(const std::shared_ptr<Outlet> &outlet);
   bool has(const std::shared_ptr<Outlet> &outlet) const;  ///< with mutex_
   void post_eos();
+  void flow_error(GstFlowReturn flow);
   void settings_error(const std::string &text);
 
   GstElement *element_;
@@ -103,6 +106,8 @@ class State final : public Owner {
   std::vector<std::shared_ptr<Inlet>> inlets_;
   std::vector<std::shared_ptr<Outlet>> outlets_;
   std::shared_ptr<Control> control_;  // PAUSED and PLAYING
+  std::vector<sip::Media> applied_;   // what was agreed last
+  unsigned applied_count_ = 0;        // how often that was
   std::shared_ptr<rtp::LipSync> sync_;
   guint group_id_ = 0;
   guint32 eos_seqnum_ = GST_SEQNUM_INVALID;  // of the event that made an end, if any did

@@ -3,7 +3,8 @@
  * SECTION:element-sipcallsink
  *
  * A SIP call: what flows into `audio` and `video` is sent to the callee, what the callee sends
- * flows out of `audio_src` and `video_src`.
+ * flows out of `audio_src` and `video_src`. Frames of H264 and G.711 are packed here; any other
+ * payloader's packets are sent as they come.
  *
  * Threads: sink pads hand packets over to the reactor of the call's sessions (at once if they are
  * on it already); source pads push from there. Signals and messages come from the SIP agent's
@@ -16,7 +17,7 @@
 #include "common/gst/context.h"
 #include "sip/sipcall_state.h"
 
-GST_DEBUG_CATEGORY_STATIC(junctor_sip_call_sink_debug);
+GST_DEBUG_CATEGORY(junctor_sip_call_sink_debug);
 #define GST_CAT_DEFAULT junctor_sip_call_sink_debug
 
 using namespace junctor;
@@ -88,7 +89,11 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
     case GST_EVENT_CAPS: {
       GstCaps *caps = nullptr;
       gst_event_parse_caps(event, &caps);
-      inlet.set_caps(caps);
+      if (const auto taken = inlet.set_caps(caps); !taken) {
+        GST_ELEMENT_WARNING(GST_ELEMENT(parent), STREAM, FORMAT,
+                            ("Pad %s: %s", GST_PAD_NAME(pad), taken.error().detail.c_str()),
+                            ("nothing of it is sent; put a parser in front of the pad"));
+      }
       state_of(parent).on_caps();
       break;
     }
@@ -99,9 +104,6 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
       break;
     }
     case GST_EVENT_STREAM_START:
-      inlet.begin_source();
-      inlet.eos = false;
-      break;
     case GST_EVENT_FLUSH_STOP:
       inlet.begin_source();
       inlet.eos = false;
@@ -123,7 +125,8 @@ gboolean sink_query(GstPad *pad, GstObject *parent, GstQuery *query) {
       GstCaps *filter = nullptr;
       gst_query_parse_caps(query, &filter);
       const Inlet &inlet = inlet_of(pad);
-      const CapsRef all = inlet.agreed() ? caps_of(*inlet.agreed()) : caps_of(inlet.medium());
+      const CapsRef all =
+          inlet.agreed() ? sent_caps_of(*inlet.agreed()) : sent_caps_of(inlet.medium());
       const CapsRef caps(filter
                              ? gst_caps_intersect_full(filter, all.get(), GST_CAPS_INTERSECT_FIRST)
                              : gst_caps_ref(all.get()));
@@ -475,10 +478,10 @@ static void junctor_sip_call_sink_class_init(JunctorSipCallSinkClass *klass) {
 
   for (const Medium medium : {Medium::Audio, Medium::Video}) {
     const std::string name(to_string(medium));
-    const CapsRef caps = caps_of(medium);
+    const CapsRef caps = caps_of(medium), sent = sent_caps_of(medium);
     gst_element_class_add_pad_template(
         element_class,
-        gst_pad_template_new(name.c_str(), GST_PAD_SINK, GST_PAD_REQUEST, caps.get()));
+        gst_pad_template_new(name.c_str(), GST_PAD_SINK, GST_PAD_REQUEST, sent.get()));
     gst_element_class_add_pad_template(
         element_class,
         gst_pad_template_new((name + "_src").c_str(), GST_PAD_SRC, GST_PAD_SOMETIMES, caps.get()));

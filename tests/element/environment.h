@@ -44,7 +44,7 @@ class GStreamerEnvironment : public testing::Environment {
     gst_registry_fork_set_enabled(FALSE);
     gst_init(nullptr, nullptr);
   }
-  /// Ends the threads of tasks and clocks, which must not outlive what exit() takes away.
+  /// Ends the threads of tasks and clocks, and frees what leak checkers would tell of.
   void TearDown() override { gst_deinit(); }
 };
 inline const auto *const kEnvironment = testing::AddGlobalTestEnvironment(new GStreamerEnvironment);

@@ -6,9 +6,9 @@
 #include <map>
 #include <mutex>
 
+#include "common/avc.h"
 #include "common/gst/context.h"
 #include "environment.h"
-#include "rtmp/core/avc.h"
 #include "rtmp/core/server.h"
 
 namespace junctor::test {
@@ -133,7 +133,7 @@ inline SharedBytes avc_config(int profile = 66, int constraints = 0xc0, int leve
   const SharedBytes sps = bytes_of({0x67, profile, constraints, level, 0xda, 0x01, 0x40, 0x16});
   const SharedBytes pps = bytes_of({0x68, 0xce, 0x3c, 0x80});
   auto config =
-      rtmp::build_avc_config(std::vector<ByteSpan>{sps.view}, std::vector<ByteSpan>{pps.view});
+      junctor::build_avc_config(std::vector<ByteSpan>{sps.view}, std::vector<ByteSpan>{pps.view});
   EXPECT_TRUE(config);
   return SharedBytes::own(std::move(*config));
 }

@@ -56,9 +56,9 @@ struct WirePacket {
 class SentHistory {
  public:
   static constexpr std::size_t kPackets = 512;
-  static constexpr std::size_t kBytes = 512 * 1024;
+  static constexpr std::size_t kBytes = 512UL * 1024;
   static constexpr Duration kAge = std::chrono::seconds(1);
-  static constexpr std::size_t kBurstBytes = 64 * 1024;
+  static constexpr std::size_t kBurstBytes = 64UL * 1024;
 
   void remember(const WirePacket &packet, Time now);
   /// Those of `sequences` to send again at `now`: each at most once in `pause` (a round trip).

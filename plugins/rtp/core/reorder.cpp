@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "common/unwrap.h"
+
 namespace junctor::rtp {
 
 void ReorderBuffer::start_at(std::uint64_t sequence) {
@@ -15,8 +17,7 @@ void ReorderBuffer::start_at(std::uint64_t sequence) {
 
 std::uint64_t ReorderBuffer::extend(std::uint16_t sequence) const {
   if (!started_) return 65536U + sequence;
-  const auto step = static_cast<std::int16_t>(sequence - static_cast<std::uint16_t>(next_));
-  return next_ + static_cast<std::uint64_t>(static_cast<std::int64_t>(step));
+  return static_cast<std::uint64_t>(nearest(static_cast<std::int64_t>(next_), sequence));
 }
 
 ReorderBuffer::Arrival ReorderBuffer::push(IncomingPacket packet,

@@ -127,6 +127,7 @@ void SessionCore::shutdown() {
   report_timer_.reset();
   keyframe_timer_.reset();
   tell_timer_.reset();
+  flush_at_end_.cancel();
   rtp_.reset();
   rtcp_.reset();
   queue_.clear();

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/reactor.h"
 #include "common/result.h"
+#include "rtp/core/g711.h"
 
 namespace junctor::rtp {
 
@@ -46,10 +47,20 @@ struct Remote {
   bool receive = true;  ///< false: what arrives is dropped
 };
 
+/// A format beside the agreed one that the peer may change to at any time, for its answer lists it
+/// (RFC 3264 section 6.1). What comes in it is made the agreed one: whoever decodes was set up for
+/// that and notices nothing.
+struct Alternate {
+  std::uint8_t payload_type = 0;  ///< in our numbering
+  Conversion conversion = Conversion::None;
+  bool operator==(const Alternate &) const = default;
+};
+
 /// How the medium is carried.
 struct Stream {
   std::uint8_t payload_type = 0;          ///< that we send
   std::uint8_t receive_payload_type = 0;  ///< that the peer sends, in our numbering
+  std::vector<Alternate> alternates;      ///< of the same clock rate
   std::uint32_t clock_rate = 8000;
   bool pli = false, fir = false, nack = false;  ///< RTCP feedback the peer knows (RFC 4585, 5104)
 };

@@ -94,7 +94,9 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   // session_receive.cpp
   void on_socket(int fd, std::uint32_t events);
   void on_datagram(const SharedBytes &datagram, const sockaddr_storage &source, int fd, Time now);
-  void on_rtp(const SharedBytes &datagram, const sockaddr_storage &source, Time now);
+  void on_rtp(SharedBytes datagram, const sockaddr_storage &source, Time now);
+  /// Makes the datagram one of the agreed format. False if it is of none that was agreed.
+  bool make_agreed(SharedBytes &datagram, PacketView &view) const;
   bool admit(const SharedBytes &datagram, const sockaddr_storage &source, std::uint32_t ssrc,
              Time now);
   void accept(const SharedBytes &datagram, const PacketView &view, Time now);
@@ -155,7 +157,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::uint16_t next_sequence_;
   OutgoingTimeline timeline_;
   std::vector<WirePacket> queue_;
-  bool flush_pending_ = false, send_blocked_ = false;
+  Reactor::TurnEnd flush_at_end_{[this] { flush(); }};
+  bool send_blocked_ = false;
   SentHistory history_;
   std::uint32_t sent_payload_octets_ = 0;
   std::uint64_t sent_at_last_report_ = 0, sent_at_report_before_ = 0;

@@ -90,19 +90,31 @@ void SessionCore::on_datagram(const SharedBytes &datagram, const sockaddr_storag
     on_rtp(datagram, source, now);
 }
 
-void SessionCore::on_rtp(const SharedBytes &datagram, const sockaddr_storage &source, Time now) {
-  const auto view = parse_packet(datagram.view);
+bool SessionCore::make_agreed(SharedBytes &datagram, PacketView &view) const {
+  const std::uint8_t type = view.header.payload_type;
+  const auto alternate = std::ranges::find(stream_.alternates, type, &Alternate::payload_type);
+  if (type == stream_.receive_payload_type || alternate == stream_.alternates.end())
+    return type == stream_.receive_payload_type || type == stream_.payload_type;
+  Bytes bytes(datagram.view.begin(), datagram.view.end());
+  constexpr std::byte kMarker{0x80};
+  bytes[1] = (bytes[1] & kMarker) | std::byte{stream_.receive_payload_type};
+  convert(alternate->conversion, std::span(bytes).subspan(view.header_size, view.payload.size()));
+  datagram = SharedBytes::own(std::move(bytes));
+  view = *parse_packet(datagram.view);
+  return true;
+}
+
+void SessionCore::on_rtp(SharedBytes datagram, const sockaddr_storage &source, Time now) {
+  auto view = parse_packet(datagram.view);
   if (!view) {
     ++counted_.malformed;
     return;
   }
-  const Header &header = view->header;
-  if (header.payload_type != stream_.receive_payload_type &&
-      header.payload_type != stream_.payload_type) {
+  if (!make_agreed(datagram, *view)) {
     ++counted_.wrong_payload;
     return;
   }
-  if (admit(datagram, source, header.ssrc, now)) accept(datagram, *view, now);
+  if (admit(datagram, source, view->header.ssrc, now)) accept(datagram, *view, now);
 }
 
 bool SessionCore::admit(const SharedBytes &datagram, const sockaddr_storage &source,

@@ -77,20 +77,16 @@ void SessionCore::send(std::span<const OutgoingPacket> packets) {
     wire.payload = packet.payload;
     queue_.push_back(std::move(wire));
   }
-  if (flush_pending_ || send_blocked_ || queue_.empty()) return;
-  flush_pending_ = true;
-  reactor_->at_end_of_turn([self = shared_from_this()] {
-    self->flush_pending_ = false;
-    self->flush();
-  });
+  if (!send_blocked_ && !queue_.empty()) flush_at_end_.request(*reactor_);
 }
 
 std::size_t SessionCore::write_some(std::span<const WirePacket> packets,
                                     const sockaddr_storage &destination, bool &blocked) {
-  std::array<mmsghdr, kBatch> messages{};
+  // Not zeroed: most of it is not used.
+  std::array<mmsghdr, kBatch> messages;
   std::array<iovec, 2 * kBatch> vectors;
   std::array<SegmentControl, kBatch> controls;
-  std::array<std::size_t, kBatch> sizes{};  // packets in each message
+  std::array<std::size_t, kBatch> sizes;  // packets in each message
   const std::size_t count = std::min(packets.size(), kBatch);
   std::size_t used = 0;
   for (std::size_t i = 0; i < count; i += sizes[used++]) {
@@ -101,6 +97,7 @@ std::size_t SessionCore::write_some(std::span<const WirePacket> packets,
       vectors[2 * k + 1] = {const_cast<std::byte *>(packet.payload.view.data()),
                             packet.payload.view.size()};
     }
+    messages[used] = {};
     msghdr &header = messages[used].msg_hdr;
     header.msg_name = const_cast<sockaddr_storage *>(&destination);
     header.msg_namelen = sockaddr_length(destination);

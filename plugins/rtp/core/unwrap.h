@@ -4,7 +4,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <type_traits>
+
+#include "common/unwrap.h"
 
 namespace junctor::rtp {
 
@@ -16,8 +17,7 @@ class Unwrapper {
   /// The extended value; does not move.
   std::uint64_t peek(Wire value) const {
     if (!last_) return kTurn + value;
-    const auto step = static_cast<std::make_signed_t<Wire>>(value - static_cast<Wire>(*last_));
-    return *last_ + static_cast<std::uint64_t>(static_cast<std::int64_t>(step));
+    return static_cast<std::uint64_t>(nearest(static_cast<std::int64_t>(*last_), value));
   }
   std::uint64_t push(Wire value) {
     const std::uint64_t extended = peek(value);

@@ -22,13 +22,13 @@ namespace junctor::sip {
 namespace {
 
 /// Of a message from the network; larger ones are answered 413 or dropped.
-constexpr unsigned kMaxMessage = 64 * 1024;
+constexpr unsigned kMaxMessage = 16 * 1024;
 /// Requests that wait for their answer; more are told 503.
 constexpr unsigned kMaxProceeding = 10000;
 /// 401 and 407 together for one request of ours.
 constexpr unsigned kMaxRetries = 4;
 /// A connection without traffic is closed; longer than any registration lasts, for phones that
-/// registered over it are called over it.
+/// registered over it are called over it. Others' end sooner: see Connections.
 constexpr unsigned kIdleConnection = 3700 * 1000;
 /// A connection that stops in the middle of a message.
 constexpr unsigned kHalfMessage = 30 * 1000;
@@ -100,7 +100,10 @@ Result<std::shared_ptr<Agent>> Agent::create(GMainContext *context, AgentOptions
 AgentImpl::AgentImpl(GMainContext *context, AgentOptions options)
     : context_(g_main_context_ref(context ? context : g_main_context_default())),
       options_(std::move(options)),
-      ports_(options_.rtp_low, options_.rtp_high) {
+      ports_(options_.rtp_low, options_.rtp_high),
+      admission_({.per_peer = options_.max_requests_per_peer,
+                  .in_all = options_.max_requests,
+                  .lifetime = options_.transaction_timeout}) {
   if (options_.ha1)
     registrar_.emplace(Registrar::Options{.realm = options_.realm, .ha1 = options_.ha1});
 }
@@ -112,7 +115,10 @@ AgentImpl::~AgentImpl() {
 Result<void> AgentImpl::start() {
   start_sofia();
   sofia_log_ = std::make_unique<SofiaLog>(options_.log);
-  parser_ = make_fenced_parser();
+  fence_ = std::make_unique<Fence>([this](const FencedRequest &request) { return admit(request); },
+                                   [this](const Endpoint &source, const std::string &why) {
+                                     log_about(source, "dropped at parsing: " + why);
+                                   });
   root_ = std::make_unique<Root>(context_.get());
   if (!root_->get()) return internal_error("Sofia-SIP could not make an event loop");
   const int attempts = options_.listen.port == 0 ? kPortAttempts : 1;
@@ -132,7 +138,8 @@ Result<void> AgentImpl::start_on(const Endpoint &endpoint) {
   const std::string allow = std::string("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK") +
                             (registrar_ ? ", REGISTER" : "");
   nua_ = nua_create(root_->get(), on_nua, reinterpret_cast<nua_magic_t *>(this),
-                    NUTAG_URL(url.c_str()), NUTAG_SIP_PARSER(parser_.get()),
+                    NUTAG_URL(url.c_str()), NUTAG_SIP_PARSER(fence_->parser()),
+                    NTATAG_BAD_REQ_MASK(Fence::fatal_headers()),
                     // Media, answers and alerting are ours; acknowledging is nua's.
                     NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOANSWER(0), NUTAG_AUTOALERT(0),
                     NUTAG_AUTOACK(1), NUTAG_ENABLEMESSAGE(0), NUTAG_SESSION_TIMER(0),
@@ -150,6 +157,18 @@ Result<void> AgentImpl::start_on(const Endpoint &endpoint) {
     return Error{Fault::Unreachable, "SIP could not be served on " + endpoint.to_string() +
                                          "; is something else listening there?"};
   local_ = endpoint;
+  udp_ = polled_udp(context_.get(), endpoint.port);
+  if (options_.tcp)
+    connections_ = std::make_unique<Connections>(
+        context_.get(), Connections::Options{.port = endpoint.port,
+                                             .limits = options_.connections,
+                                             .wanted =
+                                                 [this] {
+                                                   return registrar_
+                                                              ? registrar_->connected(Clock::now())
+                                                              : std::vector<std::string>();
+                                                 },
+                                             .log = options_.log});
   return {};
 }
 
@@ -198,13 +217,9 @@ void AgentImpl::log_refused(int status, const char *phrase) {
   const sip_t *sip = message ? sip_object(message) : nullptr;
   const su_sockaddr_t *address = message ? msg_addr(message) : nullptr;
   if (!sip || !sip->sip_request || !address) return;
-  const auto left_out = refusals_.take(Clock::now());
-  if (!left_out) return;
-  log(LogLevel::Warning,
-      "sip " + Endpoint::from_sockaddr(&address->su_sa).to_string() + ": refused at " +
-          clean_text(sip->sip_request->rq_method_name, 32) + ": " + std::to_string(status) + ' ' +
-          phrase +
-          (*left_out ? " (and " + std::to_string(*left_out) + " more that were not logged)" : ""));
+  log_about(Endpoint::from_sockaddr(&address->su_sa),
+            "refused at " + clean_text(sip->sip_request->rq_method_name, 32) + ": " +
+                std::to_string(status) + ' ' + phrase);
 }
 
 void AgentImpl::refuse(nua_handle_t *handle, int status, const char *phrase) {
@@ -392,13 +407,13 @@ void AgentImpl::shutdown(EndReason reason, Duration patience) {
   }
   if (nua_) {
     iterate_until(deadline, [this] { return lingering_.empty(); });
-    stop_stack(deadline);
+    stop_stack();
   }
   iterate_until(deadline, [this] { return alive_->undelivered == 0; });
   stopped_ = true;
 }
 
-void AgentImpl::stop_stack(Time deadline) {
+void AgentImpl::stop_stack() {
   delayed_.clear();
   // Who has not confirmed its BYE by now is left to find out by itself. Their transactions go with
   // their handles, or nua would wait for them for 30 s.
@@ -406,13 +421,14 @@ void AgentImpl::stop_stack(Time deadline) {
     call->drop();
     call->detach();
   }
+  connections_.reset();
   nua_shutdown(nua_);
-  iterate_until(std::max(deadline, Clock::now() + std::chrono::seconds(2)),
-                [this] { return stopped_; });
+  iterate_until(Clock::now() + kStackPatience, [this] { return stopped_; });
   if (!stopped_) {
     log(LogLevel::Error, "the SIP stack did not stop in time; its memory is left behind");
     static_cast<void>(root_.release());
-    static_cast<void>(parser_.release());
+    fence_->close();
+    static_cast<void>(fence_.release());
     return;
   }
   nua_destroy(std::exchange(nua_, nullptr));

@@ -17,6 +17,7 @@
 #include "common/result.h"
 #include "rtp/core/formats.h"
 #include "rtp/core/session.h"
+#include "sip/core/connections.h"
 #include "sip/core/sdp.h"
 
 namespace junctor::sip {
@@ -77,6 +78,8 @@ class Call {
   virtual ~Call() = default;
   virtual const std::string &id() const = 0;  ///< SIP Call-ID; any thread
   virtual CallState state() const = 0;
+  /// The URI that a redirection led to; empty while the call is for InviteOptions::uri.
+  virtual std::string redirected_to() const { return {}; }
   virtual const std::vector<Media> &media()
       const = 0;  ///< audio first; after early media or answer
   virtual std::vector<Media> media_snapshot() const = 0;  ///< any thread
@@ -113,6 +116,11 @@ struct AgentOptions {
   /// 64 * T1 of RFC 3261: how long a request waits for a peer that says nothing, and a 200 for its
   /// ACK.
   Duration transaction_timeout = std::chrono::seconds(32);
+  /// Requests of others that belong to no call of ours, each of which holds memory for
+  /// `transaction_timeout`; beyond, they are told 503 with Retry-After. For each address_group()
+  /// and in all.
+  std::size_t max_requests_per_peer = 1000, max_requests = 5000;
+  ConnectionLimits connections;  ///< that others open to us over TCP
   LogSink log;
 };
 
@@ -137,8 +145,11 @@ class Agent {
   /// Drops them: an account that is gone cannot be called any more.
   virtual void forget_registrations(const std::string &) {}
   virtual std::size_t calls() const = 0;
-  /// Ends all calls with `reason`, waits for the stack at most `patience` while iterating its
-  /// context, then drops it. Further calls do nothing.
+  /// How long shutdown() waits for the stack itself, once nobody else is waited for.
+  static constexpr Duration kStackPatience = std::chrono::seconds(1);
+  /// Ends all calls with `reason`, waits at most `patience` for the peers' word on it and for what
+  /// listeners are still to be told, then at most kStackPatience for the stack, all the while
+  /// iterating its context, and drops it. Further calls do nothing.
   virtual void shutdown(EndReason reason, Duration patience) = 0;
 };
 

@@ -103,9 +103,10 @@ CallImpl::~CallImpl() {
   for (const auto &session : setup_.sessions) session->close();
 }
 
-std::string CallImpl::describe_media() {
-  const Identity identity{setup_.media_address, sdp_id_, sdp_version_};
-  return sdp::to_string(make_offer(identity, setup_.media));
+std::string CallImpl::describe_ours(sdp::Description description) {
+  if (std::string text = sdp::to_string(description); text == last_description_) return text;
+  if (!last_description_.empty()) description.version = ++sdp_version_;
+  return last_description_ = sdp::to_string(description);
 }
 
 Result<void> CallImpl::start() {
@@ -126,8 +127,9 @@ Result<void> CallImpl::send_invite() {
                               NUTAG_URL(setup_.uri.c_str()), SIPTAG_TO_STR(setup_.to.c_str()),
                               SIPTAG_FROM_STR(setup_.from.c_str()), TAG_END()));
   if (!handle_) return internal_error("no SIP handle for " + setup_.uri);
-  const std::string offer = describe_media();
-  last_description_ = offer;
+  last_description_.clear();
+  other_lines_.clear();
+  const std::string offer = describe_ours(make_offer(identity(), setup_.media));
   nua_invite(handle_.get(), TAG_IF(!setup_.proxy.empty(), NUTAG_PROXY(setup_.proxy.c_str())),
              SIPTAG_CALL_ID_STR(setup_.id.c_str()), SIPTAG_CONTACT_STR(setup_.contact.c_str()),
              SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(offer.c_str()), TAG_END());
@@ -326,7 +328,11 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
     if (!payload_of(sip).empty()) return respond(SIP_415_UNSUPPORTED_MEDIA, {});
     if (update) return respond(SIP_200_OK, {});
     offered_in_reinvite_ = true;
-    return respond(SIP_200_OK, describe_media());
+    offered_again_ = offered_again(setup_.media, agreed_);
+    sdp::Description again = make_offer(identity(), offered_again_);
+    // As many lines as there were, in their order (RFC 3264 section 8).
+    again.media.insert(again.media.end(), other_lines_.begin(), other_lines_.end());
+    return respond(SIP_200_OK, describe_ours(std::move(again)));
   }
   auto offer = sdp::parse(body);
   if (!offer) {
@@ -334,15 +340,12 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
                "call " + setup_.id + ": new offer refused: " + offer.error().detail);
     return respond(400, "Bad Session Description", {});
   }
-  Identity identity{setup_.media_address, sdp_id_, sdp_version_};
-  Answer answer = make_answer(identity, setup_.media, agreed_, *offer);
+  Answer answer = make_answer(identity(), setup_.media, agreed_, *offer);
   if (!answer.acceptable) return respond(SIP_488_NOT_ACCEPTABLE, {});
-  // The version rises with each change (RFC 3264 section 8).
-  if (sdp::to_string(answer.description) != last_description_) {
-    identity.version = answer.description.version = ++sdp_version_;
-    last_description_ = sdp::to_string(answer.description);
-  }
-  respond(SIP_200_OK, last_description_);
+  const std::size_t own = std::min(setup_.media.size(), answer.description.media.size());
+  other_lines_.assign(answer.description.media.begin() + static_cast<std::ptrdiff_t>(own),
+                      answer.description.media.end());
+  respond(SIP_200_OK, describe_ours(std::move(answer.description)));
   if (apply(std::move(answer.agreed)))
     notify([this](CallListener &listener) { listener.on_media_changed(*this); });
 }
@@ -353,7 +356,7 @@ void CallImpl::on_ack(const sip_t *sip) {
   if (body.empty()) return;
   auto answer = sdp::parse(body);
   if (!answer) return;
-  auto agreed = read_answer(setup_.media, *answer);
+  auto agreed = read_answer(offered_again_, *answer);
   if (std::ranges::none_of(agreed, &Agreed::accepted)) return;
   if (apply(std::move(agreed)))
     notify([this](CallListener &listener) { listener.on_media_changed(*this); });

@@ -62,6 +62,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
 
   const std::string &id() const override { return setup_.id; }
   CallState state() const override { return state_; }
+  std::string redirected_to() const override { return redirects_ > 0 ? setup_.uri : ""; }
   const std::vector<Media> &media() const override { return media_; }
   std::vector<Media> media_snapshot() const override;
   void set_listener(std::weak_ptr<CallListener> listener) override {
@@ -88,7 +89,9 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   void on_bye(const sip_t *sip);
   void on_state(int status, const char *phrase, tagi_t *tags);
 
-  std::string describe_media();
+  /// Our side as SDP; its version rises with each change (RFC 3264 section 8).
+  std::string describe_ours(sdp::Description description);
+  Identity identity() const { return {setup_.media_address, sdp_id_, sdp_version_}; }
   /// Takes over what was agreed; true if anything differs from before.
   bool apply(std::vector<Agreed> agreed);
   bool anything_accepted() const;
@@ -109,7 +112,9 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   bool offered_in_reinvite_ = false;  ///< the answer comes with the ACK
   std::uint64_t sdp_id_;
   std::uint64_t sdp_version_;
-  std::string last_description_;  ///< without its version
+  std::string last_description_;             ///< that we sent
+  std::vector<OwnMedium> offered_again_;     ///< in answer to a re-INVITE without an offer
+  std::vector<sdp::MediaLine> other_lines_;  ///< of the peer, behind ours, refused
   std::vector<Agreed> agreed_;
   mutable std::mutex mutex_;  ///< guards media_ for media_snapshot()
   std::vector<Media> media_;

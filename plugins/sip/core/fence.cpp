@@ -4,24 +4,20 @@
 
 #include <sofia-sip/msg.h>
 #include <sofia-sip/msg_addr.h>
+#include <sofia-sip/msg_buffer.h>
 #include <sofia-sip/msg_header.h>
-#include <sofia-sip/sip.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_parser.h>
 #include <sofia-sip/sip_protos.h>
-#include <sofia-sip/su_log.h>
+#include <sofia-sip/sip_util.h>
 #include <sofia-sip/url.h>
+#include <strings.h>
 
 #include <new>
-#include <string>
 #include <string_view>
+#include <utility>
 
-#include "common/endpoint.h"
 #include "sip/core/uri.h"
-
-extern "C" {
-extern su_log_t nta_log[];
-}
 
 namespace junctor::sip {
 
@@ -35,20 +31,15 @@ bool is_safe(const url_t &url) {
   return is_host(host);
 }
 
-/// Whether the message being parsed is a REGISTER. The parser hands each header the message itself
-/// as its memory home, and the first line is parsed by then.
-bool is_register(su_home_t *home) {
-  const sip_t *sip = sip_object(reinterpret_cast<msg_t *>(home));
-  return sip && sip->sip_request && sip->sip_request->rq_method == sip_method_register;
-}
+/// The parser hands each header the message itself as its memory home.
+msg_t *message_of(su_home_t *home) { return reinterpret_cast<msg_t *>(home); }
 
-/// Says who sent it. The parser knows nobody to tell but Sofia's log, which is led to ours.
-issize_t fenced_off(su_home_t *home, const char *header) {
-  const su_sockaddr_t *from = msg_addr(reinterpret_cast<msg_t *>(home));
-  const std::string peer = from ? Endpoint::from_sockaddr(&from->su_sa).to_string() : "somebody";
-  su_llog(nta_log, 1, "sip %s: refused at parsing: its %s has an address that is not sip or sips\n",
-          peer.c_str(), header);
-  return -1;
+/// Whether the message being parsed is a REGISTER; the first line is parsed before the headers. By
+/// its name, for the code is held back until the headers are complete.
+bool is_register(su_home_t *home) {
+  const sip_t *sip = sip_object(message_of(home));
+  return sip && sip->sip_request &&
+         std::string_view(sip->sip_request->rq_method_name) == "REGISTER";
 }
 
 issize_t parse_contact(su_home_t *home, msg_header_t *header, char *text, isize_t size) {
@@ -57,7 +48,7 @@ issize_t parse_contact(su_home_t *home, msg_header_t *header, char *text, isize_
   for (const auto *contact = reinterpret_cast<const sip_contact_t *>(header); contact;
        contact = contact->m_next) {
     if (contact->m_url->url_type == url_any && is_register(home)) continue;
-    if (!is_safe(*contact->m_url)) return fenced_off(home, "Contact");
+    if (!is_safe(*contact->m_url)) return -1;
   }
   return parsed;
 }
@@ -67,15 +58,7 @@ issize_t parse_record_route(su_home_t *home, msg_header_t *header, char *text, i
   if (parsed < 0) return parsed;
   for (const auto *route = reinterpret_cast<const sip_record_route_t *>(header); route;
        route = route->r_next)
-    if (!is_safe(*route->r_url)) return fenced_off(home, "Record-Route");
-  return parsed;
-}
-
-issize_t parse_status(su_home_t *home, msg_header_t *header, char *text, isize_t size) {
-  const issize_t parsed = sip_status_class->hc_parse(home, header, text, size);
-  if (parsed < 0) return parsed;
-  int &status = reinterpret_cast<sip_status_t *>(header)->st_status;
-  if (status == 302 || status == 305) status += kFencedRedirect;
+    if (!is_safe(*route->r_url)) return -1;
   return parsed;
 }
 
@@ -108,18 +91,126 @@ void put_in_front(msg_mclass_t &table, msg_hclass_t &original, msg_hclass_t &our
   const_cast<msg_href_t *>(table.mc_short)[original.hc_short[0] - 'a'] = reference;
 }
 
+Endpoint source_of(msg_t *message) {
+  const su_sockaddr_t *from = msg_addr(message);
+  return from ? Endpoint::from_sockaddr(&from->su_sa) : Endpoint{};
+}
+
+/// What the first malformed header is called; empty if none is.
+std::string bad_header(const sip_t &sip) {
+  for (const msg_error_t *error = sip.sip_error; error; error = error->er_next) {
+    const auto *header = reinterpret_cast<const msg_header_t *>(error);
+    const bool unnamed = header->sh_class == sip_error_class;
+    const char *name = unnamed ? error->er_name : header->sh_class->hc_name;
+    if (name) return name;
+  }
+  return {};
+}
+
+std::string problem_of(const msg_t *message, const sip_t &sip) {
+  if (msg_extract_errors(message) & Fence::fatal_headers()) {
+    const std::string name = bad_header(sip);
+    return name.empty() ? "one of its lines is no header"
+                        : "its " + name + " is malformed or not allowed here";
+  }
+  if (sip.sip_flags & MSG_FLG_ERROR) return "it is malformed";
+  if (sip_sanity_check(&sip) < 0)
+    return "a header that it must have is missing, or contradicts its first line";
+  return {};
+}
+
 }  // namespace
 
-MessageClassRef make_fenced_parser() {
+std::size_t header_lines(std::string_view text) {
+  std::size_t lines = 0, length = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\n' && text[i] != '\r') {
+      ++length;
+      continue;
+    }
+    if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') ++i;
+    if (length == 0 && lines > 0) break;
+    ++lines;
+    length = 0;
+  }
+  return lines;
+}
+
+unsigned Fence::fatal_headers() {
+  return ~static_cast<unsigned>(sip_mask_response | sip_mask_proxy | sip_mask_registrar |
+                                sip_mask_pref | sip_mask_privacy);
+}
+
+Fence &Fence::of(const msg_t *message) {
+  const msg_hclass_s *own = msg_mclass(message)->mc_separator[0].hr_class;
+  return *reinterpret_cast<const OwnClass *>(own)->fence;
+}
+
+Fence::Fence(Ask ask, Dropped dropped) : ask_(std::move(ask)), dropped_(std::move(dropped)) {
   static const msg_hclass_s contact = with_parser(*sip_contact_class, parse_contact);
   static const msg_hclass_s record_route = with_parser(*sip_record_route_class, parse_record_route);
+  static const msg_hclass_s request = with_parser(*sip_request_class, parse_request);
   static const msg_hclass_s status = with_parser(*sip_status_class, parse_status);
-  MessageClassRef parser(msg_mclass_clone(sip_default_mclass(), 0, 0));
-  if (!parser) throw std::bad_alloc();
-  put_in_front(*parser, *sip_contact_class, contact);
-  put_in_front(*parser, *sip_record_route_class, record_route);
-  parser->mc_status[0].hr_class = &status;
-  return parser;
+  parser_.reset(msg_mclass_clone(sip_default_mclass(), 0, 0));
+  if (!parser_) throw std::bad_alloc();
+  put_in_front(*parser_, *sip_contact_class, contact);
+  put_in_front(*parser_, *sip_record_route_class, record_route);
+  separator_ = {*sip_separator_class, this};
+  parser_->mc_separator[0].hr_class = &separator_.hclass;
+  parser_->mc_request[0].hr_class = &request;
+  parser_->mc_status[0].hr_class = &status;
+  parser_->mc_extract_body = extract_body;
+}
+
+void Fence::close() {
+  ask_ = [](const FencedRequest &) { return false; };
+  dropped_ = [](const Endpoint &, const std::string &) {};
+}
+
+void Fence::check_lines(msg_t *message) const {
+  const auto *data = static_cast<const char *>(msg_buf_committed_data(message));
+  if (!data) return;
+  // Of a stream only what is there already; the first line is in it.
+  if (header_lines({data, msg_buf_committed(message)}) <= kMaxLines) return;
+  // The parser stops here. Without a Via so far nobody can be answered.
+  msg_set_flags(message, MSG_FLG_COMPLETE | MSG_FLG_ERROR);
+  dropped_(source_of(message), "more than " + std::to_string(kMaxLines) + " header lines");
+}
+
+issize_t Fence::parse_request(su_home_t *home, msg_header_t *header, char *text, isize_t size) {
+  const issize_t parsed = sip_request_class->hc_parse(home, header, text, size);
+  if (parsed < 0) return parsed;
+  // Until the empty line shows that the headers are complete: the transaction layer answers 400 to
+  // a request whose method contradicts its CSeq.
+  reinterpret_cast<sip_request_t *>(header)->rq_method = sip_method_invalid;
+  of(message_of(home)).check_lines(message_of(home));
+  return parsed;
+}
+
+issize_t Fence::parse_status(su_home_t *home, msg_header_t *header, char *text, isize_t size) {
+  const issize_t parsed = sip_status_class->hc_parse(home, header, text, size);
+  if (parsed < 0) return parsed;
+  int &status = reinterpret_cast<sip_status_t *>(header)->st_status;
+  if (status == 302 || status == 305) status += kFencedRedirect;
+  of(message_of(home)).check_lines(message_of(home));
+  return parsed;
+}
+
+issize_t Fence::extract_body(msg_t *message, msg_pub_t *object, char *bytes, isize_t size,
+                             int eos) {
+  auto *sip = reinterpret_cast<sip_t *>(object);
+  const bool headers = !(sip->sip_flags & MSG_FLG_BODY);
+  const issize_t extracted =
+      sip_default_mclass()->mc_extract_body(message, object, bytes, size, eos);
+  if (headers && sip->sip_flags & MSG_FLG_BODY && sip->sip_request)
+    of(message).on_headers(message, *sip);
+  return extracted;
+}
+
+void Fence::on_headers(msg_t *message, sip_t &sip) const {
+  sip.sip_request->rq_method = sip_method_code(sip.sip_request->rq_method_name);
+  // Neither request nor response: Sofia drops it without a word.
+  if (!ask_({sip, source_of(message), problem_of(message, sip)})) sip.sip_request = nullptr;
 }
 
 }  // namespace junctor::sip

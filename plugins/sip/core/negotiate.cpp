@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "sip/core/uri.h"
 
@@ -16,6 +18,9 @@ namespace {
 // for: the dynamic range (RFC 3551 section 6).
 constexpr int kFirstDynamic = 96;
 constexpr int kLastDynamic = 127;
+
+constexpr const char *kPli = "nack pli", *kFir = "ccm fir", *kNack = "nack";
+constexpr std::array kFeedback{kPli, kFir, kNack};
 
 bool known_protocol(const std::string &protocol) {
   return protocol == "RTP/AVP" || protocol == "RTP/AVPF";
@@ -69,13 +74,35 @@ const OwnFormat *find_own(const OwnMedium &medium, const sdp::Format &theirs) {
   return by_number ? by_number : by_codec;
 }
 
-void read_feedback(const sdp::MediaLine &line, int payload_type, rtp::Stream &stream) {
+/// The feedback of ours that `feedback` is; null if it is none.
+const char *find_feedback(const sdp::Feedback &feedback) {
+  for (const char *own : kFeedback)
+    if (feedback.value == own || feedback.value.starts_with(std::string(own) + " smaxpr"))
+      return own;
+  return nullptr;
+}
+
+/// What the line has of our feedback for this format, in its words.
+std::vector<sdp::Feedback> common_feedback(const sdp::MediaLine &line, Medium medium,
+                                           int payload_type) {
+  std::vector<sdp::Feedback> common;
+  if (medium != Medium::Video) return common;
   for (const sdp::Feedback &feedback : line.feedback) {
-    if (feedback.payload_type != -1 && feedback.payload_type != payload_type) continue;
-    if (feedback.value == "nack pli") stream.pli = true;
-    if (feedback.value == "nack") stream.nack = true;
-    if (feedback.value.starts_with("ccm fir")) stream.fir = true;
+    const char *own = find_feedback(feedback);
+    if (!own || (feedback.payload_type != -1 && feedback.payload_type != payload_type)) continue;
+    if (std::ranges::find(common, own, &sdp::Feedback::value) == common.end())
+      common.push_back({feedback.payload_type, own});
   }
+  return common;
+}
+
+void use_feedback(const std::vector<sdp::Feedback> &common, rtp::Stream &stream) {
+  const auto has = [&](const char *value) {
+    return std::ranges::find(common, value, &sdp::Feedback::value) != common.end();
+  };
+  stream.pli = has(kPli);
+  stream.fir = has(kFir);
+  stream.nack = has(kNack);
 }
 
 /// Where the peer wants this medium; false if that is no place that can be sent to.
@@ -118,13 +145,26 @@ void accept_format(const OwnFormat &own, const sdp::Format &theirs, int receive_
   agreed.stream.payload_type = static_cast<std::uint8_t>(theirs.payload_type);
   agreed.stream.receive_payload_type = static_cast<std::uint8_t>(receive_payload_type);
   agreed.stream.clock_rate = own.format->clock_rate;
-  read_feedback(line, theirs.payload_type, agreed.stream);
+  use_feedback(common_feedback(line, medium_of(own.format->codec), theirs.payload_type),
+               agreed.stream);
+}
+
+/// `own` is of the answer too, behind the one that was taken.
+void add_alternate(const OwnFormat &own, Agreed &agreed) {
+  const auto number = static_cast<std::uint8_t>(own.payload_type);
+  const auto how = rtp::conversion(own.format->codec, agreed.format->codec);
+  const bool known =
+      number == agreed.stream.receive_payload_type ||
+      std::ranges::find(agreed.stream.alternates, number, &rtp::Alternate::payload_type) !=
+          agreed.stream.alternates.end();
+  if (how && !known && own.format->clock_rate == agreed.stream.clock_rate)
+    agreed.stream.alternates.push_back({number, *how});
 }
 
 void offer_feedback(sdp::MediaLine &line, Medium medium) {
   // Under RTP/AVP on purpose: phones without feedback refuse RTP/AVPF but skip unknown attributes.
   if (medium != Medium::Video) return;
-  line.feedback = {{-1, "nack pli"}, {-1, "ccm fir"}, {-1, "nack"}};
+  for (const char *value : kFeedback) line.feedback.push_back({-1, value});
 }
 
 sdp::Format to_sdp(const OwnFormat &own, int payload_type) {
@@ -184,8 +224,8 @@ bool Agreed::same_as(const Agreed &other) const {
          fmtp == other.fmtp && direction == other.direction && remote.rtp == other.remote.rtp &&
          remote.rtcp == other.remote.rtcp && stream.payload_type == other.stream.payload_type &&
          stream.receive_payload_type == other.stream.receive_payload_type &&
-         stream.pli == other.stream.pli && stream.fir == other.stream.fir &&
-         stream.nack == other.stream.nack;
+         stream.alternates == other.stream.alternates && stream.pli == other.stream.pli &&
+         stream.fir == other.stream.fir && stream.nack == other.stream.nack;
 }
 
 std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &codecs,
@@ -254,15 +294,45 @@ std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
                           known_protocol(line.protocol) && read_line(answer, line, agreed);
       for (const sdp::Format &theirs : line.formats) {
         const OwnFormat *own = usable ? find_own(media[i], theirs) : nullptr;
-        if (!own) continue;
-        accept_format(*own, theirs, own->payload_type, line, agreed);
-        break;
+        if (own && !agreed.accepted)
+          accept_format(*own, theirs, own->payload_type, line, agreed);
+        else if (own)
+          add_alternate(*own, agreed);
       }
     }
     if (!agreed.accepted) agreed = unaccepted(media[i].medium);
     result.push_back(std::move(agreed));
   }
   return result;
+}
+
+std::vector<OwnMedium> offered_again(const std::vector<OwnMedium> &media,
+                                     const std::vector<Agreed> &current) {
+  std::vector<OwnMedium> again = media;
+  for (std::size_t i = 0; i < again.size() && i < current.size(); ++i) {
+    const Agreed &agreed = current[i];
+    if (!agreed.accepted) continue;
+    std::vector<OwnFormat> &formats = again[i].formats;
+    const auto in_use = std::ranges::find_if(formats, [&](const OwnFormat &own) {
+      return own.format == agreed.format &&
+             (own.format->codec != Codec::H264 ||
+              packetization_mode(own.fmtp) == packetization_mode(agreed.fmtp));
+    });
+    if (in_use == formats.end()) continue;
+    std::rotate(formats.begin(), in_use, in_use + 1);
+    const int before = std::exchange(formats.front().payload_type,
+                                     static_cast<int>(agreed.stream.receive_payload_type));
+    // Whoever has that number takes the one that has become free, unless it says which codec it is.
+    const auto clash = std::find_if(formats.begin() + 1, formats.end(), [&](const OwnFormat &own) {
+      return own.payload_type == formats.front().payload_type;
+    });
+    if (clash == formats.end()) continue;
+    if (clash->format->static_payload_type < 0 && before >= kFirstDynamic)
+      clash->payload_type = before;
+    else
+      formats.erase(clash);
+  }
+  return again;
 }
 
 Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media,
@@ -302,7 +372,7 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
       format.fmtp =
           h264_fmtp(rtp::H264Profile::from_fmtp(own->fmtp), packetization_mode(chosen->fmtp));
     reply.formats.push_back(std::move(format));
-    if (!line.feedback.empty()) offer_feedback(reply, media[i].medium);
+    reply.feedback = common_feedback(line, media[i].medium, chosen->payload_type);
     // From the attribute alone: an address of nowhere is not answered by a direction.
     reply.direction = sdp::mirrored(offer.direction_of(line));
     answer.description.media.push_back(std::move(reply));

@@ -61,9 +61,16 @@ sdp::Description make_offer(const Identity &identity, const std::vector<OwnMediu
 
 /// What `answer` makes of the offer of `media`; as long as `media`. A medium whose line is missing,
 /// has port 0, another kind or protocol, no format of ours, or a host name for an address is not
-/// accepted. Of several formats the first one counts, as the peer prefers.
+/// accepted. Of several formats the first one counts, as the peer prefers; the others that can pass
+/// for it are its alternates.
 std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
                                 const sdp::Description &answer);
+
+/// `media` for another offer of ours in the same session, where `current` was agreed before: the
+/// formats in use come first, in the numbers that they have by now, which no other format may have
+/// any more (RFC 3264 section 8.3.2).
+std::vector<OwnMedium> offered_again(const std::vector<OwnMedium> &media,
+                                     const std::vector<Agreed> &current);
 
 /// Our answer to an offer in a call whose media are `media`, in the order of their lines.
 struct Answer {
@@ -72,7 +79,8 @@ struct Answer {
   bool acceptable = false;     ///< at least one medium is accepted
 };
 /// `current` is what was agreed before (may be empty): its formats are kept where the offer still
-/// has them. Lines beyond ours, or of another kind, are refused with port 0.
+/// has them. Lines beyond ours, or of another kind, are refused with port 0. Of feedback the answer
+/// has what the offer has as well (RFC 4585 section 4.2).
 Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media,
                    const std::vector<Agreed> &current, const sdp::Description &offer);
 

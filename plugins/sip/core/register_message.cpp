@@ -9,6 +9,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "common/percent.h"
 #include "sip/core/sofia.h"
 #include "sip/core/uri.h"
 
@@ -66,7 +67,7 @@ RegisterRequest read_register(const sip_t &sip, const Endpoint &source) {
   RegisterRequest request;
   request.source = source;
   if (sip.sip_to && sip.sip_to->a_url->url_user)
-    request.to_user = unescape(sip.sip_to->a_url->url_user);
+    request.to_user = percent_decode(sip.sip_to->a_url->url_user);
   if (sip.sip_call_id) request.call_id = text_of(sip.sip_call_id->i_id);
   if (sip.sip_cseq) request.cseq = sip.sip_cseq->cs_seq;
   if (sip.sip_expires) request.expires = static_cast<std::uint32_t>(sip.sip_expires->ex_delta);

@@ -27,14 +27,6 @@ std::string route_to(const Endpoint &source, const std::string &transport) {
          (transport == "udp" ? "" : ";transport=" + transport) + ";lr";
 }
 
-/// Failures are counted for each IPv4 address and for each IPv6 /64, as hosts own those whole.
-std::string failure_key(const Endpoint &source) {
-  const auto numeric = source.to_sockaddr();
-  if (!numeric || numeric->ss_family != AF_INET6) return source.address;
-  const auto *v6 = reinterpret_cast<const sockaddr_in6 *>(&*numeric);
-  return std::string(reinterpret_cast<const char *>(v6->sin6_addr.s6_addr), 8);
-}
-
 std::uint32_t wanted_expires(const RegisterRequest &request,
                              const RegisterRequest::Contact &contact, std::uint32_t most) {
   return std::min(contact.expires.value_or(request.expires.value_or(most)), most);
@@ -77,7 +69,7 @@ void Registrar::note_failure(const std::string &key, Time now) {
 RegisterReply Registrar::handle(const RegisterRequest &request, Time now) {
   if (!options_.ha1) return reply(405, "Method Not Allowed");
   if (request.to_user.empty() || request.to_user.size() > kMaxName) return reply(404, "Not Found");
-  const std::string source = failure_key(request.source);
+  const std::string source = address_group(request.source.address);
   if (!request.has_credentials) return challenge(source, now, false);
 
   const std::string account = source + ' ' + request.to_user;
@@ -169,7 +161,8 @@ void Registrar::bind(std::vector<Binding> &bindings, const RegisterRequest &requ
                        .user_agent = clean_text(request.user_agent),
                        .expires = now + std::chrono::seconds(expires)},
                       request.call_id,
-                      request.cseq});
+                      request.cseq,
+                      request.transport != "udp"});
 }
 
 RegisterReply Registrar::listing(const std::string &account, Time now) const {
@@ -187,6 +180,15 @@ std::vector<Registration> Registrar::find(const std::string &account, Time now) 
   if (found == accounts_.end()) return out;
   for (auto binding = found->second.rbegin(); binding != found->second.rend(); ++binding)
     if (binding->registration.expires > now) out.push_back(binding->registration);
+  return out;
+}
+
+std::vector<std::string> Registrar::connected(Time now) const {
+  std::vector<std::string> out;
+  for (const auto &[account, bindings] : accounts_)
+    for (const Binding &binding : bindings)
+      if (binding.connected && binding.registration.expires > now)
+        out.push_back(binding.registration.source.to_string());
   return out;
 }
 

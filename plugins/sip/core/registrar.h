@@ -73,12 +73,16 @@ class Registrar {
   /// Drops all of the account's.
   void forget(const std::string &account) { accounts_.erase(account); }
   std::size_t accounts() const { return accounts_.size(); }
+  /// Who registered over a connection, as Endpoint::to_string() has it: phones that are called over
+  /// that connection.
+  std::vector<std::string> connected(Time now) const;
 
  private:
   struct Binding {
     Registration registration;
     std::string call_id;
     std::uint32_t cseq = 0;
+    bool connected = false;  ///< it came over a connection
   };
   struct Failures {
     unsigned count = 0;

@@ -12,8 +12,10 @@
 
 #include "common/log_budget.h"
 #include "common/main_context.h"
+#include "sip/core/admission.h"
 #include "sip/core/agent.h"
 #include "sip/core/call.h"
+#include "sip/core/connections.h"
 #include "sip/core/fence.h"
 #include "sip/core/registrar.h"
 #include "sip/core/sofia.h"
@@ -69,19 +71,27 @@ class AgentImpl final : public Agent, public CallHost {
   /// Names the peer of the request at hand.
   void log_refused(int status, const char *phrase);
 
+  // gate.cpp: what the fence asks before anything is done about a request.
+  bool admit(const FencedRequest &request);
+  bool belongs_to_a_call(const sip_t &sip) const;
+  /// Without a transaction, of which there are too many already.
+  void answer_busy(const FencedRequest &request, Duration wait);
+  /// What peers cause, within the budget for it.
+  void log_about(const Endpoint &source, const std::string &text);
+
   Result<void> start_on(const Endpoint &endpoint);
   Result<CallImpl::Setup> prepare(const InviteOptions &options);
   Result<void> open_media(const InviteOptions &options, CallImpl::Setup &setup);
   /// Iterates the context until `done` or the deadline.
   void iterate_until(Time deadline, const std::function<bool()> &done);
-  void stop_stack(Time deadline);
+  void stop_stack();
 
   ContextRef context_;
   AgentOptions options_;
   Endpoint local_;
   rtp::PortRange ports_;
   std::unique_ptr<SofiaLog> sofia_log_;
-  MessageClassRef parser_;
+  std::unique_ptr<Fence> fence_;
   std::unique_ptr<Root> root_;
   nua_t *nua_ = nullptr;
   bool stopping_ = false, stopped_ = false;
@@ -93,6 +103,10 @@ class AgentImpl final : public Agent, public CallHost {
   std::optional<Registrar> registrar_;
   std::list<Delayed> delayed_;
   LogBudget refusals_;
+  Admission admission_;
+  LogBudget busy_answers_{100};  // so many a second are told why; others find out by trying again
+  std::unique_ptr<Connections> connections_;  // while nua_ is there, and with TCP only
+  std::vector<int> udp_;                      // Sofia's
 };
 
 }  // namespace junctor::sip

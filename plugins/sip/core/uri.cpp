@@ -27,13 +27,6 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 bool is_label(std::string_view label) {
   return !label.empty() && label.size() <= 63 && is_alphanumeric(label.front()) &&
          is_alphanumeric(label.back()) &&
@@ -152,21 +145,6 @@ std::string escape_user(std::string_view user) {
     out += '%';
     out += kHex[byte >> 4];
     out += kHex[byte & 15];
-  }
-  return out;
-}
-
-std::string unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const int high = i + 2 < text.size() && text[i] == '%' ? hex_digit(text[i + 1]) : -1;
-    const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-    if (low < 0) {
-      out += text[i];
-      continue;
-    }
-    out += static_cast<char>(high * 16 + low);
-    i += 2;
   }
   return out;
 }

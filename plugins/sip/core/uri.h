@@ -32,9 +32,8 @@ struct Uri {
 };
 
 /// %XX for everything that the user part of a URI may not hold as it is (RFC 3261 section 25).
+/// Its inverse is percent_decode().
 std::string escape_user(std::string_view user);
-/// Inverse; malformed escapes stay as they are.
-std::string unescape(std::string_view text);
 /// As a quoted display name, without control characters; empty for empty.
 std::string quoted(std::string_view display);
 /// Host in the form that URIs have it: IPv6 in brackets.

@@ -223,6 +223,87 @@ TEST_F(CallMedia, ReinviteWithoutOfferIsOfferedAndAnsweredByTheAck) {
   EXPECT_EQ(call_->media()[0].direction, Direction::RecvOnly);
 }
 
+/// The o= line, and all that follows it.
+std::pair<std::string, std::string> parts_of(const std::string &sdp) {
+  const auto start = sdp.find("o="), end = sdp.find("\r\n", start);
+  return {sdp.substr(start, end - start), sdp.substr(end)};
+}
+std::uint64_t version_of(const std::string &sdp) { return sdp::parse(sdp)->version; }
+
+TEST_F(CallMedia, AnOfferOfOursInTheMiddleOfACallFollowsWhatWasAgreed) {
+  const Message invite = answered_call();
+  const auto first = version_of(invite.body());
+  // Nothing but the order of the formats has to change, and here not even that.
+  peer_.send(peer_.in_dialog(invite, "INVITE", 1), agent_->local());
+  const Message same = peer_.response(200);
+  EXPECT_EQ(parts_of(same.body()), parts_of(invite.body()));
+  peer_.send(peer_.in_dialog(invite, "ACK", 1, "", "application/sdp", phone_sdp()),
+             agent_->local());
+
+  // The phone's own offer: PCMU, video in another number, and a third line.
+  const auto offer = [](int version, const std::string &more) {
+    return "v=0\r\no=bob 1 " + std::to_string(version) +
+           " IN IP4 127.0.0.1\r\ns=phone\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n" +
+           "m=audio 40000 RTP/AVP 0\r\na=sendonly\r\nm=video 40002 RTP/AVP 109\r\n" +
+           "a=rtpmap:109 H264/90000\r\na=fmtp:109 packetization-mode=1\r\n" + more;
+  };
+  peer_.send(peer_.in_dialog(invite, "INVITE", 2, "", "application/sdp",
+                             offer(2, "m=application 5000 UDP/BFCP *\r\n")),
+             agent_->local());
+  const Message answered =
+      peer_.receive([](const Message &m) { return m.status() == 200 && m.cseq() == 2; }).value();
+  EXPECT_EQ(version_of(answered.body()), first + 1);
+  EXPECT_THAT(answered.body(), HasSubstr("m=application 0 UDP/BFCP *\r\n"));
+  peer_.send(peer_.in_dialog(invite, "ACK", 2), agent_->local());
+
+  peer_.send(peer_.in_dialog(invite, "INVITE", 3), agent_->local());
+  const Message again =
+      peer_.receive([](const Message &m) { return m.status() == 200 && m.cseq() == 3; }).value();
+  const auto ours = sdp::parse(again.body());
+  ASSERT_TRUE(ours) << again.body();
+  EXPECT_EQ(ours->id, sdp::parse(invite.body())->id);
+  EXPECT_EQ(ours->version, first + 2);
+  ASSERT_EQ(ours->media.size(), 3u) << again.body();
+  EXPECT_EQ(ours->media[0].formats[0].payload_type, 0);  // in use
+  EXPECT_EQ(ours->media[0].direction, Direction::SendRecv);
+  EXPECT_EQ(ours->media[0].port, sdp::parse(invite.body())->media[0].port);
+  EXPECT_EQ(ours->media[1].formats[0].payload_type, 109);
+  EXPECT_THAT(again.body(), HasSubstr("m=application 0 UDP/BFCP *\r\n"));
+  // The phone answers in the numbers of this offer.
+  peer_.send(peer_.in_dialog(invite, "ACK", 3, "", "application/sdp",
+                             offer(3, "m=application 0 UDP/BFCP *\r\n")),
+             agent_->local());
+  ASSERT_TRUE(run_until([&] { return call_->media()[0].direction == Direction::RecvOnly; }));
+  EXPECT_EQ(call_->media()[0].format->codec, Codec::Pcmu);
+  EXPECT_EQ(call_->media()[1].payload_type, 109);
+  EXPECT_EQ(call_->media()[1].receive_payload_type, 109);
+  // What repeats itself keeps its version.
+  peer_.send(peer_.in_dialog(invite, "INVITE", 4), agent_->local());
+  EXPECT_EQ(
+      version_of(peer_.receive([](const Message &m) { return m.status() == 200 && m.cseq() == 4; })
+                     .value()
+                     .body()),
+      first + 2);
+}
+
+TEST_F(CallMedia, InvitesWithoutAnOfferOutsideOfACallAreRefused) {
+  peer_.send(peer_.request_text("INVITE", "sip:carol@" + agent_->local().to_string(),
+                                "Contact: " + peer_.contact() + "\r\n"),
+             agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 480);
+  // Nor can one be made while our own offer is open.
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "180 Ringing");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("ringing") == 1; }));
+  peer_.send(peer_.in_dialog(invite, "INVITE", 1), agent_->local());
+  const auto refused = peer_.receive(
+      [](const Message &m) { return m.status() >= 200 && m.header("CSeq") == "1 INVITE"; });
+  ASSERT_TRUE(refused);
+  EXPECT_GE(refused->status(), 400);
+  EXPECT_EQ(refused->body(), "");
+}
+
 TEST_F(CallMedia, ReinviteWithNothingOfOursIsRefusedAndTheCallGoesOn) {
   const Message invite = answered_call();
   peer_.send(peer_.in_dialog(invite, "INVITE", 1, "", "application/sdp",

@@ -252,6 +252,95 @@ TEST(Offers, WithNothingOfOursAreNotAcceptable) {
   EXPECT_FALSE(answer.acceptable);
 }
 
+TEST(Answers, WithSeveralFormatsLetThePeerChangeAmongThem) {
+  const auto media = both();
+  const auto agreed = read_answer(
+      media, parsed(answer_text("m=audio 9 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+                                "m=video 11 RTP/AVP 97 96\r\na=rtpmap:96 H264/90000\r\n"
+                                "a=rtpmap:97 H264/90000\r\na=fmtp:96 packetization-mode=1\r\n")));
+  EXPECT_EQ(agreed[0].format->codec, Codec::Pcmu);
+  EXPECT_EQ(agreed[0].stream.receive_payload_type, 0);
+  EXPECT_EQ(agreed[0].stream.alternates,
+            (std::vector<rtp::Alternate>{{8, rtp::Conversion::AlawToUlaw}}));
+  EXPECT_EQ(agreed[1].stream.receive_payload_type, 97);
+  EXPECT_EQ(agreed[1].stream.alternates,
+            (std::vector<rtp::Alternate>{{96, rtp::Conversion::None}}));
+  const auto narrow = read_answer(media, parsed(answer_text("m=audio 9 RTP/AVP 0\r\n")));
+  EXPECT_TRUE(narrow[0].stream.alternates.empty());
+  EXPECT_FALSE(narrow[0].same_as(agreed[0]));
+}
+
+TEST(Offers, GetOneFormatSoThatNoneCanCome) {
+  const Answer answer =
+      make_answer(kUs, both(), {}, parsed(answer_text("m=audio 9 RTP/AVP 0 8\r\n")));
+  EXPECT_EQ(answer.description.media[0].formats.size(), 1u);
+  EXPECT_TRUE(answer.agreed[0].stream.alternates.empty());
+}
+
+struct OfferedFeedback {
+  const char *offered, *answered;
+  bool pli, fir, nack;
+};
+class Feedback : public ::testing::TestWithParam<OfferedFeedback> {};
+
+// RFC 4585 section 4.2: "the answerer ... MUST NOT add" what the offer has not.
+TEST_P(Feedback, OfTheAnswerIsOfTheOfferToo) {
+  const Answer answer = make_answer(
+      kUs, both(), {},
+      parsed(answer_text("m=audio 9 RTP/AVP 0\r\na=rtcp-fb:* nack\r\nm=video 11 RTP/AVP 96\r\n"
+                         "a=rtpmap:96 H264/90000\r\n" +
+                         std::string(GetParam().offered))));
+  std::string answered;
+  for (const sdp::Feedback &each : answer.description.media[1].feedback)
+    answered += std::to_string(each.payload_type) + ' ' + each.value + '|';
+  EXPECT_EQ(answered, GetParam().answered);
+  const rtp::Stream &stream = answer.agreed[1].stream;
+  EXPECT_EQ(stream.pli, GetParam().pli);
+  EXPECT_EQ(stream.fir, GetParam().fir);
+  EXPECT_EQ(stream.nack, GetParam().nack);
+  // Sound has none of it here, whoever offers it.
+  EXPECT_TRUE(answer.description.media[0].feedback.empty());
+  EXPECT_FALSE(answer.agreed[0].stream.nack);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows, Feedback,
+    ::testing::Values(
+        OfferedFeedback{"", "", false, false, false},
+        OfferedFeedback{"a=rtcp-fb:* nack pli\r\n", "-1 nack pli|", true, false, false},
+        OfferedFeedback{"a=rtcp-fb:96 nack\r\na=rtcp-fb:96 ccm fir\r\n", "96 nack|96 ccm fir|",
+                        false, true, true},
+        OfferedFeedback{"a=rtcp-fb:97 nack pli\r\na=rtcp-fb:* nack sli\r\n", "", false, false,
+                        false},
+        OfferedFeedback{"a=rtcp-fb:96 nack pli\r\na=rtcp-fb:* nack pli\r\n"
+                        "a=rtcp-fb:* ccm tmmbr\r\na=rtcp-fb:* goog-remb\r\n",
+                        "96 nack pli|", true, false, false},
+        OfferedFeedback{"a=rtcp-fb:* ccm fir smaxpr=120\r\n", "-1 ccm fir|", false, true, false}));
+
+TEST(OfferedAgain, FormatsInUseComeFirstInTheirNumbers) {
+  const auto media = both();
+  // The phone's own offer: H.264 in mode 0 as 96, which is our number for mode 1, and PCMU.
+  const Answer answer =
+      make_answer(kUs, media, {},
+                  parsed(answer_text("m=audio 9 RTP/AVP 0 8\r\nm=video 11 RTP/AVP 96\r\n"
+                                     "a=rtpmap:96 H264/90000\r\n")));
+  const std::string text = sdp::to_string(make_offer(kUs, offered_again(media, answer.agreed)));
+  EXPECT_THAT(text, HasSubstr("m=audio 20000 RTP/AVP 0 8\r\n"));
+  EXPECT_THAT(text, HasSubstr("m=video 20002 RTP/AVP 96 97\r\n"));
+  EXPECT_THAT(text, HasSubstr("a=fmtp:96 profile-level-id=42e01f;packetization-mode=0;"));
+  EXPECT_THAT(text, HasSubstr("a=fmtp:97 profile-level-id=42e01f;packetization-mode=1;"));
+  EXPECT_THAT(text, HasSubstr("a=sendrecv\r\n"));
+}
+
+TEST(OfferedAgain, NothingAgreedIsTheFirstOfferAgain) {
+  const auto media = both();
+  EXPECT_EQ(sdp::to_string(make_offer(kUs, offered_again(media, {}))),
+            sdp::to_string(make_offer(kUs, media)));
+  const auto refused = read_answer(media, parsed(answer_text("m=audio 0 RTP/AVP 8\r\n")));
+  EXPECT_EQ(sdp::to_string(make_offer(kUs, offered_again(media, refused))),
+            sdp::to_string(make_offer(kUs, media)));
+}
+
 TEST(AgreedMedia, ComparesWhatMatters) {
   const auto media = both();
   const auto one = read_answer(media, parsed(std::string(test::kBaresip)));

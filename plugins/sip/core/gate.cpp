@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Which requests get as far as a transaction.
+#include <sofia-sip/sip_header.h>
+#include <sofia-sip/sip_protos.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include <charconv>
+
+#include "sip/core/stack.h"
+#include "sip/core/uri.h"
+
+namespace junctor::sip {
+
+namespace {
+
+constexpr std::uint16_t kSipPort = 5060;
+
+std::string name_of(const sip_t &sip) { return clean_text(sip.sip_request->rq_method_name, 32); }
+
+bool over_tcp(const sip_t &sip) {
+  return ::strcasecmp(sip.sip_via->v_protocol, "SIP/2.0/TCP") == 0;
+}
+
+template <class Header>
+std::string text_of(const Header *header) {
+  Home home;
+  const char *text =
+      sip_header_as_string(home.get(), reinterpret_cast<const sip_header_t *>(header));
+  return text ? text : "";
+}
+
+/// As RFC 3261 section 18.2.1 and RFC 3581 section 4 have it: with where the request came from.
+std::string via_of_peer(const sip_via_t &via, const Endpoint &source) {
+  std::string out = std::string(via.v_protocol) + ' ' + via.v_host;
+  if (via.v_port) out += std::string(":") + via.v_port;
+  for (auto each = via.v_params; each && *each; ++each) {
+    const std::string_view parameter = *each;
+    if (parameter.starts_with("received=") || parameter == "rport" ||
+        parameter.starts_with("rport="))
+      continue;
+    out.append(";").append(parameter);
+  }
+  out += ";received=" + source.address;
+  return via.v_rport ? out + ";rport=" + std::to_string(source.port) : out;
+}
+
+/// RFC 3261 section 8.2.6.
+std::string busy_answer(const sip_t &sip, const Endpoint &source, Duration wait) {
+  std::string out = "SIP/2.0 503 Service Unavailable\r\nVia: " + via_of_peer(*sip.sip_via, source);
+  for (const sip_via_t *via = sip.sip_via->v_next; via; via = via->v_next)
+    out += "\r\nVia: " + text_of(via);
+  out += "\r\nFrom: " + text_of(sip.sip_from) + "\r\nTo: " + text_of(sip.sip_to);
+  if (!sip.sip_to->a_tag) out += ";tag=busy";
+  out += "\r\nCall-ID: " + text_of(sip.sip_call_id) + "\r\nCSeq: " + text_of(sip.sip_cseq);
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  return out + "\r\nRetry-After: " + std::to_string(seconds) + "\r\nContent-Length: 0\r\n\r\n";
+}
+
+/// Where an answer over UDP goes (RFC 3261 section 18.2.2, RFC 3581 section 4).
+Endpoint return_address(const sip_via_t &via, const Endpoint &source) {
+  Endpoint to{source.address, kSipPort};
+  if (via.v_rport) return source;
+  if (const std::string_view port = via.v_port ? via.v_port : ""; !port.empty())
+    std::from_chars(port.data(), port.data() + port.size(), to.port);
+  return to;
+}
+
+}  // namespace
+
+bool AgentImpl::belongs_to_a_call(const sip_t &sip) const {
+  if (!sip.sip_to->a_tag || !sip.sip_call_id->i_id) return false;
+  const std::string id = sip.sip_call_id->i_id;
+  return calls_.contains(id) || lingering_.contains(id);
+}
+
+bool AgentImpl::admit(const FencedRequest &request) {
+  const sip_t &sip = request.sip;
+  const sip_method_t method = sip.sip_request->rq_method;
+  // It opens no transaction, and is never answered.
+  if (method == sip_method_ack) return true;
+  if (!request.problem.empty()) {
+    log_about(request.source,
+              "refused at parsing: " + request.problem + " (" + name_of(sip) + ", 400)");
+    if (connections_) connections_->distrust(request.source);
+    return true;
+  }
+  if (belongs_to_a_call(sip)) return true;
+  // All that is sent to us is answered at once: there is nothing to be cancelled.
+  if (method == sip_method_cancel || sip.sip_to->a_tag)
+    log_about(request.source, "refused at " + name_of(sip) + ": 481, there is no such call");
+  const Duration wait = admission_.take(address_group(request.source.address), Clock::now());
+  if (wait == Duration{}) return true;
+  log_about(request.source, "refused at " + name_of(sip) + ": 503, too many requests at once");
+  if (busy_answers_.take(Clock::now())) answer_busy(request, wait);
+  return false;
+}
+
+void AgentImpl::answer_busy(const FencedRequest &request, Duration wait) {
+  const std::string answer = busy_answer(request.sip, request.source, wait);
+  if (over_tcp(request.sip)) {
+    const int fd = connections_ ? connections_->find(request.source) : -1;
+    // Only what fits at once: whoever does not read its answers needs no other one.
+    if (fd >= 0) ::send(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return;
+  }
+  const auto to = return_address(*request.sip.sip_via, request.source).to_sockaddr();
+  if (!to) return;
+  for (const int fd : udp_)
+    if (::sendto(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                 reinterpret_cast<const sockaddr *>(&*to), sockaddr_length(*to)) >= 0)
+      return;
+}
+
+void AgentImpl::log_about(const Endpoint &source, const std::string &text) {
+  const auto left_out = refusals_.take(Clock::now());
+  if (!left_out) return;
+  log(LogLevel::Warning,
+      "sip " + source.to_string() + ": " + text +
+          (*left_out ? " (and " + std::to_string(*left_out) + " more that were not logged)" : ""));
+}
+
+}  // namespace junctor::sip

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What TCP connections to an agent may cost.
+#include "sip/core/connections.h"
+
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+
+#include "agent_fixture.h"
+#include "sip/core/digest.h"
+#include "tcp_client.h"
+
+namespace junctor::sip::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(Surplus, QuietOnesGoAfterTheirTime) {
+  const ConnectionLimits limits{
+      .in_all = 10, .per_peer = 10, .silence = seconds(10), .idle = seconds(150)};
+  EXPECT_THAT(surplus({{"a", false, seconds(9), false},
+                       {"a", false, seconds(10), false},
+                       {"a", true, seconds(149), false},
+                       {"a", true, seconds(150), false}},
+                      limits),
+              ElementsAre(1, 3));
+}
+
+TEST(Surplus, WhoRegisteredOverItMayBeQuiet) {
+  const ConnectionLimits limits{
+      .in_all = 1, .per_peer = 1, .silence = seconds(10), .idle = seconds(150)};
+  EXPECT_THAT(surplus({{"a", true, seconds(3000), true}, {"a", true, seconds(3000), true}}, limits),
+              IsEmpty());
+  EXPECT_THAT(surplus({{"a", true, seconds(3000), true}, {"a", true, seconds(1), false}}, limits),
+              IsEmpty());
+}
+
+TEST(Surplus, TooManyOfOnePeerLeaveOthersAlone) {
+  const ConnectionLimits limits{
+      .in_all = 100, .per_peer = 2, .silence = seconds(10), .idle = seconds(150)};
+  EXPECT_THAT(surplus({{"a", true, seconds(5), false},
+                       {"b", false, seconds(9), false},
+                       {"a", false, seconds(1), false},
+                       {"a", false, seconds(2), false},
+                       {"a", true, seconds(7), false}},
+                      limits),
+              ElementsAre(2, 3));
+}
+
+TEST(Surplus, TooManyInAllMakeATenthFree) {
+  const ConnectionLimits limits{
+      .in_all = 10, .per_peer = 10, .silence = seconds(10), .idle = seconds(150)};
+  std::vector<Connection> connections;
+  for (int i = 0; i < 11; ++i)
+    connections.push_back({"peer" + std::to_string(i), i % 2 == 0, milliseconds(i), false});
+  // The longest quiet of those that have said nothing.
+  EXPECT_THAT(surplus(connections, limits), ElementsAre(7, 9));
+  connections.pop_back();
+  EXPECT_THAT(surplus(connections, limits), IsEmpty());
+}
+
+TEST(LineCredit, IsEnoughForDescriptionsOfAnySize) {
+  LineCredit credit;
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "Header-" + std::to_string(i) + ": value\r\n";
+  for (int i = 0; i < 200; ++i) text += "a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n";
+  for (int repeated = 0; repeated < 100; ++repeated) ASSERT_TRUE(credit.spend(text));
+}
+
+TEST(LineCredit, EndsWithShortLinesHoweverTheyAreCut) {
+  for (const std::size_t piece : {2u, 100u, 16000u}) {
+    LineCredit credit;
+    std::string text;
+    while (text.size() < piece) text += "x\n";
+    std::size_t lines = 0;
+    while (credit.spend(text)) ASSERT_LT(lines += text.size() / 2, 8000u);
+    EXPECT_LT(lines, 1500u);
+  }
+}
+
+class ConnectionsTest : public AgentTest {
+ protected:
+  AgentOptions options() override {
+    AgentOptions options = AgentTest::options();
+    options.connections = limits_;
+    options.ha1 = [](const std::string &user) -> std::optional<std::string> {
+      if (user != "carol") return std::nullopt;
+      return digest_ha1("carol", "junctor", "secret");
+    };
+    return options;
+  }
+  std::unique_ptr<TcpClient> client() { return std::make_unique<TcpClient>(agent_->local()); }
+  std::string ask() {
+    return over_tcp(peer_.request_text("OPTIONS", "sip:" + agent_->local().to_string()));
+  }
+  bool all_closed(const std::vector<std::unique_ptr<TcpClient>> &clients, std::size_t many) {
+    return run_until([&] {
+      return static_cast<std::size_t>(std::ranges::count_if(
+                 clients, [](const auto &each) { return each->closed(); })) >= many;
+    });
+  }
+
+  ConnectionLimits limits_;
+};
+
+class QuickConnections : public ConnectionsTest {
+ public:
+  QuickConnections() { limits_.silence = limits_.idle = milliseconds(60); }
+};
+
+TEST_F(QuickConnections, WhoSaysNothingIsLetGo) {
+  std::vector<std::unique_ptr<TcpClient>> clients;
+  for (int i = 0; i < 30; ++i) clients.push_back(client());
+  EXPECT_TRUE(all_closed(clients, clients.size()));
+  EXPECT_THAT(log_, HasSubstr("TCP connection closed: it says nothing that makes sense"));
+  expect_alive();
+}
+
+TEST_F(QuickConnections, WhoStopsTalkingIsLetGoWhateverItHasSaid) {
+  std::vector<std::unique_ptr<TcpClient>> clients;
+  for (const std::string &text :
+       {ask(), std::string("\r\n\r\n"), std::string("INVITE sip:x SIP/2.0\r\nVia: "),
+        std::string("nonsense\r\n\r\n"), ask() + "OPTIONS sip:x"}) {
+    clients.push_back(client());
+    clients.back()->send(text);
+  }
+  EXPECT_TRUE(clients.front()->answered(200));
+  EXPECT_TRUE(all_closed(clients, clients.size()));
+  EXPECT_EQ(clients[1]->heard(), "\r\n");  // the pong of RFC 5626 section 4.4.1
+  expect_alive();
+}
+
+TEST_F(QuickConnections, APhoneThatRegisteredKeepsItsConnection) {
+  TcpClient phone(agent_->local());
+  const auto text = [&](int cseq, const std::string &extra) {
+    return "REGISTER sip:junctor SIP/2.0\r\nVia: SIP/2.0/TCP 10.9.9.9:5060;rport;branch=z9hG4bK" +
+           std::to_string(cseq) + "\r\nMax-Forwards: 70\r\nFrom: <sip:carol@junctor>;tag=x\r\n" +
+           "To: <sip:carol@junctor>\r\nCall-ID: reg-1\r\nCSeq: " + std::to_string(cseq) +
+           " REGISTER\r\nContact: <sip:carol@10.9.9.9:5060;transport=tcp>;expires=120\r\n" + extra +
+           "Content-Length: 0\r\n\r\n";
+  };
+  phone.send(text(1, ""));
+  ASSERT_TRUE(phone.answered(401));
+  const std::string &challenge = phone.heard();
+  const auto start = challenge.find("nonce=\"") + 7;
+  const std::string nonce = challenge.substr(start, challenge.find('"', start) - start);
+  phone.send(text(2, "Authorization: Digest username=\"carol\", realm=\"junctor\", nonce=\"" +
+                         nonce + "\", uri=\"sip:junctor\", response=\"" +
+                         digest_response(digest_ha1("carol", "junctor", "secret"), nonce,
+                                         "00000001", "c", "auth", "REGISTER", "sip:junctor") +
+                         "\", algorithm=MD5, cnonce=\"c\", qop=auth, nc=00000001\r\n"));
+  ASSERT_TRUE(phone.answered(200));
+  // Others come after it and go before it.
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::unique_ptr<TcpClient>> others;
+    others.push_back(client());
+    others.push_back(client());
+    others.back()->send(ask());
+    ASSERT_TRUE(all_closed(others, 2));
+  }
+  EXPECT_FALSE(phone.closed());
+  const auto found = agent_->registrations("carol");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].source, phone.local());
+  InviteOptions options = invite_options();
+  options.uri = found[0].contact;
+  options.proxy = found[0].route;
+  call(options);
+  EXPECT_TRUE(run_until([&] {
+    return phone.heard().find("INVITE sip:carol@10.9.9.9:5060;transport=tcp SIP/2.0") !=
+           std::string::npos;
+  }));
+}
+
+class PatientConnections : public ConnectionsTest {
+ public:
+  PatientConnections() {
+    limits_.silence = milliseconds(60);
+    limits_.idle = seconds(3600);
+  }
+};
+
+TEST_F(PatientConnections, WhoMakesNoSenseGetsNoMoreTimeThanTheSilent) {
+  TcpClient good(agent_->local());
+  good.send(ask());
+  ASSERT_TRUE(good.answered(200));
+  // Its end would never be waited for: it is longer than any message may be.
+  TcpClient bad(agent_->local());
+  bad.send("OPTIONS sip:x SIP/2.0\r\nContent-Length: 60000\r\n\r\nx");
+  EXPECT_TRUE(run_until([&] { return bad.closed(); }));
+  EXPECT_FALSE(good.closed());
+}
+
+class CrowdedConnections : public ConnectionsTest {
+ public:
+  CrowdedConnections() {
+    limits_ = {.in_all = 100, .per_peer = 100, .silence = seconds(3600), .idle = seconds(3600)};
+  }
+};
+
+TEST_F(CrowdedConnections, ManyThatSayNothingDisturbNobody) {
+  const Message invite = answered_call();
+  TcpClient before(agent_->local());
+  before.send(ask());
+  ASSERT_TRUE(before.answered(200));
+
+  std::vector<std::unique_ptr<TcpClient>> clients;
+  for (int i = 0; i < 600; ++i) {
+    clients.push_back(client());
+    if (i % 20 == 19) expect_alive();
+  }
+  EXPECT_TRUE(all_closed(clients, 500));
+  TcpClient late(agent_->local());
+  late.send(ask());
+  EXPECT_TRUE(late.answered(200)) << late.closed() << late.heard() << log_;
+  EXPECT_FALSE(before.closed());
+  EXPECT_EQ(call_->state(), CallState::Answered);
+  call_->hangup(EndReason::CallerHangup);
+  peer_.reply(peer_.request("BYE"), "200 OK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::CallerHangup);
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto &entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++count;
+  return count;
+}
+
+TEST_F(CrowdedConnections, WithoutADescriptorLeftTheyAreRefused) {
+  // All that the clients need is taken before the limit is set.
+  std::vector<std::unique_ptr<TcpClient>> clients;
+  for (int i = 0; i < 60; ++i) clients.push_back(std::make_unique<TcpClient>());
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  rlimit few = usual;
+  few.rlim_cur = open_descriptors() + 20;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  for (const auto &each : clients) each->connect(agent_->local());
+  const bool refused = all_closed(clients, 35);
+  expect_alive();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_TRUE(refused);
+  EXPECT_THAT(log_, HasSubstr("this process may open no more files"));
+  TcpClient late(agent_->local());
+  late.send(ask());
+  EXPECT_TRUE(late.answered(200));
+}
+
+TEST_F(CrowdedConnections, HeadsOfManyLinesAreCutOff) {
+  // The first line alone, then the lines in pieces.
+  TcpClient flooder(agent_->local());
+  flooder.send("OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TCP x;branch=z9hG4bKx\r\n");
+  TcpClient good(agent_->local());
+  good.send(ask());
+  ASSERT_TRUE(good.answered(200));
+  std::string piece;
+  while (piece.size() < 1000) piece += "X:\n";
+  int pieces = 0;
+  EXPECT_TRUE(run_until([&] {
+    // Each answer shows that the agent has read what was sent before.
+    good.send(ask());
+    flooder.send(piece);
+    ++pieces;
+    return flooder.closed() || pieces > 16;
+  }));
+  EXPECT_TRUE(flooder.closed());
+  EXPECT_THAT(log_, HasSubstr("too many lines"));
+  EXPECT_TRUE(good.answered(200));
+}
+
+}  // namespace
+}  // namespace junctor::sip::test

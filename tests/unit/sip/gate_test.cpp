@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Which requests of strangers are taken, and what is said of those that are not.
+#include <gmock/gmock.h>
+
+#include "agent_fixture.h"
+#include "sip/core/admission.h"
+#include "tcp_client.h"
+
+namespace junctor::sip::test {
+namespace {
+
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(Admission, CountsForEachPeerAndInAll) {
+  Admission admission({.per_peer = 2, .in_all = 3, .lifetime = seconds(32)});
+  const Time start{};
+  EXPECT_EQ(admission.take("a", start), Duration{});
+  EXPECT_EQ(admission.take("a", start + seconds(10)), Duration{});
+  EXPECT_EQ(admission.take("a", start + seconds(12)), seconds(20));
+  EXPECT_EQ(admission.take("b", start + seconds(12)), Duration{});
+  EXPECT_EQ(admission.take("c", start + seconds(12)), seconds(20));
+  EXPECT_EQ(admission.open(), 3u);
+  // The first one has ended.
+  EXPECT_EQ(admission.take("a", start + seconds(32)), Duration{});
+  EXPECT_EQ(admission.take("b", start + seconds(40)), seconds(2));
+  EXPECT_EQ(admission.take("b", start + seconds(42)), Duration{});
+  EXPECT_EQ(admission.take("z", start + seconds(1000)), Duration{});
+  EXPECT_EQ(admission.open(), 1u);
+}
+
+class Gate : public AgentTest {
+ protected:
+  std::string target() const { return "sip:carol@" + agent_->local().to_string(); }
+  std::string line(const std::string &text) const {
+    return "sip " + peer_.local().to_string() + ": " + text;
+  }
+};
+
+TEST_F(Gate, MalformedRequestsAreLoggedWithTheirSender) {
+  std::string no_from = peer_.request_text("OPTIONS", target());
+  no_from.erase(no_from.find("From:"), no_from.find("To:") - no_from.find("From:"));
+  std::string bad_cseq = peer_.request_text("MESSAGE", target());
+  bad_cseq.replace(bad_cseq.find("CSeq: 1"), 7, "CSeq: x");
+  std::string other_method = peer_.request_text("OPTIONS", target());
+  other_method.replace(other_method.find("1 OPTIONS"), 9, "1 INVITE");
+  for (const auto &[text, wanted] :
+       {std::pair{no_from, "a header that it must have is missing"},
+        {bad_cseq, "its CSeq is malformed or not allowed here (MESSAGE, 400)"},
+        {other_method, "contradicts its first line (OPTIONS, 400)"}}) {
+    log_.clear();
+    peer_.send(text, agent_->local());
+    EXPECT_EQ(peer_.final_response().status(), 400) << text;
+    EXPECT_THAT(log_, HasSubstr(line("refused at parsing: "))) << text;
+    EXPECT_THAT(log_, HasSubstr(wanted));
+  }
+}
+
+TEST_F(Gate, RequestsOfNoCallAreLoggedWithTheirSender) {
+  for (const char *method : {"BYE", "CANCEL", "PRACK", "INFO", "UPDATE"}) {
+    log_.clear();
+    std::string text = peer_.request_text(method, target());
+    text.insert(text.find("\r\nCall-ID:"), ";tag=gone");
+    peer_.send(text, agent_->local());
+    EXPECT_EQ(peer_.final_response().status(), 481) << method;
+    EXPECT_THAT(log_, HasSubstr(line("refused at " + std::string(method) + ": 481"))) << method;
+  }
+}
+
+TEST_F(Gate, TheLogIsNoPartOfAFlood) {
+  for (int i = 0; i < 300; ++i) {
+    peer_.send(peer_.request_text("CANCEL", target()), agent_->local());
+    if (i % 50 == 49) expect_alive();
+  }
+  std::size_t lines = 0;
+  for (auto at = log_.find("refused at CANCEL"); at != std::string::npos;
+       at = log_.find("refused at CANCEL", at + 1))
+    ++lines;
+  EXPECT_GT(lines, 0u);
+  EXPECT_LT(lines, 150u);
+}
+
+TEST_F(Gate, ADatagramWithoutAnEndIsRefused) {
+  std::string text = peer_.request_text("OPTIONS", target());
+  text.resize(text.size() - 2);
+  peer_.send(text, agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 400);
+  expect_alive();
+}
+
+TEST_F(Gate, HeadsOfManyLinesAreDropped) {
+  for (const char *start : {"OPTIONS sip:x SIP/2.0\r\n", "SIP/2.0 200 OK\r\n"}) {
+    log_.clear();
+    std::string text = peer_.request_text("OPTIONS", target());
+    text.replace(0, text.find("\r\n") + 2, start);
+    std::string lines;
+    while (lines.size() < 12000) lines += "X:\n";
+    text.insert(text.find("Via:"), lines);
+    peer_.send(text, agent_->local());
+    expect_alive();
+    EXPECT_THAT(log_, HasSubstr(line("dropped at parsing: more than 256 header lines"))) << start;
+  }
+  // As many as are allowed, and many lines in the body.
+  std::string text = peer_.request_text("OPTIONS", target(), "", std::string(2000, '\n'));
+  std::string lines;
+  for (int i = 0; i < 240; ++i) lines += "Y: y\r\n";
+  text.insert(text.find("Via:"), lines);
+  peer_.send(text, agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200) << log_;
+}
+
+std::string candidates(std::size_t size) {
+  std::string out;
+  for (int i = 1; out.size() < size; ++i)
+    out += "a=candidate:" + std::to_string(i) + " 1 UDP 2130706431 192.0.2." +
+           std::to_string(i % 255) + " 50000 typ host\r\n";
+  return out;
+}
+
+TEST_F(Gate, LargeDescriptionsPass) {
+  const std::string sdp = phone_sdp() + candidates(8000);
+  peer_.send(peer_.request_text(
+                 "INVITE", target(),
+                 "Contact: " + peer_.contact() + "\r\nContent-Type: application/sdp\r\n", sdp),
+             agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 480);
+  answered_call(sdp);
+  EXPECT_EQ(call_->state(), CallState::Answered);
+  EXPECT_TRUE(call_->media()[1].accepted);
+}
+
+TEST_F(Gate, LargerMessagesAreRefused) {
+  const std::string sdp = phone_sdp() + candidates(20000);
+  const std::string text = peer_.request_text(
+      "INVITE", target(), "Contact: " + peer_.contact() + "\r\nContent-Type: application/sdp\r\n",
+      sdp);
+  peer_.send(text, agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 413);
+  TcpClient client(agent_->local());
+  client.send(over_tcp(text));
+  EXPECT_TRUE(run_until([&] { return client.closed(); }));
+  EXPECT_THAT(client.heard(), Not(HasSubstr("SIP/2.0 480")));
+  expect_alive();
+}
+
+class NarrowGate : public Gate {
+ protected:
+  AgentOptions options() override {
+    AgentOptions options = AgentTest::options();
+    options.max_requests_per_peer = 5;
+    options.transaction_timeout = std::chrono::milliseconds(500);
+    return options;
+  }
+};
+
+TEST_F(NarrowGate, TooManyAtOnceAreToldWhenToComeBack) {
+  const Message invite = answered_call();
+  const auto stray = [&] { peer_.send(peer_.request_text("INVITE", target()), agent_->local()); };
+  for (int i = 0; i < 5; ++i) {
+    stray();
+    EXPECT_EQ(peer_.final_response().status(), 480);
+  }
+  std::string text = peer_.request_text("OPTIONS", target());
+  text.insert(text.find("\r\nMax-Forwards"), ";keep=me\r\nVia: SIP/2.0/UDP second;branch=z9hG4bK2");
+  peer_.send(text, agent_->local());
+  const Message sent{text};
+  const auto busy = peer_.receive(
+      [&](const Message &m) { return m.header("Call-ID") == sent.header("Call-ID"); });
+  ASSERT_TRUE(busy);
+  EXPECT_EQ(busy->start_line(), "SIP/2.0 503 Service Unavailable");
+  EXPECT_EQ(busy->header("Retry-After"), "1");
+  ASSERT_EQ(busy->headers("Via").size(), 2u);
+  EXPECT_THAT(busy->headers("Via")[0],
+              HasSubstr(";keep=me;received=127.0.0.1;rport=" + std::to_string(peer_.local().port)));
+  EXPECT_EQ(busy->headers("Via")[1], "SIP/2.0/UDP second;branch=z9hG4bK2");
+  EXPECT_EQ(busy->header("From"), sent.header("From"));
+  EXPECT_EQ(busy->header("To"), sent.header("To") + ";tag=busy");
+  EXPECT_EQ(busy->header("CSeq"), sent.header("CSeq"));
+  EXPECT_THAT(log_, HasSubstr(line("refused at OPTIONS: 503")));
+
+  // Over TCP, where it is the same host.
+  TcpClient client(agent_->local());
+  client.send(over_tcp(peer_.request_text("OPTIONS", target())));
+  EXPECT_TRUE(client.answered(503));
+  // Others are not affected.
+  ScriptedPeer other("127.0.0.2");
+  other.send(other.request_text("OPTIONS", target()), agent_->local());
+  EXPECT_EQ(other.final_response().status(), 200);
+  // Nor is a call.
+  peer_.send(peer_.in_dialog(invite, "BYE", 1), agent_->local());
+  const auto bye = peer_.receive(
+      [](const Message &m) { return m.status() >= 200 && m.header("CSeq") == "1 BYE"; });
+  ASSERT_TRUE(bye);
+  EXPECT_EQ(bye->status(), 200);
+  ASSERT_TRUE(ended());
+  // After their time it is as before.
+  bool later = false;
+  const ContextTimer timer(nullptr, std::chrono::milliseconds(600), [&later] { later = true; });
+  ASSERT_TRUE(run_until([&] { return later; }));
+  expect_alive();
+}
+
+}  // namespace
+}  // namespace junctor::sip::test
