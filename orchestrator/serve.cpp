@@ -14,6 +14,7 @@
 #include "accounts/builtin_authenticator.h"
 #include "accounts/secrets.h"
 #include "api/server.h"
+#include "calls/pull_codecs.h"
 #include "calls/service.h"
 #include "cli/elements.h"
 #include "common/main_context.h"
@@ -22,14 +23,13 @@
 #include "config/serve_lock.h"
 #include "store/call_store.h"
 #include "store/worker.h"
+#include "wiring.h"
 
 namespace junctor {
 
 namespace {
 
-using accounts::AccountTarget;
 using accounts::Book;
-using accounts::UriTarget;
 using namespace std::chrono_literals;
 
 constexpr Duration kShutdownPatience = 5s;
@@ -161,6 +161,10 @@ class Orchestrator {
     options.streams_per_account = config_.rtmp.streams_per_account;
     options.calls = config_.listen.sip.has_value();
     options.busy = busy_;
+    options.may_play = [](const auto &parameters) -> Result<void> {
+      if (auto codecs = calls::pull_codecs(parameters); !codecs) return codecs.error();
+      return {};
+    };
     // The server refuses by itself, with a poorer reason, what has no verdict in time.
     options.longest_delay =
         std::min<Duration>(3s, std::chrono::milliseconds(config_.rtmp.limits.verdict_ms) * 3 / 4);
@@ -177,50 +181,20 @@ class Orchestrator {
     server.listen = *config_.listen.rtmp;
     server.limits = config_.rtmp.limits;
     server.log = log_;
-    server.events = rtmp_events(authenticator);
+    server.events = terminal_events(authenticator, busy_, to_calls(), log_);
     auto listening = rtmp::Server::listen(reactor_->reactor(), std::move(server));
     if (!listening) return at("RTMP (--rtmp)", listening.error());
     rtmp_ = *listening;
     return {};
   }
 
-  /// What the server tells, on its reactor; passed on to this thread in order.
-  rtmp::ServerEvents rtmp_events(std::shared_ptr<accounts::BuiltinAuthenticator> authenticator) {
-    rtmp::ServerEvents events;
-    events.authenticate = [authenticator](const rtmp::Request &request, rtmp::Decision decision) {
-      authenticator->check(request, std::move(decision));
-    };
-    const auto pass_on = [this](std::function<void(calls::Service &)> function) {
+  /// To the calls, on this thread.
+  ToCalls to_calls() {
+    return [this](std::function<void(calls::Service &)> function) {
       post_to(nullptr, [this, function = std::move(function)] {
         if (service_) function(*service_);
       });
     };
-    events.publish_started = [=](const rtmp::Request &request) {
-      authenticator->stream_started(request.identity);
-      pass_on([request](calls::Service &calls) { calls.on_publish_started(request); });
-    };
-    events.publish_ended = [=](const rtmp::Request &request, bool finished) {
-      authenticator->stream_ended(request.identity);
-      pass_on([=](calls::Service &calls) { calls.on_publish_ended(request, finished); });
-    };
-    events.play_started = [=](const rtmp::Request &request) {
-      authenticator->stream_started(request.identity);
-      pass_on([request](calls::Service &calls) { calls.on_play_started(request); });
-    };
-    events.play_ended = [=](const rtmp::Request &request) {
-      authenticator->stream_ended(request.identity);
-      pass_on([request](calls::Service &calls) { calls.on_play_ended(request); });
-    };
-    events.checked = [log = log_](const rtmp::Request &request, const rtmp::Verdict &verdict) {
-      const std::string &who = verdict.identity.empty() ? request.identity : verdict.identity;
-      std::string text = "rtmp " + request.address.to_string() + " " +
-                         std::string(to_string(request.role)) + " " +
-                         std::string(to_string(request.stage)) + (who.empty() ? "" : " as " + who) +
-                         (verdict.accepted ? ": accepted" : ": refused: " + verdict.reason);
-      // The server tells of refusals itself.
-      log(verdict.accepted ? LogLevel::Info : LogLevel::Debug, text);
-    };
-    return events;
   }
 
   Result<void> start_sip() {
@@ -252,16 +226,13 @@ class Orchestrator {
     options.answer_timeout = config_.sip.answer_timeout;
     options.pipelines_dir = config::pipelines_dir();
     options.max_calls = config_.calls.max;
-    options.dial = [this](const std::string &from, const std::string &to) {
-      return dial(from, to);
-    };
+    options.dial =
+        [dialler = Dialler{rules_, book_, agent_, reactor_->reactor(), config_.sip.answer_timeout}](
+            const std::string &from, const std::string &to) { return dialler.contacts(from, to); };
     options.log = log_;
     calls::Events events;
     events.changed = [this](const calls::View &call) {
-      if (call.state == calls::State::Ended)
-        busy_->ended(call.from, call.id);
-      else
-        busy_->began(call.from, call.id, call.to);
+      note_call(*busy_, call);
       store_->save(call);
       if (api_) api_->call_changed(call);
     };
@@ -271,41 +242,6 @@ class Orchestrator {
                             " cannot be used, and the log says why; install Junctor anew, or name "
                             "their directory in the environment variable JUNCTOR_PIPELINES");
     return {};
-  }
-
-  Result<std::vector<sip::InviteOptions>> dial(const std::string &from, const std::string &to) {
-    const auto target = rules_->resolve(to, *book_->snapshot());
-    if (!target) return target.error();
-    sip::InviteOptions invite;
-    invite.from_user = from;
-    invite.from_display = from;
-    invite.reactor = reactor_->reactor();
-    invite.answer_timeout = config_.sip.answer_timeout;
-    if (const auto *uri = std::get_if<UriTarget>(&*target)) {
-      invite.uri = uri->uri;
-      invite.proxy = uri->proxy;
-      invite.user = uri->user;
-      invite.password = uri->password;
-      // The rules hold for wherever the callee sends us, or they could be got around.
-      invite.may_redirect = [rules = rules_, book = book_](const std::string &moved) {
-        return static_cast<bool>(rules->resolve(moved, *book->snapshot()));
-      };
-      return std::vector{invite};
-    }
-    const std::string &name = std::get<AccountTarget>(*target).name;
-    auto phones = agent_->registrations(name);
-    if (phones.empty())
-      return Error{Fault::Unreachable, "No phone of '" + name + "' is registered now."};
-    // The one that registered last is the likeliest to be there.
-    std::stable_sort(phones.begin(), phones.end(),
-                     [](const auto &a, const auto &b) { return a.expires > b.expires; });
-    std::vector<sip::InviteOptions> invites;
-    for (const auto &phone : phones) {
-      invite.uri = phone.contact;
-      invite.proxy = phone.route;
-      invites.push_back(invite);
-    }
-    return invites;
   }
 
   Result<void> start_api() {
@@ -335,7 +271,7 @@ class Orchestrator {
       return contacts;
     };
     backend.expelled = [this](const std::string &account, bool removed) {
-      expel(account, removed);
+      expel_account(account, removed);
     };
     api_ = std::make_unique<api::Api>(std::move(backend));
     if (!config_.listen.http) return {};
@@ -356,22 +292,10 @@ class Orchestrator {
     return written;
   }
 
-  /// An account is gone, or its tokens are void: its calls and streams end. One that is gone cannot
-  /// be called either; its phones have a password of their own, which no revocation touches.
-  void expel(const std::string &account, bool removed) {
+  void expel_account(const std::string &account, bool removed) {
     say(LogLevel::Info, "account " + account + (removed ? ": removed" : ": its tokens revoked") +
                             "; its calls and streams end");
-    if (agent_ && removed) agent_->forget_registrations(account);
-    if (service_)
-      for (const auto &call : service_->list())
-        if (call.from == account || (removed && call.to == account))
-          service_->hangup(call.id, EndReason::Admin);
-    if (rtmp_)
-      rtmp_->reactor()->post([server = rtmp_, account] {
-        const std::string why = "The account was removed, or its token revoked.";
-        server->end_publisher(account, "NetStream.Publish.Denied", why);
-        server->outlet(account)->end("NetStream.Play.Failed", why);
-      });
+    expel(account, removed, agent_.get(), service_.get(), rtmp_);
   }
 
   /// Notices what `junctor account` does to the files while this runs.
@@ -405,7 +329,7 @@ class Orchestrator {
         const accounts::Account *now = after->find(name);
         const bool removed = !now || now->id != account.id;
         if (removed || now->not_before != account.not_before)
-          post_to(nullptr, [this, name = name, removed] { expel(name, removed); });
+          post_to(nullptr, [this, name = name, removed] { expel_account(name, removed); });
       }
     });
     if (!posted) say(LogLevel::Warning, "too busy to read the changed accounts");

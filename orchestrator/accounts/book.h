@@ -55,7 +55,7 @@ struct Token {
 };
 
 inline constexpr std::string_view kDefaultRealm = "junctor";
-inline constexpr std::int64_t kDay = 24 * 60 * 60;
+inline constexpr std::int64_t kDay = 24L * 60 * 60;
 inline constexpr std::int64_t kDefaultTokenLife = 30 * kDay;
 inline constexpr std::int64_t kMaxTokenLife = 3660 * kDay;
 

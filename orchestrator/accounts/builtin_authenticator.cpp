@@ -104,15 +104,20 @@ rtmp::Verdict BuiltinAuthenticator::decide_start(const rtmp::Request &request,
                     rtmp::Refusal::UnknownStream);
     return refuse("This token is for the stream '" + claims.subject + "' only.");
   }
+  if (!push && options_.may_play)
+    if (const auto may = options_.may_play(request.parameters); !may)
+      return refuse(may.error().detail);
   if (const std::string *to = parameter(request, "to"); push && to) {
     if (!options_.calls)
       return refuse(
           "Nobody can be called here: this server runs without SIP. Publish without 'to'.");
     if (const auto target = rules_->resolve(*to, *accounts); !target)
       return refuse(target.error().detail);
-    const auto callee = options_.busy ? options_.busy->callee_of(claims.subject) : std::nullopt;
-    if (callee && *callee != *to)
-      return refuse(claims.subject + " is in a call with " + *callee + " already; end that first.");
+    const auto other =
+        options_.busy ? options_.busy->claim(claims.subject, request.connection, *to, seams_.now())
+                      : std::nullopt;
+    if (other)
+      return refuse(claims.subject + " is in a call with " + *other + " already; end that first.");
   }
   return accept(claims.subject);
 }

@@ -22,8 +22,8 @@ namespace junctor::accounts {
 /// - connect: the application is there, the address may come, the token is good;
 /// - createStream: the token has not expired or been revoked since, and the account may have
 ///   another stream;
-/// - publish, play: again, and the token has the right, the stream bears the account's name, and
-///   the callee may be called.
+/// - publish, play: again, and the token has the right, the stream bears the account's name, the
+///   callee may be called, and the codecs that are asked for can be played.
 /// All of it on the reactor that calls check().
 class BuiltinAuthenticator : public Authenticator {
  public:
@@ -36,8 +36,12 @@ class BuiltinAuthenticator : public Authenticator {
     /// Whether anybody can be called; if not, a publish that names a callee is refused.
     bool calls = true;
     /// A publish that names another callee than that of the account's call is refused: accepted, it
-    /// would take the place of the one that feeds the call. Null: not asked.
-    std::shared_ptr<const BusyTable> busy;
+    /// would take the place of the one that feeds the call. One that is accepted claims the account
+    /// here. Null: not asked.
+    std::shared_ptr<BusyTable> busy;
+    /// Whether what the parameters of a play ask for can be played; the error is a sentence for the
+    /// player. Unset: not asked. On the reactor, so it must be quick.
+    std::function<Result<void>(const std::map<std::string, std::string> &parameters)> may_play;
     Duration longest_delay = std::chrono::seconds(3);  ///< of a refusal
   };
   /// Time and waiting, so that a test turns the clock.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "sip/core/uri.h"
+
 namespace junctor::accounts {
 
 namespace {
@@ -103,6 +105,8 @@ Result<SipUri> SipUri::parse(std::string_view text) {
     text = text.substr(0, semicolon);
   }
   if (!take_apart(text, false, uri)) return malformed;
+  // A malformed host would be refused by the SIP side only once the call has begun.
+  if (!sip::Uri::parse(uri.to_string())) return malformed;
   return uri;
 }
 

@@ -1,26 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "accounts/failures.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 
 namespace junctor::accounts {
 
-namespace {
-
-/// One IPv6 host owns a whole /64 network: it counts as one.
-std::string key_of(const Endpoint &endpoint) {
-  in6_addr v6{};
-  if (inet_pton(AF_INET6, endpoint.address.c_str(), &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6))
-    return endpoint.address;
-  return {reinterpret_cast<const char *>(v6.s6_addr), 8};
-}
-
-}  // namespace
-
 Duration FailureTable::note(const Endpoint &address, Time now) {
-  const std::string key = key_of(address);
+  const std::string key = address_group(address.address);
   const auto found = index_.find(key);
   if (found == index_.end()) {
     if (entries_.size() >= kMaxEntries) {

@@ -157,7 +157,7 @@ void Api::hang_up(const Request &, const Parameters &parameters, const Reply &re
   calls::Service *service = backend_.service ? backend_.service() : nullptr;
   if (service && service->hangup(parameters[0], EndReason::Admin)) return reply({204, {}, "", ""});
   backend_.store->find(parameters[0], [context = backend_.context,
-                                       reply](std::optional<calls::View> call) {
+                                       reply](const std::optional<calls::View> &call) {
     const Response response = call ? problem(409, "The call has ended already.") : no_such_call();
     post_to(context, [reply, response] { reply(response); });
   });

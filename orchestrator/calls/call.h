@@ -59,21 +59,29 @@ class Call : public std::enable_shared_from_this<Call> {
 
  private:
   class Leg;
+  /// Where a leg rings, for the record.
+  struct Target {
+    std::string uri, redirected_to;
+  };
   struct Failure {
     EndReason reason = EndReason::Unreachable;
     int code = 0;
     std::string text;
+    Target where;
   };
 
   Call(std::shared_ptr<const Surroundings> around, std::string id, std::string from, std::string to,
        Changed changed);
 
   void invite_all();
-  void on_ringing();
+  void on_ringing(const Leg &leg);
   void on_early_media(Leg &leg);
   void on_answered(Leg &leg);
   void on_media_changed(Leg &leg);
   void on_leg_ended(Leg &leg, Failure failure);
+
+  static Target target_of(const Leg &leg);
+  void note(const Target &target);
 
   void update_media();
   Result<void> build(const Plan &plan);

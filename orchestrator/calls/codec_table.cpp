@@ -7,26 +7,24 @@ namespace junctor::calls {
 
 namespace {
 
-// One encoder thread at most; min-ptime and max-ptime because publishers pack as they like and
-// phones expect 20 ms. AAC at 44.1 kHz: its own delay is 40 ms there and three times that at 16
-// kHz.
+// One encoder thread at most. AAC at 44.1 kHz: its own delay is 40 ms there and three times that at
+// 16 kHz.
 constexpr std::array kRows{
-    CodecRow{Codec::Pcma, "alawdec", "audio/x-raw,rate=8000,channels=1 ! alawenc",
-             "rtppcmapay min-ptime=20000000 max-ptime=20000000", "rtppcmadepay"},
-    CodecRow{Codec::Pcmu, "mulawdec", "audio/x-raw,rate=8000,channels=1 ! mulawenc",
-             "rtppcmupay min-ptime=20000000 max-ptime=20000000", "rtppcmudepay"},
+    CodecRow{Codec::Pcma, "alawdec", "audio/x-raw,rate=8000,channels=1 ! alawenc", "",
+             "rtppcmadepay"},
+    CodecRow{Codec::Pcmu, "mulawdec", "audio/x-raw,rate=8000,channels=1 ! mulawenc", "",
+             "rtppcmudepay"},
     CodecRow{Codec::Aac, "aacparse ! avdec_aac",
              "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
              "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse",
-             "", ""},
+             std::nullopt, ""},
     CodecRow{Codec::H264, "h264parse ! avdec_h264 max-threads=1",
              "video/x-raw,format=I420,width=[16,${max_width}],height=[16,${max_height}],"
              "pixel-aspect-ratio=1/1 ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 "
              "key-int-max=60 bitrate=${kbit} ${slices} ! "
              "video/x-h264,profile=constrained-baseline,level=(string)${level},stream-format=avc,"
              "alignment=au",
-             "rtph264pay config-interval=1 aggregate-mode=zero-latency mtu=1200",
-             "rtph264depay ! video/x-h264,stream-format=avc,alignment=au"},
+             "", "rtph264depay ! video/x-h264,stream-format=avc,alignment=au"},
 };
 
 constexpr std::array kLevels{

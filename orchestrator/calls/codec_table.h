@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -19,7 +20,9 @@ struct CodecRow {
   /// Raw of any size or rate to elementary stream; empty: this build cannot encode it. May hold
   /// the holes max_width, max_height, kbit, slices and level.
   std::string_view encode;
-  std::string_view pay;    ///< elementary stream to RTP; empty: not carried over RTP
+  /// Elementary stream to what `sipcallsink` takes: empty where it packs the frames itself,
+  /// nothing for a codec that is not carried over RTP.
+  std::optional<std::string_view> pay;
   std::string_view depay;  ///< RTP to elementary stream
 };
 
@@ -29,8 +32,6 @@ const CodecRow *find_codec_row(Codec codec);
 
 /// H.264 for a receiver in packetization mode 0 (RFC 6184 section 6.2): one NAL unit a packet, so
 /// the encoder slices pictures to fit.
-inline constexpr std::string_view kH264SingleNalPay =
-    "rtph264pay config-interval=1 aggregate-mode=none mtu=1300";
 inline constexpr std::string_view kH264SingleNalSlices = "option-string=slice-max-size=1150";
 
 /// How large and how heavy a picture of an H.264 level may be here: its frame size in macroblocks

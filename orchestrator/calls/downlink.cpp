@@ -22,12 +22,6 @@ constexpr auto kRarestRequests = milliseconds(8000);
 /// A live writer whose clock is this far off the present has begun anew without saying so.
 constexpr std::int64_t kLargestDrift = 3000;
 
-bool same(const rtmp::Track &a, const rtmp::Track &b) {
-  return a.codec == b.codec && a.rate == b.rate && a.channels == b.channels &&
-         std::equal(a.config.view.begin(), a.config.view.end(), b.config.view.begin(),
-                    b.config.view.end());
-}
-
 }  // namespace
 
 /// What the live writer sees. It may outlive its place: then it does nothing.
@@ -209,7 +203,7 @@ std::int64_t Downlink::milliseconds(Time time) const {
 }
 
 void Downlink::show(Lane &at, const rtmp::Track &track) {
-  if (at.shown && same(*at.shown, track)) return;
+  if (at.shown && rtmp::same_track(*at.shown, track)) return;
   at.shown = track;
   outlet_->set_track(track);
 }

@@ -40,12 +40,12 @@ Result<Fragment> to_callee(const Templates &templates, Medium medium, const Rout
     if (!coded) return coded.error();
     way = *coded;
   }
-  const std::string_view pay =
-      route.single_nal ? kH264SingleNalPay : find_codec_row(*route.to)->pay;
+  const auto pay = Fragment::ours(find_codec_row(*route.to)->pay.value_or(""));
   Holes holes;
   holes["medium"] = Fragment::ours(to_string(medium));
   holes["index"] = Fragment::number(index);
-  holes["way"] = way.joined(Fragment::ours(pay), " ! ");
+  way = way.joined(pay, " ! ");
+  holes["way"] = way.empty() ? way : way.joined(Fragment::ours("!"));
   return templates.to_callee.fill(holes);
 }
 
@@ -108,7 +108,7 @@ std::vector<Plan> every_plan() {
       route.transcoded = from.codec != to.codec || from.codec == Codec::H264;
       const auto index = static_cast<std::size_t>(medium_of(from.codec));
       Plan plan;
-      if (!to.pay.empty()) plan.to_callee[index] = route;
+      if (to.pay) plan.to_callee[index] = route;
       if (!from.depay.empty()) plan.to_caller[index] = route;
       if (!to.encode.empty()) plans.push_back(std::move(plan));
     }

@@ -11,7 +11,7 @@ namespace junctor::calls {
 namespace {
 
 constexpr std::size_t kLongestIdentifier = 64;
-constexpr std::size_t kLongestTemplate = 64 * 1024;
+constexpr std::size_t kLongestTemplate = 64UL * 1024;
 
 bool is_identifier(std::string_view text) {
   return !text.empty() && text.size() <= kLongestIdentifier &&

@@ -92,7 +92,7 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
   }
 
  private:
-  static GstFlowReturn on_sample(GstAppSink *sink, std::shared_ptr<Job> self) {
+  static GstFlowReturn on_sample(GstAppSink *sink, const std::shared_ptr<Job> &self) {
     const SampleRef sample(gst_app_sink_pull_sample(sink));
     if (!sample || !self) return GST_FLOW_EOS;
     GstBuffer *buffer = gst_sample_get_buffer(sample.get());
@@ -243,15 +243,15 @@ void LoopCache::start_jobs() {
     const std::string key = wanted.key;
     auto job = std::make_shared<Job>(
         context_, std::move(wanted),
-        [self = self_, key](std::shared_ptr<const Loop> loop, const std::string &problem) {
-          if (*self) (*self)->finish(key, std::move(loop), problem);
+        [self = self_, key](const std::shared_ptr<const Loop> &loop, const std::string &problem) {
+          if (*self) (*self)->finish(key, loop, problem);
         });
     jobs_[key] = job;
     job->start();
   }
 }
 
-void LoopCache::finish(const std::string &key, std::shared_ptr<const Loop> loop,
+void LoopCache::finish(const std::string &key, const std::shared_ptr<const Loop> &loop,
                        const std::string &problem) {
   if (const auto job = jobs_.find(key); job != jobs_.end()) {
     job->second->stop();

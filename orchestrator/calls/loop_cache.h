@@ -54,7 +54,8 @@ class LoopCache {
 
   void want(Wanted wanted, Ready ready);
   void start_jobs();
-  void finish(const std::string &key, std::shared_ptr<const Loop> loop, const std::string &problem);
+  void finish(const std::string &key, const std::shared_ptr<const Loop> &loop,
+              const std::string &problem);
 
   GMainContext *context_;
   const Templates &templates_;

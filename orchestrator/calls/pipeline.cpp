@@ -106,6 +106,19 @@ GstPadProbeReturn on_first_packet(GstPad *, GstPadProbeInfo *, gpointer data) {
   return GST_PAD_PROBE_REMOVE;
 }
 
+void watch_first_packet(GstPad *pad, Medium medium, const Held &mailbox) {
+  gst_pad_add_probe(
+      pad, static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST),
+      on_first_packet, new FirstPacket{mailbox, medium},
+      [](gpointer data) { delete static_cast<FirstPacket *>(data); });
+}
+
+void on_pad_added(GstElement *, GstPad *pad, gpointer data) {
+  for (const Medium medium : {Medium::Audio, Medium::Video})
+    if (GST_PAD_IS_SINK(pad) && to_string(medium) == GST_PAD_NAME(pad))
+      watch_first_packet(pad, medium, *static_cast<Held *>(data));
+}
+
 Result<ElementRef> parse(const Fragment &line) {
   GError *error = nullptr;
   GstElement *parsed =
@@ -148,7 +161,7 @@ class Pipeline : public MediaPath {
       if (!element) continue;
       if (auto set = set_property(element.get(), setting.property, setting.value); !set) return set;
     }
-    for (const Medium medium : {Medium::Audio, Medium::Video}) watch_first_packet(medium);
+    watch_first_packets();
     if (!spec.sending) hold_back();
     if (gst_element_set_state(parsed, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
       return internal_error("the media pipeline does not start: " + mailbox_->failure());
@@ -169,10 +182,11 @@ class Pipeline : public MediaPath {
   }
 
   void force_keyframe() override {
-    const ElementRef pay(find("pay_video"));
-    if (!pay) return;
-    const PadRef pad(gst_element_get_static_pad(pay.get(), "src"));
-    gst_pad_send_event(pad.get(),
+    const ElementRef callee(find("callee"));
+    if (!callee) return;
+    const PadRef pad(gst_element_get_static_pad(callee.get(), "video"));
+    if (!pad) return;
+    gst_pad_push_event(pad.get(),
                        gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
   }
 
@@ -189,16 +203,18 @@ class Pipeline : public MediaPath {
     return ElementRef(gst_bin_get_by_name(GST_BIN(pipeline_.get()), name.c_str()));
   }
 
-  void watch_first_packet(Medium medium) {
-    const ElementRef pay(find("pay_" + std::string(to_string(medium))));
-    if (!pay) return;
-    const PadRef pad(gst_element_get_static_pad(pay.get(), "src"));
-    if (!pad) return;
-    gst_pad_add_probe(
-        pad.get(),
-        static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST),
-        on_first_packet, new FirstPacket{mailbox_, medium},
-        [](gpointer data) { delete static_cast<FirstPacket *>(data); });
+  /// Of what goes to the callee. Its pads may come as late as the caller's tracks.
+  void watch_first_packets() {
+    const ElementRef callee(find("callee"));
+    if (!callee) return;
+    g_signal_connect_data(
+        callee.get(), "pad-added", G_CALLBACK(on_pad_added), new Held(mailbox_),
+        [](gpointer data, GClosure *) { release_held(data); }, static_cast<GConnectFlags>(0));
+    for (const Medium medium : {Medium::Audio, Medium::Video}) {
+      const PadRef pad(
+          gst_element_get_static_pad(callee.get(), std::string(to_string(medium)).c_str()));
+      if (pad) watch_first_packet(pad.get(), medium, mailbox_);
+    }
   }
 
   Held mailbox_;

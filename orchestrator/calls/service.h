@@ -36,7 +36,8 @@ struct PlanStep {
 struct View {
   std::string id;
   std::string from, to;
-  std::string uri;  ///< SIP URI dialled
+  std::string uri;            ///< SIP URI dialled
+  std::string redirected_to;  ///< where the callee sent the call (3xx); empty: nowhere
   State state = State::Idle;
   std::optional<EndReason> reason;
   int sip_code = 0;

@@ -9,6 +9,7 @@
 
 namespace junctor::cli {
 
+// NOLINTNEXTLINE(bugprone-exception-escape): nlohmann's json is moved without an exception.
 struct Answer {
   int status = 0;
   nlohmann::json body;  ///< null if there is none

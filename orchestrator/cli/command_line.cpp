@@ -126,7 +126,7 @@ CommandLine wrong(const CLI::App &app, const std::string &what) {
   if (at != &app) {
     std::string path = at->get_name();
     for (const CLI::App *up = at->get_parent(); up && up != &app; up = up->get_parent())
-      path = up->get_name() + " " + path;
+      path.insert(0, up->get_name() + " ");
     name += " " + path;
   }
   return say("junctor: " + what + "\nTry: " + name + " --help\n", kWrongUsage);

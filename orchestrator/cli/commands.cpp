@@ -253,9 +253,15 @@ int call(const CommandLine &line, const Streams &streams) {
 }
 
 void print_call(std::ostream &out, const json &call) {
-  for (const char *name : {"id", "from", "to", "uri", "created", "ringing", "answered", "ended"})
-    if (const auto text = text_of(call, name); !text.empty())
-      out << std::left << std::setw(10) << name << text << "\n";
+  struct Row {
+    const char *name, *label;
+  };
+  for (const Row &row :
+       {Row{"id", "id"}, Row{"from", "from"}, Row{"to", "to"}, Row{"uri", "uri"},
+        Row{"redirected_to", "moved to"}, Row{"created", "created"}, Row{"ringing", "ringing"},
+        Row{"answered", "answered"}, Row{"ended", "ended"}})
+    if (const auto text = text_of(call, row.name); !text.empty())
+      out << std::left << std::setw(10) << row.label << text << "\n";
   out << std::setw(10) << "state" << outcome(call) << "\n";
   if (const auto code = text_of(call, "sip_code"); !code.empty() && code != "0")
     out << std::setw(10) << "SIP code" << code << "\n";

@@ -36,7 +36,7 @@ void check_elements(Report &report) {
   for (const ElementNeed &need : element_needs()) {
     std::string absent;
     for (const std::string_view name : need.elements)
-      if (!has_element(std::string(name))) absent += " " + std::string(name);
+      if (!has_element(std::string(name))) absent.append(" ").append(name);
     const std::string what =
         "GStreamer elements of " + std::string(need.package) + " (" + std::string(need.what) + ")";
     if (absent.empty())

@@ -324,7 +324,7 @@ std::string default_data_dir() {
     const char *value = std::getenv(name);
     return std::string(value ? value : "");
   };
-  if (const auto dir = variable("JUNCTOR_DATA_DIR"); !dir.empty()) return dir;
+  if (auto dir = variable("JUNCTOR_DATA_DIR"); !dir.empty()) return dir;
   if (::geteuid() == 0) return "/var/lib/junctor";
   if (const auto dir = variable("XDG_DATA_HOME"); !dir.empty()) return dir + "/junctor";
   return variable("HOME") + "/.local/share/junctor";

@@ -74,6 +74,7 @@ json to_json(const View &call, bool full) {
       {"from", call.from},
       {"to", call.to},
       {"uri", call.uri},
+      {"redirected_to", call.redirected_to.empty() ? json(nullptr) : json(call.redirected_to)},
       {"state", std::string(to_string(call.state))},
       {"reason", call.reason ? json(std::string(to_string(*call.reason))) : json(nullptr)},
       {"sip_code", call.sip_code},

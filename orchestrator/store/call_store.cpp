@@ -35,11 +35,12 @@ constexpr const char *kMigrations[] = {
     "  plan TEXT NOT NULL, launch TEXT NOT NULL, counts TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX calls_by_time ON calls (created DESC, id DESC);"
     "CREATE INDEX calls_open ON calls (state) WHERE state <> 'ended';",
+    "ALTER TABLE calls ADD COLUMN redirected_to TEXT NOT NULL DEFAULT '';",
 };
 
 constexpr const char *kColumns =
     "id, caller, callee, uri, state, reason, sip_code, detail, created, ringing, answered, ended,"
-    " first_to_callee, first_to_caller, counts, plan, launch";
+    " first_to_callee, first_to_caller, counts, redirected_to, plan, launch";
 
 std::int64_t to_ms(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
@@ -80,9 +81,10 @@ View read_row(sqlite3_stmt *row) {
   call.first_packet_to_callee_ms = column_number(row, 12);
   call.first_packet_to_caller_ms = column_number(row, 13);
   counts_from_text(column_text(row, 14), call);
-  if (sqlite3_column_count(row) > 15) {
-    call.plan = plan_from_text(column_text(row, 15));
-    call.launch = column_text(row, 16);
+  call.redirected_to = column_text(row, 15);
+  if (sqlite3_column_count(row) > 16) {
+    call.plan = plan_from_text(column_text(row, 16));
+    call.launch = column_text(row, 17);
   }
   return call;
 }
@@ -234,7 +236,7 @@ class SqliteStore : public CallStore {
   void write(const View &call) {
     if (!write_)
       write_ = prepare(std::string("INSERT OR REPLACE INTO calls (") + kColumns +
-                       ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)");
+                       ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)");
     sqlite3_stmt *s = write_.get();
     if (!s) return;
     put(s, 1, call.id);
@@ -252,8 +254,9 @@ class SqliteStore : public CallStore {
     put(s, 13, call.first_packet_to_callee_ms);
     put(s, 14, call.first_packet_to_caller_ms);
     put(s, 15, counts_to_text(call));
-    put(s, 16, plan_to_text(call.plan));
-    put(s, 17, call.launch);
+    put(s, 16, call.redirected_to);
+    put(s, 17, plan_to_text(call.plan));
+    put(s, 18, call.launch);
     if (sqlite3_step(s) != SQLITE_DONE)
       log(LogLevel::Error,
           failure("write").detail + "; the record of call " + call.id + " is lost");

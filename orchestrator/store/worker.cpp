@@ -7,7 +7,7 @@
 
 namespace junctor::store {
 
-WorkerPool::WorkerPool(std::string name, std::size_t threads, std::size_t limit)
+WorkerPool::WorkerPool(const std::string &name, std::size_t threads, std::size_t limit)
     : name_(name.substr(0, 15)), limit_(limit) {
   // Signals are for the main thread.
   sigset_t all, before;

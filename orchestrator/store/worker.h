@@ -17,7 +17,7 @@ namespace junctor::store {
 class WorkerPool {
  public:
   /// `name` is what debuggers and top show; at most 15 characters.
-  WorkerPool(std::string name, std::size_t threads, std::size_t limit);
+  WorkerPool(const std::string &name, std::size_t threads, std::size_t limit);
   /// Does what is queued, then ends the threads.
   ~WorkerPool();
   WorkerPool(const WorkerPool &) = delete;

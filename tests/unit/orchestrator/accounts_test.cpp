@@ -13,15 +13,15 @@
 #include "accounts/busy.h"
 #include "accounts/secrets.h"
 #include "accounts/token.h"
+#include "book_fixture.h"
 #include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::accounts;
+using namespace std::chrono_literals;
 using nlohmann::json;
 
 namespace {
-
-constexpr std::int64_t kNow = 1700000000;
 
 std::string content(const std::string &path) {
   std::ifstream file(path);
@@ -34,19 +34,6 @@ unsigned mode(const std::string &path) {
   struct stat status {};
   EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
   return status.st_mode & 0777;
-}
-
-std::shared_ptr<Book> open_book(const TemporaryDirectory &dir, const std::string &realm = "") {
-  auto book = Book::open(dir.path(), realm);
-  EXPECT_TRUE(book) << (book ? "" : book.error().detail);
-  return book ? *book : nullptr;
-}
-
-std::string issue(Book &book, const std::string &name, Rights rights = {true, true},
-                  std::int64_t life = 3600, std::int64_t now = kNow) {
-  auto token = book.issue(name, rights, life, now);
-  EXPECT_TRUE(token) << (token ? "" : token.error().detail);
-  return token ? token->text : "";
 }
 
 }  // namespace
@@ -362,14 +349,46 @@ TEST(Book, ReloadTakesNoChangeBack) {
 
 TEST(Busy, ForgetsTheCallThatEndedOnly) {
   BusyTable busy;
-  EXPECT_FALSE(busy.callee_of("alice"));
-  busy.began("alice", "1", "bob");
-  EXPECT_EQ(busy.callee_of("alice"), "bob");
-  busy.began("alice", "2", "carol");
-  busy.ended("alice", "1");
-  EXPECT_EQ(busy.callee_of("alice"), "carol");
-  busy.ended("alice", "2");
-  EXPECT_FALSE(busy.callee_of("alice"));
+  const Time now{};
+  busy.call_began("alice", "1", "bob");
+  EXPECT_EQ(busy.claim("alice", 1, "dave", now), "bob");
+  busy.call_began("alice", "2", "carol");
+  busy.call_ended("alice", "1");
+  EXPECT_EQ(busy.claim("alice", 1, "dave", now), "carol");
+  busy.call_ended("alice", "2");
+  EXPECT_FALSE(busy.claim("alice", 1, "dave", now));
+}
+
+TEST(Busy, AClaimHoldsUntilItsPublishEnds) {
+  BusyTable busy;
+  Time now{};
+  EXPECT_FALSE(busy.claim("alice", 1, "bob", now));
+  EXPECT_EQ(busy.claim("alice", 2, "carol", now), "bob");
+  EXPECT_FALSE(busy.claim("alice", 3, "bob", now)) << "it may take over";
+  EXPECT_FALSE(busy.claim("dave", 4, "carol", now)) << "another account";
+  busy.publish_started("alice", 1);
+  busy.publish_started("alice", 3);
+  now += 1h;
+  EXPECT_EQ(busy.claim("alice", 2, "carol", now), "bob");
+  busy.publish_ended("alice", 1);
+  EXPECT_EQ(busy.claim("alice", 2, "carol", now), "bob") << "the other still publishes";
+  busy.publish_ended("alice", 2);
+  EXPECT_EQ(busy.claim("alice", 2, "carol", now), "bob") << "a publish that made no claim";
+  busy.publish_ended("alice", 3);
+  EXPECT_FALSE(busy.claim("alice", 2, "carol", now));
+}
+
+TEST(Busy, AClaimWhosePublishNeverBeginsIsForgotten) {
+  BusyTable busy;
+  Time now{};
+  EXPECT_FALSE(busy.claim("alice", 1, "bob", now));
+  now += BusyTable::kStartPatience;
+  EXPECT_EQ(busy.claim("alice", 2, "carol", now), "bob");
+  now += 1ms;
+  EXPECT_FALSE(busy.claim("alice", 2, "carol", now));
+  busy.publish_started("alice", 1);
+  now += BusyTable::kStartPatience + 1ms;
+  EXPECT_FALSE(busy.claim("alice", 3, "bob", now));
 }
 
 TEST(Book, BoundsOfTokens) {

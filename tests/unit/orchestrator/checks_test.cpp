@@ -6,30 +6,12 @@
 #include "accounts/dialling.h"
 #include "accounts/failures.h"
 #include "accounts/networks.h"
+#include "book_fixture.h"
 #include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::accounts;
 using namespace std::chrono_literals;
-
-namespace {
-
-constexpr std::int64_t kNow = 1700000000;
-
-std::shared_ptr<Book> open_book(const TemporaryDirectory &dir) {
-  auto book = Book::open(dir.path(), "");
-  EXPECT_TRUE(book) << (book ? "" : book.error().detail);
-  return book ? *book : nullptr;
-}
-
-std::string issue(Book &book, const std::string &name, Rights rights = {true, true},
-                  std::int64_t life = 3600, std::int64_t now = kNow) {
-  auto token = book.issue(name, rights, life, now);
-  EXPECT_TRUE(token) << (token ? "" : token.error().detail);
-  return token ? token->text : "";
-}
-
-}  // namespace
 
 TEST(Dialling, StarStandsForAnything) {
   EXPECT_TRUE(matches("*", ""));
@@ -76,6 +58,11 @@ TEST(Dialling, ReadsTheOneFormThatIsDialled) {
                            "sip:bob@[::1",
                            "sip:bob@[::1]x",
                            "sip:bob%40a@b",
+                           "sip:bob@1.2.3",
+                           "sip:bob@a..b",
+                           "sip:bob@-a",
+                           "sip:bob@[1:2]",
+                           "sip:bob@[192.0.2.1]",
                            "sip:bob@*"})
     EXPECT_FALSE(SipUri::parse(text)) << text;
   EXPECT_FALSE(SipUri::parse("sip:" + std::string(300, 'a') + "@b"));
@@ -351,14 +338,38 @@ TEST_F(Checks, StartRefusesAnotherCalleeThanThatOfTheCall) {
   auto push = request(rtmp::Stage::Start, token(), rtmp::Role::Push);
   push.parameters["to"] = "bob";
   accepted(push);
-  busy->began("alice", "1", "sip:x@example.org");
+  // That publish has not begun yet, and its call even less: another one would take its place.
+  auto second = push;
+  second.connection = 2;
+  second.parameters["to"] = "sip:x@example.org";
+  refused(second, "alice is in a call with bob already");
+  now_ += BusyTable::kStartPatience + 1ms;
+  busy->call_began("alice", "1", "sip:x@example.org");
   refused(push, "alice is in a call with sip:x@example.org already");
   push.parameters["to"] = "sip:x@example.org";
   accepted(push);
   push.parameters.erase("to");
   accepted(push);
-  busy->ended("alice", "1");
+  now_ += BusyTable::kStartPatience + 1ms;
+  busy->call_ended("alice", "1");
   push.parameters["to"] = "bob";
+  accepted(push);
+}
+
+TEST_F(Checks, StartRefusesWhatCannotBePlayed) {
+  options_.may_play = [](const std::map<std::string, std::string> &parameters) -> Result<void> {
+    if (parameters.contains("audio")) return bad_input("no such sound");
+    return {};
+  };
+  rebuild();
+  auto pull = request(rtmp::Stage::Start, token(), rtmp::Role::Pull);
+  accepted(pull);
+  pull.parameters["audio"] = "opus";
+  EXPECT_EQ(refused(pull, "no such sound").refusal, rtmp::Refusal::Denied);
+  pull.stream = "nobody";
+  refused(pull, "no stream of this name");
+  auto push = request(rtmp::Stage::Start, token(), rtmp::Role::Push);
+  push.parameters["audio"] = "opus";
   accepted(push);
 }
 

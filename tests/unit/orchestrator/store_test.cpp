@@ -115,6 +115,7 @@ TEST(CallStore, KeepsEverythingOfACall) {
   call.plan = {{"caller-to-callee", Medium::Video, "h264", "h264", false, "Both speak it."},
                {"callee-to-caller", Medium::Audio, "pcma", "aac", true, "The player wants AAC."}};
   call.launch = "rtmpauthsrc ! sipcallsink";
+  call.redirected_to = "sip:bob@192.0.2.9";
   call.audio.sent_packets = 100;
   call.audio.lost = 3;
   call.video.jitter_ms = 1.5;
@@ -212,6 +213,39 @@ TEST(CallStore, ForgetsOldEndedCalls) {
   store->prune(kStart + 31 * 24h);
   EXPECT_FALSE(find(*store, "old"));
   EXPECT_TRUE(find(*store, "running"));
+}
+
+TEST(CallStore, RecordsOfTheFirstVersionAreKept) {
+  const TemporaryDirectory dir;
+  const std::string path = dir.path() + "/calls.db";
+  sqlite3 *database = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+  EXPECT_EQ(
+      sqlite3_exec(database,
+                   "CREATE TABLE calls (id TEXT PRIMARY KEY NOT NULL, caller TEXT NOT NULL,"
+                   " callee TEXT NOT NULL, uri TEXT NOT NULL, state TEXT NOT NULL, reason TEXT,"
+                   " sip_code INTEGER NOT NULL, detail TEXT NOT NULL, created INTEGER NOT NULL,"
+                   " ringing INTEGER, answered INTEGER, ended INTEGER, first_to_callee INTEGER,"
+                   " first_to_caller INTEGER, plan TEXT NOT NULL, launch TEXT NOT NULL,"
+                   " counts TEXT NOT NULL) WITHOUT ROWID;"
+                   "CREATE INDEX calls_by_time ON calls (created DESC, id DESC);"
+                   "CREATE INDEX calls_open ON calls (state) WHERE state <> 'ended';"
+                   "INSERT INTO calls VALUES ('c1', 'alice', 'bob', 'sip:bob@192.0.2.1', 'ended',"
+                   " 'busy', 486, 'Busy', 1700000000123, NULL, NULL, 1700000001123, NULL, NULL,"
+                   " '[]', 'a ! b', '{}');"
+                   "PRAGMA user_version = 1",
+                   nullptr, nullptr, nullptr),
+      SQLITE_OK);
+  sqlite3_close(database);
+  auto store = open_store(dir);
+  ASSERT_TRUE(store);
+  const auto found = find(*store, "c1");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->uri, "sip:bob@192.0.2.1");
+  EXPECT_EQ(found->redirected_to, "");
+  EXPECT_EQ(found->reason, EndReason::Busy);
+  EXPECT_EQ(found->launch, "a ! b");
+  EXPECT_EQ(list(*store, 10)->calls.size(), 1U);
 }
 
 TEST(CallStore, RefusesANewerDatabaseAndGarbage) {

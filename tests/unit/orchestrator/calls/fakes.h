@@ -87,6 +87,7 @@ struct Call : sip::Call {
 
   const std::string &id() const override { return id_; }
   sip::CallState state() const override { return state_; }
+  std::string redirected_to() const override { return moved; }
   const std::vector<sip::Media> &media() const override { return negotiated; }
   std::vector<sip::Media> media_snapshot() const override { return negotiated; }
   void set_listener(std::weak_ptr<sip::CallListener> listener) override { listener_ = listener; }
@@ -117,6 +118,7 @@ struct Call : sip::Call {
   sip::InviteOptions options;
   std::vector<sip::Media> negotiated;
   std::vector<EndReason> hung_up;
+  std::string moved;
 
  private:
   std::string id_;
@@ -135,12 +137,17 @@ struct Agent : sip::Agent {
     return std::shared_ptr<sip::Call>(invited.back());
   }
   std::shared_ptr<sip::Call> find_call(const std::string &) const override { return nullptr; }
-  std::vector<sip::Registration> registrations(const std::string &) const override { return {}; }
+  std::vector<sip::Registration> registrations(const std::string &account) const override {
+    const auto found = registered.find(account);
+    return found == registered.end() ? std::vector<sip::Registration>() : found->second;
+  }
+  void forget_registrations(const std::string &account) override { registered.erase(account); }
   std::size_t calls() const override { return invited.size(); }
   void shutdown(EndReason, Duration) override {}
 
   std::optional<Error> refuse;
   std::vector<std::shared_ptr<Call>> invited;
+  std::map<std::string, std::vector<sip::Registration>> registered;  ///< by account
 };
 
 }  // namespace junctor::calls::fakes

@@ -10,10 +10,42 @@
 namespace junctor::calls {
 namespace {
 
+/// An element that takes `audio` and `video`, as the one that calls does.
+struct TestCallee {
+  GstElement parent;
+};
+struct TestCalleeClass {
+  GstElementClass parent_class;
+};
+G_DEFINE_TYPE(TestCallee, test_callee, GST_TYPE_ELEMENT)
+
+GstPad *request_pad(GstElement *element, GstPadTemplate *made_from, const gchar *,
+                    const GstCaps *) {
+  GstPad *pad = gst_pad_new_from_template(made_from, GST_PAD_TEMPLATE_NAME_TEMPLATE(made_from));
+  gst_pad_set_chain_function(pad, [](GstPad *, GstObject *, GstBuffer *buffer) {
+    gst_buffer_unref(buffer);
+    return GST_FLOW_OK;
+  });
+  gst_pad_set_active(pad, TRUE);
+  gst_element_add_pad(element, pad);
+  return pad;
+}
+
+void test_callee_class_init(TestCalleeClass *klass) {
+  auto *element_class = reinterpret_cast<GstElementClass *>(klass);
+  element_class->request_new_pad = request_pad;
+  for (const char *name : {"audio", "video"})
+    gst_element_class_add_pad_template(
+        element_class, gst_pad_template_new(name, GST_PAD_SINK, GST_PAD_REQUEST, GST_CAPS_ANY));
+  gst_element_class_set_static_metadata(element_class, "Callee", "Sink", "takes two media", "test");
+}
+void test_callee_init(TestCallee *self) { GST_OBJECT_FLAG_SET(self, GST_ELEMENT_FLAG_SINK); }
+
 class PipelineTest : public testing::Test {
  protected:
   void SetUp() override {
     gst_init(nullptr, nullptr);
+    gst_element_register(nullptr, "testcallee", GST_RANK_NONE, test_callee_get_type());
     context_ = g_main_context_new();
   }
   void TearDown() override { g_main_context_unref(context_); }
@@ -47,8 +79,8 @@ class PipelineTest : public testing::Test {
 
 TEST_F(PipelineTest, TellsTheFirstPacketOfEachMediumOnce) {
   auto path = make(
-      "audiotestsrc num-buffers=20 ! alawenc ! rtppcmapay name=pay_audio ! fakesink "
-      "videotestsrc num-buffers=3 ! rtpvrawpay name=pay_video ! fakesink");
+      "testcallee name=callee audiotestsrc num-buffers=20 ! alawenc ! callee.audio "
+      "videotestsrc num-buffers=3 ! callee.video");
   ASSERT_TRUE(path) << path.error().detail;
   iterate_until([&] { return first_.size() >= 2; });
   path->reset();
@@ -58,10 +90,21 @@ TEST_F(PipelineTest, TellsTheFirstPacketOfEachMediumOnce) {
   EXPECT_TRUE(failures_.empty());
 }
 
+TEST_F(PipelineTest, TellsTheFirstPacketOfAPadThatComesLater) {
+  // The parser makes its pads by itself, and the callee's are asked for only then.
+  auto path = make(
+      "testcallee name=callee videotestsrc num-buffers=3 ! x264enc ! matroskamux ! "
+      "matroskademux name=caller caller.video_0 ! callee.video");
+  ASSERT_TRUE(path) << path.error().detail;
+  iterate_until([&] { return !first_.empty() || !failures_.empty(); });
+  EXPECT_EQ(first_, std::vector{Medium::Video});
+  EXPECT_TRUE(failures_.empty());
+}
+
 TEST_F(PipelineTest, HoldsTheCallerBackUntilItIsToSend) {
   auto path = make(
-      "audiotestsrc is-live=true name=caller ! alawenc ! rtppcmapay name=pay_audio ! fakesink "
-      "videotestsrc is-live=true ! rtpvrawpay name=pay_video ! fakesink",
+      "testcallee name=callee audiotestsrc is-live=true name=caller ! alawenc ! callee.audio "
+      "videotestsrc is-live=true ! callee.video",
       {}, false);
   ASSERT_TRUE(path) << path.error().detail;
   iterate_until([&] { return !first_.empty(); });

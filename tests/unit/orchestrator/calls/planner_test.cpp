@@ -4,16 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include "media_fixture.h"
+
 namespace junctor::calls {
 namespace {
-
-/// An AVCDecoderConfigurationRecord (ISO/IEC 14496-15 section 5.3.3.1) up to the SPS's first bytes.
-SharedBytes avcc(std::uint8_t profile, std::uint8_t constraints, std::uint8_t level) {
-  const std::uint8_t bytes[] = {1, profile, constraints, level,   0xff,        0xe1,
-                                0, 4,       0x67,        profile, constraints, level,
-                                1, 0,       2,           0x68,    0xce};
-  return SharedBytes::copy(std::as_bytes(std::span(bytes)));
-}
 
 rtmp::Track h264(std::uint8_t profile, std::uint8_t constraints, std::uint8_t level) {
   rtmp::Track track;
@@ -26,15 +20,6 @@ rtmp::Track sound(Codec codec) {
   rtmp::Track track;
   track.codec = codec;
   return track;
-}
-
-sip::Media media(Codec codec, std::string fmtp = "") {
-  sip::Media media;
-  media.medium = medium_of(codec);
-  media.accepted = true;
-  media.format = rtp::find_format(codec);
-  media.fmtp = std::move(fmtp);
-  return media;
 }
 
 PushTracks tracks(Codec audio, std::optional<rtmp::Track> video) {
@@ -182,7 +167,7 @@ TEST(CodecTable, HasBothEndsForEveryFormatOfSip) {
   for (const rtp::Format &format : rtp::formats()) {
     const CodecRow *row = find_codec_row(format.codec);
     ASSERT_NE(row, nullptr) << format.encoding_name;
-    EXPECT_FALSE(row->pay.empty());
+    EXPECT_TRUE(row->pay.has_value());
     EXPECT_FALSE(row->depay.empty());
   }
 }

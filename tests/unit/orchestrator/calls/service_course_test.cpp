@@ -47,6 +47,46 @@ TEST_F(ServiceTest, ACallerThatIsInACallIsBusyAndItsCallGoesOn) {
   EXPECT_TRUE(server_->outlets["alice"]->ended.empty()) << "the players hear bob";
 }
 
+TEST_F(ServiceTest, WhereARedirectionLedIsToldBesideWhatWasDialled) {
+  publish();
+  video_track();
+  EXPECT_EQ(last().uri, "sip:bob@192.0.2.1");
+  EXPECT_EQ(last().redirected_to, "");
+  sip(0).moved = "sip:bob@192.0.2.9";
+  sip(0).ring();
+  EXPECT_EQ(last().uri, "sip:bob@192.0.2.1");
+  EXPECT_EQ(last().redirected_to, "sip:bob@192.0.2.9");
+  sip(0).answer(both());
+  pump();
+  EXPECT_EQ(last().redirected_to, "sip:bob@192.0.2.9");
+  EXPECT_NE(last().launch.find("uri=sip:bob@192.0.2.9"), std::string::npos) << last().launch;
+  sip(0).end(EndReason::CalleeHangup, 0, "");
+  pump();
+  expect_ended(EndReason::CalleeHangup);
+  EXPECT_EQ(last().redirected_to, "sip:bob@192.0.2.9");
+}
+
+TEST_F(ServiceTest, OfSeveralContactsTheRecordNamesTheOneWhoseEndCounts) {
+  publish(1, "carol");
+  video_track();
+  sip(1).moved = "sip:carol@192.0.2.9";
+  sip(1).end(EndReason::Declined, 603, "");
+  sip(0).end(EndReason::Unreachable, 503, "");
+  pump();
+  expect_ended(EndReason::Declined);
+  EXPECT_EQ(last().uri, "sip:carol@192.0.2.3");
+  EXPECT_EQ(last().redirected_to, "sip:carol@192.0.2.9");
+}
+
+TEST_F(ServiceTest, ACallThatItsCallerEndsOnTheWayNamesWhereItWas) {
+  publish();
+  video_track();
+  sip(0).moved = "sip:bob@192.0.2.9";
+  unpublish(true);
+  expect_ended(EndReason::CallerHangup);
+  EXPECT_EQ(last().redirected_to, "sip:bob@192.0.2.9");
+}
+
 TEST_F(ServiceTest, NoCardIsDrawnWhereThePictureIsThereAlready) {
   answered_call();
   live(Medium::Video);

@@ -10,6 +10,7 @@
 
 #include "calls/surroundings.h"
 #include "fakes.h"
+#include "media_fixture.h"
 
 namespace junctor::calls {
 
@@ -29,13 +30,6 @@ struct FakePath : MediaPath {
   void force_keyframe() override { ++log->keyframes; }
   std::shared_ptr<Log> log;
 };
-
-inline SharedBytes avcc(std::uint8_t profile, std::uint8_t constraints, std::uint8_t level) {
-  const std::uint8_t bytes[] = {1, profile, constraints, level,   0xff,        0xe1,
-                                0, 4,       0x67,        profile, constraints, level,
-                                1, 0,       2,           0x68,    0xce};
-  return SharedBytes::copy(std::as_bytes(std::span(bytes)));
-}
 
 class ServiceTest : public testing::Test {
  protected:
@@ -92,7 +86,10 @@ class ServiceTest : public testing::Test {
       tone_codec_ = codec;
     };
     Events events;
-    events.changed = [this](const View &view) { changes_.push_back(view); };
+    events.changed = [this](const View &view) {
+      changes_.push_back(view);
+      if (on_change_) on_change_(view);
+    };
     service_ = create_service(around_, events);
   }
 
@@ -167,14 +164,6 @@ class ServiceTest : public testing::Test {
     pump();
   }
 
-  static sip::Media media(Codec codec, std::string fmtp = "") {
-    sip::Media media;
-    media.medium = medium_of(codec);
-    media.accepted = true;
-    media.format = rtp::find_format(codec);
-    media.fmtp = std::move(fmtp);
-    return media;
-  }
   static std::vector<sip::Media> both() {
     return {media(Codec::Pcma), media(Codec::H264, "profile-level-id=42e01f;packetization-mode=1")};
   }
@@ -232,6 +221,7 @@ class ServiceTest : public testing::Test {
       {"carol", {"sip:carol@192.0.2.2", "sip:carol@192.0.2.3"}},
       {"nobody", {}}};
   std::vector<View> changes_;
+  std::function<void(const View &)> on_change_;
   std::vector<std::shared_ptr<FakePath::Log>> paths_;
   std::optional<Error> path_error_;
   std::map<std::size_t, std::shared_ptr<rtmp::Outlet>> live_outlets_;  ///< by paths so far

@@ -60,7 +60,7 @@ TEST_F(ServiceTest, TheAnswerBringsBothDirectionsUpAtOnce) {
   answered_call();
   EXPECT_EQ(state(), State::Answered);
   ASSERT_EQ(paths_.size(), 1u);
-  for (const char *part : {"tries=30", "armed=true", "watchdog.src_0 ! rtph264pay", "alawenc",
+  for (const char *part : {"tries=30", "armed=true", "watchdog.src_0 ! callee.video", "alawenc",
                            "callee.video_src", "voaacenc", "player.audio"})
     EXPECT_TRUE(line_has(part)) << part << " in " << line();
   EXPECT_EQ(path().spec.settings, (std::vector<Setting>{{"caller", "stream", "alice"},

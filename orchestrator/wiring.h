@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// How the parts of the orchestrator are joined: what happens in one, and what another does then.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "accounts/book.h"
+#include "accounts/builtin_authenticator.h"
+#include "accounts/busy.h"
+#include "accounts/dialling.h"
+#include "calls/service.h"
+#include "rtmp/core/server.h"
+#include "sip/core/agent.h"
+
+namespace junctor {
+
+/// Calls a function with the calls on their thread, in the order given; drops it if there are none.
+using ToCalls = std::function<void(std::function<void(calls::Service &)>)>;
+
+/// What the RTMP server asks of the checks, and tells the calls. Called on the server's reactor.
+rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::BuiltinAuthenticator> &checks,
+                                   const std::shared_ptr<accounts::BusyTable> &busy,
+                                   const ToCalls &to_calls, const LogSink &log);
+
+/// Marks the account of a call that has changed as busy or free.
+void note_call(accounts::BusyTable &busy, const calls::View &call);
+
+/// What it takes to find a callee's phones.
+struct Dialler {
+  std::shared_ptr<const accounts::DialRules> rules;
+  std::shared_ptr<const accounts::Book> book;
+  std::shared_ptr<sip::Agent> agent;
+  std::shared_ptr<Reactor> reactor;  ///< that the calls' media live on
+  Duration answer_timeout{};
+
+  /// Where `to` can be reached: the address that a rule allows, or the phones of an account, the
+  /// one that registered last first. The error is a sentence for the caller. Signalling thread.
+  Result<std::vector<sip::InviteOptions>> contacts(const std::string &from,
+                                                   const std::string &to) const;
+};
+
+/// An account is gone (`removed`), or its tokens are void: its calls and streams end. One that is
+/// gone cannot be called either; its phones have a password of their own, which no revocation
+/// touches. Each of the three may be null. Signalling thread.
+void expel(const std::string &account, bool removed, sip::Agent *agent, calls::Service *calls,
+           const std::shared_ptr<rtmp::Server> &server);
+
+}  // namespace junctor

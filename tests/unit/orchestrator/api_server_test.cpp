@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// HTTP itself, with libsoup's client against the server on one context.
+#include <libsoup/soup.h>
+
+#include "api_fixture.h"
+#include "common/handle.h"
+
+using namespace junctor;
+using namespace junctor::api;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+class ApiServerTest : public ApiTest {
+ protected:
+  void SetUp() override {
+    ApiTest::SetUp();
+    listen({});
+  }
+
+  void listen(ServerLimits limits) {
+    server_.reset();
+    auto server = Server::listen({"127.0.0.1", 0}, *api_, limits);
+    ASSERT_TRUE(server) << server.error().detail;
+    server_ = std::move(*server);
+  }
+
+  struct Got {
+    unsigned status = 0;
+    std::string type, body, failure;
+  };
+
+  Got send(const char *method, const std::string &path, const std::string &body = "",
+           const char *content_type = "application/json", const char *authorization = nullptr) {
+    const std::string url = "http://" + server_->local().to_string() + path;
+    const std::unique_ptr<SoupMessage, Releaser<g_object_unref>> message(
+        soup_message_new(method, url.c_str()));
+    SoupMessageHeaders *headers = soup_message_get_request_headers(message.get());
+    soup_message_headers_replace(headers, "Authorization",
+                                 authorization ? authorization : "Bearer admin-secret");
+    if (!body.empty()) {
+      const std::unique_ptr<GBytes, Releaser<g_bytes_unref>> bytes(
+          g_bytes_new(body.data(), body.size()));
+      soup_message_set_request_body_from_bytes(message.get(), content_type, bytes.get());
+    }
+    const std::unique_ptr<SoupSession, Releaser<g_object_unref>> session(soup_session_new());
+    Got got;
+    struct Wait {
+      bool done = false;
+      Got &got;
+    } wait{false, got};
+    soup_session_send_and_read_async(
+        session.get(), message.get(), G_PRIORITY_DEFAULT, nullptr,
+        [](GObject *object, GAsyncResult *result, gpointer data) {
+          auto &waiting = *static_cast<Wait *>(data);
+          GError *failure = nullptr;
+          GBytes *bytes = soup_session_send_and_read_finish(SOUP_SESSION(object), result, &failure);
+          if (bytes) {
+            gsize size = 0;
+            const auto *text = static_cast<const char *>(g_bytes_get_data(bytes, &size));
+            if (size > 0) waiting.got.body.assign(text, size);
+            g_bytes_unref(bytes);
+          } else {
+            waiting.got.failure = failure->message;
+            g_error_free(failure);
+          }
+          waiting.done = true;
+        },
+        &wait);
+    while (!wait.done) g_main_context_iteration(nullptr, TRUE);
+    got.status = soup_message_get_status(message.get());
+    const char *type = soup_message_headers_get_one(
+        soup_message_get_response_headers(message.get()), "Content-Type");
+    got.type = type ? type : "";
+    return got;
+  }
+};
+
+TEST_F(ApiServerTest, AnswersNowAndFromWorkers) {
+  const Got health = send("GET", "/api/v1/health");
+  EXPECT_EQ(health.status, 200U);
+  EXPECT_EQ(health.type, "application/json");
+  EXPECT_EQ(json::parse(health.body)["status"], "ok");
+  const Got made = send("POST", "/api/v1/accounts", R"({"name": "bob"})");
+  EXPECT_EQ(made.status, 201U) << made.body;
+  EXPECT_EQ(send("DELETE", "/api/v1/accounts/bob").status, 204U);
+  EXPECT_EQ(send("GET", "/api/v1/calls?limit=0").status, 400U);
+  EXPECT_EQ(send("GET", "/api/v1/calls?limit=1").status, 200U);
+}
+
+TEST_F(ApiServerTest, ErrorsAreProblemDocuments) {
+  EXPECT_EQ(send("GET", "/x").type, "application/problem+json");
+  EXPECT_EQ(send("GET", "/x").status, 404U);
+  EXPECT_EQ(send("PATCH", "/api/v1/health").status, 405U);
+  EXPECT_EQ(send("POST", "/api/v1/calls", "x", "text/plain").status, 415U);
+  EXPECT_EQ(send("GET", "/api/v1/calls", "", nullptr, "Bearer wrong").status, 401U);
+  EXPECT_EQ(send("HEAD", "/api/v1/health").body, "");
+}
+
+TEST_F(ApiServerTest, BodyIsBounded) {
+  const std::string limit(64 * 1024, ' ');
+  EXPECT_EQ(send("POST", "/api/v1/accounts", limit).status, 400U);
+  const Got over = send("POST", "/api/v1/accounts", limit + " ");
+  // The answer may be lost with the connection, but the request is never acted on.
+  if (over.failure.empty()) {
+    EXPECT_EQ(over.status, 413U);
+    EXPECT_EQ(over.type, "application/problem+json");
+  }
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
+}
+
+TEST_F(ApiServerTest, TooManyConnectionsAreParted) {
+  ServerLimits limits;
+  limits.connections = 0;
+  listen(limits);
+  EXPECT_FALSE(send("GET", "/api/v1/health").failure.empty());
+}
+
+TEST_F(ApiServerTest, SilentClientIsParted) {
+  ServerLimits limits;
+  limits.read_time = 1ms;
+  listen(limits);
+  const std::unique_ptr<GSocketClient, Releaser<g_object_unref>> client(g_socket_client_new());
+  const Endpoint at = server_->local();
+  const std::unique_ptr<GSocketConnection, Releaser<g_object_unref>> connection(
+      g_socket_client_connect_to_host(client.get(), at.address.c_str(), at.port, nullptr, nullptr));
+  ASSERT_TRUE(connection);
+  GSocket *socket = g_socket_connection_get_socket(connection.get());
+  // End of stream, not a byte: read would say "would block" while the connection stands.
+  g_socket_set_blocking(socket, FALSE);
+  char byte = 0;
+  gssize got = -1;
+  while (got < 0) {
+    g_main_context_iteration(nullptr, TRUE);
+    got = g_socket_receive(socket, &byte, 1, nullptr, nullptr);
+  }
+  EXPECT_EQ(got, 0);
+}
+
+TEST_F(ApiServerTest, WhoSaysNothingAndGoesIsForgotten) {
+  ServerLimits limits;
+  limits.connections = 2;
+  limits.read_time = 20ms;
+  listen(limits);
+  const Endpoint at = server_->local();
+  for (int i = 0; i < 5; ++i) {
+    const std::unique_ptr<GSocketClient, Releaser<g_object_unref>> client(g_socket_client_new());
+    const std::unique_ptr<GSocketConnection, Releaser<g_object_unref>> connection(
+        g_socket_client_connect_to_host(client.get(), at.address.c_str(), at.port, nullptr,
+                                        nullptr));
+    ASSERT_TRUE(connection);
+    for (int turn = 0; turn < 20; ++turn) g_main_context_iteration(nullptr, FALSE);
+    g_io_stream_close(G_IO_STREAM(connection.get()), nullptr, nullptr);
+    for (int turn = 0; turn < 20; ++turn) g_main_context_iteration(nullptr, FALSE);
+  }
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
+  // Nothing is left that would act on them when their time is up.
+  bool later = false;
+  const ContextTimer timer(nullptr, 3 * limits.read_time, [&] { later = true; });
+  while (!later) g_main_context_iteration(nullptr, TRUE);
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
+}
+
+TEST_F(ApiServerTest, TakenPortSaysWhich) {
+  auto second = Server::listen(server_->local(), *api_);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().detail.find(server_->local().to_string()), std::string::npos);
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What joins the parts: the checks, the calls and the phones of one orchestrator.
+#include "wiring.h"
+
+#include "book_fixture.h"
+#include "calls/service_fixture.h"
+#include "common/main_context.h"
+#include "temporary_directory.h"
+
+namespace junctor {
+namespace {
+
+using accounts::kNow;
+
+/// Real checks, real calls; the RTMP server and the SIP agent do what the test says.
+class Wiring : public calls::ServiceTest {
+ protected:
+  void SetUp() override {
+    ServiceTest::SetUp();
+    accounts_ = accounts::open_book(dir_);
+    ASSERT_TRUE(accounts_);
+    for (const char *name : {"alice", "bob", "carol"})
+      ASSERT_TRUE(accounts_->add(name, std::nullopt, kNow));
+    auto rules =
+        accounts::DialRules::compile({{"sip:*@example.org", "user", "secret", "sip:proxy"}});
+    ASSERT_TRUE(rules);
+    rules_ = std::make_shared<accounts::DialRules>(*rules);
+    accounts::BuiltinAuthenticator::Options options;
+    options.busy = busy_;
+    checks_ = std::make_shared<accounts::BuiltinAuthenticator>(
+        accounts_, rules_, options,
+        accounts::BuiltinAuthenticator::Seams{
+            [] { return kNow + 1; }, [this] { return now_; },
+            [](Duration, const std::function<void()> &function) { function(); }});
+    events_ = terminal_events(checks_, busy_,
+                              [this](std::function<void(calls::Service &)> function) {
+                                post_to(context_, [this, function = std::move(function)] {
+                                  if (service_) function(*service_);
+                                });
+                              },
+                              {});
+    on_change_ = [this](const calls::View &view) { note_call(*busy_, view); };
+    dialler_ = {rules_, accounts_, agent_, reactor_, std::chrono::seconds(60)};
+    around_->options.dial = [this](const std::string &from, const std::string &to) {
+      return dialler_.contacts(from, to);
+    };
+    phone("bob", "sip:bob@192.0.2.1");
+    phone("carol", "sip:carol@192.0.2.2");
+  }
+
+  void phone(const std::string &account, const std::string &contact, Time expires = {}) {
+    sip::Registration registration;
+    registration.account = account;
+    registration.contact = contact;
+    registration.route = "sip:192.0.2.99;lr";
+    registration.expires = expires;
+    agent_->registered[account].push_back(registration);
+  }
+
+  rtmp::Request push(std::uint64_t connection, const std::string &to) {
+    auto asked = request(connection, rtmp::Role::Push, {{"to", to}});
+    asked.app = "call";
+    asked.address = {"192.0.2.7", 4711};
+    asked.parameters["token"] = accounts::issue(*accounts_, "alice", {true, true}, 3600, kNow + 1);
+    return asked;
+  }
+
+  /// Empty if the check accepts; else its reason.
+  std::string check(const rtmp::Request &asked) {
+    auto given = std::make_shared<std::optional<rtmp::Verdict>>();
+    events_.authenticate(asked,
+                         rtmp::Decision([given](rtmp::Verdict verdict) { *given = verdict; }));
+    if (!*given) return "no verdict";
+    return (*given)->accepted ? "" : (*given)->reason;
+  }
+
+  TemporaryDirectory dir_;
+  std::shared_ptr<accounts::Book> accounts_;
+  std::shared_ptr<const accounts::DialRules> rules_;
+  std::shared_ptr<accounts::BusyTable> busy_ = std::make_shared<accounts::BusyTable>();
+  std::shared_ptr<accounts::BuiltinAuthenticator> checks_;
+  rtmp::ServerEvents events_;
+  Dialler dialler_;
+};
+
+TEST_F(Wiring, ASecondPublishCannotComeBetweenTheFirstAndItsCall) {
+  const auto first = push(1, "bob"), second = push(2, "carol");
+  EXPECT_EQ(check(first), "");
+  EXPECT_NE(check(second).find("alice is in a call with bob"), std::string::npos)
+      << "accepted, before it has begun";
+  events_.publish_started(first);
+  EXPECT_NE(check(second).find("alice is in a call with bob"), std::string::npos)
+      << "begun, before the calls know";
+  pump();
+  ASSERT_EQ(service_->list().size(), 1u);
+  EXPECT_NE(check(second).find("alice is in a call with bob"), std::string::npos);
+  EXPECT_EQ(check(push(3, "bob")), "") << "the terminal that comes back";
+
+  pass(std::chrono::milliseconds(200));  // it waits for a picture's profile no longer
+  ASSERT_EQ(agent_->invited.size(), 1u);
+  sip(0).end(EndReason::Declined, 603, "Decline");
+  pump();
+  expect_ended(EndReason::Declined);
+  EXPECT_FALSE(server_->ended.empty()) << "its publisher is told";
+  events_.publish_ended(first, true);
+  pump();
+  now_ += accounts::BusyTable::kStartPatience + std::chrono::milliseconds(1);
+  EXPECT_EQ(check(second), "");
+}
+
+TEST_F(Wiring, ACallThatIsNotTheTerminalsOwnMakesItBusyToo) {
+  ASSERT_TRUE(service_->start("alice", "carol"));
+  EXPECT_NE(check(push(1, "bob")).find("alice is in a call with carol"), std::string::npos);
+  ASSERT_TRUE(service_->hangup(last().id, EndReason::Admin));
+  EXPECT_EQ(check(push(1, "bob")), "");
+}
+
+TEST_F(Wiring, AnAccountIsCalledAtItsPhonesTheNewestFirst) {
+  phone("bob", "sip:bob@192.0.2.3", Time(std::chrono::hours(1)));
+  const auto contacts = dialler_.contacts("alice", "bob");
+  ASSERT_TRUE(contacts);
+  ASSERT_EQ(contacts->size(), 2u);
+  EXPECT_EQ(contacts->at(0).uri, "sip:bob@192.0.2.3");
+  EXPECT_EQ(contacts->at(1).uri, "sip:bob@192.0.2.1");
+  for (const auto &contact : *contacts) {
+    EXPECT_EQ(contact.proxy, "sip:192.0.2.99;lr");
+    EXPECT_EQ(contact.from_user, "alice");
+    EXPECT_EQ(contact.user, "") << "no rule's secret goes to a phone";
+    EXPECT_FALSE(contact.may_redirect) << "a phone cannot send the call elsewhere";
+  }
+  agent_->registered.clear();
+  const auto gone = dialler_.contacts("alice", "bob");
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().fault, Fault::Unreachable);
+}
+
+TEST_F(Wiring, ACalleeMayRedirectOnlyToWhatTheRulesAllow) {
+  const auto contacts = dialler_.contacts("alice", "sip:x@example.org");
+  ASSERT_TRUE(contacts);
+  ASSERT_EQ(contacts->size(), 1u);
+  const sip::InviteOptions &invite = contacts->front();
+  EXPECT_EQ(invite.uri, "sip:x@example.org");
+  EXPECT_EQ(invite.user, "user");
+  EXPECT_EQ(invite.password, "secret");
+  EXPECT_EQ(invite.proxy, "sip:proxy");
+  ASSERT_TRUE(invite.may_redirect);
+  EXPECT_TRUE(invite.may_redirect("sip:y@example.org"));
+  EXPECT_TRUE(invite.may_redirect("sip:y@example.org;transport=tcp"));
+  EXPECT_FALSE(invite.may_redirect("sip:y@example.net"));
+  EXPECT_FALSE(invite.may_redirect("sip:+49900@carrier.example"));
+  EXPECT_FALSE(dialler_.contacts("alice", "sip:x@example.net"));
+}
+
+TEST_F(Wiring, ARevokedAccountsCallsAndStreamsEndButItCanBeCalled) {
+  ASSERT_TRUE(service_->start("alice", "bob"));
+  ASSERT_TRUE(service_->start("carol", "bob"));
+  expel("alice", false, agent_.get(), service_.get(), server_);
+  pump();
+  EXPECT_EQ(last().from, "alice");
+  EXPECT_EQ(last().reason, EndReason::Admin);
+  ASSERT_EQ(service_->list().size(), 1u);
+  EXPECT_EQ(service_->list()[0].from, "carol");
+  EXPECT_EQ(server_->ended.back(),
+            "alice NetStream.Publish.Denied The account was removed, or its token revoked.");
+  EXPECT_EQ(server_->outlets["alice"]->ended.back(),
+            "NetStream.Play.Failed The account was removed, or its token revoked.");
+  EXPECT_FALSE(server_->outlets.contains("bob"));
+
+  expel("bob", false, agent_.get(), service_.get(), server_);
+  pump();
+  EXPECT_EQ(service_->list().size(), 1u) << "calls to it go on";
+  EXPECT_TRUE(agent_->registered.contains("bob"));
+}
+
+TEST_F(Wiring, ARemovedAccountCannotBeCalledEither) {
+  ASSERT_TRUE(service_->start("alice", "bob"));
+  expel("bob", true, agent_.get(), service_.get(), server_);
+  pump();
+  expect_ended(EndReason::Admin);
+  EXPECT_FALSE(agent_->registered.contains("bob"));
+  EXPECT_TRUE(agent_->registered.contains("carol"));
+  expel("carol", true, nullptr, nullptr, nullptr);
+}
+
+}  // namespace
+}  // namespace junctor
