@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -91,6 +93,12 @@ class Publisher {
     if (stream_) {
       std::string body = text("deleteStream") + number(4) + "\x05" + number(stream_);
       send_message(3, 20, 0, body);
+      // A close with something unread would be a reset: the server reads to the end, then closes.
+      ::shutdown(socket_, SHUT_WR);
+      pollfd rest{socket_, POLLIN, 0};
+      char ignored[4096];
+      while (::poll(&rest, 1, 1000) == 1 && ::recv(socket_, ignored, sizeof ignored, 0) > 0)
+        continue;
     }
     ::close(socket_);
   }
@@ -224,7 +232,11 @@ class Publisher {
   std::string heard_;
 };
 
-/// Plays the tags over and over on every connection, their starts spread over 100 ms.
+/// Set by SIGTERM and SIGINT: every stream is to end in order.
+volatile std::sig_atomic_t stopped = 0;
+
+/// Plays the tags over and over on every connection, their starts spread over 100 ms, for `seconds`
+/// or until it is stopped.
 int play(const std::vector<FlvTag> &tags, std::vector<std::unique_ptr<Publisher>> &publishers,
          double seconds) {
   std::vector<const FlvTag *> media;
@@ -250,7 +262,7 @@ int play(const std::vector<FlvTag> &tags, std::vector<std::unique_ptr<Publisher>
     Due due = queue.top();
     queue.pop();
     std::uint64_t now = now_ns();
-    if (double(due.at) > double(begin) + seconds * 1e9) break;
+    if (stopped || double(due.at) > double(begin) + seconds * 1e9) break;
     if (due.at > now) {
       const timespec until{static_cast<time_t>(due.at / 1'000'000'000),
                            static_cast<long>(due.at % 1'000'000'000)};
@@ -296,6 +308,7 @@ int main(int count, char **arguments) {
       publishers.push_back(
           std::make_unique<Publisher>(static_cast<std::uint16_t>(port), app, name));
     if (publishers.empty()) throw std::runtime_error("the list of publishers is empty");
+    for (const int number : {SIGTERM, SIGINT}) std::signal(number, [](int) { stopped = 1; });
     std::puts("publishing");
     std::fflush(stdout);
     return play(tags, publishers, std::atof(arguments[2]));

@@ -22,7 +22,7 @@ from support.junctor import BUILD, SOURCE, Junctor  # noqa: E402
 from support.process import Workspace, wait_until  # noqa: E402
 
 ALICE, BOB = rtmp.FfmpegPush.IDENTITY, Baresip.IDENTITY
-ALICE_TONE, BOB_TONE = 440, 1000
+ALICE_TONE, BOB_TONE, DORA_TONE = 440, 1000, 700
 
 
 class Story:
@@ -255,18 +255,28 @@ class Demo:
         return os.path.join(self.options.output, name)
 
     def keep(self):
+        """Leaves the call alone until Ctrl-C. Who looks on has accounts of his own, so that nothing
+        he does takes a stream of alice or bob over."""
+        self.follower.stop()  # the story is alice's and bob's; others come now
         junctor = self.junctor
-        you, carol = junctor.account("you"), junctor.account("carol")
+        you, carol, dora = (junctor.account(name) for name in ("you", "carol", "dora"))
+        phone = self.start(Baresip(self.workspace, "dora", frequency=DORA_TONE,
+                                   registrar=junctor.sip_address, password=dora.password))
+        phone.wait_registered()
         self.story.title("The call goes on. Watch it, or make one of your own, on this machine:")
         print(f"""
    what alice sees   {self.alice.pull_url()}
                      (VLC: Media, Open Network Stream; or ffplay)
 
-   your softphone    account   sip:carol@{junctor.sip_address}
+   a call by you to dora, whose phone (baresip) answers by itself:
+   player, first     {you.pull_url()}
+   OBS               server    {junctor.rtmp_base}?token={you.token}
+                     key       you?to=dora
+
+   or to a softphone of your own:
+   softphone         account   sip:carol@{junctor.sip_address}
                      password  {carol.password}
-   OBS calls it      server    {junctor.rtmp_base}?token={you.token}
-                     key       you?to=carol
-   VLC shows carol   {you.pull_url()}
+   OBS               the same server, with the key you?to=carol
 
    HTTP API          http://127.0.0.1:{junctor.http_port}/api/v1/calls
                      bearer token in {junctor.data_dir}/admin-token

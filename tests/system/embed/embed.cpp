@@ -53,8 +53,7 @@ int main(int count, char **arguments) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   GstElement *pipeline = gst_parse_launch(
       "rtmpauthsrc name=in application=live sipcallsink name=out "
-      "in.video ! rtph264pay config-interval=1 aggregate-mode=zero-latency ! out.video "
-      "in.audio ! rtppcmapay ! out.audio",
+      "in.video ! out.video in.audio ! out.audio",
       nullptr);
   GstElement *in = gst_bin_get_by_name(GST_BIN(pipeline), "in");
   GstElement *out = gst_bin_get_by_name(GST_BIN(pipeline), "out");

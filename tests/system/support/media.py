@@ -27,6 +27,15 @@ def mark_of(path):
     return marks.read_mark(data, marks.WIDTH, marks.HEIGHT) if len(data) == size else None
 
 
+def marks_of(path):
+    """What is in each picture of a file that decodes: (identity, counter), or None."""
+    data = _ffmpeg("-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "gray", "-vf",
+                   f"scale={marks.WIDTH}:{marks.HEIGHT}", "-fps_mode", "passthrough", "-").stdout
+    size = marks.WIDTH * marks.HEIGHT
+    return [marks.read_mark(data[i:i + size], marks.WIDTH, marks.HEIGHT)
+            for i in range(0, len(data) - size + 1, size)]
+
+
 def ssim(path, frame, width=marks.WIDTH, height=marks.HEIGHT):
     """Structural similarity of luma, 0 to 1, of the picture in `path` and a raw I420 `frame`."""
     done = _ffmpeg("-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-i", "-",
@@ -42,6 +51,12 @@ def picture_at(recording, seconds, path):
     done = _ffmpeg("-v", "error", "-y", "-ss", f"{seconds:.3f}", "-i", recording, "-frames:v", "1",
                    path)
     return done.returncode == 0
+
+
+def decoding_errors(path):
+    """What ffmpeg has to say against a recording when it decodes all of it; "" if nothing."""
+    return _ffmpeg("-v", "error", "-i", path, "-fps_mode", "drop", "-f", "null",
+                   "-").stderr.decode("utf-8", "replace")
 
 
 def save_png(raw, path, width=marks.WIDTH, height=marks.HEIGHT, pixel_format="yuv420p"):

@@ -152,7 +152,7 @@ class Usage:
 
     def __init__(self, cpu, rss, peak, threads, descriptors):
         self.cpu = cpu                  # seconds of user and system time, all threads
-        self.rss = rss                  # bytes resident that are its own alone
+        self.rss = rss                  # bytes resident of its own: heap, stacks, written data
         self.peak = peak                # bytes resident, shared ones too, at the worst moment
         self.threads = threads
         self.descriptors = descriptors
@@ -163,8 +163,8 @@ class Usage:
             fields = file.read().rpartition(")")[2].split()
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
             memory = file.read()
-        private = sum(int(value) for value in
-                      re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", memory, re.MULTILINE))
+        # Not Private_Clean: a library's pages are that until another program maps them too.
+        private = int(re.search(r"^Anonymous:\s+(\d+) kB", memory, re.MULTILINE).group(1))
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
             peak = int(re.search(r"^VmHWM:\s+(\d+) kB", file.read(), re.MULTILINE).group(1))
         # utime and stime, fields 14 and 15 of proc(5); the first here is field 3.

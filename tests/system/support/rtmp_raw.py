@@ -39,6 +39,19 @@ def message(chunk_stream, kind, stream, body, chunk_size=128, timestamp=0, lengt
     return head + bytes([0xC0 | chunk_stream]).join(parts)
 
 
+def flv_tags(path):
+    """[(milliseconds, type, body)] of an FLV file: bodies are those of RTMP messages."""
+    with open(path, "rb") as file:
+        data = file.read()
+    tags, at = [], 9 + 4
+    while at + 11 <= len(data):
+        size = int.from_bytes(data[at + 1:at + 4], "big")
+        when = int.from_bytes(data[at + 4:at + 7], "big") | data[at + 7] << 24
+        tags.append((when, data[at], data[at + 11:at + 11 + size]))
+        at += 11 + size + 4
+    return tags
+
+
 class RawRtmp:
     def __init__(self, port, handshake=True, receive_buffer=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -94,6 +107,17 @@ class RawRtmp:
     def play(self, stream):
         self.command(1, text("play"), number(0), NULL, text(stream), number(-2000))
         self.await_word(b"NetStream.Play.Start")
+
+    def send_tags(self, tags):
+        """Sends tags of type audio and video in their own time; ends when the connection does."""
+        began = time.monotonic()
+        try:
+            for when, kind, body in tags:
+                time.sleep(max(0.0, began + when / 1000 - time.monotonic()))
+                if kind in (8, 9):
+                    self.send(message(4, kind, 1, body, timestamp=when))
+        except OSError:
+            pass
 
     def closed_within(self, seconds):
         """How long it takes the server to close; None if it does not within `seconds`."""

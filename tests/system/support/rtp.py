@@ -93,6 +93,31 @@ def h264_payloads(nals, mtu=1200):
     return result
 
 
+def h264_nals(packets):
+    """The NAL units of RTP packets in the order of their numbers: single ones, STAP-A and FU-A."""
+    result, part = [], None
+    for packet in sorted(packets, key=lambda p: (p.sequence - packets[0].sequence) % 0x10000):
+        data = packet.payload
+        kind = data[0] & 31
+        if kind == 24:
+            at = 1
+            while at + 2 <= len(data):
+                size = int.from_bytes(data[at:at + 2], "big")
+                result.append(data[at + 2:at + 2 + size])
+                at += 2 + size
+        elif kind == 28:
+            if data[1] >> 7:
+                part = bytes([data[0] & 0xE0 | data[1] & 31])
+            if part is not None:
+                part += data[2:]
+                if data[1] >> 6 & 1:
+                    result.append(part)
+                    part = None
+        else:
+            result.append(data)
+    return result
+
+
 class Packet:
     __slots__ = ("at", "payload_type", "sequence", "timestamp", "ssrc", "marker", "payload",
                  "source")

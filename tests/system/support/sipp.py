@@ -1,7 +1,10 @@
 # SIPp as the callee, told by a scenario. SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs a scenario of tests/system/sipp. Media is not SIPp's: it names the ports of an RtpPeer."""
 
+import datetime
 import os
+import re
+import time
 
 from .ports import HOST, free_port
 from .process import Process
@@ -47,6 +50,14 @@ class Sipp:
                 return file.read()
         except FileNotFoundError:
             return ""
+
+    def messages_seen(self):
+        """[(time.monotonic(), "sent" or "received", text)] of all SIP messages so far."""
+        found = re.finditer(r"^-{40,} (?P<at>[-\d]+ [:\d]+\.\d+)\n\S+ message (?P<way>sent|received) "
+                            r".*\n\n(?P<text>(?:(?!-{40,}).*\n?)*)", self.trace(), re.MULTILINE)
+        since = time.time() - time.monotonic()
+        return [(datetime.datetime.fromisoformat(m["at"]).timestamp() - since, m["way"], m["text"])
+                for m in found]
 
     def problems(self):
         try:

@@ -41,7 +41,7 @@ def _plain(method="OPTIONS", uri="sip:user@{target}", line=None, *, via=None, to
     return _raw(text + more + (f"l: {length}\n" if length is not None else "") + "\n", body)
 
 
-_LONG = "a" * 2000
+_LONG = "a" * 1000
 VALID = {
     "wsinv": _raw("INVITE sip:vivekg@{target};unknownparam SIP/2.0\nTO :\n sip:vivekg@{host} ;   tag"
                   "    = 1918181833n\nfrom   : \"J Rosenberg \\\\\\\"\"       <sip:jdrosen@{host}>\n  ;\n"
