@@ -209,7 +209,7 @@ void PublishFeed::replay() {
   GST_DEBUG_OBJECT(element_, "%zu frames since the last keyframe", frames.size());
   // Begun here, so that push() does not tie the first of them to the present.
   source_clock_.reset();
-  source_clock_.read(frames.front().medium, frames.front().dts, now_ms());
+  source_clock_.read(frames.front().medium, frames.front().dts, steady_ms());
   timeline_.tie_past(frames.front().dts, frames.back().dts, now());
   first_dts_ = frames.front().dts;
   for (const Frame &frame : frames)
@@ -219,7 +219,7 @@ void PublishFeed::replay() {
 void PublishFeed::push(const Frame &frame) {
   Lane &its = lane(frame.medium);
   if (its.pad == nullptr) return;  // of a codec that is left out
-  const auto [dts, anew] = source_clock_.read(frame.medium, frame.dts, now_ms());
+  const auto [dts, anew] = source_clock_.read(frame.medium, frame.dts, steady_ms());
   if (anew) {
     timeline_.tie(dts, now());
     first_dts_ = dts;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/gst/shared_buffer.h"
 #include "rtp/core/packet.h"
 #include "sip/sipcall_media.h"
 
@@ -185,7 +186,9 @@ bool Inlet::pack(GstBuffer *buffer) {
   rtp::Frame frame;
   const guint memories = gst_buffer_n_memory(buffer);
   if (memories == 0) return false;
-  if (memories == 1) {
+  if (auto shared = unwrap(buffer)) {
+    frame.data = *std::move(shared);
+  } else if (memories == 1) {
     const auto memory = std::make_shared<MappedMemory>();
     const auto view = memory->map(gst_buffer_peek_memory(buffer, 0));
     if (!view) return false;
