@@ -26,8 +26,7 @@ struct WatchdogSetting {
   bool operator==(const WatchdogSetting &) const = default;
 };
 
-/// The line of a call by its plan. Elements of it: `caller`, `watchdog`, `callee`, `player`, and
-/// for each medium that flows to the callee its payloader, `pay_audio` and `pay_video`.
+/// The line of a call by its plan. Elements of it: `caller`, `watchdog`, `callee`, `player`.
 Result<Fragment> make_line(const Templates &templates, const Plan &plan,
                            const WatchdogSetting &watchdog);
 

@@ -187,7 +187,7 @@ class Pipeline : public MediaPath {
     const PadRef pad(gst_element_get_static_pad(callee.get(), "video"));
     if (!pad) return;
     gst_pad_push_event(pad.get(),
-                       gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
+                       gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, FALSE, 0));
   }
 
  private:

@@ -18,9 +18,9 @@ constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"
 constexpr std::array<Names, 8> kBase{"audioconvert", "audioresample", "audiotestsrc",
                                      "videotestsrc", "videoconvert",  "videoscale",
                                      "appsink",      "appsrc"};
-constexpr std::array<Names, 12> kGood{"imagefreeze",  "alawdec",    "alawenc",      "mulawdec",
-                                      "mulawenc",     "rtppcmapay", "rtppcmupay",   "rtppcmadepay",
-                                      "rtppcmudepay", "rtph264pay", "rtph264depay", "aacparse"};
+constexpr std::array<Names, 9> kGood{"imagefreeze",  "alawdec",      "alawenc",
+                                     "mulawdec",     "mulawenc",     "rtppcmadepay",
+                                     "rtppcmudepay", "rtph264depay", "aacparse"};
 constexpr std::array<Names, 3> kBad{"h264parse", "voaacenc", "rsvgoverlay"};
 constexpr std::array<Names, 1> kUgly{"x264enc"};
 constexpr std::array<Names, 2> kLibav{"avdec_aac", "avdec_h264"};

@@ -146,9 +146,10 @@ bool Reactor::leave() {
 
 void Reactor::run() {
   thread_ = std::this_thread::get_id();
+  bool more = false;  // than one turn takes
   while (!stopping_) {
-    keep_pace();
-    turn(milliseconds_to_next_timer());
+    if (!more) keep_pace();
+    more = turn(milliseconds_to_next_timer());
   }
   do {
     while (run_posted()) run_end_of_turn();
@@ -184,7 +185,7 @@ int Reactor::milliseconds_to_next_timer() const {
   return ms > INT_MAX ? INT_MAX : static_cast<int>(ms);
 }
 
-void Reactor::turn(int timeout_ms) {
+bool Reactor::turn(int timeout_ms) {
   std::array<epoll_event, kEventsPerTurn> events;
   const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, timeout_ms);
   now_ = Clock::now();
@@ -201,6 +202,7 @@ void Reactor::turn(int timeout_ms) {
   run_timers();
   run_end_of_turn();
   retired_.clear();
+  return count == kEventsPerTurn;
 }
 
 void Reactor::run_timers() {
@@ -251,7 +253,7 @@ void Reactor::TurnEnd::cancel() {
 void Reactor::run_turn_ends() {
   while (turn_ends_) {
     TurnEnd &first = *turn_ends_;
-    first.cancel();  // it may ask again, or go away
+    first.cancel();  // it may ask again
     first.function_();
   }
 }

@@ -93,6 +93,7 @@ class Reactor {
   /// a turn produced. Reactor thread, as its owner; must not outlive the reactor while requested.
   class TurnEnd {
    public:
+    /// `function` must not destroy this.
     explicit TurnEnd(Function function) : function_(std::move(function)) {}
     ~TurnEnd() { cancel(); }
     TurnEnd(const TurnEnd &) = delete;
@@ -138,7 +139,8 @@ class Reactor {
   };
 
   Reactor() = default;
-  void turn(int timeout_ms);
+  /// Whether there may be more to serve at once.
+  bool turn(int timeout_ms);
   int milliseconds_to_next_timer() const;
   void run_timers();
   bool run_posted();

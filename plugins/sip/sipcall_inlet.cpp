@@ -75,6 +75,8 @@ void Inlet::reset() {
   ssrc_.reset();
   packetizer_.reset();
   h264_ = nullptr;
+  unpackable_ = false;
+  last_time_ = {};
   gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
   const std::lock_guard lock(mutex_);
   session_.reset();
@@ -102,13 +104,13 @@ Result<void> Inlet::set_caps(const GstCaps *caps) {
   // Frames of other parameters go on, on the same time line: only packets have one of their own.
   auto packetizer = packetizer_for(caps);
   if (!packetizer || !*packetizer || !packetizer_) begin_source();
+  unpackable_ = !packetizer;
   packetizer_ = packetizer ? std::move(*packetizer) : nullptr;
   h264_ = dynamic_cast<rtp::H264Packetizer *>(packetizer_.get());
   const std::lock_guard lock(mutex_);
   caps_.reset(gst_caps_copy(caps));
   wrong_format_ =
-      !packetizer ||
-      (agreed_ != nullptr && !gst_caps_can_intersect(sent_caps_of(*agreed_).get(), caps_.get()));
+      agreed_ != nullptr && !gst_caps_can_intersect(sent_caps_of(*agreed_).get(), caps_.get());
   return packetizer ? Result<void>() : Result<void>(packetizer.error());
 }
 
@@ -181,6 +183,15 @@ Time Inlet::capture(GstClockTime running) const {
   return ahead < -kPlausible || ahead > kPlausible ? Time{} : time;
 }
 
+/// On one line with the running times, also for a frame that has none.
+std::chrono::nanoseconds Inlet::frame_time(GstClockTime running) {
+  if (GST_CLOCK_TIME_IS_VALID(running))
+    last_time_ = std::chrono::nanoseconds(static_cast<std::int64_t>(running));
+  else if (clock_->valid())
+    last_time_ = clock_->to_running(Clock::now());
+  return last_time_;
+}
+
 /// Appends the packets of one frame.
 bool Inlet::pack(GstBuffer *buffer) {
   rtp::Frame frame;
@@ -200,9 +211,7 @@ bool Inlet::pack(GstBuffer *buffer) {
   }
   const GstClockTime running = running_time(buffer);
   frame.capture = capture(running);
-  frame.time = GST_CLOCK_TIME_IS_VALID(running)
-                   ? std::chrono::nanoseconds(static_cast<std::int64_t>(running))
-                   : Clock::now().time_since_epoch();
+  frame.time = frame_time(running);
   frame.discontinuity = GST_BUFFER_IS_DISCONT(buffer);
   if (h264_ != nullptr) h264_->set_single_nal(single_nal_);
   const auto packed = packetizer_->add(frame, packets_);
@@ -216,7 +225,7 @@ bool Inlet::pack(GstBuffer *buffer) {
 std::shared_ptr<rtp::Session> Inlet::destination(GstFlowReturn &otherwise) const {
   const std::lock_guard lock(mutex_);
   otherwise = ended_ ? GST_FLOW_EOS : GST_FLOW_OK;
-  return ended_ || wrong_format_ ? nullptr : session_;
+  return ended_ || wrong_format_ || unpackable_ ? nullptr : session_;
 }
 
 /// Hands `packets_` over.

@@ -86,6 +86,7 @@ class Inlet {
                  rtp::OutgoingPacket &packet);
   bool pack(GstBuffer *buffer);
   GstClockTime running_time(GstBuffer *buffer) const;
+  std::chrono::nanoseconds frame_time(GstClockTime running);
   Time capture(GstClockTime running) const;
   void send(std::shared_ptr<rtp::Session> session);
 
@@ -96,6 +97,8 @@ class Inlet {
   std::optional<std::uint32_t> ssrc_;
   std::unique_ptr<rtp::Packetizer> packetizer_;  // where frames come, not packets
   rtp::H264Packetizer *h264_ = nullptr;          // the same, if it is one
+  bool unpackable_ = false;                      // frames come that none can be made for
+  std::chrono::nanoseconds last_time_{};         // of a frame
   std::vector<rtp::OutgoingPacket> packets_;     // empty between calls; for what it has allocated
   std::atomic<bool> new_source_ = false;
   std::atomic<bool> single_nal_ = false;

@@ -17,13 +17,13 @@ GstPad *State::add_inlet(GstPadTemplate *pad_template, Medium medium) {
       GST_PAD(gst_object_ref_sink(gst_pad_new_from_template(pad_template, name.c_str()))));
   GstPad *pad = held.get();
   const auto inlet = std::make_shared<Inlet>(pad, medium, clock_);
+  inlet->reset();
   {
     const std::lock_guard lock(mutex_);
     for (const auto &other : inlets_)
       if (other->medium() == medium) return nullptr;
     inlets_.push_back(inlet);
   }
-  inlet->reset();
   gst_pad_set_element_private(pad, inlet.get());
   // A query may be under way when the pad is released; it holds the pad.
   g_object_set_qdata_full(G_OBJECT(pad), g_quark_from_static_string("junctor-sip-call-inlet"),
@@ -131,15 +131,22 @@ void State::join_inlet(const sip::Media &media) {
 }
 
 /// What was agreed before the pad came.
-void State::join_late(const Inlet &inlet) {
-  // Once more if it was agreed anew meanwhile.
+void State::join_late(Inlet &inlet) {
+  // Once more if it was agreed anew, or is over, meanwhile.
   for (unsigned seen = 0;;) {
     std::vector<sip::Media> media;
+    bool ended;
     {
       const std::lock_guard lock(mutex_);
-      if (seen == applied_count_) return;
+      ended = ended_;
+      if (!ended && seen == applied_count_) return;
       seen = applied_count_;
       media = applied_;
+    }
+    if (ended) return inlet.end();
+    if (media.empty()) {  // stop() has forgotten it
+      inlet.connect(nullptr, nullptr);
+      return;
     }
     for (const sip::Media &medium : media)
       if (medium.medium == inlet.medium()) join_inlet(medium);

@@ -147,6 +147,7 @@ bool State::start() {
     attached_ = call != nullptr;
     applied_.clear();
     applied_count_ = 0;
+    ended_ = false;
   }
   if (call) {
     control->attach(call);
@@ -397,6 +398,7 @@ void State::finish(bool failed, EndReason reason, int code, const std::string &t
   {
     const std::lock_guard lock(mutex_);
     outlets = outlets_;
+    ended_ = true;
     if (!failed) tell_eos = !std::exchange(eos_posted_, true);
   }
   for (const auto &inlet : inlets()) inlet->end();

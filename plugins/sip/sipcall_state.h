@@ -84,7 +84,7 @@ class State final : public Owner {
   Result<std::vector<Codec>> wanted_codecs() const;
   bool another_pad_may_come() const;
   void join_inlet(const sip::Media &media);
-  void join_late(const Inlet &inlet);
+  void join_late(Inlet &inlet);
   std::shared_ptr<Outlet> make_outlet(Medium medium);
   void take_away(const std::shared_ptr<Outlet> &outlet);
   bool has(const std::shared_ptr<Outlet> &outlet) const;  ///< with mutex_
@@ -108,6 +108,7 @@ class State final : public Owner {
   std::shared_ptr<Control> control_;  // PAUSED and PLAYING
   std::vector<sip::Media> applied_;   // what was agreed last
   unsigned applied_count_ = 0;        // how often that was
+  bool ended_ = false;                // the call is over
   std::shared_ptr<rtp::LipSync> sync_;
   guint group_id_ = 0;
   guint32 eos_seqnum_ = GST_SEQNUM_INVALID;  // of the event that made an end, if any did

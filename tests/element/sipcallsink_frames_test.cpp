@@ -133,6 +133,7 @@ TEST_F(SipCallSink, ABrokenFrameIsLeftOutAndCounted) {
 
 TEST_F(SipCallSink, FramesWithoutAConfigurationAreRefusedInWords) {
   Feeder video(element_, "video", "video/x-h264,stream-format=avc,alignment=au");
+  g_object_set(element_, "codecs", "pcma,h264", nullptr);
   play();
   video.start();
   const MessageRef warning = message(GST_MESSAGE_WARNING);
@@ -143,6 +144,20 @@ TEST_F(SipCallSink, FramesWithoutAConfigurationAreRefusedInWords) {
   EXPECT_NE(std::string(error->message).find("AVC configuration"), std::string::npos)
       << error->message;
   g_clear_error(&error);
+  // Not taken for RTP packets either, once there is an answer.
+  const Message invite = this->invite();
+  peer_.reply(invite, "200 OK", "", answer());
+  change("answered");
+  EXPECT_EQ(video.push(frame({std::string("\x80\x60") + std::string(20, 'x')}, 0)), GST_FLOW_OK);
+  EXPECT_EQ(video.push(frame({std::string("\x80\x60") + std::string(20, 'y')}, 0)), GST_FLOW_OK);
+  GstStructure *stats = nullptr, *of_video = nullptr;
+  g_object_get(element_, "stats", &stats, nullptr);
+  ASSERT_TRUE(gst_structure_get(stats, "video", GST_TYPE_STRUCTURE, &of_video, nullptr));
+  guint64 dropped = 0;
+  gst_structure_get_uint64(of_video, "dropped", &dropped);
+  EXPECT_EQ(dropped, 2U);
+  gst_structure_free(of_video);
+  gst_structure_free(stats);
 }
 
 // A source whose pads come by themselves: the second pad of the call is requested when it comes.

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint32_t kVideoClock = 90000;
 // NAL unit types (H.264 table 7-1, RFC 6184 table 1).
-constexpr std::uint8_t kIdrSlice = 5, kSps = 7, kStapA = 24, kFuA = 28;
+constexpr std::uint8_t kIdrSlice = 5, kSps = 7, kDelimiter = 9, kStapA = 24, kFuA = 28;
 
 std::uint8_t type_of(ByteSpan unit) { return std::to_integer<std::uint8_t>(unit[0]) & 0x1f; }
 
@@ -56,7 +56,11 @@ Result<void> H264Packetizer::add(const Frame &frame, std::vector<OutgoingPacket>
     units_.push_back({frame.data.owner, unit});
   });
   if (!walked) return walked.error();
-  if (idr && !sps) units_.insert(units_.begin(), sets_.begin(), sets_.end());
+  if (idr && !sps) {
+    // An access unit delimiter comes first (H.264, 7.4.1.2.3).
+    const auto at = units_.begin() + (type_of(units_[0].view) == kDelimiter ? 1 : 0);
+    units_.insert(at, sets_.begin(), sets_.end());
+  }
   const std::size_t first = packets.size();
   add_units(packets);
   units_.clear();  // lets go of the frame

@@ -138,6 +138,14 @@ TEST(H264Packetizer, AKeyframeCarriesTheParameterSets) {
   EXPECT_EQ(unpacked(packets), (std::vector{kSps, kPps, slices[0], slices[1]}));
 }
 
+TEST(H264Packetizer, ParameterSetsFollowADelimiter) {
+  const auto packetizer = h264();
+  const std::vector<Bytes> units{unit(0x09, 2), unit(0x06, 30), unit(0x65, 2000)};
+  std::vector<OutgoingPacket> packets;
+  ASSERT_TRUE(packetizer->add(access_unit(units), packets));
+  EXPECT_EQ(unpacked(packets), (std::vector{units[0], kSps, kPps, units[1], units[2]}));
+}
+
 TEST(H264Packetizer, AKeyframeWithItsOwnParameterSetsIsLeftAsItIs) {
   const auto packetizer = h264();
   const std::vector<Bytes> units{unit(0x67, 12), unit(0x68, 4), unit(0x65, 2000)};
