@@ -2,9 +2,9 @@
 // A series of FLV tags to one reader.
 #include <algorithm>
 
+#include "common/avc.h"
 #include "input.h"
 #include "rtmp/core/aac.h"
-#include "rtmp/core/avc.h"
 #include "rtmp/core/tag.h"
 
 using namespace junctor;
