@@ -107,6 +107,8 @@ rtmp::Verdict BuiltinAuthenticator::decide_start(const rtmp::Request &request,
   if (!push && options_.may_play)
     if (const auto may = options_.may_play(request.parameters); !may)
       return refuse(may.error().detail);
+  if (push && request.parameters.count("to") != 0 && parameter(request, "to") == nullptr)
+    return refuse("'to' names nobody; write to=NAME, or leave it out to call nobody.");
   if (const std::string *to = parameter(request, "to"); push && to) {
     if (!options_.calls)
       return refuse(

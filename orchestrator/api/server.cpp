@@ -58,6 +58,9 @@ struct Answer {
     const std::string phrase(status_phrase(response.status));
     soup_server_message_set_status(message, static_cast<guint>(response.status), phrase.c_str());
     SoupMessageHeaders *headers = soup_server_message_get_response_headers(message);
+    // libsoup 3.2 never closes the socket of a connection that was kept and that its client has
+    // closed.
+    soup_message_headers_replace(headers, "Connection", "close");
     for (const auto &[name, value] : response.headers)
       soup_message_headers_replace(headers, name.c_str(), value.c_str());
     if (!response.content_type.empty())
@@ -162,10 +165,8 @@ class SoupApiServer : public Server {
   void refuse_body(SoupServerMessage *message) {
     if (const auto found = exchanges_.find(message); found != exchanges_.end())
       found->second.too_large = true;
-    Response response =
-        problem(413, "The body may have " + std::to_string(limits_.body_bytes) + " bytes at most.");
-    response.headers.emplace_back("Connection", "close");
-    Answer::fill(message, response);
+    Answer::fill(message, problem(413, "The body may have " + std::to_string(limits_.body_bytes) +
+                                           " bytes at most."));
   }
 
   static void on_request(SoupServer *, SoupServerMessage *message, const char *path,

@@ -19,7 +19,7 @@ constexpr std::array kRows{
              "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse",
              std::nullopt, ""},
     CodecRow{Codec::H264, "h264parse ! avdec_h264 max-threads=1",
-             "video/x-raw,format=I420,width=[16,${max_width}],height=[16,${max_height}],"
+             "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
              "pixel-aspect-ratio=1/1 ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 "
              "key-int-max=60 bitrate=${kbit} ${slices} ! "
              "video/x-h264,profile=constrained-baseline,level=(string)${level},stream-format=avc,"
@@ -28,12 +28,12 @@ constexpr std::array kRows{
 };
 
 constexpr std::array kLevels{
-    H264Level{10, "1", 176, 144, 60},      H264Level{11, "1.1", 176, 144, 150},
-    H264Level{12, "1.2", 320, 240, 350},   H264Level{13, "1.3", 352, 288, 600},
-    H264Level{20, "2", 352, 288, 600},     H264Level{21, "2.1", 480, 384, 800},
-    H264Level{22, "2.2", 640, 480, 1000},  H264Level{30, "3", 720, 576, 1200},
-    H264Level{31, "3.1", 1280, 720, 1800}, H264Level{32, "3.2", 1280, 1024, 2500},
-    H264Level{40, "4", 1920, 1088, 4000},
+    H264Level{10, "1", 176, 144, 60, 15},      H264Level{11, "1.1", 176, 144, 150, 30},
+    H264Level{12, "1.2", 320, 240, 350, 20},   H264Level{13, "1.3", 352, 288, 600, 30},
+    H264Level{20, "2", 352, 288, 600, 30},     H264Level{21, "2.1", 480, 384, 800, 27},
+    H264Level{22, "2.2", 480, 384, 1000, 28},  H264Level{30, "3", 720, 576, 1200, 25},
+    H264Level{31, "3.1", 1280, 720, 1800, 30}, H264Level{32, "3.2", 1280, 1024, 2500, 30},
+    H264Level{40, "4", 1920, 1088, 4000, 30},
 };
 
 }  // namespace

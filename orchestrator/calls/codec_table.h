@@ -39,8 +39,9 @@ inline constexpr std::string_view kH264SingleNalSlices = "option-string=slice-ma
 struct H264Level {
   std::uint8_t level_idc;
   std::string_view name;
-  int max_width, max_height;
+  int max_width, max_height;  ///< of a picture that is not upright; both even
   int kbit_per_second;
+  int max_rate;  ///< pictures a second that MaxMBPS allows at that size, 30 at most
 };
 /// The greatest level that is not above `level_idc`; the lowest if there is none.
 const H264Level &h264_level(std::uint8_t level_idc);

@@ -16,8 +16,9 @@ namespace {
 Holes encoder_holes(const Route &route) {
   Holes holes;
   const H264Level &level = route.level ? *route.level : h264_level(31);
-  holes["max_width"] = Fragment::number(level.max_width);
-  holes["max_height"] = Fragment::number(level.max_height);
+  holes["max_width"] = Fragment::number(route.upright ? level.max_height : level.max_width);
+  holes["max_height"] = Fragment::number(route.upright ? level.max_width : level.max_height);
+  holes["max_rate"] = Fragment::number(level.max_rate);
   holes["kbit"] = Fragment::number(level.kbit_per_second);
   holes["level"] = Fragment::ours(level.name);
   holes["slices"] = Fragment::ours(route.single_nal ? kH264SingleNalSlices : "");

@@ -79,6 +79,7 @@ Route h264_to_callee(const sip::Media &media, const rtmp::Track &track) {
   Route route = transcoded(Codec::H264, Codec::H264, why + how);
   route.single_nal = single_nal;
   route.level = &level;
+  route.upright = track.height > track.width;
   return route;
 }
 
@@ -92,14 +93,20 @@ Route to_callee(Medium medium, const sip::Media &media, const PushTracks &push) 
   }
   const Codec from = track->codec, to = media.format->codec;
   if (from == Codec::H264 && to == Codec::H264) return h264_to_callee(media, *track);
-  if (from == to) return passed(from, "Both sides speak " + spoken(from) + ": passed through.");
-  Route route = transcoded(from, to,
-                           "The push terminal sends " + spoken(from) + ", the callee takes " +
-                               spoken(to) + ": decoded and encoded.");
+  // RFC 3551 has G.711 with one channel, unless an rtpmap says otherwise: ours never do.
+  const bool stereo = medium == Medium::Audio && track->channels > 1;
+  if (from == to && !stereo)
+    return passed(from, "Both sides speak " + spoken(from) + ": passed through.");
+  Route route =
+      transcoded(from, to,
+                 "The push terminal sends " + spoken(from) + (from == to ? " in stereo" : "") +
+                     ", the callee takes " + spoken(to) + (from == to ? " in mono" : "") +
+                     ": decoded and encoded.");
   if (to == Codec::H264) {
     const auto receiver = rtp::H264Profile::from_fmtp(media.fmtp);
     route.single_nal = receiver.packetization_mode == 0;
     route.level = &h264_level(receiver.level_idc);
+    route.upright = track->height > track->width;
   }
   return route;
 }

@@ -31,6 +31,7 @@ struct Route {
   bool transcoded = false;
   bool single_nal = false;           ///< H.264 to a receiver in packetization mode 0
   const H264Level *level = nullptr;  ///< H.264 encoded for a phone: what it must keep to
+  bool upright = false;              ///< the picture is higher than it is wide
   std::string reason;                ///< a sentence
 };
 

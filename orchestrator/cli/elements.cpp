@@ -15,9 +15,9 @@ using Names = std::string_view;
 
 constexpr std::array<Names, 4> kOwn{"rtmpauthsrc", "rtmpplaysink", "sipcallsink", "mediawatchdog"};
 constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"};
-constexpr std::array<Names, 8> kBase{"audioconvert", "audioresample", "audiotestsrc",
-                                     "videotestsrc", "videoconvert",  "videoscale",
-                                     "appsink",      "appsrc"};
+constexpr std::array<Names, 9> kBase{"videorate",    "audioconvert", "audioresample",
+                                     "audiotestsrc", "videotestsrc", "videoconvert",
+                                     "videoscale",   "appsink",      "appsrc"};
 constexpr std::array<Names, 9> kGood{"imagefreeze",  "alawdec",      "alawenc",
                                      "mulawdec",     "mulawenc",     "rtppcmadepay",
                                      "rtppcmudepay", "rtph264depay", "aacparse"};

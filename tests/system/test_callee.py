@@ -262,7 +262,7 @@ class G6_InDialog(CalleeTest):
             heard = [p.at - held for p in self.peer.packets(medium, since=held + 0.5)
                      if p.at < resumed - 0.1]
             self.assertEqual(heard, [], f"{medium} was sent on hold")
-        self.assertTrue(self.pull.seen(CALLEE, since=resumed))
+        wait_until(lambda: self.pull.seen(CALLEE, since=resumed), 5, "the callee after the resume")
         self.push.stop()
         self.ended("caller-hangup")
         return held, resumed

@@ -157,6 +157,20 @@ class G7_H264OfAPhone(SystemTest):
         self.assertEqual(step, ("h264", "h264", True))
         self.looked_at(packets, 66, 31, 1280 * 720)
 
+    def test_an_upright_and_fast_picture_is_made_to_fit(self):
+        extra = ["-vf", "scale=720:1280,fps=60", "-profile:v", "high", "-preset", "ultrafast"]
+        step, packets = self.call("profile-level-id=42e01f;packetization-mode=1", extra=extra)
+        self.assertEqual(step, ("h264", "h264", True))
+        path = self.workspace.file("upright.h264")
+        with open(path, "wb") as file:
+            file.write(b"".join(b"\0\0\0\1" + nal for nal in rtp.h264_nals(packets)))
+        picture, = media.probe(path)
+        self.assertEqual((picture["width"], picture["height"]), (720, 1280))
+        times = sorted({packet.timestamp for packet in packets})
+        steps_of = [after - before for before, after in zip(times, times[1:])]
+        # At most 30 a second, which the level allows at this size.
+        self.assertGreater(min(steps_of), 90000 / 31)
+
     def test_what_the_phone_has_is_passed_through(self):
         step, packets = self.call("profile-level-id=42e01f;packetization-mode=1")
         self.assertEqual(step, ("h264", "h264", False))

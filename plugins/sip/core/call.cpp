@@ -194,7 +194,7 @@ void CallImpl::on_invite_response(int status, const char *phrase, const sip_t *s
   if (status < 200) return on_provisional(status, sip);
   if (status < 300) return on_success(sip);
   if (status < 400) return on_redirect(unfenced(status), phrase, sip);
-  on_final(status, phrase);
+  on_final(status, phrase, sip && sip->sip_status);
 }
 
 void CallImpl::on_provisional(int status, const sip_t *sip) {
@@ -240,11 +240,15 @@ void CallImpl::on_success(const sip_t *sip) {
   notify([this](CallListener &listener) { listener.on_answered(*this); });
 }
 
-void CallImpl::on_final(int status, const char *phrase) {
+void CallImpl::on_final(int status, const char *phrase, bool heard) {
   EndReason reason = reason_of(status);
   // Somebody on the way gave up waiting for a phone that did ring.
   if (rung_ && (status == 408 || status == 504)) reason = EndReason::NoAnswer;
-  end(reason, status < 700 ? status : 0, status_text(status, phrase));
+  // Sofia makes a status of its own where nobody answered; the record has only what was heard.
+  if (heard)
+    end(reason, status < 700 ? status : 0, status_text(status, phrase));
+  else
+    end(reason, 0, std::string("no answer from there: ") + (phrase ? phrase : "no reason told"));
 }
 
 Result<Uri> CallImpl::redirect_target(int status, const sip_t *sip) const {

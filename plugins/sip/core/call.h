@@ -76,7 +76,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   void on_invite_response(int status, const char *phrase, const sip_t *sip);
   void on_provisional(int status, const sip_t *sip);
   void on_success(const sip_t *sip);
-  void on_final(int status, const char *phrase);
+  /// `heard`: the callee's side said so, not our own stack.
+  void on_final(int status, const char *phrase, bool heard = true);
   void on_redirect(int status, const char *phrase, const sip_t *sip);
   /// The target that a 3xx names, if we may and can go there; else why not.
   Result<Uri> redirect_target(int status, const sip_t *sip) const;

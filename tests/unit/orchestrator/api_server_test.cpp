@@ -2,6 +2,9 @@
 // HTTP itself, with libsoup's client against the server on one context.
 #include <libsoup/soup.h>
 
+#include <filesystem>
+#include <thread>
+
 #include "api_fixture.h"
 #include "common/handle.h"
 
@@ -85,6 +88,23 @@ TEST_F(ApiServerTest, AnswersNowAndFromWorkers) {
   EXPECT_EQ(send("DELETE", "/api/v1/accounts/bob").status, 204U);
   EXPECT_EQ(send("GET", "/api/v1/calls?limit=0").status, 400U);
   EXPECT_EQ(send("GET", "/api/v1/calls?limit=1").status, 200U);
+}
+
+/// A regression leaves a socket for each.
+TEST_F(ApiServerTest, AClientThatGoesLeavesNoDescriptor) {
+  const auto open = [] {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
+  const auto deadline = Clock::now() + 10s;
+  const auto before = open();
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
+  while (open() > before && Clock::now() < deadline) {
+    g_main_context_iteration(nullptr, FALSE);
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_LE(open(), before);
 }
 
 TEST_F(ApiServerTest, ErrorsAreProblemDocuments) {

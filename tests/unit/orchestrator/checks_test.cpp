@@ -316,6 +316,8 @@ TEST_F(Checks, StartAsksTheDiallingRules) {
     push.parameters["to"] = to;
     accepted(push);
   }
+  push.parameters["to"] = "";
+  refused(push, "'to' names nobody");
   push.parameters["to"] = "carol";
   refused(push, "no account 'carol'");
   push.parameters["to"] = "sip:x@example.net";

@@ -52,6 +52,10 @@ handshake-ms = 2000
 [sip]
 tcp = false
 answer-timeout-s = 20
+connections = 30
+connections-per-address = 3
+requests = 500
+requests-per-address = 50
 allow = ["sip:*@example.org", { uri = "sip:*@carrier", user = "u", password = "p", proxy = "sip:x" }]
 [watchdog]
 interval-ms = 100
@@ -74,6 +78,10 @@ max = 7
   EXPECT_EQ(config.rtmp.limits.handshake_ms, 2000);
   EXPECT_FALSE(config.sip.tcp);
   EXPECT_EQ(config.sip.answer_timeout.count(), 20);
+  EXPECT_EQ(config.sip.connections.in_all, 30U);
+  EXPECT_EQ(config.sip.connections.per_peer, 3U);
+  EXPECT_EQ(config.sip.requests, 500U);
+  EXPECT_EQ(config.sip.requests_per_address, 50U);
   ASSERT_EQ(config.sip.allow.size(), 2U);
   EXPECT_EQ(config.sip.allow[0].uri, "sip:*@example.org");
   EXPECT_EQ(config.sip.allow[1].password, "p");
@@ -107,6 +115,7 @@ TEST(Config, WrongValueSaysWhatIsRight) {
         Row{"[sip]\nallow = \"sip:*@a\"", "list of addr"},
         Row{"[sip]\nallow = [{ uri = \"sip:a@b\", pasword = \"x\" }]", "list of addr"},
         Row{"[sip]\nallow = [{ user = \"x\" }]", "list of addr"}, Row{"log = ", "line 1: "},
+        Row{"[rtmp]\nnetworks = [\"10.0.0.0/40\"]", "line 2: rtmp.networks: '10.0.0.0/40'"},
         Row{"watchdog = 3", "unknown key 'watchdog'"}})
     EXPECT_NE(error_of(row.text).find(row.part), std::string::npos)
         << row.text << ": " << error_of(row.text);
@@ -124,6 +133,7 @@ TEST(Config, FileWithAPasswordMustBePrivate) {
   ::chmod(path.c_str(), 0600);
   EXPECT_TRUE(read_file(path, config));
   EXPECT_FALSE(read_file(dir.path() + "/none.toml", config));
+  EXPECT_FALSE(read_file(dir.path(), config));
 }
 
 TEST(Config, EveryKeyIsInTheManual) {

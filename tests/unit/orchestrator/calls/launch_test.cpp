@@ -126,6 +126,20 @@ TEST(LaunchLine, LooksAtWhatThePushTerminalSendsInVain) {
       << line->text();
 }
 
+TEST(LaunchLine, KeepsToTheLevelsSizeAndRate) {
+  auto templates = Templates::load(pipelines());
+  ASSERT_TRUE(templates);
+  Plan plan;
+  Route &video = plan.to_callee[static_cast<std::size_t>(Medium::Video)];
+  video = flowing(Codec::H264, Codec::H264);
+  video.transcoded = video.upright = true;
+  video.level = &h264_level(30);
+  auto line = make_line(*templates, plan, {});
+  ASSERT_TRUE(line);
+  EXPECT_NE(line->text().find("width=[16,576,2],height=[16,720,2]"), std::string::npos);
+  EXPECT_NE(line->text().find("max-rate=25"), std::string::npos);
+}
+
 TEST(LaunchLine, SlicesForPhonesThatTakeSingleNalUnits) {
   auto templates = Templates::load(pipelines());
   ASSERT_TRUE(templates);
@@ -138,7 +152,7 @@ TEST(LaunchLine, SlicesForPhonesThatTakeSingleNalUnits) {
   ASSERT_TRUE(line);
   EXPECT_NE(line->text().find("slice-max-size=1150"), std::string::npos);
   EXPECT_NE(line->text().find("level=(string)1.3"), std::string::npos);
-  EXPECT_NE(line->text().find("width=[16,352],height=[16,288]"), std::string::npos);
+  EXPECT_NE(line->text().find("width=[16,352,2],height=[16,288,2]"), std::string::npos);
 }
 
 /// What a shell and gst-launch-1.0 make of a pasted line is what was set.

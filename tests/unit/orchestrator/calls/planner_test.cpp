@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "media_fixture.h"
 
 namespace junctor::calls {
@@ -102,6 +104,27 @@ TEST(Planner, KeepsTheEncoderToThePhonesLevel) {
   EXPECT_EQ(plan.callee(Medium::Video).level->max_width, 352);
 }
 
+TEST(Planner, TurnsTheRoomForThePictureWithThePicture) {
+  const auto media_line = media(Codec::H264, "profile-level-id=42e01f;packetization-mode=1");
+  rtmp::Track upright = kHigh, lying = kHigh;
+  upright.width = lying.height = 1080;
+  upright.height = lying.width = 1920;
+  EXPECT_TRUE(
+      make_plan({media_line}, tracks(Codec::Aac, upright), {}).callee(Medium::Video).upright);
+  EXPECT_FALSE(
+      make_plan({media_line}, tracks(Codec::Aac, lying), {}).callee(Medium::Video).upright);
+}
+
+TEST(Planner, MixesStereoDownForThePhone) {
+  PushTracks push = tracks(Codec::Pcma, std::nullopt);
+  push.audio->channels = 2;
+  const Plan plan = make_plan({media(Codec::Pcma)}, push, {});
+  EXPECT_TRUE(plan.callee(Medium::Audio).transcoded);
+  EXPECT_NE(plan.callee(Medium::Audio).reason.find("stereo"), std::string::npos);
+  push.audio->channels = 1;
+  EXPECT_FALSE(make_plan({media(Codec::Pcma)}, push, {}).callee(Medium::Audio).transcoded);
+}
+
 TEST(Planner, MakesAnAudioCallOfAPhoneWithoutVideo) {
   sip::Media refused = media(Codec::H264);
   refused.accepted = false;
@@ -177,6 +200,18 @@ TEST(CodecTable, LevelsAreTheGreatestNotAbove) {
   EXPECT_EQ(h264_level(51).name, "4");
   EXPECT_EQ(h264_level(9).name, "1");
   EXPECT_EQ(h264_level(30).max_height, 576);
+  // Table A-1: macroblocks of a picture and a second.
+  const std::map<int, std::pair<int, int>> kTable = {
+      {10, {99, 1485}},     {11, {396, 3000}},    {12, {396, 6000}},   {13, {396, 11880}},
+      {20, {396, 11880}},   {21, {792, 19800}},   {22, {1620, 20250}}, {30, {1620, 40500}},
+      {31, {3600, 108000}}, {32, {5120, 216000}}, {40, {8192, 245760}}};
+  for (const auto &[idc, bound] : kTable) {
+    const H264Level &level = h264_level(static_cast<std::uint8_t>(idc));
+    const int blocks = (level.max_width + 15) / 16 * ((level.max_height + 15) / 16);
+    EXPECT_LE(blocks, bound.first) << level.name;
+    EXPECT_LE(blocks * level.max_rate, bound.second) << level.name;
+    EXPECT_EQ(level.max_width % 2 + level.max_height % 2, 0) << level.name;
+  }
 }
 
 }  // namespace
