@@ -208,6 +208,9 @@ class Orchestrator {
     options.user_agent = "Junctor/" JUNCTOR_VERSION;
     options.realm = book_->realm();
     options.ha1 = [book = book_](const std::string &user) { return book->ha1(user); };
+    options.connections = config_.sip.connections;
+    options.max_requests = config_.sip.requests;
+    options.max_requests_per_peer = config_.sip.requests_per_address;
     options.log = log_;
     auto agent = sip::Agent::create(nullptr, std::move(options));
     if (!agent) return at("SIP (--sip)", agent.error());

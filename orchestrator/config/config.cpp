@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <limits>
 #include <sstream>
 
+#include "accounts/networks.h"
 #include "config/nearest.h"
 
 namespace junctor::config {
@@ -152,7 +154,13 @@ const std::vector<Key> &table() {
       {"rtmp.applications", "application names that exist",
        texts([](Config &c) -> auto & { return c.rtmp.applications; })},
       {"rtmp.networks", "networks that may connect; empty: all",
-       texts([](Config &c) -> auto & { return c.rtmp.networks; })},
+       [](const toml::node &node, Config &config) -> Result<void> {
+         if (auto read = texts([](Config &c) -> auto & { return c.rtmp.networks; })(node, config);
+             !read)
+           return read.error();
+         const auto networks = accounts::Networks::parse(config.rtmp.networks);
+         return networks ? Result<void>() : Result<void>(networks.error());
+       }},
       {"rtmp.streams-per-account", "streams of one account at once, pushed and pulled",
        integer([](Config &c) -> auto & { return c.rtmp.streams_per_account; }, 1, 10000)},
       {"rtmp.connections", "connections at once",
@@ -189,6 +197,14 @@ const std::vector<Key> &table() {
        text([](Config &c) -> auto & { return c.sip.media_address; })},
       {"sip.answer-timeout-s", "seconds until an unanswered call ends with no-answer",
        integer([](Config &c) -> auto & { return c.sip.answer_timeout; }, 1, 3600)},
+      {"sip.connections", "TCP connections at once",
+       integer([](Config &c) -> auto & { return c.sip.connections.in_all; }, 1, 1000000)},
+      {"sip.connections-per-address", "TCP connections at once from one address",
+       integer([](Config &c) -> auto & { return c.sip.connections.per_peer; }, 1, 1000000)},
+      {"sip.requests", "requests outside of calls that are open at once",
+       integer([](Config &c) -> auto & { return c.sip.requests; }, 1, 1000000)},
+      {"sip.requests-per-address", "requests outside of calls that are open at once, of one address",
+       integer([](Config &c) -> auto & { return c.sip.requests_per_address; }, 1, 1000000)},
       {"sip.allow", "SIP addresses that accounts may call besides each other", read_allow},
       {"watchdog.interval-ms", "milliseconds between two looks for the publisher's media (M)",
        integer([](Config &c) -> auto & { return c.watchdog.interval; }, 1, kMaxMs)},
@@ -260,7 +276,7 @@ Result<void> read_file(const std::string &path, Config &config) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream content;
   if (file) content << file.rdbuf();
-  if (!file || content.str().size() > kLimit)
+  if (!file || content.str().size() > kLimit || std::filesystem::is_directory(path))
     return bad_input("cannot read the configuration file " + path +
                      "; name a TOML file of at most 1 MiB, or leave --config out");
   if (auto read = read_text(content.str(), path, config); !read) return read.error();

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/result.h"
 #include "rtmp/core/server.h"
+#include "sip/core/agent.h"
 
 namespace junctor::config {
 
@@ -50,6 +51,10 @@ struct Sip {
   std::string media_address;  ///< put into SDP; empty: the source address towards the peer
   std::chrono::seconds answer_timeout{60};
   std::vector<Allow> allow;
+  sip::ConnectionLimits connections;  ///< that others open over TCP
+  /// Requests outside of calls that are open at once, in all and for each address.
+  std::size_t requests = sip::AgentOptions().max_requests;
+  std::size_t requests_per_address = sip::AgentOptions().max_requests_per_peer;
 };
 
 struct Watchdog {

@@ -41,6 +41,11 @@ class PeerLogBudget {
   /// For a line about `peer`, an address_group(). Nothing if it is to be left out at `now`; else
   /// how many were left out since the one before, of all peers.
   std::optional<unsigned> take(const std::string &peer, Time now) {
+    // First: looking for room among the peers takes longer.
+    if (!all_.may(now)) {
+      ++left_out_;
+      return std::nullopt;
+    }
     auto found = peers_.find(peer);
     if (found == peers_.end()) {
       if (peers_.size() >= kMostPeers)
@@ -48,7 +53,7 @@ class PeerLogBudget {
       const bool room = peers_.size() < kMostPeers;
       found = peers_.try_emplace(room ? peer : "others", kPeerBurst, kPeerInterval).first;
     }
-    if (!all_.may(now) || !found->second.may(now)) {
+    if (!found->second.may(now)) {
       ++left_out_;
       return std::nullopt;
     }

@@ -117,8 +117,8 @@ struct AgentOptions {
   /// ACK.
   Duration transaction_timeout = std::chrono::seconds(32);
   /// Requests of others that belong to no call of ours, each of which holds memory for
-  /// `transaction_timeout`; beyond, they are told 503 with Retry-After. For each address_group()
-  /// and in all.
+  /// `transaction_timeout`; beyond, they are told 503 with Retry-After. For each address_group(),
+  /// and in all: Admission says whom the second one meets.
   std::size_t max_requests_per_peer = 1000, max_requests = 5000;
   ConnectionLimits connections;  ///< that others open to us over TCP
   LogSink log;

@@ -26,15 +26,16 @@ namespace {
 /// Of what waits to be read from a connection, as the system counts it; more is left to the sender.
 constexpr int kReceiveBuffer = 32 * 1024;
 constexpr std::size_t kPeek = 2UL * kReceiveBuffer;
-/// So often may Sofia leave what has come before it counts as not reading any more, as it does
-/// after a message that it could not make sense of.
+/// So often may Sofia leave what has come before it is looked up whether it still reads there. It
+/// need not mean anything: in a turn of the loop where Sofia accepts or closes a connection it
+/// reads from none.
 constexpr unsigned kUnmoved = 16;
 constexpr int kBacklog = 1024;
 constexpr std::size_t kMaxClosing = 32;  // then nothing more is accepted until they are closed
 constexpr Duration kPause = std::chrono::milliseconds(5);
 constexpr Duration kShortest = std::chrono::milliseconds(10);
 
-std::vector<int> polled(GMainContext *context) {
+std::vector<GPollFD> polls_of(GMainContext *context) {
   std::vector<GPollFD> polls(64);
   // The loop that it is asked for may not run yet.
   const bool acquired = g_main_context_acquire(context);
@@ -47,6 +48,11 @@ std::vector<int> polled(GMainContext *context) {
     if (all) break;
   }
   if (acquired) g_main_context_release(context);
+  return polls;
+}
+
+std::vector<int> polled(GMainContext *context) {
+  const std::vector<GPollFD> polls = polls_of(context);
   std::vector<int> descriptors;
   descriptors.reserve(polls.size());
   for (const GPollFD &poll : polls) descriptors.push_back(static_cast<int>(poll.fd));
@@ -56,13 +62,23 @@ std::vector<int> polled(GMainContext *context) {
   return descriptors;
 }
 
-std::optional<Endpoint> end_of(int fd, int (*ask)(int, sockaddr *, socklen_t *)) {
+using AskSocket = int (*)(int, sockaddr *, socklen_t *);
+
+/// Of an IP socket; zeros where the kernel writes nothing, so that two may be compared as bytes.
+std::optional<sockaddr_storage> address_of(int fd, AskSocket ask) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
-  auto *plain = reinterpret_cast<sockaddr *>(&address);
-  if (ask(fd, plain, &length) != 0) return std::nullopt;
+  if (ask(fd, reinterpret_cast<sockaddr *>(&address), &length) != 0) return std::nullopt;
   if (address.ss_family != AF_INET && address.ss_family != AF_INET6) return std::nullopt;
-  return Endpoint::from_sockaddr(plain);
+  return address;
+}
+
+bool same(const sockaddr_storage &a, const sockaddr_storage &b) {
+  return std::memcmp(&a, &b, sizeof a) == 0;
+}
+
+Endpoint endpoint_of(const sockaddr_storage &address) {
+  return Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&address));
 }
 
 std::optional<tcp_info> info_of(int fd) {
@@ -85,8 +101,8 @@ bool listens(int fd) {
 }
 
 bool is_bound_to(int fd, std::uint16_t port) {
-  const auto own = end_of(fd, ::getsockname);
-  return own && own->port == port;
+  const auto own = address_of(fd, ::getsockname);
+  return own && endpoint_of(*own).port == port;
 }
 
 UniqueFd spare_descriptor() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
@@ -136,10 +152,14 @@ std::vector<std::size_t> surplus(const std::vector<Connection> &connections,
 }
 
 bool LineCredit::spend(std::string_view text) {
-  const auto lines = std::ranges::count_if(text, [](char c) { return c == '\n' || c == '\r'; });
+  std::int64_t lines = 0;
+  for (const char c : text) {
+    const bool end = c == '\n' || c == '\r';
+    if (end && in_line_) ++lines;
+    in_line_ = !end;
+  }
   left_ = std::min(left_ + static_cast<std::int64_t>(text.size()), kSpare * kBytesPerLine);
-  // CR and LF count both: two for each line that is written as it should be.
-  left_ -= lines * kBytesPerLine / 2;
+  left_ -= lines * kBytesPerLine;
   return left_ >= 0;
 }
 
@@ -208,8 +228,8 @@ void Connections::distrust(const Endpoint &peer) {
 
 /// Whether the descriptor is still that connection's: Sofia closes without telling.
 bool Connections::is_connection(int fd, const Known &known) const {
-  const auto peer = end_of(fd, ::getpeername);
-  return peer && peer->to_string() == known.peer && type_of(fd) == SOCK_STREAM &&
+  const auto peer = address_of(fd, ::getpeername);
+  return peer && same(*peer, known.address) && type_of(fd) == SOCK_STREAM &&
          is_bound_to(fd, options_.port);
 }
 
@@ -275,25 +295,31 @@ void Connections::refuse_for_want(int listener) {
 void Connections::refresh() {
   std::map<int, Known> now;
   for (const int fd : polled(context_)) {
-    const auto peer = end_of(fd, ::getpeername);
-    if (!peer || type_of(fd) != SOCK_STREAM || !is_bound_to(fd, options_.port)) continue;
-    Known &known = now[fd];
-    const auto before = known_.find(fd);
-    std::string name = peer->to_string();
-    if (before != known_.end() && before->second.peer == name) {
-      known = std::move(before->second);
-      known_.erase(before);
+    const auto peer = address_of(fd, ::getpeername);
+    if (!peer) continue;
+    if (const auto before = known_.find(fd);
+        before != known_.end() && same(before->second.address, *peer)) {
+      now.insert(known_.extract(before));
       continue;
     }
-    known.peer = std::move(name);
-    known.group = address_group(peer->address);
+    if (type_of(fd) != SOCK_STREAM || !is_bound_to(fd, options_.port)) continue;
+    Known &known = now[fd];
+    const Endpoint name = endpoint_of(*peer);
+    known.address = *peer;
+    known.peer = name.to_string();
+    known.group = address_group(name.address);
     known.order = ++made_;
-    known.tag = g_source_add_unix_fd(&source_->base, fd, G_IO_IN);
+    known.polled = std::make_unique<GPollFD>(GPollFD{fd, G_IO_IN, 0});
+    g_source_add_poll(&source_->base, known.polled.get());
   }
   // Closed by Sofia, and perhaps another's by now.
-  for (const auto &[fd, gone] : known_)
-    if (gone.tag) g_source_remove_unix_fd(&source_->base, gone.tag);
+  for (auto &[fd, gone] : known_) unwatch(gone);
   known_ = std::move(now);
+}
+
+void Connections::unwatch(Known &known) {
+  if (known.polled) g_source_remove_poll(&source_->base, known.polled.get());
+  known.polled.reset();
 }
 
 void Connections::review() {
@@ -350,6 +376,7 @@ void Connections::review_in(Duration delay) {
 }
 
 void Connections::shut(int fd, Known &known, const std::string &why) {
+  if (!is_connection(fd, known)) return;
   known.shut = true;
   // Sofia still has it, and closes it when it is told of the end.
   ::shutdown(fd, SHUT_RDWR);
@@ -362,11 +389,34 @@ void Connections::shut(int fd, Known &known, const std::string &why) {
 
 void Connections::check_lines() {
   for (auto &[fd, known] : known_) {
-    if (!known.tag || !g_source_query_unix_fd(&source_->base, known.tag)) continue;
+    if (!known.polled || known.polled->revents == 0) continue;
     const Look look = is_connection(fd, known) ? look_at(fd, known) : Look::Gone;
     if (look == Look::Fine) continue;
-    g_source_remove_unix_fd(&source_->base, std::exchange(known.tag, nullptr));
-    if (look == Look::Bad) shut(fd, known, "it sends too many lines, or what makes no sense");
+    unwatch(known);
+    if (look == Look::Bad) shut(fd, known, "it sends too many lines");
+  }
+  if (std::ranges::any_of(known_, [](const auto &each) { return is_stuck(each.second); }))
+    shut_stalled();
+}
+
+bool Connections::is_stuck(const Known &known) { return known.polled && known.unmoved > kUnmoved; }
+
+/// After what it could not make sense of, Sofia waits for no more to read from a connection, and
+/// never will again. What is there would wake our source for ever.
+void Connections::shut_stalled() {
+  // What is left is what Sofia waits for.
+  for (auto &[fd, known] : known_)
+    if (known.polled) known.polled->events = 0;
+  std::set<int> read;
+  for (const GPollFD &poll : polls_of(context_))
+    if (poll.events & G_IO_IN) read.insert(static_cast<int>(poll.fd));
+  for (auto &[fd, known] : known_) {
+    if (known.polled) known.polled->events = G_IO_IN;
+    if (!is_stuck(known)) continue;
+    known.unmoved = 0;
+    if (read.contains(fd)) continue;
+    unwatch(known);
+    shut(fd, known, "what it sent makes no sense");
   }
 }
 
@@ -377,7 +427,10 @@ Connections::Look Connections::look_at(int fd, Known &known) {
   const auto info = info_of(fd);
   if (size == 0 || !info) return Look::Gone;
   const std::uint64_t total = info->tcpi_bytes_received;
-  if (total <= known.read) return ++known.unmoved <= kUnmoved ? Look::Fine : Look::Bad;
+  if (total <= known.read) {
+    ++known.unmoved;
+    return Look::Fine;
+  }
   known.unmoved = 0;
   // Of what waits, only the end is new.
   const auto fresh = std::min<std::uint64_t>(total - known.read, static_cast<std::uint64_t>(size));

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <glib.h>
+#include <sys/socket.h>
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,15 +46,17 @@ std::vector<std::size_t> surplus(const std::vector<Connection> &connections,
                                  const ConnectionLimits &limits);
 
 /// How many lines a peer may send us: one for each 16 bytes, and kSpare on top, be it a head of
-/// many short ones. Sofia's time for a message grows with the square of its header lines.
+/// many short ones. Sofia's time for a message grows with the square of its header lines. Empty
+/// lines are free: they end a message, or are the keep-alives of RFC 5626 section 4.4.1.
 class LineCredit {
  public:
   static constexpr std::int64_t kSpare = 512, kBytesPerLine = 16;
-  /// False if `text` has more lines than are left.
+  /// The next piece of a stream, cut anywhere. False if it has more lines than are left.
   bool spend(std::string_view text);
 
  private:
   std::int64_t left_ = kSpare * kBytesPerLine;  // in bytes
+  bool in_line_ = false;                        // something has come since the last CR or LF
 };
 
 /// Watches over the connections that Sofia accepts on a port of ours. Sofia has no limit for them:
@@ -77,20 +81,21 @@ class Connections {
 
   /// Sofia's descriptor of the connection from `peer`; -1 if there is none.
   int find(const Endpoint &peer) const;
-  /// What came from there made no sense: Sofia may read no further, and not say so. It gets no more
-  /// time than who has said nothing.
+  /// What came over the connection from there made no sense: Sofia reads no further, and may not
+  /// say so. It gets no more time than who has said nothing.
   void distrust(const Endpoint &peer);
 
  private:
   struct Known {
+    sockaddr_storage address{};
     std::string peer, group;
     std::uint64_t order = 0;
     bool shut = false;  ///< Sofia has not closed it yet
     bool distrusted = false;
     LineCredit credit;
-    std::uint64_t read = 0;  ///< bytes that were looked at
-    unsigned unmoved = 0;    ///< how often nothing of them was taken
-    gpointer tag = nullptr;  ///< in source_
+    std::uint64_t read = 0;           ///< bytes that were looked at
+    unsigned unmoved = 0;             ///< how often nothing of them was taken
+    std::unique_ptr<GPollFD> polled;  ///< in source_, which keeps its address
   };
   struct Source;
   /// Where Sofia accepts.
@@ -110,6 +115,9 @@ class Connections {
   enum class Look : std::uint8_t { Fine, Bad, Gone };
   Look look_at(int fd, Known &known);
   bool is_connection(int fd, const Known &known) const;
+  void unwatch(Known &known);
+  static bool is_stuck(const Known &known);
+  void shut_stalled();
   void shut(int fd, Known &known, const std::string &why);
   void review_in(Duration delay);
 

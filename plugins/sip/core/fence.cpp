@@ -12,6 +12,7 @@
 #include <sofia-sip/sip_util.h>
 #include <sofia-sip/url.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include <new>
 #include <string_view>
@@ -210,7 +211,11 @@ issize_t Fence::extract_body(msg_t *message, msg_pub_t *object, char *bytes, isi
 void Fence::on_headers(msg_t *message, sip_t &sip) const {
   sip.sip_request->rq_method = sip_method_code(sip.sip_request->rq_method_name);
   // Neither request nor response: Sofia drops it without a word.
-  if (!ask_({sip, source_of(message), problem_of(message, sip)})) sip.sip_request = nullptr;
+  if (!ask_({.sip = sip,
+             .source = source_of(message),
+             .stream = msg_addrinfo(message)->ai_socktype == SOCK_STREAM,
+             .problem = problem_of(message, sip)}))
+    sip.sip_request = nullptr;
 }
 
 }  // namespace junctor::sip

@@ -19,6 +19,7 @@ namespace junctor::sip {
 struct FencedRequest {
   const sip_t &sip;
   Endpoint source;
+  bool stream = false;  ///< it came over a connection, whatever it says of itself
   /// Why the transaction layer is going to answer 400; empty if it is not.
   std::string problem;
 };

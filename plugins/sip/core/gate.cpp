@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Which requests get as far as a transaction.
+#include <glib.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_protos.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #include <charconv>
+#include <cstring>
 
 #include "sip/core/stack.h"
 #include "sip/core/uri.h"
@@ -15,12 +16,10 @@ namespace junctor::sip {
 namespace {
 
 constexpr std::uint16_t kSipPort = 5060;
+/// So old may be what is known of who is registered; until then a new one has a stranger's share.
+constexpr Duration kRegisteredAge = std::chrono::seconds(5);
 
 std::string name_of(const sip_t &sip) { return clean_text(sip.sip_request->rq_method_name, 32); }
-
-bool over_tcp(const sip_t &sip) {
-  return ::strcasecmp(sip.sip_via->v_protocol, "SIP/2.0/TCP") == 0;
-}
 
 template <class Header>
 std::string text_of(const Header *header) {
@@ -28,6 +27,27 @@ std::string text_of(const Header *header) {
   const char *text =
       sip_header_as_string(home.get(), reinterpret_cast<const sip_header_t *>(header));
   return text ? text : "";
+}
+
+/// What a repetition has in common with what it repeats (RFC 3261 section 17.2.3), and what Sofia
+/// compares besides: whoever differs in it opens another transaction. As a digest, which has a
+/// bound. Empty where the branch is not of this RFC, and may be anybody's.
+std::string transaction_of(const sip_t &sip) {
+  const sip_via_t &via = *sip.sip_via;
+  constexpr std::string_view kCookie = "z9hG4bK";
+  if (!via.v_branch || g_ascii_strncasecmp(via.v_branch, kCookie.data(), kCookie.size()) != 0)
+    return {};
+  const std::string number = std::to_string(sip.sip_cseq->cs_seq);
+  std::unique_ptr<GChecksum, Releaser<g_checksum_free>> digest(g_checksum_new(G_CHECKSUM_SHA256));
+  for (const char *part : {static_cast<const char *>(via.v_branch), via.v_host, via.v_port,
+                           sip.sip_request->rq_method_name, number.c_str(), sip.sip_call_id->i_id,
+                           sip.sip_from->a_tag}) {
+    // With the NUL, which none of them has.
+    if (!part) part = "";
+    g_checksum_update(digest.get(), reinterpret_cast<const guchar *>(part),
+                      static_cast<gssize>(std::strlen(part) + 1));
+  }
+  return g_checksum_get_string(digest.get());
 }
 
 /// As RFC 3261 section 18.2.1 and RFC 3581 section 4 have it: with where the request came from.
@@ -82,23 +102,42 @@ bool AgentImpl::admit(const FencedRequest &request) {
   if (!request.problem.empty()) {
     log_about(request.source,
               "refused at parsing: " + request.problem + " (" + name_of(sip) + ", 400)");
-    if (connections_) connections_->distrust(request.source);
+    if (connections_ && request.stream) connections_->distrust(request.source);
     return true;
   }
   if (belongs_to_a_call(sip)) return true;
+  const Time now = Clock::now();
+  const std::string transaction = transaction_of(sip);
+  // Its transaction, which is there already, answers it as it did before.
+  if (!transaction.empty() && admission_.holds(transaction, now)) return true;
   // All that is sent to us is answered at once: there is nothing to be cancelled.
   if (method == sip_method_cancel || sip.sip_to->a_tag)
     log_about(request.source, "refused at " + name_of(sip) + ": 481, there is no such call");
-  const Duration wait = admission_.take(address_group(request.source.address), Clock::now());
+  // Over a connection nothing is kept after the answer (RFC 3261 section 17.2.2: timer J is zero),
+  // but for the ACK of an INVITE.
+  if (request.stream && method != sip_method_invite) return true;
+  const std::string group = address_group(request.source.address);
+  const Duration wait =
+      admission_.take(group, transaction, now, [&] { return is_registered(group, now); });
   if (wait == Duration{}) return true;
   log_about(request.source, "refused at " + name_of(sip) + ": 503, too many requests at once");
-  if (busy_answers_.take(Clock::now())) answer_busy(request, wait);
+  if (busy_answers_.take(now)) answer_busy(request, wait);
   return false;
+}
+
+bool AgentImpl::is_registered(const std::string &group, Time now) {
+  // They are many, and asked for when requests are.
+  if (now >= registered_until_) {
+    registered_until_ = now + kRegisteredAge;
+    registered_.clear();
+    if (registrar_) registered_ = registrar_->groups(now);
+  }
+  return registered_.contains(group);
 }
 
 void AgentImpl::answer_busy(const FencedRequest &request, Duration wait) {
   const std::string answer = busy_answer(request.sip, request.source, wait);
-  if (over_tcp(request.sip)) {
+  if (request.stream) {
     const int fd = connections_ ? connections_->find(request.source) : -1;
     // Only what fits at once: whoever does not read its answers needs no other one.
     if (fd >= 0) ::send(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -113,7 +152,7 @@ void AgentImpl::answer_busy(const FencedRequest &request, Duration wait) {
 }
 
 void AgentImpl::log_about(const Endpoint &source, const std::string &text) {
-  const auto left_out = refusals_.take(Clock::now());
+  const auto left_out = refusals_.take(address_group(source.address), Clock::now());
   if (!left_out) return;
   log(LogLevel::Warning,
       "sip " + source.to_string() + ": " + text +

@@ -320,17 +320,12 @@ std::vector<OwnMedium> offered_again(const std::vector<OwnMedium> &media,
     });
     if (in_use == formats.end()) continue;
     std::rotate(formats.begin(), in_use, in_use + 1);
-    const int before = std::exchange(formats.front().payload_type,
-                                     static_cast<int>(agreed.stream.receive_payload_type));
-    // Whoever has that number takes the one that has become free, unless it says which codec it is.
-    const auto clash = std::find_if(formats.begin() + 1, formats.end(), [&](const OwnFormat &own) {
-      return own.payload_type == formats.front().payload_type;
-    });
-    if (clash == formats.end()) continue;
-    if (clash->format->static_payload_type < 0 && before >= kFirstDynamic)
-      clash->payload_type = before;
-    else
-      formats.erase(clash);
+    const int number = static_cast<int>(agreed.stream.receive_payload_type);
+    formats.front().payload_type = number;
+    // Not under the number that has become free: it has had a meaning.
+    formats.erase(std::remove_if(formats.begin() + 1, formats.end(),
+                                 [&](const OwnFormat &own) { return own.payload_type == number; }),
+                  formats.end());
   }
   return again;
 }

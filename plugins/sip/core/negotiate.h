@@ -67,8 +67,8 @@ std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
                                 const sdp::Description &answer);
 
 /// `media` for another offer of ours in the same session, where `current` was agreed before: the
-/// formats in use come first, in the numbers that they have by now, which no other format may have
-/// any more (RFC 3264 section 8.3.2).
+/// formats in use come first, in the numbers that they have by now. Another format that had such a
+/// number is left out, for no number may change its meaning (RFC 3264 section 8.3.2).
 std::vector<OwnMedium> offered_again(const std::vector<OwnMedium> &media,
                                      const std::vector<Agreed> &current);
 

@@ -192,6 +192,15 @@ std::vector<std::string> Registrar::connected(Time now) const {
   return out;
 }
 
+std::unordered_set<std::string> Registrar::groups(Time now) const {
+  std::unordered_set<std::string> out;
+  for (const auto &[account, bindings] : accounts_)
+    for (const Binding &binding : bindings)
+      if (binding.registration.expires > now)
+        out.insert(address_group(binding.registration.source.address));
+  return out;
+}
+
 void Registrar::sweep(Time now) {
   if (now < next_sweep_) return;
   next_sweep_ = now + std::chrono::seconds(30);

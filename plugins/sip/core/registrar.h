@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "common/clock.h"
@@ -76,6 +77,8 @@ class Registrar {
   /// Who registered over a connection, as Endpoint::to_string() has it: phones that are called over
   /// that connection.
   std::vector<std::string> connected(Time now) const;
+  /// The address_group()s that registrations came from.
+  std::unordered_set<std::string> groups(Time now) const;
 
  private:
   struct Binding {

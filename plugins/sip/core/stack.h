@@ -8,10 +8,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "common/log_budget.h"
 #include "common/main_context.h"
+#include "common/peer_log_budget.h"
 #include "sip/core/admission.h"
 #include "sip/core/agent.h"
 #include "sip/core/call.h"
@@ -74,6 +76,8 @@ class AgentImpl final : public Agent, public CallHost {
   // gate.cpp: what the fence asks before anything is done about a request.
   bool admit(const FencedRequest &request);
   bool belongs_to_a_call(const sip_t &sip) const;
+  /// Whether an account is registered from there; as it was some seconds ago.
+  bool is_registered(const std::string &group, Time now);
   /// Without a transaction, of which there are too many already.
   void answer_busy(const FencedRequest &request, Duration wait);
   /// What peers cause, within the budget for it.
@@ -102,8 +106,10 @@ class AgentImpl final : public Agent, public CallHost {
   std::map<std::string, std::shared_ptr<CallImpl>> lingering_;  ///< ended, BYE or CANCEL under way
   std::optional<Registrar> registrar_;
   std::list<Delayed> delayed_;
-  LogBudget refusals_;
+  PeerLogBudget refusals_;
   Admission admission_;
+  std::unordered_set<std::string> registered_;  // address_group()s, until then
+  Time registered_until_{};
   LogBudget busy_answers_{100};  // so many a second are told why; others find out by trying again
   std::unique_ptr<Connections> connections_;  // while nua_ is there, and with TCP only
   std::vector<int> udp_;                      // Sofia's

@@ -19,6 +19,7 @@ using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 TEST(Surplus, QuietOnesGoAfterTheirTime) {
   const ConnectionLimits limits{
@@ -81,6 +82,19 @@ TEST(LineCredit, EndsWithShortLinesHoweverTheyAreCut) {
     while (credit.spend(text)) ASSERT_LT(lines += text.size() / 2, 8000u);
     EXPECT_LT(lines, 1500u);
   }
+}
+
+TEST(LineCredit, EmptyLinesAreFree) {
+  LineCredit credit;
+  for (int ping = 0; ping < 10000; ++ping) ASSERT_TRUE(credit.spend("\r\n\r\n")) << ping;
+  // However they are cut: of a line that ends in the next piece, only its first end counts.
+  for (int ping = 0; ping < 10000; ++ping)
+    for (const char *piece : {"\r", "\n", "\r\n"}) ASSERT_TRUE(credit.spend(piece)) << ping;
+  LineCredit pieces;
+  int lines = 0;
+  for (; pieces.spend("x") && pieces.spend("\r") && pieces.spend("\n"); ++lines)
+    ASSERT_LT(lines, 1000);
+  EXPECT_GT(lines, LineCredit::kSpare);
 }
 
 class ConnectionsTest : public AgentTest {
@@ -196,12 +210,61 @@ TEST_F(PatientConnections, WhoMakesNoSenseGetsNoMoreTimeThanTheSilent) {
   EXPECT_FALSE(good.closed());
 }
 
+TEST_F(PatientConnections, NobodyElseCanMakeAConnectionDistrusted) {
+  TcpClient good(agent_->local());
+  good.send(ask());
+  ASSERT_TRUE(good.answered(200));
+  // From the same address and port, but a datagram: anybody could forge it.
+  const auto socket = bind_udp(good.local());
+  ASSERT_TRUE(socket) << socket.error().detail;
+  const auto to = agent_->local().to_sockaddr();
+  const std::string bad = ask().replace(0, 7, "INVITES");
+  ASSERT_GT(::sendto(socket->get(), bad.data(), bad.size(), 0,
+                     reinterpret_cast<const sockaddr *>(&*to), sockaddr_length(*to)),
+            0);
+  ASSERT_TRUE(run_until([&] { return log_.find("refused at parsing") != std::string::npos; }));
+  TcpClient silent(agent_->local());
+  EXPECT_TRUE(run_until([&] { return silent.closed(); }));
+  EXPECT_FALSE(good.closed()) << log_;
+}
+
+TEST_F(PatientConnections, KeepAlivesCostNothing) {
+  TcpClient phone(agent_->local());
+  phone.send(ask());
+  ASSERT_TRUE(phone.answered(200));
+  const std::size_t before = phone.heard().size();
+  std::string pings;
+  for (int ping = 0; ping < 100; ++ping) pings += "\r\n\r\n";
+  for (int sent = 0; sent < 100; ++sent) {
+    // Sofia answers what came in one piece as one.
+    const std::size_t heard = phone.heard().size();
+    phone.send(pings);
+    ASSERT_TRUE(run_until([&] { return phone.heard().size() > heard || phone.closed(); }));
+    ASSERT_FALSE(phone.closed()) << sent << log_;
+  }
+  phone.send(ask());
+  EXPECT_TRUE(
+      run_until([&] { return phone.heard().find("SIP/2.0 200", before) != std::string::npos; }));
+}
+
 class CrowdedConnections : public ConnectionsTest {
  public:
   CrowdedConnections() {
     limits_ = {.in_all = 100, .per_peer = 100, .silence = seconds(3600), .idle = seconds(3600)};
   }
 };
+
+TEST_F(CrowdedConnections, WhatSofiaReadsNoMoreIsClosed) {
+  TcpClient client(agent_->local());
+  client.send(ask());
+  ASSERT_TRUE(client.answered(200));
+  // The first line is none of SIP: nobody is told of it.
+  client.send("nonsense\r\n\r\n");
+  expect_alive();
+  client.send(ask());
+  EXPECT_TRUE(run_until([&] { return client.closed(); }));
+  EXPECT_THAT(log_, HasSubstr("TCP connection closed: what it sent makes no sense"));
+}
 
 TEST_F(CrowdedConnections, ManyThatSayNothingDisturbNobody) {
   const Message invite = answered_call();
@@ -224,6 +287,25 @@ TEST_F(CrowdedConnections, ManyThatSayNothingDisturbNobody) {
   peer_.reply(peer_.request("BYE"), "200 OK");
   ASSERT_TRUE(ended());
   EXPECT_EQ(recorder_->reason, EndReason::CallerHangup);
+}
+
+TEST_F(CrowdedConnections, ManyThatAskAtOnceAreAllAnswered) {
+  TcpClient before(agent_->local());
+  before.send(ask());
+  ASSERT_TRUE(before.answered(200));
+  const std::size_t heard = before.heard().size();
+  std::vector<std::unique_ptr<TcpClient>> clients;
+  for (int i = 0; i < 60; ++i) {
+    // The agent does not run meanwhile: it finds all of them at once, with their requests.
+    clients.push_back(client());
+    clients.back()->send(ask());
+  }
+  before.send(ask());
+  for (const auto &each : clients) ASSERT_TRUE(each->answered(200)) << log_;
+  EXPECT_TRUE(
+      run_until([&] { return before.heard().find("SIP/2.0 200", heard) != std::string::npos; }));
+  EXPECT_FALSE(before.closed());
+  EXPECT_THAT(log_, Not(HasSubstr("TCP connection closed")));
 }
 
 std::size_t open_descriptors() {

@@ -16,18 +16,69 @@ using ::testing::Not;
 TEST(Admission, CountsForEachPeerAndInAll) {
   Admission admission({.per_peer = 2, .in_all = 3, .lifetime = seconds(32)});
   const Time start{};
-  EXPECT_EQ(admission.take("a", start), Duration{});
-  EXPECT_EQ(admission.take("a", start + seconds(10)), Duration{});
-  EXPECT_EQ(admission.take("a", start + seconds(12)), seconds(20));
-  EXPECT_EQ(admission.take("b", start + seconds(12)), Duration{});
-  EXPECT_EQ(admission.take("c", start + seconds(12)), seconds(20));
-  EXPECT_EQ(admission.open(), 3u);
+  const auto take = [&](const char *peer, int at) {
+    return admission.take(peer, "", start + seconds(at));
+  };
+  EXPECT_EQ(take("a", 0), Duration{});
+  EXPECT_EQ(take("a", 10), Duration{});
+  EXPECT_EQ(take("a", 12), seconds(20));
+  for (const char *peer : {"b", "c", "d", "e"}) EXPECT_EQ(take(peer, 12), Duration{}) << peer;
+  // Twice the limit, which nobody passes but who is vouched for.
+  EXPECT_EQ(take("f", 12), seconds(20));
+  EXPECT_EQ(admission.open(), 6u);
   // The first one has ended.
-  EXPECT_EQ(admission.take("a", start + seconds(32)), Duration{});
-  EXPECT_EQ(admission.take("b", start + seconds(40)), seconds(2));
-  EXPECT_EQ(admission.take("b", start + seconds(42)), Duration{});
-  EXPECT_EQ(admission.take("z", start + seconds(1000)), Duration{});
+  EXPECT_EQ(take("a", 32), Duration{});
+  EXPECT_EQ(take("b", 40), seconds(2));
+  EXPECT_EQ(take("b", 42), Duration{});
+  EXPECT_EQ(take("z", 1000), Duration{});
   EXPECT_EQ(admission.open(), 1u);
+}
+
+TEST(Admission, AFewThatFillItDoNotShutItForOthers) {
+  Admission admission({.per_peer = 100, .in_all = 500, .lifetime = seconds(32)});
+  const Time now{};
+  for (int peer = 0; peer < 5; ++peer)
+    for (int i = 0; i < 200; ++i)
+      EXPECT_EQ(admission.take("flooder" + std::to_string(peer), "", now) == Duration{}, i < 100);
+  ASSERT_EQ(admission.open(), 500u);
+  // Theirs is more than their share: once some have ended, others come first.
+  EXPECT_NE(admission.take("flooder0", "", now), Duration{});
+  // Of an equal share of 500 / 6, then of the least one.
+  int taken = 0;
+  while (admission.take("phone", "", now) == Duration{}) ASSERT_LT(++taken, 100);
+  EXPECT_EQ(taken, 500 / 6);
+  for (int peer = 0; peer < 40; ++peer)
+    for (std::size_t i = 0; i < Admission::kLeastShare; ++i)
+      EXPECT_EQ(admission.take("phone" + std::to_string(peer), "", now), Duration{}) << peer;
+}
+
+TEST(Admission, WhoIsVouchedForPassesUpToABound) {
+  Admission admission({.per_peer = 100, .in_all = 100, .lifetime = seconds(32)});
+  const Time now{};
+  int strangers = 0;
+  while (admission.take(std::to_string(strangers), "", now) == Duration{})
+    ASSERT_LT(++strangers, 1000);
+  EXPECT_EQ(strangers, 200);
+  int asked = 0, phones = 0;
+  const auto vouched = [&] { return ++asked > 0; };
+  while (admission.take("phone", "", now, vouched) == Duration{}) ASSERT_LT(++phones, 1000);
+  EXPECT_EQ(phones, 100);
+  // Nobody is looked up while there is room.
+  Admission empty({});
+  const int before = asked;
+  EXPECT_EQ(empty.take("phone", "", now, vouched), Duration{});
+  EXPECT_EQ(asked, before);
+}
+
+TEST(Admission, KnowsWhatItHasCountedWhileItIsOpen) {
+  Admission admission({.per_peer = 1, .in_all = 10, .lifetime = seconds(32)});
+  const Time start{};
+  EXPECT_FALSE(admission.holds("one", start));
+  EXPECT_EQ(admission.take("a", "one", start), Duration{});
+  EXPECT_NE(admission.take("a", "two", start), Duration{});
+  EXPECT_TRUE(admission.holds("one", start + seconds(31)));
+  EXPECT_FALSE(admission.holds("two", start));
+  EXPECT_FALSE(admission.holds("one", start + seconds(32)));
 }
 
 class Gate : public AgentTest {
@@ -179,9 +230,11 @@ TEST_F(NarrowGate, TooManyAtOnceAreToldWhenToComeBack) {
   EXPECT_EQ(busy->header("CSeq"), sent.header("CSeq"));
   EXPECT_THAT(log_, HasSubstr(line("refused at OPTIONS: 503")));
 
-  // Over TCP, where it is the same host.
+  // Over TCP, where it is the same host and only an INVITE outlasts its answer.
   TcpClient client(agent_->local());
   client.send(over_tcp(peer_.request_text("OPTIONS", target())));
+  EXPECT_TRUE(client.answered(200));
+  client.send(over_tcp(peer_.request_text("INVITE", target())));
   EXPECT_TRUE(client.answered(503));
   // Others are not affected.
   ScriptedPeer other("127.0.0.2");
@@ -199,6 +252,31 @@ TEST_F(NarrowGate, TooManyAtOnceAreToldWhenToComeBack) {
   const ContextTimer timer(nullptr, std::chrono::milliseconds(600), [&later] { later = true; });
   ASSERT_TRUE(run_until([&] { return later; }));
   expect_alive();
+}
+
+TEST_F(NarrowGate, RepetitionsAreAnsweredAsBefore) {
+  const std::string text = peer_.request_text("OPTIONS", target());
+  for (int i = 0; i < 20; ++i) {
+    peer_.send(text, agent_->local());
+    EXPECT_EQ(peer_.final_response().status(), 200) << i;
+  }
+  // They took one place of the five. What differs in anything is no repetition.
+  for (int i = 0; i < 4; ++i) {
+    std::string other = text;
+    other.insert(other.find("\r\n", other.find("Call-ID:")), std::to_string(i));
+    peer_.send(other, agent_->local());
+    EXPECT_EQ(peer_.final_response().status(), 200) << i;
+  }
+  std::string other = text;
+  other.insert(other.find("\r\n", other.find("Call-ID:")), "x");
+  peer_.send(other, agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 503);
+  // Nor does it do so by claiming to have come over a connection.
+  other.insert(other.find("\r\n", other.find("Call-ID:")), "y");
+  peer_.send(over_tcp(other), agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 503);
+  peer_.send(text, agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200);
 }
 
 }  // namespace
