@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string>
 
+#include "common/gst/shared_buffer.h"
+
 namespace junctor::sipcall {
 
 namespace {
@@ -37,10 +39,7 @@ void append_sent(GstCaps *caps, const rtp::Format &format) {
 Bytes codec_data(const GstStructure *structure) {
   const GValue *value = gst_structure_get_value(structure, "codec_data");
   if (value == nullptr || !GST_VALUE_HOLDS_BUFFER(value)) return {};
-  GstBuffer *buffer = gst_value_get_buffer(value);
-  Bytes data(gst_buffer_get_size(buffer));
-  gst_buffer_extract(buffer, 0, data.data(), data.size());
-  return data;
+  return copy_of(gst_value_get_buffer(value));
 }
 
 }  // namespace

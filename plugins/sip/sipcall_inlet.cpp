@@ -148,9 +148,7 @@ bool Inlet::translate(GstBuffer *buffer, const std::shared_ptr<MappedMemory> &me
     if (!second) return false;
     packet.payload.view = *second;
   } else {
-    Bytes whole(gst_buffer_get_size(buffer));
-    gst_buffer_extract(buffer, 0, whole.data(), whole.size());
-    auto copy = SharedBytes::own(std::move(whole));
+    auto copy = SharedBytes::own(copy_of(buffer));
     view = rtp::parse_packet(copy.view);
     if (!view) return false;
     packet.payload = {std::move(copy.owner), view->payload};
@@ -205,9 +203,7 @@ bool Inlet::pack(GstBuffer *buffer) {
     if (!view) return false;
     frame.data = {std::shared_ptr<const Bytes>(memory, nullptr), *view};
   } else {
-    Bytes whole(gst_buffer_get_size(buffer));
-    gst_buffer_extract(buffer, 0, whole.data(), whole.size());
-    frame.data = SharedBytes::own(std::move(whole));
+    frame.data = SharedBytes::own(copy_of(buffer));
   }
   const GstClockTime running = running_time(buffer);
   frame.capture = capture(running);
