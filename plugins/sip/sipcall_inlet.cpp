@@ -58,9 +58,13 @@ bool Inlet::connect(std::shared_ptr<rtp::Session> session, const rtp::Format *fo
   const std::lock_guard lock(mutex_);
   session_ = std::move(session);
   agreed_ = format;
-  const CapsRef caps(format != nullptr ? sent_caps_of(*format).release() : nullptr);
-  wrong_format_ = caps && caps_ && !gst_caps_can_intersect(caps.get(), caps_.get());
+  judge_format();
   return !wrong_format_;
+}
+
+void Inlet::judge_format() {
+  wrong_format_ = agreed_ != nullptr && caps_ &&
+                  !gst_caps_can_intersect(sent_caps_of(*agreed_).get(), caps_.get());
 }
 
 void Inlet::end() {
@@ -109,8 +113,7 @@ Result<void> Inlet::set_caps(const GstCaps *caps) {
   h264_ = dynamic_cast<rtp::H264Packetizer *>(packetizer_.get());
   const std::lock_guard lock(mutex_);
   caps_.reset(gst_caps_copy(caps));
-  wrong_format_ =
-      agreed_ != nullptr && !gst_caps_can_intersect(sent_caps_of(*agreed_).get(), caps_.get());
+  judge_format();
   return packetizer ? Result<void>() : Result<void>(packetizer.error());
 }
 

@@ -325,6 +325,19 @@ class SipCallSink : public testing::Test {
     return code;
   }
 
+  /// What `stats` says was given to a pad and not sent.
+  guint64 dropped(const char *medium) {
+    GstStructure *stats = nullptr, *one = nullptr;
+    g_object_get(element_, "stats", &stats, nullptr);
+    guint64 count = G_MAXUINT64;
+    if (stats == nullptr || !gst_structure_get(stats, medium, GST_TYPE_STRUCTURE, &one, nullptr) ||
+        !gst_structure_get_uint64(one, "dropped", &count))
+      ADD_FAILURE() << "no count of dropped " << medium;
+    g_clear_pointer(&one, gst_structure_free);
+    g_clear_pointer(&stats, gst_structure_free);
+    return count;
+  }
+
   ScriptedPeer peer_;
   Wire audio_, video_;
   ElementRef pipeline_;
