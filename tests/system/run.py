@@ -4,6 +4,7 @@
 
 import importlib.util
 import os
+import re
 import sys
 import time
 import traceback
@@ -40,7 +41,7 @@ class Tap(unittest.TestResult):
     def _problem(self, test, error):
         self._line(False, test)
         for line in "".join(traceback.format_exception(*error)).splitlines():
-            print(f"# {line}")
+            print(f"# {printable(line)}")
         sys.stdout.flush()
 
     def addFailure(self, test, err):
@@ -55,6 +56,11 @@ class Tap(unittest.TestResult):
         super().addSubTest(test, subtest, err)
         if err is not None:
             self._problem(subtest, err)
+
+
+def printable(line):
+    """A line of anybody's log without its colours: XML cannot hold what they are made of."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", re.sub(r"\x1b\[[0-9;]*m", "", line))
 
 
 def name_of(test):

@@ -73,7 +73,8 @@ class Baresip:
         self.name = name
         self.directory = os.path.dirname(workspace.file(f"baresip-{name}", "config"))
         self.workspace = workspace
-        self.sip_port, self.control_port = free_port(), free_port()
+        self.sip_port = free_port(2)  # it listens for SIP over TLS on the next one
+        self.control_port = free_port()
         self.frequency = frequency
         tone = os.path.join(self.directory, "tone.wav")
         tones.write_wav(tone, frequency, seconds)
