@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Hands out pairs of UDP ports.
+#include <algorithm>
+#include <random>
+
 #include "rtp/core/session.h"
 
 namespace junctor::rtp {
+
+PortRange::PortRange(std::uint16_t low, std::uint16_t high) : low_(low), high_(high), next_(low) {
+  const int pairs = (high - low - (low & 1) + 1) / 2;
+  std::random_device random;
+  next_ = static_cast<std::uint16_t>(
+      low + (low & 1) + 2 * std::uniform_int_distribution(0, std::max(pairs - 1, 0))(random));
+}
 
 Result<PortRange::Pair> PortRange::open(const std::string &address) {
   const unsigned first = low_ + (low_ & 1U);

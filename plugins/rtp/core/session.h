@@ -21,11 +21,12 @@
 
 namespace junctor::rtp {
 
-/// Hands out pairs of UDP ports (RTP even, RTCP the next) from one range, round robin, so that a
-/// port freed is not reused at once. Any thread.
+/// Hands out pairs of UDP ports (RTP even, RTCP the next) from one range, round robin from anywhere
+/// in it: a port that was freed just now, by us or by a process before us, may still be sent to.
+/// Any thread.
 class PortRange {
  public:
-  PortRange(std::uint16_t low, std::uint16_t high) : low_(low), high_(high), next_(low) {}
+  PortRange(std::uint16_t low, std::uint16_t high);
 
   struct Pair {
     UniqueFd rtp, rtcp;

@@ -29,7 +29,7 @@ struct Listener : SessionListener {
 };
 
 inline PortRange &ports() {
-  static PortRange range(30000, 39999);
+  static PortRange range(20000, 29999);
   return range;
 }
 
