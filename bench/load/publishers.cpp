@@ -118,7 +118,8 @@ class Publisher {
       std::copy(std::begin(unit), std::end(unit), head + used);
       used += sizeof unit;
       char digits[kStampDigits + 1];
-      std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(now_ns()));
+      std::snprintf(digits, sizeof digits, "%016llx",
+                    static_cast<unsigned long long>(now_ns(CLOCK_REALTIME)));
       std::copy(kStampMark.begin(), kStampMark.end(), head + used);
       std::copy_n(digits, kStampDigits, head + used + kStampMark.size());
       used += kStampMark.size() + kStampDigits;

@@ -18,10 +18,15 @@ inline constexpr std::size_t kStampDigits = 16;
 inline constexpr std::size_t kStampNal = 3 + 16 + kStampDigits + 1;
 static_assert(kStampMark.size() == 16);
 
-inline std::uint64_t now_ns() {
-  timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC, &time);
+inline std::uint64_t to_ns(const timespec &time) {
   return std::uint64_t(time.tv_sec) * 1'000'000'000 + std::uint64_t(time.tv_nsec);
+}
+
+/// CLOCK_MONOTONIC, or of stamps CLOCK_REALTIME, which the kernel notes on packets that arrive.
+inline std::uint64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) {
+  timespec time{};
+  ::clock_gettime(clock, &time);
+  return to_ns(time);
 }
 
 }  // namespace junctor::bench

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "rtmp/core/locator.h"
 #include "rtmp/core/server_core.h"
@@ -60,7 +61,7 @@ void Connection::start() {
 }
 
 /// Without it, the sender's Nagle algorithm and our delayed acknowledgement wait for each other.
-/// The kernel forgets it with each receive.
+/// The kernel goes back to delaying them when we send something.
 void Connection::quick_acknowledgement() {
   const int on = 1;
   ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
@@ -92,7 +93,7 @@ void Connection::read_input() {
       peer_gone("the client closed the connection");
       return;
     }
-    quick_acknowledgement();
+    if (std::exchange(has_sent_, false)) quick_acknowledgement();
     progress_ = core_.reactor()->now();
     feed(ByteSpan(buffer).first(static_cast<std::size_t>(got)));
     if (static_cast<std::size_t>(got) < buffer.size()) return;
@@ -372,6 +373,7 @@ bool Connection::send_once() {
     }
     return false;
   }
+  has_sent_ = true;
   std::size_t rest = static_cast<std::size_t>(sent);
   blocked_ = rest < batch.bytes();
   if (source) {

@@ -111,6 +111,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
 
   State state_ = State::Open;
   bool blocked_ = false;        ///< the socket takes no more for now
+  bool has_sent_ = false;       ///< something since acknowledgements were last made quick
   bool flush_due_ = false;      ///< at the end of this turn
   bool tells_end_ = false;      ///< Draining: there was something to say
   bool write_closed_ = false;   ///< the peer has been told that nothing more comes
