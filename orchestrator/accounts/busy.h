@@ -2,10 +2,13 @@
 // Which accounts are in a call, or on their way into one.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/clock.h"
 
@@ -26,26 +29,29 @@ class BusyTable {
                                    const std::string &to, Time now) {
     const std::lock_guard lock(mutex_);
     Entry &entry = entries_[account];
-    std::erase_if(entry.claims, [now](const auto &each) { return each.second < now; });
+    std::erase_if(entry.claims, [now](const Claim &each) { return each.until < now; });
     if (!entry.idle() && entry.to != to) return entry.to;
     entry.to = to;
-    entry.claims[connection] = now + kStartPatience;
+    entry.claims.push_back({connection, now + kStartPatience});
     return std::nullopt;
   }
-  /// The publish has begun: its claim lasts until it ends. Nothing if it made none.
+  /// A publish that names a callee has begun: its claim lasts until it ends. Nothing if it has
+  /// none.
   void publish_started(const std::string &account, std::uint64_t connection) {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(account);
     if (found == entries_.end()) return;
-    const auto claim = found->second.claims.find(connection);
-    if (claim != found->second.claims.end()) claim->second = Time::max();
+    const auto claim = found->second.find(connection, false);
+    if (claim != found->second.claims.end()) claim->until = kUntilItEnds;
   }
-  /// To be told after the calls have been.
+  /// One that had begun is over. To be told after the calls have been, so perhaps when the next
+  /// publish of this connection has its claim already: that one stays.
   void publish_ended(const std::string &account, std::uint64_t connection) {
     const std::lock_guard lock(mutex_);
     const auto found = entries_.find(account);
     if (found == entries_.end()) return;
-    found->second.claims.erase(connection);
+    const auto claim = found->second.find(connection, true);
+    if (claim != found->second.claims.end()) found->second.claims.erase(claim);
     if (found->second.idle()) entries_.erase(found);
   }
   void call_began(const std::string &account, const std::string &call, const std::string &to) {
@@ -64,11 +70,24 @@ class BusyTable {
   }
 
  private:
+  static constexpr Time kUntilItEnds = Time::max();
+
+  /// Of one publish. A connection can have several, one after another: all are of one account and
+  /// one callee, so which of those that have begun ends first makes no difference.
+  struct Claim {
+    std::uint64_t connection;
+    Time until;
+  };
   struct Entry {
-    std::string to;                        ///< as the account wrote it
-    std::string call;                      ///< its id; empty: none yet
-    std::map<std::uint64_t, Time> claims;  ///< connection: until when
+    std::string to;             ///< as the account wrote it
+    std::string call;           ///< its id; empty: none yet
+    std::vector<Claim> claims;  ///< the oldest first
     bool idle() const { return call.empty() && claims.empty(); }
+    std::vector<Claim>::iterator find(std::uint64_t connection, bool begun) {
+      return std::ranges::find_if(claims, [=](const Claim &claim) {
+        return claim.connection == connection && (claim.until == kUntilItEnds) == begun;
+      });
+    }
   };
   std::mutex mutex_;
   std::map<std::string, Entry> entries_;

@@ -108,6 +108,60 @@ TEST_F(Wiring, ASecondPublishCannotComeBetweenTheFirstAndItsCall) {
   EXPECT_EQ(check(second), "");
 }
 
+TEST_F(Wiring, OneConnectionsNextPublishKeepsItsClaimThroughTheEndOfTheOneBefore) {
+  const auto first = push(1, "bob"), other = push(2, "carol");
+  ASSERT_EQ(check(first), "");
+  events_.publish_started(first);
+  pump();
+  pass(std::chrono::milliseconds(200));
+  sip(0).end(EndReason::Declined, 603, "Decline");
+  pump();
+  expect_ended(EndReason::Declined);
+
+  // The end is on its way to the calls while the same connection publishes anew.
+  events_.publish_ended(first, true);
+  const auto next = push(1, "bob");
+  ASSERT_EQ(check(next), "");
+  pump();
+  EXPECT_NE(check(other).find("alice is in a call with bob"), std::string::npos)
+      << "accepted, not begun, and the end of the one before told";
+  events_.publish_started(next);
+  pump();
+  ASSERT_EQ(service_->list().size(), 1u);
+  EXPECT_NE(check(other).find("alice is in a call with bob"), std::string::npos);
+
+  ASSERT_TRUE(service_->hangup(service_->list()[0].id, EndReason::Admin));
+  EXPECT_NE(check(other).find("alice is in a call with bob"), std::string::npos)
+      << "its publish has not ended";
+  events_.publish_ended(next, true);
+  pump();
+  EXPECT_EQ(check(other), "") << "none is left over";
+}
+
+TEST_F(Wiring, APublishThatCallsNobodyTouchesNoClaimOfItsConnection) {
+  const auto calls = push(1, "bob"), other = push(2, "carol");
+  auto silent = calls;
+  silent.parameters.erase("to");
+  ASSERT_EQ(check(silent), "");
+  ASSERT_EQ(check(calls), "");
+  events_.publish_started(silent);
+  events_.publish_ended(silent, false);  // the second takes its name over
+  events_.publish_started(calls);
+  pump();
+  ASSERT_EQ(service_->list().size(), 1u);
+  ASSERT_TRUE(service_->hangup(service_->list()[0].id, EndReason::Admin));
+  now_ += accounts::BusyTable::kStartPatience + std::chrono::milliseconds(1);
+  EXPECT_NE(check(other).find("alice is in a call with bob"), std::string::npos)
+      << "the publish that calls bob runs on";
+  events_.publish_ended(calls, true);
+  pump();
+
+  ASSERT_EQ(check(calls), "");
+  events_.publish_started(silent);
+  now_ += accounts::BusyTable::kStartPatience + std::chrono::milliseconds(1);
+  EXPECT_EQ(check(other), "") << "the one that was to call bob has never begun";
+}
+
 TEST_F(Wiring, ACallThatIsNotTheTerminalsOwnMakesItBusyToo) {
   ASSERT_TRUE(service_->start("alice", "carol"));
   EXPECT_NE(check(push(1, "bob")).find("alice is in a call with carol"), std::string::npos);
