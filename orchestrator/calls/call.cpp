@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "calls/call_leg.h"
+#include "calls/sentence.h"
 #include "common/main_context.h"
 
 namespace junctor::calls {
@@ -143,8 +144,8 @@ void Call::on_players(bool any, const PullCodecs &codecs) {
     card_.reset();
     tone_.reset();
   }
-  update_loops();
   update_media();
+  update_loops();
 }
 
 void Call::on_push_finished() {
@@ -201,6 +202,7 @@ void Call::on_answered(Leg &leg) {
   for (const auto &loser : losers)
     if (loser != winner) loser->call->hangup(EndReason::CallerHangup);
   answered_at_ = silent_since_ = around_->world.now();
+  if (!path_) left_out_.reset();  // early media that failed do not count against the call's own
   // Early media that goes on counts from here.
   on_downlink([](Downlink &downlink) { downlink.tell_next_frames(); });
   record_.answered = around_->world.wall();
@@ -252,7 +254,7 @@ void Call::end(EndReason reason, int sip_code, const std::string &detail) {
   card_timer_.reset();
   record_.reason = reason;
   record_.sip_code = sip_code;
-  record_.detail = detail.empty() ? std::string(describe(reason)) : detail;
+  record_.detail = detail.empty() ? std::string(describe(reason)) : as_sentence(detail);
   record_.ended = around_->world.wall();
   count_media(record_);
   drop_path();

@@ -84,7 +84,9 @@ class Call : public std::enable_shared_from_this<Call> {
   void note(const Target &target);
 
   void update_media();
-  Result<void> build(const Plan &plan);
+  Result<void> build();
+  bool leave_out_more(const std::string &why);
+  void end_without_media();
   void drop_path();
   void schedule_update();
   unsigned tries_left() const;
@@ -100,6 +102,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void set_loop(Medium medium, std::shared_ptr<const Loop> loop);
   void on_downlink(std::function<void(Downlink &)> function);
   bool callee_sends(Medium medium) const;
+  bool reaches_player(Medium medium) const;
   bool on_hold() const;
   std::function<void()> keyframe_request() const;
   void tell_terminals(EndReason reason);
@@ -123,6 +126,10 @@ class Call : public std::enable_shared_from_this<Call> {
   PushTracks tracks_;
   bool audience_ = false;
   std::optional<PullCodecs> pull_;  ///< once anybody has played
+  Plan whole_, plan_;               ///< what is to flow; the same without what is left out
+  RouteSet left_out_;               ///< of `whole_`, which did not run with it
+  RouteSet left_out_told_;          ///< what the log has of it
+  std::string left_out_why_;
   std::unique_ptr<MediaPath> path_;
   bool sending_ = false;                 ///< the path carries the push terminal's media too
   std::string path_key_;                 ///< what the running path was made for

@@ -40,7 +40,7 @@ void Call::update_loops() {
     if (card_ == Card::Ringing || card_ == Card::Calling)
       on_downlink([](Downlink &downlink) { downlink.set_loop(Medium::Video, nullptr); });
     show_card(Card::OnHold);
-  } else if (!callee_sends(Medium::Video)) {
+  } else if (!reaches_player(Medium::Video)) {
     show_card(Card::AudioOnly);
   } else if (card_due_) {
     if (!video_live_) show_card(Card::Connected);

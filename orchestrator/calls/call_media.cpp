@@ -37,24 +37,67 @@ std::int64_t since(Time start, Time when) {
 void Call::update_media() {
   pending_update_.reset();
   if (!media_leg_ || state() == State::Ended) return;
-  const Plan plan = make_plan(media_leg_->call->media(), tracks_, pull_);
-  // Before the answer there is only the callee's media to carry.
-  if (state() != State::Answered && !plan.caller(Medium::Audio).flows &&
-      !plan.caller(Medium::Video).flows)
-    return drop_path();
-  if (auto built = build(plan); !built) {
-    around_->log(LogLevel::Error, "call " + id_ + ": " + built.error().detail);
-    return end(EndReason::Internal, 0, built.error().detail);
+  Plan whole = make_plan(media_leg_->call->media(), tracks_, pull_);
+  if (whole != whole_) {
+    whole_ = std::move(whole);
+    left_out_.reset();
   }
+  for (;;) {
+    plan_ = whole_.without(left_out_, left_out_why_);
+    // Before the answer there is only the callee's media to carry.
+    if (state() != State::Answered && !plan_.caller(Medium::Audio).flows &&
+        !plan_.caller(Medium::Video).flows) {
+      drop_path();
+      return on_downlink([](Downlink &downlink) {
+        downlink.release(Medium::Audio);
+        downlink.release(Medium::Video);
+      });
+    }
+    const auto built = build();
+    if (built) break;
+    if (!leave_out_more(built.error().detail)) return end_without_media();
+  }
+  if (std::exchange(left_out_told_, left_out_) != left_out_)
+    around_->log(LogLevel::Warning,
+                 "call " + id_ +
+                     (left_out_.any() ? " goes on without " + to_string(left_out_)
+                                      : " goes on with nothing left out"));
   // What the callee holds back would stand still at the player: its loop plays meanwhile.
-  const bool video = plan.caller(Medium::Video).flows && callee_sends(Medium::Video);
-  const bool audio = plan.caller(Medium::Audio).flows && callee_sends(Medium::Audio);
+  const bool video = reaches_player(Medium::Video);
+  const bool audio = reaches_player(Medium::Audio);
   if (!video) video_live_ = false;
   on_downlink([video, audio, ask = keyframe_request()](Downlink &downlink) {
     downlink.hold(Medium::Video, !video);
     downlink.hold(Medium::Audio, !audio);
     downlink.expect_video(video, ask);
   });
+  update_loops();
+}
+
+/// A plan did not run, and `why` is what failed. Leaves out of it what a call misses least of what
+/// has not been tried. False if there is nothing more to leave out.
+bool Call::leave_out_more(const std::string &why) {
+  const bool first = left_out_.none();
+  // Of the tries that follow a failure the same is to be expected, and only how they end told.
+  around_->log(first || why != left_out_why_ ? LogLevel::Error : LogLevel::Debug,
+               "call " + id_ + ": " + why);
+  if (first) left_out_why_ = why;
+  const auto sets = reductions(whole_);
+  auto next = sets.begin();
+  if (!first) next = std::find(sets.begin(), sets.end(), left_out_);
+  if (!first && next != sets.end()) ++next;
+  if (next != sets.end())
+    left_out_ = *next;
+  else if (state() != State::Answered)
+    left_out_ = whole_.flowing();  // a call needs no early media; the answer tries again
+  else
+    return false;
+  return true;
+}
+
+void Call::end_without_media() {
+  record_.plan = whole_.steps();
+  end(EndReason::Internal, 0, "The media pipeline failed: " + left_out_why_);
 }
 
 /// Asks the callee itself, on the reactor; for as long as its first picture has not come.
@@ -72,13 +115,14 @@ std::function<void()> Call::keyframe_request() const {
   return nullptr;
 }
 
-Result<void> Call::build(const Plan &plan) {
+/// Runs `plan_`, unless it runs already.
+Result<void> Call::build() {
   const WatchdogSetting watchdog{around_->options.watchdog_interval,
                                  around_->options.watchdog_tries};
-  auto line = make_line(around_->templates, plan, watchdog);
+  auto line = make_line(around_->templates, plan_, watchdog);
   if (!line) return line.error();
   const std::string key = key_of(line->text(), *media_leg_->call);
-  record_.plan = plan.steps();
+  record_.plan = plan_.steps();
   record_.launch = pasteable(*line, settings_for_people());
   const std::array receives{callee_sends(Medium::Audio), callee_sends(Medium::Video)};
   // A path that was made while the callee held a medium back has no way for it; on hold the way
@@ -93,7 +137,7 @@ Result<void> Call::build(const Plan &plan) {
 
   drop_path();
   const WatchdogSetting rest{watchdog.interval, tries_left()};
-  line = make_line(around_->templates, plan, rest);
+  line = make_line(around_->templates, plan_, rest);
   if (!line) return line.error();
   PathSpec spec;
   spec.line = *line;
@@ -170,19 +214,24 @@ void Call::on_push_media(const std::string &state) {
 
 void Call::on_path_failed(const std::string &element, const std::string &message) {
   if (state() == State::Ended) return;
-  around_->log(LogLevel::Error, "call " + id_ + ": " + element + ": " + message);
+  const std::string what = element + ": " + message;
   // Where one element fails its neighbours do too: one failure, for which one new path is made.
-  if (std::exchange(path_failed_, true)) return;
+  if (std::exchange(path_failed_, true))
+    return around_->log(LogLevel::Error, "call " + id_ + ": " + what);
   if (flowing_since_ && around_->world.now() - *flowing_since_ >= kForgiveAfter) path_failures_ = 0;
-  if (++path_failures_ > kMostPathFailures)
-    return end(EndReason::Internal, 0, "The media pipeline failed: " + element + ": " + message);
+  if (path_failures_ < kMostPathFailures) {
+    ++path_failures_;
+    around_->log(LogLevel::Error, "call " + id_ + ": " + what);
+  } else if (!leave_out_more(what)) {
+    return end_without_media();
+  }
   path_key_.clear();
   schedule_update();
 }
 
 void Call::on_live_frame(Medium medium, Time when) {
   if (state() == State::Ended) return;
-  if (medium == Medium::Video && callee_sends(medium)) video_live_ = true;
+  if (medium == Medium::Video && reaches_player(medium)) video_live_ = true;
   // Media before the answer are early; the first after it are told too.
   if (!answered_at_ || when < *answered_at_ || first_to_caller_) return;
   first_to_caller_ = when;
@@ -210,6 +259,11 @@ bool Call::callee_sends(Medium medium) const {
   return false;
 }
 
+/// Whether it is on its way there: neither left out nor held back.
+bool Call::reaches_player(Medium medium) const {
+  return plan_.caller(medium).flows && callee_sends(medium);
+}
+
 View Call::view() const {
   View view = record_;
   view.state = state();
@@ -231,7 +285,7 @@ void Call::count_media(View &view) const {
     count.received_packets = stats.received_packets;
     count.lost = stats.lost;
     count.jitter_ms = stats.jitter_ms;
-    count.round_trip_ms = stats.round_trip_ms;
+    if (stats.round_trip_ms > 0) count.round_trip_ms = stats.round_trip_ms;
   }
 }
 

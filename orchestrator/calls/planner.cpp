@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "calls/sentence.h"
+
 namespace junctor::calls {
 
 namespace {
@@ -27,9 +29,19 @@ bool can_encode(Codec codec) {
   return row && !row->encode.empty();
 }
 
+constexpr const char *kDirections[] = {"caller-to-callee", "callee-to-caller"};
+constexpr std::size_t kMedia = 2;
+
 Route stopped(std::string reason) {
   Route route;
   route.reason = std::move(reason);
+  return route;
+}
+
+/// Nothing flows until somebody comes.
+Route waiting(std::string reason) {
+  Route route = stopped(std::move(reason));
+  route.waits = true;
   return route;
 }
 
@@ -86,12 +98,14 @@ Route h264_to_callee(const sip::Media &media, const rtmp::Track &track) {
 Route to_callee(Medium medium, const sip::Media &media, const PushTracks &push) {
   const auto &track = push.of(medium);
   if (!track) {
-    Route route = stopped("The push terminal sends no " + std::string(to_string(medium)) +
+    Route route = waiting("The push terminal sends no " + std::string(to_string(medium)) +
                           ", as far as is known.");
     route.to = media.format->codec;
     return route;
   }
   const Codec from = track->codec, to = media.format->codec;
+  if (const CodecRow *row = find_codec_row(to); !row || !row->pay)
+    return stopped("This build cannot send " + spoken(to) + " over RTP.");
   if (from == Codec::H264 && to == Codec::H264) return h264_to_callee(media, *track);
   // RFC 3551 has G.711 with one channel, unless an rtpmap says otherwise: ours never do.
   const bool stereo = medium == Medium::Audio && track->channels > 1;
@@ -114,6 +128,8 @@ Route to_callee(Medium medium, const sip::Media &media, const PushTracks &push) 
 Route to_caller(Medium medium, const sip::Media &media, const PullCodecs &pull) {
   const Codec from = media.format->codec;
   const Codec to = medium == Medium::Audio ? pull.audio : pull.video;
+  if (const CodecRow *row = find_codec_row(from); !row || row->depay.empty())
+    return stopped("This build cannot receive " + spoken(from) + " over RTP.");
   if (from == to)
     return passed(from, "The callee sends " + spoken(from) +
                             ", which the pull terminal takes: passed through.");
@@ -142,10 +158,30 @@ PlanStep step(const char *direction, Medium medium, const Route &route) {
 std::vector<PlanStep> Plan::steps() const {
   std::vector<PlanStep> steps;
   for (const Medium medium : {Medium::Video, Medium::Audio})
-    steps.push_back(step("caller-to-callee", medium, callee(medium)));
+    steps.push_back(step(kDirections[0], medium, callee(medium)));
   for (const Medium medium : {Medium::Video, Medium::Audio})
-    steps.push_back(step("callee-to-caller", medium, caller(medium)));
+    steps.push_back(step(kDirections[1], medium, caller(medium)));
   return steps;
+}
+
+RouteSet Plan::flowing() const {
+  RouteSet routes;
+  for (std::size_t i = 0; i < routes.size(); ++i)
+    routes[i] = (i < kMedia ? to_callee[i] : to_caller[i - kMedia]).flows;
+  return routes;
+}
+
+Plan Plan::without(RouteSet left_out, const std::string &why) const {
+  Plan plan = *this;
+  for (std::size_t i = 0; i < left_out.size(); ++i) {
+    if (!left_out[i]) continue;
+    Route &route = i < kMedia ? plan.to_callee[i] : plan.to_caller[i - kMedia];
+    const bool card = i == kMedia + static_cast<std::size_t>(Medium::Video);
+    route = stopped(
+        as_sentence(std::string("Left out, for the media pipeline fails with it") +
+                    (card ? "; the pull terminal gets a picture that says so: " : ": ") + why));
+  }
+  return plan;
 }
 
 Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push,
@@ -169,9 +205,43 @@ Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push
     }
     plan.to_callee[index] = to_callee(medium, *found, push);
     plan.to_caller[index] =
-        pull ? to_caller(medium, *found, *pull) : stopped("No pull terminal has played yet.");
+        pull ? to_caller(medium, *found, *pull) : waiting("No pull terminal has played yet.");
   }
   return plan;
+}
+
+std::vector<RouteSet> reductions(const Plan &plan) {
+  const RouteSet flowing = plan.flowing();
+  std::array<int, 4> losses{};  // all pictures together are less than any sound
+  bool more_may_come = false;
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const Route &route = i < kMedia ? plan.to_callee[i] : plan.to_caller[i - kMedia];
+    const bool video = i % kMedia == static_cast<std::size_t>(Medium::Video);
+    losses[i] = (video ? 2 : 12) + (route.transcoded ? 0 : 1);
+    more_may_come = more_may_come || route.waits;
+  }
+  const auto loss = [&losses](RouteSet routes) {
+    int sum = 0;
+    for (std::size_t i = 0; i < routes.size(); ++i) sum += routes[i] ? losses[i] : 0;
+    return sum;
+  };
+  std::vector<RouteSet> sets;
+  for (unsigned long bits = 1; bits <= flowing.to_ulong(); ++bits) {
+    const RouteSet set(bits);
+    if ((set & ~flowing).any() || (set == flowing && !more_may_come)) continue;
+    sets.push_back(set);
+  }
+  std::ranges::stable_sort(sets, {}, loss);
+  return sets;
+}
+
+std::string to_string(RouteSet routes) {
+  std::string text;
+  for (std::size_t i = 0; i < routes.size(); ++i)
+    if (routes[i])
+      text += (text.empty() ? "" : ", ") + std::string(kDirections[i / kMedia]) + " " +
+              std::string(junctor::to_string(static_cast<Medium>(i % kMedia)));
+  return text;
 }
 
 }  // namespace junctor::calls

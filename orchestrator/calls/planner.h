@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,13 +28,19 @@ struct PushTracks {
 /// One medium in one direction.
 struct Route {
   bool flows = false;
+  bool waits = false;  ///< does not flow yet, for a terminal that may still come
   std::optional<Codec> from, to;
   bool transcoded = false;
   bool single_nal = false;           ///< H.264 to a receiver in packetization mode 0
   const H264Level *level = nullptr;  ///< H.264 encoded for a phone: what it must keep to
   bool upright = false;              ///< the picture is higher than it is wide
   std::string reason;                ///< a sentence
+
+  bool operator==(const Route &) const = default;
 };
+
+/// Some of the four routes of a plan: those to the callee by Medium, then those to the caller.
+using RouteSet = std::bitset<4>;
 
 struct Plan {
   /// Indexed by Medium.
@@ -46,11 +53,24 @@ struct Plan {
   bool is_pushed(Medium medium) const { return pushed[static_cast<std::size_t>(medium)]; }
   /// For people: all four, flowing or not.
   std::vector<PlanStep> steps() const;
+  RouteSet flowing() const;
+  /// The same, but some of its routes do not flow. `why` is what failed with them.
+  Plan without(RouteSet left_out, const std::string &why) const;
+
+  bool operator==(const Plan &) const = default;
 };
 
 /// The cheapest route of each medium: passed through where both sides speak the same, else decoded
 /// and encoded. `pull` is nothing while nobody has played: then nothing flows to the caller. Pure.
 Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push,
                const std::optional<PullCodecs> &pull);
+
+/// What to leave out of a plan that cannot run as it is, in the order of trying: that which a call
+/// misses least comes first, so pictures before sound, and what is transcoded before what is passed
+/// through. Nothing that would leave a call without media, now and later. Pure.
+std::vector<RouteSet> reductions(const Plan &plan);
+
+/// "caller-to-callee video, callee-to-caller audio": the set for people.
+std::string to_string(RouteSet routes);
 
 }  // namespace junctor::calls

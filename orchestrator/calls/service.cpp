@@ -8,6 +8,7 @@
 #include "calls/call.h"
 #include "calls/pipeline.h"
 #include "calls/pull_codecs.h"
+#include "calls/sentence.h"
 #include "calls/surroundings.h"
 #include "calls/track_watcher.h"
 #include "common/handle.h"
@@ -114,15 +115,16 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   }
 
   Result<std::string> start(const std::string &from, const std::string &to) override {
-    if (from.empty() || to.empty()) return bad_input("a call needs a caller and a callee");
+    if (from.empty() || to.empty()) return bad_input("A call needs a caller and a callee.");
     if (stopping_)
-      return failed(from, to, EndReason::Shutdown, refused("the server is shutting down"));
+      return failed(from, to, EndReason::Shutdown,
+                    refused(std::string(describe(EndReason::Shutdown))));
     if (const auto found = terminals_.find(from); found != terminals_.end() && found->second.call) {
       const Call &running = *found->second.call;
       if (running.to() == to) return running.id();
       return failed(
           from, to, EndReason::Busy,
-          refused(from + " is in a call with " + running.to() + " already; end that first"));
+          refused("The caller is in a call with " + running.to() + " already; end that first."));
     }
     if (running_.size() >= around_->options.max_calls)
       return failed(from, to, EndReason::Overloaded,
@@ -151,7 +153,8 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   }
 
   void fail_to_start(const std::string &from, const std::string &to, EndReason reason,
-                     const std::string &detail) override {
+                     const std::string &told) override {
+    const std::string detail = as_sentence(told);
     around_->log(LogLevel::Warning, "the call from " + from + " to " + to + " cannot be made (" +
                                         std::string(to_string(reason)) + "): " + detail);
     const auto found = terminals_.find(from);

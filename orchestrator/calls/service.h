@@ -50,7 +50,8 @@ struct View {
   std::string launch;  ///< the line that runs; it can be pasted into gst-launch-1.0
   struct MediaCount {
     std::uint64_t sent_packets = 0, received_packets = 0, lost = 0;
-    double jitter_ms = 0, round_trip_ms = 0;
+    double jitter_ms = 0;
+    std::optional<double> round_trip_ms;  ///< nothing until the peer has reported
   };
   MediaCount audio, video;
 };

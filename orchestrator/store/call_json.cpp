@@ -16,7 +16,8 @@ json optional_time(const std::optional<calls::WallTime> &time) {
   return time ? json(timestamp(*time)) : json(nullptr);
 }
 
-json optional_number(const std::optional<std::int64_t> &number) {
+template <class Number>
+json optional_number(const std::optional<Number> &number) {
   return number ? json(*number) : json(nullptr);
 }
 
@@ -25,7 +26,7 @@ json to_json(const View::MediaCount &count) {
           {"received_packets", count.received_packets},
           {"lost", count.lost},
           {"jitter_ms", count.jitter_ms},
-          {"round_trip_ms", count.round_trip_ms}};
+          {"round_trip_ms", optional_number(count.round_trip_ms)}};
 }
 
 void from_json(const json &value, View::MediaCount &count) {
@@ -33,7 +34,10 @@ void from_json(const json &value, View::MediaCount &count) {
   count.received_packets = value.value("received_packets", std::uint64_t{0});
   count.lost = value.value("lost", std::uint64_t{0});
   count.jitter_ms = value.value("jitter_ms", 0.0);
-  count.round_trip_ms = value.value("round_trip_ms", 0.0);
+  const auto trip = value.find("round_trip_ms");
+  // Records of before have 0 where nothing was reported.
+  if (trip != value.end() && trip->is_number() && trip->get<double>() > 0)
+    count.round_trip_ms = trip->get<double>();
 }
 
 json plan_to_json(const std::vector<calls::PlanStep> &plan) {

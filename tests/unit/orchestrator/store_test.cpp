@@ -119,6 +119,7 @@ TEST(CallStore, KeepsEverythingOfACall) {
   call.audio.sent_packets = 100;
   call.audio.lost = 3;
   call.video.jitter_ms = 1.5;
+  call.video.round_trip_ms = 20.5;
   {
     auto store = open_store(dir);
     store->save(example("c1"));
@@ -129,6 +130,8 @@ TEST(CallStore, KeepsEverythingOfACall) {
   ASSERT_TRUE(found);
   EXPECT_EQ(to_json(*found, true), to_json(call, true));
   EXPECT_FALSE(found->first_packet_to_caller_ms);
+  EXPECT_EQ(found->video.round_trip_ms, 20.5);
+  EXPECT_EQ(found->audio.round_trip_ms, std::nullopt);
   EXPECT_FALSE(find(*store, "c2"));
   struct stat status {};
   ASSERT_EQ(::stat((dir.path() + "/calls.db").c_str(), &status), 0);
@@ -270,6 +273,22 @@ TEST(CallStore, RefusesANewerDatabaseAndGarbage) {
 TEST(CallJson, Times) {
   EXPECT_EQ(timestamp(kStart), "2023-11-14T22:13:20.123Z");
   EXPECT_EQ(timestamp(WallTime{}), "1970-01-01T00:00:00.000Z");
+}
+
+TEST(CallJson, NoRoundTripIsNull) {
+  View call = example("c1");
+  EXPECT_TRUE(to_json(call, false)["audio"]["round_trip_ms"].is_null());
+  call.audio.round_trip_ms = 12.5;
+  EXPECT_EQ(to_json(call, false)["audio"]["round_trip_ms"], 12.5);
+
+  View read;
+  counts_from_text(counts_to_text(call), read);
+  EXPECT_EQ(read.audio.round_trip_ms, 12.5);
+  EXPECT_EQ(read.video.round_trip_ms, std::nullopt);
+  // What an older version wrote where the peer had not reported.
+  counts_from_text(R"({"audio": {"round_trip_ms": 0.0}, "video": {"lost": 1}})", read = {});
+  EXPECT_EQ(read.audio.round_trip_ms, std::nullopt);
+  EXPECT_EQ(read.video.lost, 1U);
 }
 
 TEST(CallJson, StatesRoundTrip) {

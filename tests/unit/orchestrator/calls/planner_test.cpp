@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "calls/sentence.h"
 #include "media_fixture.h"
 
 namespace junctor::calls {
@@ -212,6 +213,85 @@ TEST(CodecTable, LevelsAreTheGreatestNotAbove) {
     EXPECT_LE(blocks * level.max_rate, bound.second) << level.name;
     EXPECT_EQ(level.max_width % 2 + level.max_height % 2, 0) << level.name;
   }
+}
+
+std::string in_order(const std::vector<RouteSet> &sets) {
+  std::string text;
+  for (const RouteSet &set : sets) text += to_string(set) + "\n";
+  return text;
+}
+
+TEST(Planner, LeavesOutWhatACallMissesLeastFirst) {
+  const Plan plan = make_plan(
+      {media(Codec::Pcma), media(Codec::H264, "profile-level-id=42e00d;packetization-mode=1")},
+      tracks(Codec::Aac, kHigh), PullCodecs{Codec::Pcma, Codec::H264});
+  ASSERT_EQ(plan.flowing(), RouteSet(0b1111));
+  EXPECT_EQ(in_order(reductions(plan)),
+            "caller-to-callee video\n"  // transcoded
+            "callee-to-caller video\n"
+            "caller-to-callee video, callee-to-caller video\n"
+            "caller-to-callee audio\n"  // transcoded
+            "callee-to-caller audio\n"
+            "caller-to-callee audio, caller-to-callee video\n"
+            "caller-to-callee video, callee-to-caller audio\n"
+            "caller-to-callee audio, callee-to-caller video\n"
+            "callee-to-caller audio, callee-to-caller video\n"
+            "caller-to-callee audio, caller-to-callee video, callee-to-caller video\n"
+            "caller-to-callee video, callee-to-caller audio, callee-to-caller video\n"
+            "caller-to-callee audio, callee-to-caller audio\n"
+            "caller-to-callee audio, caller-to-callee video, callee-to-caller audio\n"
+            "caller-to-callee audio, callee-to-caller audio, callee-to-caller video\n");
+}
+
+TEST(Planner, LeavesNotAllOutUnlessMoreMayCome) {
+  const auto phone = {media(Codec::Pcma)};
+  const Plan whole = make_plan(phone, tracks(Codec::Aac, std::nullopt), PullCodecs{});
+  EXPECT_EQ(in_order(reductions(whole)), "caller-to-callee audio\ncallee-to-caller audio\n");
+  const Plan no_player = make_plan(phone, tracks(Codec::Aac, std::nullopt), std::nullopt);
+  EXPECT_EQ(in_order(reductions(no_player)), "caller-to-callee audio\n");
+  const Plan no_sound = make_plan(phone, PushTracks{}, PullCodecs{});
+  EXPECT_EQ(in_order(reductions(no_sound)), "callee-to-caller audio\n");
+  EXPECT_TRUE(reductions(make_plan({}, PushTracks{}, std::nullopt)).empty());
+}
+
+TEST(Planner, SaysWhyARouteIsLeftOut) {
+  const Plan whole = make_plan({media(Codec::Pcma)}, tracks(Codec::Aac, kHigh), PullCodecs{});
+  const Plan less = whole.without(RouteSet(0b0001), "It broke.");
+  EXPECT_FALSE(less.callee(Medium::Audio).flows);
+  EXPECT_EQ(less.callee(Medium::Audio).reason,
+            "Left out, for the media pipeline fails with it: It broke.");
+  EXPECT_EQ(less.caller(Medium::Audio), whole.caller(Medium::Audio));
+  EXPECT_TRUE(less.is_pushed(Medium::Audio)) << "the watchdog counts it all the same";
+  EXPECT_EQ(whole.without({}, ""), whole);
+}
+
+TEST(Planner, SendsAndReceivesOnlyWhatTheTableKnows) {
+  for (const auto &[codec, name] : {std::pair(Codec::Vp8, "VP8"), std::pair(Codec::Aac, "AAC")}) {
+    rtp::Format format = *rtp::find_format(Codec::Pcma);
+    format.codec = codec;
+    sip::Media agreed = media(Codec::Pcma);
+    agreed.medium = medium_of(codec);
+    agreed.format = &format;
+    const Plan plan = make_plan({agreed}, tracks(Codec::Aac, kHigh), PullCodecs{});
+    EXPECT_TRUE(plan.flowing().none()) << "though both sides may speak it";
+    EXPECT_EQ(plan.callee(agreed.medium).reason,
+              "This build cannot send " + std::string(name) + " over RTP.");
+    EXPECT_EQ(plan.caller(agreed.medium).reason,
+              "This build cannot receive " + std::string(name) + " over RTP.");
+  }
+}
+
+TEST(Sentence, IsWholeAndLeavesNamesAndCodesAsTheyAre) {
+  for (const auto &[text, whole] : std::map<std::string, std::string>{
+           {"no answer within 60 s", "No answer within 60 s."},
+           {"486 Busy Here", "486 Busy Here."},
+           {"The callee is busy.", "The callee is busy."},
+           {"gone, for good!\n", "Gone, for good!"},
+           {"x264enc0: no memory", "x264enc0: no memory."},
+           {"sip:bob@example.org is mute", "sip:bob@example.org is mute."},
+           {"", ""},
+           {"  ", ""}})
+    EXPECT_EQ(as_sentence(text), whole);
 }
 
 }  // namespace

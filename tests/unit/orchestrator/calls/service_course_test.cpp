@@ -14,8 +14,8 @@ TEST_F(ServiceTest, AStartByTheApiThatFailsIsToldAndRecordedLikeAPublish) {
   pump();
   ASSERT_EQ(changes_.size(), 1u);
   expect_ended(EndReason::Unreachable);
-  EXPECT_EQ(last().detail, "no rule allows mallory");
-  const std::string words = "unreachable: no rule allows mallory";
+  EXPECT_EQ(last().detail, "No rule allows mallory.");
+  const std::string words = "unreachable: No rule allows mallory.";
   EXPECT_EQ(server_->ended, std::vector<std::string>{"alice NetStream.Publish.Failed " + words});
   EXPECT_EQ(server_->outlets["alice"]->ended,
             std::vector<std::string>{"NetStream.Play.Failed " + words});
@@ -41,9 +41,8 @@ TEST_F(ServiceTest, ACallerThatIsInACallIsBusyAndItsCallGoesOn) {
   publish(2, "carol");
   EXPECT_EQ(last().reason, EndReason::Busy);
   ASSERT_EQ(server_->ended.size(), 1u) << "who asks is told";
-  EXPECT_NE(server_->ended[0].find("NetStream.Publish.Failed busy: alice is in a call with bob"),
-            std::string::npos)
-      << server_->ended[0];
+  EXPECT_EQ(last().detail, "The caller is in a call with bob already; end that first.");
+  EXPECT_EQ(server_->ended[0], "alice NetStream.Publish.Failed busy: " + last().detail);
   EXPECT_TRUE(server_->outlets["alice"]->ended.empty()) << "the players hear bob";
 }
 
@@ -204,12 +203,196 @@ TEST_F(ServiceTest, FailuresOfLongAgoAreForgiven) {
     ASSERT_EQ(state(), State::Answered) << i;
   }
   for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(why("caller-to-callee", Medium::Video).find("Left out"), std::string::npos) << i;
     path().events.media("flowing");
     pass(seconds(59));
-    path().events.failed("voaacenc0", "no memory");
-    pass(milliseconds(100));
+    fail_path("voaacenc0", "no memory");
   }
-  expect_ended(EndReason::Internal);
+  EXPECT_EQ(why("caller-to-callee", Medium::Video).find("Left out"), 0u) << "held against it";
+}
+
+/// A phone whose picture must be encoded anew, and one that sends its own.
+std::vector<sip::Media> baseline_phone() {
+  return {media(Codec::Pcma), media(Codec::H264, "profile-level-id=42e00d;packetization-mode=1")};
+}
+
+TEST_F(ServiceTest, WithoutAnEncoderForThePictureTheCallGoesOnWithSoundAndTheOtherPicture) {
+  unable_ = {{"x264enc", "no element \"x264enc\""}};
+  publish();
+  video_track(100);
+  audio_track();
+  sip(0).answer(baseline_phone());
+  pump();
+  ASSERT_EQ(state(), State::Answered);
+  EXPECT_TRUE(line_has("alawenc ! callee.audio")) << line();
+  EXPECT_TRUE(line_has("player.audio"));
+  EXPECT_TRUE(line_has("player.video")) << "the callee's picture needs no encoder";
+  EXPECT_TRUE(line_has("caller.video ! watchdog.sink_0 watchdog.src_0 ! fakesink")) << line();
+  EXPECT_EQ(why("caller-to-callee", Medium::Video),
+            "Left out, for the media pipeline fails with it: no element \"x264enc\".");
+  EXPECT_EQ(why("callee-to-caller", Medium::Video).find("Left out"), std::string::npos);
+  EXPECT_EQ(service_->find(last().id)->plan[0].to, "none");
+}
+
+TEST_F(ServiceTest, ATemplateThatCannotBeFilledCostsWhatItMakesOnly) {
+  around_->templates.transcode_video = *LaunchTemplate::parse("t", "${decode} ! ${no_such_hole}");
+  publish();
+  video_track(100);
+  audio_track();
+  sip(0).answer(baseline_phone());
+  pump();
+  ASSERT_EQ(state(), State::Answered);
+  EXPECT_TRUE(line_has("callee.audio"));
+  EXPECT_NE(why("caller-to-callee", Medium::Video).find("no_such_hole"), std::string::npos);
+}
+
+TEST_F(ServiceTest, APictureThatCannotReachThePlayerIsReplacedByOneThatSaysSo) {
+  unable_ = {{"player.video", "player does not link"}};
+  answered_call();
+  ASSERT_EQ(state(), State::Answered);
+  EXPECT_TRUE(line_has("callee.video"));
+  EXPECT_FALSE(line_has("player.video"));
+  EXPECT_TRUE(line_has("player.audio"));
+  EXPECT_EQ(card_, Card::AudioOnly);
+  EXPECT_EQ(why("callee-to-caller", Medium::Video),
+            "Left out, for the media pipeline fails with it; the pull terminal gets a picture "
+            "that says so: player does not link.");
+  pass(seconds(2));
+  EXPECT_EQ(card_, Card::AudioOnly) << "it promises no picture";
+}
+
+TEST_F(ServiceTest, SoundThatCannotBeCarriedLeavesThePicture) {
+  unable_ = {{"alawenc", "no element \"alawenc\""}, {"voaacenc", "no element \"voaacenc\""}};
+  answered_call();
+  ASSERT_EQ(state(), State::Answered);
+  EXPECT_TRUE(line_has("callee.video"));
+  EXPECT_TRUE(line_has("player.video"));
+  EXPECT_FALSE(line_has("player.audio"));
+  EXPECT_TRUE(line_has("caller.audio ! watchdog.sink_1 watchdog.src_1 ! fakesink")) << line();
+  EXPECT_EQ(tone_, Tone::Silence);
+  EXPECT_NE(why("caller-to-callee", Medium::Audio).find("Left out"), std::string::npos);
+}
+
+TEST_F(ServiceTest, WhatIsLeftOutIsTriedAgainWhenThePlanChanges) {
+  unable_ = {{"x264enc", "no element \"x264enc\""}};
+  publish();
+  video_track(100);
+  audio_track();
+  sip(0).answer(baseline_phone());
+  pump();
+  EXPECT_FALSE(line_has("callee.video ")) << line();
+  const std::size_t made = paths_.size();
+  sip(0).change(baseline_phone());
+  EXPECT_EQ(paths_.size(), made) << "nothing has changed";
+  video_track(66);
+  sip(0).change(both());
+  pass(milliseconds(100));
+  EXPECT_TRUE(line_has("watchdog.src_0 ! callee.video")) << "passed through now: " << line();
+  EXPECT_EQ(why("caller-to-callee", Medium::Video).find("Left out"), std::string::npos);
+}
+
+TEST_F(ServiceTest, APictureAloneThatCannotBeSentWaitsForTheSound) {
+  play_from_start_ = false;
+  unable_ = {{"x264enc", "no element \"x264enc\""}};
+  publish();
+  video_track(100);
+  sip(0).answer(baseline_phone());
+  pump();
+  ASSERT_EQ(state(), State::Answered) << "the sound may come, and so may a player";
+  audio_track();
+  pass(milliseconds(100));
+  EXPECT_TRUE(line_has("callee.audio")) << line();
+}
+
+TEST_F(ServiceTest, APipelineThatFailsAgainAndAgainIsTriedWithLess) {
+  publish();
+  video_track(100);
+  audio_track();
+  sip(0).answer(baseline_phone());
+  pump();
+  for (int i = 0; i < 3; ++i) fail_path("x264enc0", "no memory");
+  EXPECT_TRUE(line_has("x264enc")) << "a failure may pass";
+  fail_path("x264enc0", "no memory");
+  ASSERT_EQ(state(), State::Answered);
+  EXPECT_FALSE(line_has("x264enc")) << line();
+  EXPECT_TRUE(line_has("callee.audio"));
+  EXPECT_EQ(why("caller-to-callee", Medium::Video),
+            "Left out, for the media pipeline fails with it: x264enc0: no memory.");
+}
+
+TEST_F(ServiceTest, SoundThatFailsAgainAndAgainIsFoundOut) {
+  answered_call();
+  for (int i = 0; i < 20 && state() == State::Answered && line_has("voaacenc"); ++i)
+    fail_path("voaacenc0", "no memory");
+  ASSERT_EQ(state(), State::Answered);
+  EXPECT_TRUE(line_has("callee.video"));
+  EXPECT_TRUE(line_has("player.video")) << line();
+  EXPECT_TRUE(line_has("callee.audio")) << line();
+}
+
+TEST_F(ServiceTest, EarlyMediaThatCannotBeCarriedCostNoCall) {
+  unable_ = {{"voaacenc", "no memory"}};
+  publish();
+  video_track();
+  audio_track();
+  sip(0).early({media(Codec::Pcma)});
+  pump();
+  EXPECT_EQ(state(), State::Ringing);
+  EXPECT_TRUE(paths_.empty());
+  EXPECT_EQ(tone_, Tone::Ringback);
+  unable_.clear();
+  sip(0).answer({media(Codec::Pcma)});
+  pump();
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_TRUE(line_has("voaacenc")) << "the answer tries anew: " << line();
+}
+
+TEST_F(ServiceTest, EarlyMediaThatFailAgainAndAgainCostNoCall) {
+  publish();
+  video_track();
+  audio_track();
+  sip(0).early({media(Codec::Pcma)});
+  for (int i = 0; i < 20 && path().alive; ++i) fail_path("voaacenc0", "no memory");
+  EXPECT_FALSE(path().alive);
+  EXPECT_EQ(state(), State::Ringing);
+  sip(0).answer(both());
+  pump();
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_TRUE(path().alive);
+}
+
+/// A session that has counted what a test says.
+struct CountedSession : rtp::Session {
+  std::uint16_t port() const override { return 20000; }
+  std::uint32_t ssrc() const override { return 1; }
+  std::shared_ptr<Reactor> reactor() const override { return nullptr; }
+  Duration reorder_window() const override { return {}; }
+  void configure(const rtp::Stream &, const rtp::Remote &) override {}
+  void set_listener(std::weak_ptr<rtp::SessionListener>) override {}
+  void send(std::span<const rtp::OutgoingPacket>) override {}
+  void begin_source() override {}
+  bool request_keyframe() override { return true; }
+  rtp::Stats stats() const override { return counted; }
+  std::optional<rtp::SenderClock> sender_clock() const override { return std::nullopt; }
+  void close() override {}
+  rtp::Stats counted;
+};
+
+TEST_F(ServiceTest, TheRoundTripIsKnownOnceThePhoneHasReported) {
+  const auto session = std::make_shared<CountedSession>();
+  session->counted.sent_packets = 7;
+  auto agreed = both();
+  agreed[0].session = session;
+  publish();
+  video_track();
+  sip(0).answer(agreed);
+  pump();
+  const std::string id = last().id;
+  EXPECT_EQ(service_->find(id)->audio.sent_packets, 7u);
+  EXPECT_EQ(service_->find(id)->audio.round_trip_ms, std::nullopt);
+  session->counted.round_trip_ms = 12.5;
+  EXPECT_EQ(service_->find(id)->audio.round_trip_ms, 12.5);
+  EXPECT_EQ(service_->find(id)->video.round_trip_ms, std::nullopt);
 }
 
 }  // namespace

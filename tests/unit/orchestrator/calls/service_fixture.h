@@ -71,6 +71,8 @@ class ServiceTest : public testing::Test {
     world.make_path = [this](const PathSpec &spec,
                              PathEvents events) -> Result<std::unique_ptr<MediaPath>> {
       if (path_error_) return *path_error_;
+      for (const auto &[part, error] : unable_)
+        if (spec.line.text().find(part) != std::string::npos) return internal_error(error);
       auto log = std::make_shared<FakePath::Log>();
       log->spec = spec;
       log->events = std::move(events);
@@ -193,6 +195,18 @@ class ServiceTest : public testing::Test {
   FakePath::Log &path() { return *paths_.back(); }
   const std::string &line() { return paths_.back()->spec.line.text(); }
   bool line_has(const std::string &text) { return line().find(text) != std::string::npos; }
+  /// The running path fails, and what comes of it.
+  void fail_path(const std::string &element, const std::string &message) {
+    path().events.failed(element, message);
+    pass(std::chrono::milliseconds(100));
+  }
+  /// Of the call as it is now.
+  std::string why(const char *direction, Medium medium) {
+    const auto view = service_->find(last().id);
+    for (const PlanStep &step : view ? view->plan : last().plan)
+      if (step.direction == direction && step.medium == medium) return step.reason;
+    return "";
+  }
   State state() { return changes_.empty() ? State::Idle : changes_.back().state; }
   const View &last() { return changes_.back(); }
   void expect_ended(EndReason reason) {
@@ -224,6 +238,7 @@ class ServiceTest : public testing::Test {
   std::function<void(const View &)> on_change_;
   std::vector<std::shared_ptr<FakePath::Log>> paths_;
   std::optional<Error> path_error_;
+  std::map<std::string, std::string> unable_;  ///< what no line may hold: the error it makes
   std::map<std::size_t, std::shared_ptr<rtmp::Outlet>> live_outlets_;  ///< by paths so far
   std::int64_t live_dts_ = 0;
   Time now_{std::chrono::hours(1)};

@@ -148,7 +148,7 @@ TEST_P(Failures, EndTheCallForBothTerminals) {
   pump();
   expect_ended(GetParam().reason);
   EXPECT_EQ(last().sip_code, GetParam().code);
-  EXPECT_EQ(last().detail, "what the phone said");
+  EXPECT_EQ(last().detail, "What the phone said.");
   const std::string words =
       std::string(to_string(GetParam().reason)) + ": " + std::string(describe(GetParam().reason));
   EXPECT_EQ(server_->ended, std::vector<std::string>{"alice NetStream.Publish.Failed " + words});
@@ -366,7 +366,7 @@ TEST_F(ServiceTest, WhatNoRuleAllowsIsRefusedAndRecorded) {
   EXPECT_EQ(last().to, "mallory");
   EXPECT_EQ(server_->ended,
             std::vector<std::string>{
-                "alice NetStream.Publish.Failed unreachable: no rule allows mallory"});
+                "alice NetStream.Publish.Failed unreachable: No rule allows mallory."});
 }
 
 TEST_F(ServiceTest, APlayThatComesJustAfterTheEndIsToldOfIt) {
@@ -399,13 +399,13 @@ TEST_F(ServiceTest, APlayThatComesAfterARefusedCallIsToldWhy) {
   publish(1, "mallory");
   play(5);
   EXPECT_EQ(server_->outlets["alice"]->ended,
-            std::vector<std::string>{"NetStream.Play.Failed unreachable: no rule allows mallory"});
+            std::vector<std::string>{"NetStream.Play.Failed unreachable: No rule allows mallory."});
 }
 
 TEST_F(ServiceTest, APlayerThatWaitsIsToldOfARefusedCall) {
   publish(1, "mallory");
   EXPECT_EQ(server_->outlets["alice"]->ended,
-            std::vector<std::string>{"NetStream.Play.Failed unreachable: no rule allows mallory"});
+            std::vector<std::string>{"NetStream.Play.Failed unreachable: No rule allows mallory."});
 }
 
 TEST_F(ServiceTest, ACalleeThatIsNotRegisteredIsUnreachable) {
@@ -418,7 +418,7 @@ TEST_F(ServiceTest, AnInviteThatCannotBeSentIsUnreachable) {
   publish();
   video_track();
   expect_ended(EndReason::Unreachable);
-  EXPECT_EQ(last().detail, "no such transport");
+  EXPECT_EQ(last().detail, "No such transport.");
 }
 
 TEST_F(ServiceTest, OnePairHasOneCallAndACallerOnlyOne) {
@@ -543,16 +543,18 @@ TEST_F(ServiceTest, AFailedPipelineIsBuiltAnewAFewTimes) {
     EXPECT_EQ(paths_.size(), static_cast<std::size_t>(i) + 2);
     EXPECT_EQ(state(), State::Answered);
   }
-  path().events.failed("voaacenc0", "no memory");
-  pump();
+  for (int i = 0; i < 20 && state() == State::Answered; ++i) fail_path("voaacenc0", "no memory");
   expect_ended(EndReason::Internal);
-  EXPECT_NE(last().detail.find("voaacenc0"), std::string::npos);
+  EXPECT_EQ(last().detail, "The media pipeline failed: voaacenc0: no memory.");
+  EXPECT_EQ(why("caller-to-callee", Medium::Video).find("Left out"), std::string::npos)
+      << "the record has the plan that was meant";
 }
 
 TEST_F(ServiceTest, APipelineThatCannotBeMadeEndsTheCall) {
   path_error_ = internal_error("no element \"voaacenc\"");
   answered_call();
   expect_ended(EndReason::Internal);
+  EXPECT_EQ(last().detail, "The media pipeline failed: no element \"voaacenc\".");
   EXPECT_EQ(sip(0).hung_up, std::vector{EndReason::Internal});
   for (const View &view : changes_) EXPECT_NE(view.state, State::Answered);
 }
