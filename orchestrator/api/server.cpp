@@ -35,7 +35,7 @@ std::string lower(const char *text) {
 /// One request on its way; lives until it is answered or its client has gone.
 struct Exchange {
   std::string body;
-  bool too_large = false;
+  bool refused = false;
   ContextTimer deadline;
 };
 
@@ -77,9 +77,11 @@ class SoupApiServer : public Server {
     if (!server_) return;
     soup_server_disconnect(server_.get());
     g_signal_handlers_disconnect_by_data(server_.get(), this);
-    soup_server_remove_handler(server_.get(), nullptr);
-    for (const auto &[message, exchange] : exchanges_)
+    for (const char *path : {"/", "*"}) soup_server_remove_handler(server_.get(), path);
+    for (const auto &[message, exchange] : exchanges_) {
+      g_signal_handlers_disconnect_by_data(message, this);
       g_object_weak_unref(G_OBJECT(message), on_freed, this);
+    }
   }
 
   Result<void> start(const Endpoint &endpoint) {
@@ -102,8 +104,8 @@ class SoupApiServer : public Server {
     g_signal_connect(server_.get(), "request-read", G_CALLBACK(on_read), this);
     g_signal_connect(server_.get(), "request-finished", G_CALLBACK(on_over), this);
     g_signal_connect(server_.get(), "request-aborted", G_CALLBACK(on_over), this);
-    soup_server_add_early_handler(server_.get(), nullptr, on_headers, this, nullptr);
-    soup_server_add_handler(server_.get(), nullptr, on_request, this, nullptr);
+    for (const char *path : {"/", "*"})  // libsoup takes "*" for no path
+      soup_server_add_handler(server_.get(), path, on_request, this, nullptr);
     return {};
   }
 
@@ -121,9 +123,13 @@ class SoupApiServer : public Server {
     SoupApiServer &own = self(data);
     if (own.exchanges_.size() >= own.limits_.connections) return part(message);
     const auto [entry, fresh] = own.exchanges_.try_emplace(message);
-    if (fresh) g_object_weak_ref(G_OBJECT(message), on_freed, data);
     entry->second.deadline = ContextTimer(g_main_context_get_thread_default(),
                                           own.limits_.read_time, [message] { part(message); });
+    if (!fresh) return;
+    g_object_weak_ref(G_OBJECT(message), on_freed, data);
+    // Of the message, not the server's early handler, which is not called for what libsoup refuses.
+    g_signal_connect(message, "got-headers", G_CALLBACK(on_headers), data);
+    g_signal_connect(message, "got-chunk", G_CALLBACK(on_chunk), data);
   }
 
   /// libsoup tells of no end of a request that never began: of a connection that says nothing.
@@ -141,21 +147,23 @@ class SoupApiServer : public Server {
       g_object_weak_unref(G_OBJECT(message), on_freed, data);
   }
 
-  static void on_headers(SoupServer *, SoupServerMessage *message, const char *, GHashTable *,
-                         gpointer data) {
+  static void on_headers(SoupServerMessage *message, gpointer data) {
     SoupApiServer &own = self(data);
     // Kept here, not by libsoup, which has no bound.
     soup_message_body_set_accumulate(soup_server_message_get_request_body(message), FALSE);
+    if (soup_server_message_get_status(message) != 0)
+      return own.refuse(message, 400,
+                        "The path leads upwards or is wrongly encoded. docs/api.yaml lists all "
+                        "paths.");
     SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
     const goffset length = soup_message_headers_get_content_length(headers);
     if (length > static_cast<goffset>(own.limits_.body_bytes)) own.refuse_body(message);
-    g_signal_connect(message, "got-chunk", G_CALLBACK(on_chunk), data);
   }
 
   static void on_chunk(SoupServerMessage *message, GBytes *chunk, gpointer data) {
     SoupApiServer &own = self(data);
     const auto found = own.exchanges_.find(message);
-    if (found == own.exchanges_.end() || found->second.too_large) return;
+    if (found == own.exchanges_.end() || found->second.refused) return;
     gsize size = 0;
     const auto *bytes = static_cast<const char *>(g_bytes_get_data(chunk, &size));
     if (found->second.body.size() + size > own.limits_.body_bytes) return own.refuse_body(message);
@@ -163,17 +171,22 @@ class SoupApiServer : public Server {
   }
 
   void refuse_body(SoupServerMessage *message) {
+    refuse(message, 413,
+           "The body may have " + std::to_string(limits_.body_bytes) + " bytes at most.");
+  }
+
+  /// What is still to come of the request is not looked at.
+  void refuse(SoupServerMessage *message, int status, const std::string &why) {
     if (const auto found = exchanges_.find(message); found != exchanges_.end())
-      found->second.too_large = true;
-    Answer::fill(message, problem(413, "The body may have " + std::to_string(limits_.body_bytes) +
-                                           " bytes at most."));
+      found->second.refused = true;
+    Answer::fill(message, problem(status, why));
   }
 
   static void on_request(SoupServer *, SoupServerMessage *message, const char *path,
                          GHashTable *query, gpointer data) {
     SoupApiServer &own = self(data);
     const auto found = own.exchanges_.find(message);
-    if (found == own.exchanges_.end() || found->second.too_large) return;
+    if (found == own.exchanges_.end() || found->second.refused) return;
 
     Request request;
     request.method = soup_server_message_get_method(message);

@@ -76,6 +76,36 @@ class ApiServerTest : public ApiTest {
     got.type = type ? type : "";
     return got;
   }
+
+  /// Sends `text` and hears until the server closes; a server that never does fails the test.
+  std::string talk(const std::string &text) {
+    const std::unique_ptr<GSocketClient, Releaser<g_object_unref>> client(g_socket_client_new());
+    const Endpoint at = server_->local();
+    const std::unique_ptr<GSocketConnection, Releaser<g_object_unref>> connection(
+        g_socket_client_connect_to_host(client.get(), at.address.c_str(), at.port, nullptr,
+                                        nullptr));
+    if (!connection) return "no connection";
+    GSocket *socket = g_socket_connection_get_socket(connection.get());
+    g_socket_set_blocking(socket, FALSE);
+    std::string heard;
+    const Time deadline = Clock::now() + 10s;
+    for (std::size_t sent = 0; Clock::now() < deadline;) {
+      if (sent < text.size()) {
+        const gssize some =
+            g_socket_send(socket, text.data() + sent, text.size() - sent, nullptr, nullptr);
+        if (some > 0) sent += static_cast<std::size_t>(some);
+      }
+      char piece[4096];
+      const gssize got = g_socket_receive(socket, piece, sizeof piece, nullptr, nullptr);
+      if (got == 0) return heard;
+      if (got > 0)
+        heard.append(piece, static_cast<std::size_t>(got));
+      else
+        g_main_context_iteration(nullptr, FALSE);
+    }
+    ADD_FAILURE() << "not closed after: " << heard;
+    return heard;
+  }
 };
 
 TEST_F(ApiServerTest, AnswersNowAndFromWorkers) {
@@ -114,6 +144,33 @@ TEST_F(ApiServerTest, ErrorsAreProblemDocuments) {
   EXPECT_EQ(send("POST", "/api/v1/calls", "x", "text/plain").status, 415U);
   EXPECT_EQ(send("GET", "/api/v1/calls", "", nullptr, "Bearer wrong").status, 401U);
   EXPECT_EQ(send("HEAD", "/api/v1/health").body, "");
+}
+
+/// As a client says it that tidies nothing up.
+TEST_F(ApiServerTest, WhatTheLibraryRefusesGetsAProblemDocumentToo) {
+  const std::string body(1024 * 1024, ' ');
+  for (const std::string &request : {
+           std::string("GET /api/v1/..%2fx HTTP/1.1\r\nHost: x\r\n\r\n"),
+           std::string("GET /api/v1/calls/..%2f.. HTTP/1.1\r\nHost: x\r\n\r\n"),
+           std::string("GET /..%2f%00 HTTP/1.1\r\nHost: x\r\n\r\n"),
+           std::string("GET https://x/api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"),
+           "POST /..%2fx HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) +
+               "\r\n\r\n" + body,
+       }) {
+    const std::string heard = talk(request), what = request.substr(0, 40);
+    EXPECT_TRUE(heard.starts_with("HTTP/1.1 400 ")) << what << ": " << heard;
+    EXPECT_NE(heard.find("\r\nContent-Type: application/problem+json\r\n"), std::string::npos)
+        << what << ": " << heard;
+    const json document =
+        json::parse(heard.substr(std::min(heard.find("\r\n\r\n"), heard.size())), nullptr, false);
+    ASSERT_TRUE(document.is_object()) << what << ": " << heard;
+    EXPECT_EQ(document["status"], 400) << what;
+    EXPECT_NE(document["detail"], "") << what;
+  }
+  const std::string nowhere = talk("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_NE(nowhere.find("application/problem+json"), std::string::npos) << nowhere;
+  EXPECT_TRUE(talk("nonsense\r\n\r\n").starts_with("HTTP/1.0 400 ")) << "no request at all";
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
 }
 
 TEST_F(ApiServerTest, BodyIsBounded) {
