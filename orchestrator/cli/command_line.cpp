@@ -102,14 +102,19 @@ std::string explain_extra(const CLI::App &app) {
   if (std::find(std::begin(kLater), std::end(kLater), word) != std::end(kLater))
     return word + " is not in this version of Junctor";
   std::vector<std::string> known;
+  std::string text, prefix;
+  const auto commands = at->get_subcommands({});
   if (word.starts_with('-')) {
+    text = "unknown option '" + word + "'";
+    prefix = "--";
     for (const CLI::Option *option : at->get_options())
-      for (const auto &name : option->get_lnames()) known.push_back("--" + name);
+      for (const auto &name : option->get_lnames()) known.push_back(name);
   } else {
-    for (const CLI::App *sub : at->get_subcommands({})) known.push_back(sub->get_name());
+    text = (commands.empty() ? "one argument too many: '" : "unknown command '") + word + "'";
+    for (const CLI::App *sub : commands) known.push_back(sub->get_name());
   }
-  std::string text = "'" + word + "' is not known here";
-  if (const auto meant = config::nearest(word, known)) text += "; did you mean '" + *meant + "'?";
+  const auto meant = config::nearest(word.substr(std::min(prefix.size(), word.size())), known);
+  if (meant) text += "; did you mean '" + prefix + *meant + "'?";
   return text;
 }
 
@@ -287,6 +292,9 @@ CommandLine parse(const std::vector<std::string> &arguments) {
     const CLI::App *at = deepest(&app);
     if (!at->get_subcommands({}).empty()) return say(at->help(), kWrongUsage);
     return wrong(app, failure.what());
+  } catch (const CLI::ArgumentMismatch &failure) {
+    const std::string what = failure.what();
+    return wrong(app, what.substr(0, what.find(':')) + " needs a value");
   } catch (const CLI::ParseError &failure) {
     return wrong(app, failure.what());
   }

@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "cli/client.h"
 #include "config/places.h"
+#include "store/call_json.h"
 
 namespace junctor::cli {
 
@@ -142,7 +143,9 @@ int account_list(const CommandLine &line, const Streams &streams) {
   work.offline = [](accounts::Book &book, std::int64_t) -> Result<json> {
     json list = json::array();
     for (const auto &[name, account] : book.snapshot()->accounts)
-      list.push_back({{"name", name}, {"created", accounts::day_and_time(account.created)}});
+      list.push_back(
+          {{"name", name},
+           {"created", store::timestamp(calls::WallTime(std::chrono::seconds(account.created)))}});
     return json{{"accounts", list}};
   };
   const auto answer = ask_accounts(line, work);

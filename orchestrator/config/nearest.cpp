@@ -22,7 +22,9 @@ std::size_t distance(std::string_view a, std::string_view b) {
 std::optional<std::string> nearest(std::string_view text, const std::vector<std::string> &words) {
   text = text.substr(0, 64);
   const std::string *best = nullptr;
-  std::size_t least = std::max<std::size_t>(2, text.size() / 3) + 1;
+  // Of three letters two others make another word.
+  const std::size_t most = text.size() < 4 ? 1 : std::max<std::size_t>(2, text.size() / 3);
+  std::size_t least = most + 1;
   for (const auto &word : words)
     if (const std::size_t far = distance(text, word); far < least) {
       least = far;

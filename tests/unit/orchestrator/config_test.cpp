@@ -162,6 +162,8 @@ TEST(Nearest, FindsSlipsAndNothingFarOff) {
   EXPECT_EQ(nearest("serv", {"serve", "calls"}), "serve");
   EXPECT_EQ(nearest("hang-up", {"serve", "hangup"}), "hangup");
   EXPECT_FALSE(nearest("banana", {"serve", "hangup"}));
+  EXPECT_EQ(nearest("lgo", {"log", "sip"}), "log");
+  EXPECT_FALSE(nearest("foo", {"log"})) << "two of three letters";
   EXPECT_FALSE(nearest(std::string(100000, 'x'), {"serve"}));
 }
 
