@@ -21,6 +21,7 @@
 #include "config/logging.h"
 #include "config/places.h"
 #include "config/serve_lock.h"
+#include "metrics/metrics.h"
 #include "store/call_store.h"
 #include "store/worker.h"
 #include "wiring.h"
@@ -182,6 +183,11 @@ class Orchestrator {
     server.limits = config_.rtmp.limits;
     server.log = log_;
     server.events = terminal_events(authenticator, busy_, to_calls(), log_);
+    server.events.checked = [metrics = metrics_, log_it = std::move(server.events.checked)](
+                                const rtmp::Request &request, const rtmp::Verdict &verdict) {
+      metrics->checked(request, verdict);
+      log_it(request, verdict);
+    };
     auto listening = rtmp::Server::listen(reactor_->reactor(), std::move(server));
     if (!listening) return at("RTMP (--rtmp)", listening.error());
     rtmp_ = *listening;
@@ -236,6 +242,7 @@ class Orchestrator {
     calls::Events events;
     events.changed = [this](const calls::View &call) {
       note_call(*busy_, call);
+      metrics_->call_changed(call);
       store_->save(call);
       if (api_) api_->call_changed(call);
     };
@@ -273,6 +280,8 @@ class Orchestrator {
         for (const auto &phone : agent_->registrations(account)) contacts.push_back(phone.contact);
       return contacts;
     };
+    backend.metrics = [this] { return metrics_->text(measure()); };
+    backend.answered = [metrics = metrics_](int status) { metrics->answered(status); };
     backend.expelled = [this](const std::string &account, bool removed) {
       expel_account(account, removed);
     };
@@ -293,6 +302,18 @@ class Orchestrator {
                                      "http://" + Endpoint{host, local.port}.to_string() + "\n");
     announced_ = static_cast<bool>(written);
     return written;
+  }
+
+  metrics::Sample measure() const {
+    metrics::Sample sample;
+    if (service_) sample.calls = service_->list();
+    if (rtmp_) sample.rtmp = rtmp_->stats();
+    const auto accounts = book_->snapshot();
+    sample.accounts = accounts->accounts.size();
+    if (agent_)
+      for (const auto &[name, account] : accounts->accounts)
+        sample.phones += agent_->registrations(name).size();
+    return sample;
   }
 
   void expel_account(const std::string &account, bool removed) {
@@ -400,6 +421,7 @@ class Orchestrator {
   std::shared_ptr<Book> book_;
   std::shared_ptr<const accounts::DialRules> rules_;
   const std::shared_ptr<accounts::BusyTable> busy_ = std::make_shared<accounts::BusyTable>();
+  const std::shared_ptr<metrics::Metrics> metrics_ = std::make_shared<metrics::Metrics>();
   std::string admin_token_;
   std::unique_ptr<store::CallStore> store_;
   std::unique_ptr<ReactorThread> reactor_;

@@ -53,12 +53,14 @@ std::string_view credentials(const Request &request, std::string_view scheme) {
 const std::vector<Api::Route> &Api::routes() {
   static const std::vector<Route> kRoutes = {
       {"GET", "/api/v1/health", Access::Open, &Api::health},
+      {"GET", "/metrics", Access::Admin, &Api::metrics},
       {"GET", "/api/v1/accounts", Access::Admin, &Api::list_accounts},
       {"POST", "/api/v1/accounts", Access::Admin, &Api::add_account},
       {"DELETE", "/api/v1/accounts/{name}", Access::Admin, &Api::remove_account},
       {"POST", "/api/v1/accounts/{name}/tokens", Access::AdminOrOwner, &Api::issue_token},
       {"DELETE", "/api/v1/accounts/{name}/tokens", Access::AdminOrOwner, &Api::revoke_tokens},
       {"DELETE", "/api/v1/accounts/{name}/tokens/{id}", Access::AdminOrOwner, &Api::revoke_token},
+      {"GET", "/api/v1/events", Access::Admin, &Api::events},
       {"GET", "/api/v1/calls", Access::Admin, &Api::list_calls},
       {"POST", "/api/v1/calls", Access::Admin, &Api::start_call},
       {"GET", "/api/v1/calls/{id}", Access::Admin, &Api::show_call},
@@ -67,7 +69,8 @@ const std::vector<Api::Route> &Api::routes() {
   return kRoutes;
 }
 
-Api::Api(Backend backend) : backend_(std::move(backend)), failures_(backend_.longest_delay) {}
+Api::Api(Backend backend)
+    : backend_(std::move(backend)), failures_(backend_.longest_delay), feeds_(backend_.context) {}
 
 void Api::handle(const Request &request, Reply answer) {
   // Workers hold copies; whoever lets go last, what the transport put into the reply is freed on
@@ -76,7 +79,10 @@ void Api::handle(const Request &request, Reply answer) {
                                           [context = backend_.context](const Reply *last) {
                                             post_to(context, [last] { delete last; });
                                           });
-  const Reply reply = [home](Response response) { (*home)(std::move(response)); };
+  const Reply reply = [home, answered = backend_.answered](Response response) {
+    if (answered) answered(response.status);
+    (*home)(std::move(response));
+  };
   const bool head = request.method == "HEAD";
   const std::string_view method = head ? std::string_view("GET") : request.method;
   std::string allowed;
@@ -164,6 +170,11 @@ void Api::answer_from_worker(const Reply &reply, std::function<Response()> work)
 
 void Api::health(const Request &, const Parameters &, const Reply &reply) {
   reply(json_response(200, {{"status", "ok"}, {"version", JUNCTOR_VERSION}}));
+}
+
+void Api::metrics(const Request &, const Parameters &, const Reply &reply) {
+  if (!backend_.metrics) return reply(problem(503, "Nothing is measured here."));
+  reply({200, {}, "text/plain; version=0.0.4; charset=utf-8", backend_.metrics()});
 }
 
 }  // namespace junctor::api

@@ -15,6 +15,7 @@
 #include "accounts/book.h"
 #include "accounts/dialling.h"
 #include "accounts/failures.h"
+#include "api/event_feeds.h"
 #include "api/http.h"
 #include "calls/service.h"
 #include "common/clock.h"
@@ -50,6 +51,10 @@ struct Backend {
   std::function<std::vector<std::string>(const std::string &account)> registrations;
   /// An account is gone, or its tokens are void: end what it does.
   std::function<void(const std::string &account, bool removed)> expelled;
+  /// All metrics as text; unset: there are none.
+  std::function<std::string()> metrics;
+  /// The status of each answer; may be unset.
+  std::function<void(int status)> answered;
   Duration longest_delay = std::chrono::seconds(3);  ///< of an answer 401
   LogSink log;                                       ///< may be unset
 };
@@ -69,9 +74,9 @@ class Api {
   explicit Api(Backend backend);
 
   void handle(const Request &request, Reply answer);
-  /// Each change of a call, for those who wait for its outcome.
+  /// Each change of a call, for those who wait for its outcome and those who watch.
   void call_changed(const calls::View &call);
-  /// Answers 503 to everybody who waits.
+  /// Answers 503 to everybody who waits, and ends the answers of those who watch.
   void close();
 
   static const std::vector<Route> &routes();
@@ -90,6 +95,8 @@ class Api {
   void answer_from_worker(const Reply &reply, std::function<Response()> work);
 
   void health(const Request &, const Parameters &, const Reply &);
+  void metrics(const Request &, const Parameters &, const Reply &);
+  void events(const Request &, const Parameters &, const Reply &);
   void list_accounts(const Request &, const Parameters &, const Reply &);
   void add_account(const Request &, const Parameters &, const Reply &);
   void remove_account(const Request &, const Parameters &, const Reply &);
@@ -108,6 +115,7 @@ class Api {
   Backend backend_;
   accounts::FailureTable failures_;
   LogBudget refusals_;
+  EventFeeds feeds_;
   std::multimap<std::string, Waiter> waiters_;  // by id of the call
   std::map<std::uint64_t, ContextTimer> held_;  // answers held back
   std::uint64_t next_held_ = 0;
@@ -115,7 +123,6 @@ class Api {
 
 /// A token with the URLs that use it, as account and token routes answer it.
 nlohmann::json token_to_json(const accounts::Token &token, const PublicAddresses &addresses);
-
 /// The seconds of `Prefer: wait=N` (RFC 7240 section 4.3), at most 120; nothing without it.
 std::optional<std::chrono::seconds> preferred_wait(std::string_view prefer);
 

@@ -191,7 +191,22 @@ void Api::answer_waiter(std::multimap<std::string, Waiter>::iterator waiter, int
   answer_call(status, id, own.reply);
 }
 
+void Api::events(const Request &request, const Parameters &, const Reply &reply) {
+  calls::Service *service = backend_.service ? backend_.service() : nullptr;
+  if (!service) return reply(no_calls_here());
+  if (feeds_.full())
+    return reply(problem(503, "As many watch as may (" + std::to_string(EventFeeds::kMost) +
+                                  "); one of them has to end first."));
+  Response response{200, {{"Cache-Control", "no-store"}}, "text/event-stream", "", {}};
+  if (request.method != "HEAD")
+    response.stream = [this, running = service->list()](std::shared_ptr<Feed> feed) {
+      feeds_.add(std::move(feed), running);
+    };
+  reply(std::move(response));
+}
+
 void Api::call_changed(const calls::View &call) {
+  feeds_.tell(call);
   if (call.state != calls::State::Answered && call.state != calls::State::Ended) return;
   auto [first, last] = waiters_.equal_range(call.id);
   while (first != last) {
@@ -207,6 +222,7 @@ void Api::close() {
   for (const auto &[id, waiter] : waiters)
     waiter.reply(problem(503, "The orchestrator is shutting down."));
   held_.clear();
+  feeds_.close();
 }
 
 }  // namespace junctor::api

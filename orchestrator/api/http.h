@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -29,11 +30,22 @@ struct Request {
   }
 };
 
+/// The way to a client whose answer has no end. Signalling thread.
+class Feed {
+ public:
+  virtual ~Feed() = default;
+  /// False once the client has gone, or was parted because it takes nothing.
+  virtual bool send(std::string_view text) = 0;
+  virtual void end() = 0;
+};
+
 struct Response {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string content_type;  ///< empty: no body
   std::string body;
+  /// Set: the body is what is sent from now on. Called at once, or never.
+  std::function<void(std::shared_ptr<Feed>)> stream = nullptr;
 };
 
 /// Called once, on the signalling thread, now or later.

@@ -3,6 +3,7 @@
 
 #include <libsoup/soup.h>
 
+#include <algorithm>
 #include <map>
 
 #include "common/handle.h"
@@ -39,6 +40,64 @@ struct Exchange {
   ContextTimer deadline;
 };
 
+/// Of a live answer, unsent; a client behind by more is parted.
+constexpr std::size_t kFeedBytes = 256UL * 1024;
+
+void part(SoupServerMessage *message) {
+  if (GSocket *socket = soup_server_message_get_socket(message))
+    g_socket_shutdown(socket, TRUE, TRUE, nullptr);
+}
+
+class SoupFeed : public Feed {
+ public:
+  explicit SoupFeed(SoupServerMessage *message)
+      : message_(SOUP_SERVER_MESSAGE(g_object_ref(message))),
+        body_(soup_server_message_get_response_body(message)) {
+    soup_message_headers_set_encoding(soup_server_message_get_response_headers(message),
+                                      SOUP_ENCODING_CHUNKED);
+    soup_message_body_set_accumulate(body_, FALSE);
+    finished_ = g_signal_connect(
+        message, "finished",
+        G_CALLBACK(+[](SoupServerMessage *, SoupFeed *self) { self->gone_ = true; }), this);
+    wrote_ = g_signal_connect(message, "wrote-body-data",
+                              G_CALLBACK(+[](SoupServerMessage *, guint size, SoupFeed *self) {
+                                self->waiting_ -= std::min<std::size_t>(size, self->waiting_);
+                              }),
+                              this);
+  }
+  ~SoupFeed() override {
+    g_signal_handler_disconnect(message_.get(), finished_);
+    g_signal_handler_disconnect(message_.get(), wrote_);
+  }
+  SoupFeed(const SoupFeed &) = delete;
+  SoupFeed &operator=(const SoupFeed &) = delete;
+
+  bool send(std::string_view text) override {
+    if (gone_) return false;
+    waiting_ += text.size();
+    if (waiting_ > kFeedBytes) {
+      gone_ = true;
+      part(message_.get());
+      return false;
+    }
+    soup_message_body_append(body_, SOUP_MEMORY_COPY, text.data(), text.size());
+    soup_server_message_unpause(message_.get());
+    return true;
+  }
+  void end() override {
+    if (std::exchange(gone_, true)) return;
+    soup_message_body_complete(body_);
+    soup_server_message_unpause(message_.get());
+  }
+
+ private:
+  MessageRef message_;
+  SoupMessageBody *body_;
+  bool gone_ = false;
+  std::size_t waiting_ = 0;
+  gulong finished_ = 0, wrote_ = 0;
+};
+
 /// The way back to a client. A paused message waits for it.
 struct Answer {
   MessageRef message;
@@ -51,6 +110,7 @@ struct Answer {
   void give(const Response &response) {
     if (std::exchange(done, true)) return;
     fill(message.get(), response);
+    if (response.stream) response.stream(std::make_shared<SoupFeed>(message.get()));
     if (paused) soup_server_message_unpause(message.get());
   }
 
@@ -63,7 +123,9 @@ struct Answer {
     soup_message_headers_replace(headers, "Connection", "close");
     for (const auto &[name, value] : response.headers)
       soup_message_headers_replace(headers, name.c_str(), value.c_str());
-    if (!response.content_type.empty())
+    if (response.stream)
+      soup_message_headers_set_content_type(headers, response.content_type.c_str(), nullptr);
+    else if (!response.content_type.empty())
       soup_server_message_set_response(message, response.content_type.c_str(), SOUP_MEMORY_COPY,
                                        response.body.data(), response.body.size());
   }
@@ -113,11 +175,6 @@ class SoupApiServer : public Server {
 
  private:
   static SoupApiServer &self(gpointer data) { return *static_cast<SoupApiServer *>(data); }
-
-  static void part(SoupServerMessage *message) {
-    if (GSocket *socket = soup_server_message_get_socket(message))
-      g_socket_shutdown(socket, TRUE, TRUE, nullptr);
-  }
 
   static void on_started(SoupServer *, SoupServerMessage *message, gpointer data) {
     SoupApiServer &own = self(data);

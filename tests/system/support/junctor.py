@@ -106,9 +106,10 @@ class Junctor:
         return self._token
 
     def request(self, method, path, body=None, headers=None, guard=70):
-        """The decoded JSON of an answer, or its text; raises ApiError for all but 2xx."""
-        request = urllib.request.Request(f"http://{HOST}:{self.http_port}/api/v1/{path}",
-                                         method=method)
+        """The decoded JSON of an answer, or its text; raises ApiError for all but 2xx. `path` is
+        below /api/v1/, unless it begins with a slash."""
+        full = path if path.startswith("/") else f"/api/v1/{path}"
+        request = urllib.request.Request(f"http://{HOST}:{self.http_port}{full}", method=method)
         if self._admin_token():
             request.add_header("Authorization", f"Bearer {self._token}")
         for name, value in (headers or {}).items():

@@ -88,6 +88,8 @@ class ApiTest : public ::testing::Test {
     backend.expelled = [this](const std::string &name, bool removed) {
       expelled_.push_back(name + (removed ? " removed" : ""));
     };
+    backend.metrics = [] { return "measured 1\n"; };
+    backend.answered = [this](int status) { answered_.push_back(status); };
     backend.longest_delay = 1ms;
     backend.log = [this](LogLevel, std::string_view text) { logged_.emplace_back(text); };
     api_ = std::make_unique<Api>(std::move(backend));
@@ -145,6 +147,7 @@ class ApiTest : public ::testing::Test {
   FakeService service_;
   bool has_service_ = true;
   std::vector<std::string> expelled_;
+  std::vector<int> answered_;  ///< statuses
   std::vector<std::string> logged_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<Server> server_;

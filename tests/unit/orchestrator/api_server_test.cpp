@@ -137,6 +137,98 @@ TEST_F(ApiServerTest, AClientThatGoesLeavesNoDescriptor) {
   EXPECT_LE(open(), before);
 }
 
+/// A watcher of the events, on a socket of its own.
+class RawWatcher {
+ public:
+  explicit RawWatcher(const Endpoint &at) : client_(g_socket_client_new()) {
+    connection_.reset(g_socket_client_connect_to_host(client_.get(), at.address.c_str(), at.port,
+                                                      nullptr, nullptr));
+    socket_ = g_socket_connection_get_socket(connection_.get());
+    g_socket_set_blocking(socket_, FALSE);
+    const std::string request =
+        "GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin-secret\r\n\r\n";
+    EXPECT_EQ(g_socket_send(socket_, request.data(), request.size(), nullptr, nullptr),
+              static_cast<gssize>(request.size()));
+  }
+  /// Hears on; false at the end, or when nothing came for long.
+  bool hear() {
+    for (const Time deadline = Clock::now() + 10s; Clock::now() < deadline;) {
+      char piece[65536];
+      const gssize got = g_socket_receive(socket_, piece, sizeof piece, nullptr, nullptr);
+      if (got > 0) heard.append(piece, static_cast<std::size_t>(got));
+      if (got >= 0) return got > 0;
+      g_main_context_iteration(nullptr, FALSE);
+    }
+    ADD_FAILURE() << "nothing more after: " << heard.substr(0, 1000);
+    return false;
+  }
+  bool hear_until(const std::string &text) {
+    while (heard.find(text) == std::string::npos)
+      if (!hear()) return false;
+    return true;
+  }
+  std::string heard;
+
+ private:
+  std::unique_ptr<GSocketClient, Releaser<g_object_unref>> client_;
+  std::unique_ptr<GSocketConnection, Releaser<g_object_unref>> connection_;
+  GSocket *socket_ = nullptr;
+};
+
+calls::View changed_call(const std::string &detail) {
+  calls::View call;
+  call.id = "call-7";
+  call.state = calls::State::Ringing;
+  call.detail = detail;
+  return call;
+}
+
+TEST_F(ApiServerTest, EventsComeOneByOneUntilTheServerEndsThem) {
+  RawWatcher watcher(server_->local());
+  ASSERT_TRUE(watcher.hear_until(": alive"));
+  EXPECT_NE(watcher.heard.find("HTTP/1.1 200"), std::string::npos);
+  EXPECT_NE(watcher.heard.find("text/event-stream"), std::string::npos);
+  EXPECT_EQ(watcher.heard.find("event: call"), std::string::npos);
+  api_->call_changed(changed_call("first"));
+  ASSERT_TRUE(watcher.hear_until("first"));
+  api_->call_changed(changed_call("second"));
+  ASSERT_TRUE(watcher.hear_until("second"));
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U) << "others are served meanwhile";
+  api_->close();
+  while (watcher.hear()) {
+  }
+  EXPECT_TRUE(watcher.heard.ends_with("0\r\n\r\n")) << "a whole answer";
+}
+
+TEST_F(ApiServerTest, AWatcherWhoTakesNothingIsParted) {
+  RawWatcher slow(server_->local()), quick(server_->local());
+  ASSERT_TRUE(slow.hear_until(": alive"));
+  ASSERT_TRUE(quick.hear_until(": alive"));
+  // More than all buffers on the way hold.
+  constexpr std::size_t kSize = 64UL * 1024, kCount = 512;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    quick.heard.clear();
+    api_->call_changed(changed_call(std::string(kSize, 'x') + " the end"));
+    ASSERT_TRUE(quick.hear_until(" the end")) << "event " << i;
+  }
+  while (slow.hear()) {
+  }
+  EXPECT_LT(slow.heard.size(), kSize * kCount);
+}
+
+TEST_F(ApiServerTest, AWatcherWhoGoesLeavesNothingBehind) {
+  {
+    RawWatcher watcher(server_->local());
+    ASSERT_TRUE(watcher.hear_until(": alive"));
+  }
+  for (int i = 0; i < 3; ++i) {
+    api_->call_changed(changed_call("to nobody"));
+    while (g_main_context_iteration(nullptr, FALSE)) {
+    }
+  }
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
+}
+
 TEST_F(ApiServerTest, ErrorsAreProblemDocuments) {
   EXPECT_EQ(send("GET", "/x").type, "application/problem+json");
   EXPECT_EQ(send("GET", "/x").status, 404U);

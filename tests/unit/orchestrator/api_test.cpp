@@ -342,3 +342,70 @@ TEST_F(ApiTest, TheDescriptionHasExactlyOurRoutes) {
   }
   EXPECT_EQ(described, routes);
 }
+
+/// Keeps what it is sent.
+class KeptFeed : public Feed {
+ public:
+  bool send(std::string_view text) override {
+    if (there) sent += text;
+    return there;
+  }
+  void end() override { ended = true; }
+  bool there = true, ended = false;
+  std::string sent;
+};
+
+std::size_t count_of(const std::string &text, const std::string &part) {
+  std::size_t count = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST_F(ApiTest, WatchersAreToldOfWhatRunsAndOfEachChange) {
+  ASSERT_TRUE(service_.start("alice", "bob"));
+  const Response response = ask(make("GET", "/api/v1/events"));
+  ASSERT_EQ(response.status, 200);
+  EXPECT_EQ(response.content_type, "text/event-stream");
+  ASSERT_TRUE(response.stream);
+  const auto feed = std::make_shared<KeptFeed>();
+  response.stream(feed);
+  EXPECT_EQ(feed->sent.find(": alive\n\nevent: call\ndata: {"), 0U) << feed->sent;
+  EXPECT_NE(feed->sent.find("\"id\":\"call-1\""), std::string::npos) << feed->sent;
+  feed->sent.clear();
+  calls::View call = *service_.find("call-1");
+  call.state = calls::State::Ended;
+  call.detail = "line\nbreak \xff";  // not UTF-8
+  api_->call_changed(call);
+  EXPECT_EQ(feed->sent.find("event: call\ndata: {"), 0U) << feed->sent;
+  EXPECT_EQ(count_of(feed->sent, "\n"), 3U) << "one line of data, and an empty one";
+  api_->close();
+  EXPECT_TRUE(feed->ended);
+}
+
+TEST_F(ApiTest, WatchersAreBoundedAndThoseWhoHaveGoneMakeRoom) {
+  std::vector<std::shared_ptr<KeptFeed>> feeds;
+  for (std::size_t i = 0; i < EventFeeds::kMost; ++i) {
+    const Response response = ask(make("GET", "/api/v1/events"));
+    ASSERT_TRUE(response.stream);
+    response.stream(feeds.emplace_back(std::make_shared<KeptFeed>()));
+  }
+  expect_problem(ask(make("GET", "/api/v1/events")), 503);
+  feeds[3]->there = false;
+  EXPECT_EQ(ask(make("GET", "/api/v1/events")).status, 200);
+  EXPECT_EQ(feeds[3].use_count(), 1) << "let go of";
+}
+
+TEST_F(ApiTest, HeadOfTheEventsEnds) {
+  const Response response = ask(make("HEAD", "/api/v1/events"));
+  EXPECT_EQ(response.status, 200);
+  EXPECT_FALSE(response.stream);
+}
+
+TEST_F(ApiTest, MetricsAreTextAndEachAnswerIsCounted) {
+  const Response response = ask(make("GET", "/metrics"));
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.content_type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_EQ(response.body, "measured 1\n");
+  expect_problem(ask(make("GET", "/nothing")), 404);
+  EXPECT_EQ(answered_, (std::vector<int>{200, 404}));
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "api/event_feeds.h"
+
+#include <nlohmann/json.hpp>
+
+#include "store/call_json.h"
+
+namespace junctor::api {
+
+namespace {
+
+const std::string kAlive = ": alive\n\n";
+
+std::string event_of(const calls::View &call) {
+  using nlohmann::json;
+  // Without line breaks, so one data line holds it.
+  return "event: call\ndata: " +
+         store::to_json(call, false).dump(-1, ' ', false, json::error_handler_t::replace) + "\n\n";
+}
+
+}  // namespace
+
+bool EventFeeds::full() {
+  if (feeds_.size() >= kMost) send(kAlive);  // finds those who have gone
+  return feeds_.size() >= kMost;
+}
+
+void EventFeeds::add(std::shared_ptr<Feed> feed, const std::vector<calls::View> &running) {
+  // At once, so that the watcher knows that it watches.
+  bool there = feed->send(kAlive);
+  for (const auto &call : running) there = there && feed->send(event_of(call));
+  if (!there) return;
+  feeds_.push_back(std::move(feed));
+  if (feeds_.size() == 1) beat();
+}
+
+void EventFeeds::tell(const calls::View &call) {
+  if (!feeds_.empty()) send(event_of(call));
+}
+
+void EventFeeds::close() {
+  for (const auto &feed : std::exchange(feeds_, {})) feed->end();
+  timer_.reset();
+}
+
+void EventFeeds::send(const std::string &text) {
+  std::erase_if(feeds_, [&](const auto &feed) { return !feed->send(text); });
+}
+
+void EventFeeds::beat() {
+  timer_ = ContextTimer(context_, heartbeat_, [this] {
+    send(kAlive);
+    if (!feeds_.empty()) beat();
+  });
+}
+
+}  // namespace junctor::api
