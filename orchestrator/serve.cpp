@@ -18,6 +18,7 @@
 #include "calls/service.h"
 #include "cli/elements.h"
 #include "common/main_context.h"
+#include "config/certificate.h"
 #include "config/logging.h"
 #include "config/places.h"
 #include "config/serve_lock.h"
@@ -151,7 +152,7 @@ class Orchestrator {
     auto reactor = ReactorThread::start("junctor-media");
     if (!reactor) return reactor.error();
     reactor_ = std::move(*reactor);
-    if (!config_.listen.rtmp) return {};
+    if (!config_.listen.rtmp && !config_.listen.rtmps) return {};
     auto networks = accounts::Networks::parse(config_.rtmp.networks);
     if (!networks) return bad_input("rtmp.networks: " + networks.error().detail);
 
@@ -179,7 +180,18 @@ class Orchestrator {
             }});
 
     rtmp::ServerOptions server;
-    server.listen = *config_.listen.rtmp;
+    if (config_.listen.rtmp) server.listen = *config_.listen.rtmp;
+    if (const auto &secure = config_.listen.rtmps) {
+      auto identity =
+          config::load_certificate(config_, config::public_host(config_, *secure), log_);
+      if (!identity) return at("RTMPS (--rtmps)", identity.error());
+      if (config_.listen.rtmp) {
+        server.more_doors.push_back({*secure, *identity});
+      } else {
+        server.listen = *secure;
+        server.tls = *identity;
+      }
+    }
     server.limits = config_.rtmp.limits;
     server.log = log_;
     server.events = terminal_events(authenticator, busy_, to_calls(), log_);
@@ -263,9 +275,12 @@ class Orchestrator {
     backend.store = store_.get();
     backend.service = [this] { return service_.get(); };
     backend.max_calls = config_.calls.max;
-    if (rtmp_)
+    if (config_.listen.rtmp)
       backend.addresses.rtmp = config::host_and_port(
           config::public_host(config_, *config_.listen.rtmp), rtmp_->local().port, 1935);
+    if (config_.listen.rtmps)
+      backend.addresses.rtmps = config::host_and_port(
+          config::public_host(config_, *config_.listen.rtmps), rtmp_->locals().back().port, 443);
     if (agent_)
       backend.addresses.sip = config::host_and_port(
           config::public_host(config_, *config_.listen.sip), agent_->local().port, 5060);
@@ -368,7 +383,8 @@ class Orchestrator {
 
   void print_banner() const {
     out_ << "Junctor " JUNCTOR_VERSION " runs. Data: " << config_.data_dir << "\n";
-    if (rtmp_) out_ << "  RTMP  " << rtmp_->local().to_string() << "\n";
+    if (config_.listen.rtmp) out_ << "  RTMP  " << rtmp_->local().to_string() << "\n";
+    if (config_.listen.rtmps) out_ << "  RTMPS " << rtmp_->locals().back().to_string() << "\n";
     if (agent_)
       out_ << "  SIP   " << agent_->local().to_string()
            << (config_.sip.tcp ? " UDP and TCP" : " UDP") << ", RTP " << config_.listen.rtp_low

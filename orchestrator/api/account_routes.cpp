@@ -80,13 +80,18 @@ json token_to_json(const accounts::Token &token, const PublicAddresses &addresse
                 {"id", claims.id},
                 {"rights", rights},
                 {"expires", time_text(claims.expires)}};
-  if (!addresses.rtmp.empty()) {
+  const auto add_urls = [&](const std::string &scheme, const std::string &host,
+                            const std::string &prefix) {
+    if (host.empty()) return;
     const std::string server =
-        "rtmp://" + addresses.rtmp + "/" + addresses.application + "?token=" + token.text;
-    value["rtmp_server"] = server;
-    if (claims.rights.push) value["push_url"] = server + "/" + claims.subject + "?to=CALLEE";
-    if (claims.rights.pull) value["pull_url"] = server + "/" + claims.subject;
-  }
+        scheme + "://" + host + "/" + addresses.application + "?token=" + token.text;
+    value[scheme + "_server"] = server;
+    if (claims.rights.push)
+      value[prefix + "push_url"] = server + "/" + claims.subject + "?to=CALLEE";
+    if (claims.rights.pull) value[prefix + "pull_url"] = server + "/" + claims.subject;
+  };
+  add_urls("rtmp", addresses.rtmp, "");
+  add_urls("rtmps", addresses.rtmps, "rtmps_");
   return value;
 }
 

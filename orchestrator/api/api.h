@@ -32,6 +32,7 @@ struct PublicAddresses {
   std::string rtmp;  ///< "192.0.2.1" or "192.0.2.1:19350"; empty when RTMP is off
   std::string sip;   ///< the same for SIP
   std::string application = "call";
+  std::string rtmps;  ///< the same for RTMPS
 };
 
 /// What the API acts on. All of it outlives the API.

@@ -11,7 +11,7 @@ class CallServer : public rtmp::Server {
              std::shared_ptr<Downlink> downlink)
       : server_(std::move(server)), name_(std::move(name)), downlink_(std::move(downlink)) {}
 
-  Endpoint local() const override { return server_->local(); }
+  std::vector<Endpoint> locals() const override { return server_->locals(); }
   std::shared_ptr<Reactor> reactor() const override { return server_->reactor(); }
   void listen_to(const std::string &name,
                  std::shared_ptr<rtmp::PublishListener> listener) override {

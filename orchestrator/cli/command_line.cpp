@@ -20,12 +20,12 @@ constexpr const char *kFooter =
     "Each command explains itself: junctor COMMAND --help";
 
 /// Promised for a later version; named, so that nobody looks for a misspelling.
-constexpr const char *kLater[] = {"--rtmps", "--sips", "--https",  "--rtsp",
-                                  "--stun",  "--turn", "--parent", "--directory"};
+constexpr const char *kLater[] = {"--sips", "--https",  "--rtsp",     "--stun",
+                                  "--turn", "--parent", "--directory"};
 
 /// The flags of `serve`, as text until the file under them has been read.
 struct Flags {
-  std::string config_file, data_dir, rtmp, sip, http, rtp_ports, public_host, log;
+  std::string config_file, data_dir, rtmp, rtmps, sip, http, rtp_ports, public_host, log;
   std::vector<std::string> allow;
   std::string rights = "push,pull", life;
 };
@@ -45,6 +45,7 @@ Result<void> apply(const Flags &flags, config::Config &config) {
     return {};
   };
   if (auto set = listen("--rtmp", flags.rtmp, config.listen.rtmp); !set) return set.error();
+  if (auto set = listen("--rtmps", flags.rtmps, config.listen.rtmps); !set) return set.error();
   if (auto set = listen("--sip", flags.sip, config.listen.sip); !set) return set.error();
   if (auto set = listen("--http", flags.http, config.listen.http); !set) return set.error();
   if (!flags.rtp_ports.empty()) {
@@ -178,6 +179,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
         ->type_name("FILE.toml");
     data_dir(command);
     command->add_option("--rtmp", flags.rtmp, "Where terminals connect, or off (0.0.0.0:1935)")
+        ->type_name("ADDRESS:PORT");
+    command->add_option("--rtmps", flags.rtmps, "The same under TLS, or off (off)")
         ->type_name("ADDRESS:PORT");
     command
         ->add_option("--sip", flags.sip,

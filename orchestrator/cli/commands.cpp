@@ -57,6 +57,10 @@ void print_token(std::ostream &out, const json &token) {
         << "          CALLEE is an account or an allowed SIP address. In OBS: the server is the\n"
         << "          part up to the token, the stream key is NAME?to=CALLEE.\n";
   if (const auto url = text_of(token, "pull_url"); !url.empty()) out << "pull      " << url << "\n";
+  for (const char *what : {"push", "pull"})
+    if (const auto url = text_of(token, ("rtmps_" + std::string(what) + "_url").c_str());
+        !url.empty())
+      out << what << " TLS  " << url << "\n";
 }
 
 /// What an account command asks, either of a running server or of the files.
@@ -84,6 +88,8 @@ api::PublicAddresses addresses(const config::Config &config) {
   api::PublicAddresses result;
   if (const auto &rtmp = config.listen.rtmp)
     result.rtmp = config::host_and_port(config::public_host(config, *rtmp), rtmp->port, 1935);
+  if (const auto &rtmps = config.listen.rtmps)
+    result.rtmps = config::host_and_port(config::public_host(config, *rtmps), rtmps->port, 443);
   if (const auto &sip = config.listen.sip)
     result.sip = config::host_and_port(config::public_host(config, *sip), sip->port, 5060);
   if (!config.rtmp.applications.empty()) result.application = config.rtmp.applications.front();

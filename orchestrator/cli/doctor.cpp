@@ -116,6 +116,7 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_templates(report);
   check_fonts(report);
   check_port(report, "--rtmp", config.listen.rtmp, false);
+  check_port(report, "--rtmps", config.listen.rtmps, false);
   check_port(report, "--sip", config.listen.sip, true);
   check_port(report, "--http", config.listen.http, false);
   check_data_dir(report, config.data_dir);

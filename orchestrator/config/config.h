@@ -32,9 +32,14 @@ enum class Identity : std::uint8_t {
 
 struct Listen {  // nothing: off
   std::optional<Endpoint> rtmp = Endpoint{"0.0.0.0", 1935};
+  std::optional<Endpoint> rtmps;
   std::optional<Endpoint> sip = Endpoint{"0.0.0.0", 5060};
   std::optional<Endpoint> http = Endpoint{"127.0.0.1", 8080};
   std::uint16_t rtp_low = 20000, rtp_high = 29999;
+};
+
+struct Tls {
+  std::string certificate, key;  ///< PEM files; both empty: one of our own making
 };
 
 struct Rtmp {
@@ -72,6 +77,7 @@ struct Config {
   std::string public_host;  ///< in ready-made URLs; empty: this machine's address
   LogLevel log = LogLevel::Info;
   Listen listen;
+  Tls tls;
   Rtmp rtmp;
   Sip sip;
   Watchdog watchdog;

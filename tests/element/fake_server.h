@@ -64,7 +64,7 @@ class FakeServer final : public rtmp::Server {
  public:
   explicit FakeServer(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {}
 
-  Endpoint local() const override { return {"127.0.0.1", 4711}; }
+  std::vector<Endpoint> locals() const override { return {{"127.0.0.1", 4711}}; }
   std::shared_ptr<Reactor> reactor() const override { return reactor_; }
   void listen_to(const std::string &name,
                  std::shared_ptr<rtmp::PublishListener> listener) override {

@@ -32,7 +32,8 @@ Duration milliseconds(int count) { return std::chrono::milliseconds(count); }
 
 }  // namespace
 
-Connection::Connection(ServerCore &core, UniqueFd socket, std::uint64_t id, Endpoint peer)
+Connection::Connection(ServerCore &core, std::unique_ptr<StreamSocket> socket, std::uint64_t id,
+                       Endpoint peer)
     : core_(core),
       socket_(std::move(socket)),
       id_(id),
@@ -45,13 +46,13 @@ Connection::~Connection() = default;
 
 void Connection::start() {
   const auto set = [this](int level, int option, int value) {
-    ::setsockopt(socket_.get(), level, option, &value, sizeof value);
+    ::setsockopt(socket_->fd(), level, option, &value, sizeof value);
   };
   set(IPPROTO_TCP, TCP_NODELAY, 1);
   set(IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsent);
   set(SOL_SOCKET, SO_KEEPALIVE, 1);
   quick_acknowledgement();
-  watch_ = core_.reactor()->watch(socket_.get(), EPOLLIN | EPOLLRDHUP,
+  watch_ = core_.reactor()->watch(socket_->fd(), EPOLLIN | EPOLLRDHUP,
                                   [this](std::uint32_t events) { on_ready(events); });
   if (!watch_) {
     session_.close(internal_error("its socket cannot be watched"));
@@ -64,7 +65,7 @@ void Connection::start() {
 /// The kernel goes back to delaying them when we send something.
 void Connection::quick_acknowledgement() {
   const int on = 1;
-  ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+  ::setsockopt(socket_->fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 void Connection::on_ready(std::uint32_t events) {
@@ -72,7 +73,7 @@ void Connection::on_ready(std::uint32_t events) {
   const auto core = core_.shared_from_this();
   const auto self = shared_from_this();
   if (events & EPOLLOUT) blocked_ = false;
-  if (events & EPOLLIN) {
+  if ((events & EPOLLIN) || ((events & EPOLLOUT) && socket_->waits_to_write())) {
     state_ == State::Draining ? discard_input() : read_input();
   } else if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
     peer_gone("the client closed the connection");
@@ -83,10 +84,10 @@ void Connection::on_ready(std::uint32_t events) {
 void Connection::read_input() {
   Bytes &buffer = core_.receive_buffer();
   for (int i = 0; i < kReadsPerTurn && state_ == State::Open && session_.wants_input(); ++i) {
-    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const ssize_t got = socket_->receive(buffer);
     if (got < 0) {
       if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) peer_gone(std::strerror(errno));
+      if (errno != EAGAIN && errno != EWOULDBLOCK) peer_gone(socket_->failure(errno));
       return;
     }
     if (got == 0) {
@@ -96,7 +97,7 @@ void Connection::read_input() {
     if (std::exchange(has_sent_, false)) quick_acknowledgement();
     progress_ = core_.reactor()->now();
     feed(ByteSpan(buffer).first(static_cast<std::size_t>(got)));
-    if (static_cast<std::size_t>(got) < buffer.size()) return;
+    if (!socket_ || !socket_->may_have_more(static_cast<std::size_t>(got), buffer.size())) return;
   }
 }
 
@@ -115,9 +116,10 @@ void Connection::feed_held() {
   }
 }
 
+/// As it comes: what it says under TLS is not looked at.
 void Connection::discard_input() {
   Bytes &buffer = core_.receive_buffer();
-  const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t got = ::recv(socket_->fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
   if (got > 0) drained_ += static_cast<std::size_t>(got);
   if (got <= 0 || drained_ > kDrainBytes) destroy();
@@ -327,17 +329,23 @@ void Connection::send_all() {
     if (send_once()) continue;
     if (blocked_ || !end_finished_players()) break;
   }
-  if (state_ != State::Draining || control_pending() || write_closed_) return;
+  if (state_ != State::Draining || control_pending() || socket_->has_unsent() || write_closed_)
+    return;
   if (!tells_end_) return destroy();
   // Closed at once, data that the peer still sends would make the kernel throw away what it has
   // not read yet: the reason.
   write_closed_ = true;
-  if (::shutdown(socket_.get(), SHUT_WR) < 0) destroy();
+  if (!socket_->end_sending()) destroy();
 }
 
 /// One system call; false if there is nothing to send or the socket takes no more.
 bool Connection::send_once() {
   const Time now = core_.reactor()->now();
+  if (!socket_->flush()) {
+    blocked_ = errno == EAGAIN;
+    if (!blocked_) peer_gone(socket_->failure(errno));
+    return false;
+  }
   take_output();
   Batch &batch = core_.batch();
   batch.clear();
@@ -363,19 +371,19 @@ bool Connection::send_once() {
   msghdr message{};
   message.msg_iov = const_cast<iovec *>(batch.pieces());
   message.msg_iovlen = batch.piece_count();
-  const ssize_t sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  const ssize_t sent = socket_->send(message);
   if (sent < 0) {
     if (errno == EINTR) return true;
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
       blocked_ = true;
     } else {
-      peer_gone(std::strerror(errno));
+      peer_gone(socket_->failure(errno));
     }
     return false;
   }
   has_sent_ = true;
   std::size_t rest = static_cast<std::size_t>(sent);
-  blocked_ = rest < batch.bytes();
+  blocked_ = rest < batch.bytes() || socket_->has_unsent();
   if (source) {
     const std::size_t before = rest;
     rest = source->player->advance(batch, rest, now);
@@ -470,7 +478,8 @@ void Connection::update() {
   take_output();  // it counts against the bound also while the socket takes nothing
   const bool reads = state_ == State::Draining ||
                      (session_.wants_input() && control_.size() - control_at_ < kControlBound);
-  watch_.set_events((reads ? EPOLLIN : 0U) | (blocked_ ? EPOLLOUT : 0U) | EPOLLRDHUP);
+  watch_.set_events((reads ? EPOLLIN : 0U) |
+                    (blocked_ || socket_->waits_to_write() ? EPOLLOUT : 0U) | EPOLLRDHUP);
   const Time when = due();
   // A limit that has moved on is looked at when the old one ends: moving the timer at each message
   // would cost more.

@@ -9,6 +9,7 @@
 
 #include "common/handle.h"
 #include "common/reactor.h"
+#include "common/stream_socket.h"
 #include "rtmp/core/outlet.h"
 #include "rtmp/core/publication.h"
 #include "rtmp/core/session.h"
@@ -22,7 +23,8 @@ class ServerOutlet;
 /// thread only.
 class Connection final : public std::enable_shared_from_this<Connection>, private SessionEvents {
  public:
-  Connection(ServerCore &core, UniqueFd socket, std::uint64_t id, Endpoint peer);
+  Connection(ServerCore &core, std::unique_ptr<StreamSocket> socket, std::uint64_t id,
+             Endpoint peer);
   ~Connection() override;
 
   void start();
@@ -101,7 +103,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   void destroy();
 
   ServerCore &core_;
-  UniqueFd socket_;
+  std::unique_ptr<StreamSocket> socket_;  ///< null once closed
   std::uint64_t id_;
   Endpoint peer_;
   Session session_;

@@ -19,7 +19,7 @@ class ServerHandle final : public Server {
     });
   }
 
-  Endpoint local() const override { return core_->local(); }
+  std::vector<Endpoint> locals() const override { return core_->locals(); }
   std::shared_ptr<Reactor> reactor() const override { return reactor_; }
 
   void listen_to(const std::string &name, std::shared_ptr<PublishListener> listener) override {
@@ -50,9 +50,17 @@ class ServerHandle final : public Server {
 
 Result<std::shared_ptr<Server>> Server::listen(const std::shared_ptr<Reactor> &reactor,
                                                ServerOptions options) {
-  auto listener = listen_tcp(options.listen);
-  if (!listener) return listener.error();
-  auto core = std::make_shared<ServerCore>(reactor, std::move(options), std::move(*listener));
+  std::vector<UniqueFd> listeners;
+  const auto open = [&listeners](const Endpoint &where) -> Result<void> {
+    auto listener = listen_tcp(where);
+    if (!listener) return listener.error();
+    listeners.push_back(std::move(*listener));
+    return {};
+  };
+  if (auto opened = open(options.listen); !opened) return opened.error();
+  for (const auto &door : options.more_doors)
+    if (auto opened = open(door.listen); !opened) return opened.error();
+  auto core = std::make_shared<ServerCore>(reactor, std::move(options), std::move(listeners));
   reactor->invoke([&core] { core->start(); });
   return std::shared_ptr<Server>(std::make_shared<ServerHandle>(std::move(core)));
 }

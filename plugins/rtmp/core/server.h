@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/reactor.h"
 #include "common/result.h"
+#include "common/tls.h"
 #include "rtmp/core/media.h"
 
 namespace junctor::rtmp {
@@ -146,6 +147,12 @@ struct ServerEvents {
 
 struct ServerOptions {
   Endpoint listen{"0.0.0.0", 1935};
+  std::shared_ptr<TlsIdentity> tls;  ///< set: TLS is spoken there (RTMPS)
+  struct Door {
+    Endpoint listen;
+    std::shared_ptr<TlsIdentity> tls;
+  };
+  std::vector<Door> more_doors;  ///< to the same names
   Limits limits;
   ServerEvents events;
   LogSink log;
@@ -164,8 +171,9 @@ class Server {
                                                 ServerOptions options);
   virtual ~Server() = default;
 
-  /// Any thread.
-  virtual Endpoint local() const = 0;
+  /// Any thread. Where it listens, with the ports really bound: first `listen`, then `more_doors`.
+  virtual std::vector<Endpoint> locals() const = 0;
+  Endpoint local() const { return locals().front(); }
   virtual std::shared_ptr<Reactor> reactor() const = 0;
 
   /// Reactor thread. A listener may be added before its publisher comes; it is told at once of a

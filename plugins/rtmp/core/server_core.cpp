@@ -20,42 +20,61 @@ constexpr Duration kComplaintPause = std::chrono::seconds(1);
 
 }  // namespace
 
-ServerCore::ServerCore(std::shared_ptr<Reactor> reactor, ServerOptions options, UniqueFd listener)
+ServerCore::ServerCore(std::shared_ptr<Reactor> reactor, ServerOptions options,
+                       std::vector<UniqueFd> listeners)
     : reactor_(std::move(reactor)),
       options_(std::move(options)),
-      listener_(std::move(listener)),
-      local_(local_endpoint(listener_.get())),
       receive_buffer_(kReceiveBytes),
-      batch_(std::make_unique<Batch>()) {}
+      batch_(std::make_unique<Batch>()) {
+  const auto add = [this](UniqueFd listener, std::shared_ptr<TlsIdentity> tls) {
+    const Endpoint local = local_endpoint(listener.get());
+    doors_.push_back(
+        std::make_unique<Door>(Door{std::move(listener), std::move(tls), local, {}, {}}));
+  };
+  add(std::move(listeners[0]), options_.tls);
+  for (std::size_t i = 1; i < listeners.size(); ++i)
+    add(std::move(listeners[i]), options_.more_doors[i - 1].tls);
+}
 
 void ServerCore::start() {
-  watch_ = reactor_->watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { on_acceptable(); });
+  for (const auto &door : doors_)
+    door->watch = reactor_->watch(door->listener.get(), EPOLLIN,
+                                  [this, at = door.get()](std::uint32_t) { on_acceptable(*at); });
 }
 
 void ServerCore::shut() {
   if (std::exchange(shut_, true)) return;
-  watch_.reset();
-  accept_again_.reset();
-  listener_.reset();
+  for (const auto &door : doors_) {
+    door->watch.reset();
+    door->accept_again.reset();
+    door->listener.reset();
+  }
   std::vector<std::shared_ptr<Connection>> all;
   for (const auto &[id, connection] : connections_) all.push_back(connection);
   for (const auto &connection : all) connection->shut();
 }
 
-void ServerCore::on_acceptable() {
+std::vector<Endpoint> ServerCore::locals() const {
+  std::vector<Endpoint> all;
+  for (const auto &door : doors_) all.push_back(door->local);
+  return all;
+}
+
+void ServerCore::on_acceptable(Door &door) {
   const auto self = shared_from_this();
   for (int i = 0; i < kAcceptsPerTurn && !shut_; ++i)
-    if (!accept_one()) return;
+    if (!accept_one(door)) return;
 }
 
 /// False if there is nobody to accept, or nothing to accept with.
-bool ServerCore::accept_one() {
+bool ServerCore::accept_one(Door &door) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
-  UniqueFd socket(::accept4(listener_.get(), reinterpret_cast<sockaddr *>(&address), &length,
+  UniqueFd socket(::accept4(door.listener.get(), reinterpret_cast<sockaddr *>(&address), &length,
                             SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (socket) {
-    take(std::move(socket), Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&address)));
+    take(door, std::move(socket),
+         Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&address)));
     return true;
   }
   switch (errno) {
@@ -65,7 +84,7 @@ bool ServerCore::accept_one() {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-      pause_accepting(errno);
+      pause_accepting(door, errno);
       return false;
     default:  // an error of that one connection (accept(2)): the next may be well
       return true;
@@ -73,22 +92,26 @@ bool ServerCore::accept_one() {
 }
 
 /// The listener stays readable meanwhile: watched on, it would wake us without end.
-void ServerCore::pause_accepting(int error) {
+void ServerCore::pause_accepting(Door &door, int error) {
   if (reactor_->now() >= next_complaint_) {
     next_complaint_ = reactor_->now() + kComplaintPause;
-    log(LogLevel::Error, "rtmp " + local_.to_string() + ": cannot accept for now: " +
+    log(LogLevel::Error, "rtmp " + door.local.to_string() + ": cannot accept for now: " +
                              std::strerror(error) + "; raise the limit of open files");
   }
-  watch_.set_events(0);
-  accept_again_ = reactor_->after(kAcceptPause, [this] { watch_.set_events(EPOLLIN); });
+  door.watch.set_events(0);
+  door.accept_again =
+      reactor_->after(kAcceptPause, [&watch = door.watch] { watch.set_events(EPOLLIN); });
 }
 
-void ServerCore::take(UniqueFd socket, const Endpoint &peer) {
+void ServerCore::take(Door &door, UniqueFd fd, const Endpoint &peer) {
   if (connections_.size() >= options_.limits.connections)
     return turn_away(peer, "too many connections");
   std::size_t &of_address = per_address_[address_group(peer.address)];
   if (of_address >= options_.limits.connections_per_address)
     return turn_away(peer, "too many connections of this address");
+  auto socket = door.tls ? door.tls->accept(std::move(fd), reactor_->now())
+                         : std::make_unique<StreamSocket>(std::move(fd));
+  if (!socket) return turn_away(peer, "TLS cannot begin: memory is short");
   ++of_address;
   const std::uint64_t id = next_id_++;
   const auto connection = std::make_shared<Connection>(*this, std::move(socket), id, peer);

@@ -51,7 +51,9 @@ class ServerOutlet final : public Outlet, public std::enable_shared_from_this<Se
 /// The server behind Server. Reactor thread, where nothing else is said.
 class ServerCore final : public std::enable_shared_from_this<ServerCore> {
  public:
-  ServerCore(std::shared_ptr<Reactor> reactor, ServerOptions options, UniqueFd listener);
+  /// `listeners`: that of `options.listen`, then one for each of `options.more_doors`.
+  ServerCore(std::shared_ptr<Reactor> reactor, ServerOptions options,
+             std::vector<UniqueFd> listeners);
 
   void start();
   void shut();
@@ -59,7 +61,7 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore> {
   const std::shared_ptr<Reactor> &reactor() const { return reactor_; }
   const Limits &limits() const { return options_.limits; }
   const ServerEvents &events() const { return options_.events; }
-  const Endpoint &local() const { return local_; }
+  std::vector<Endpoint> locals() const;
   void log(LogLevel level, std::string_view text) const {
     if (options_.log) options_.log(level, text);
   }
@@ -98,20 +100,26 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore> {
     std::uint32_t stream = 0;
   };
 
-  void on_acceptable();
-  bool accept_one();
-  void take(UniqueFd socket, const Endpoint &peer);
-  void pause_accepting(int error);
+  /// One port.
+  struct Door {
+    UniqueFd listener;
+    std::shared_ptr<TlsIdentity> tls;
+    Endpoint local;
+    Reactor::Watch watch;
+    Reactor::Timer accept_again;
+  };
+
+  void on_acceptable(Door &door);
+  bool accept_one(Door &door);
+  void take(Door &door, UniqueFd fd, const Endpoint &peer);
+  void pause_accepting(Door &door, int error);
   void turn_away(const Endpoint &peer, std::string_view why);
   Name &name_of(const std::string &name);
   void forget_if_unused(const std::string &name);
 
   std::shared_ptr<Reactor> reactor_;
   ServerOptions options_;
-  UniqueFd listener_;
-  Endpoint local_;
-  Reactor::Watch watch_;
-  Reactor::Timer accept_again_;
+  std::vector<std::unique_ptr<Door>> doors_;  ///< the same from making to the end
   Time next_complaint_{};  ///< at most one log line a second about clients that are turned away
   std::uint64_t turned_away_ = 0;
   PeerLogBudget ends_budget_;

@@ -62,7 +62,8 @@ class Junctor:
         config = f'log = "{log}"\n{config}'
         argv = ["junctor", "serve", "--data-dir", self.data_dir,
                 "--config", workspace.write(f"{name}.toml", config, 0o600),
-                "--rtmp", f"{HOST}:{self.rtmp_port}", "--sip", f"{HOST}:{self.sip_port}",
+                *([] if "--rtmp" in flags else ["--rtmp", f"{HOST}:{self.rtmp_port}"]),
+                "--sip", f"{HOST}:{self.sip_port}",
                 "--http", f"{HOST}:{self.http_port}",
                 "--rtp-ports", f"{low}-{low + rtp_ports - 1}", *flags]
         argv[0] = os.path.join(BUILD, "orchestrator", "junctor")

@@ -80,7 +80,7 @@ class ApiTest : public ::testing::Test {
     backend.store = store_.get();
     backend.service = [this] { return has_service_ ? &service_ : nullptr; };
     backend.max_calls = 3;
-    backend.addresses = {"gw.example.org", "gw.example.org:5070", "call"};
+    backend.addresses = {"gw.example.org", "gw.example.org:5070", "call", "gw.example.org:4430"};
     backend.seconds = [] { return kNow + 5; };
     backend.registrations = [](const std::string &) {
       return std::vector<std::string>{"sip:alice@192.0.2.9"};

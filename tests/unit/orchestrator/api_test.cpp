@@ -63,6 +63,9 @@ TEST_F(ApiTest, AccountIsMadeWithUrlsThatWork) {
   const std::string token = body["token"];
   EXPECT_EQ(body["push_url"], "rtmp://gw.example.org/call?token=" + token + "/bob?to=CALLEE");
   EXPECT_EQ(body["pull_url"], "rtmp://gw.example.org/call?token=" + token + "/bob");
+  EXPECT_EQ(body["rtmps_push_url"],
+            "rtmps://gw.example.org:4430/call?token=" + token + "/bob?to=CALLEE");
+  EXPECT_EQ(body["rtmps_pull_url"], "rtmps://gw.example.org:4430/call?token=" + token + "/bob");
   EXPECT_EQ(body["sip"], "sip:bob@gw.example.org:5070");
   EXPECT_TRUE(book_->verify(token, kNow + 5));
   EXPECT_TRUE(book_->verify_password("bob", body["password"].get<std::string>()));

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "../tls_peer.h"
 #include "peer.h"
 #include "rtmp/core/server.h"
 
@@ -32,6 +33,10 @@ struct Client {
               0);
   }
   void send(ByteSpan bytes) {
+    const Bytes sealed = tls ? tls->say(bytes) : Bytes();
+    send_raw(tls ? ByteSpan(sealed) : bytes);
+  }
+  void send_raw(ByteSpan bytes) {
     while (!bytes.empty()) {
       const ssize_t sent = ::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent <= 0) return;
@@ -45,7 +50,13 @@ struct Client {
       const ssize_t got = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (got == 0 || (got < 0 && errno == ECONNRESET)) closed = true;
       if (got <= 0) return;
-      send(peer.hear(ByteSpan(buffer).first(static_cast<std::size_t>(got))));
+      ByteSpan heard = ByteSpan(buffer).first(static_cast<std::size_t>(got));
+      Bytes opened;
+      if (tls) {
+        send_raw(tls->hear(heard, opened));
+        heard = opened;
+      }
+      send(peer.hear(heard));
       for (const Message &message : std::exchange(peer.heard, {}))
         words.push_back(test::words(message));
     }
@@ -55,6 +66,7 @@ struct Client {
   }
 
   UniqueFd socket;
+  std::unique_ptr<TlsPeer> tls;  ///< set before anything is said: RTMPS
   Peer peer;
   Words words;
   bool closed = false;
@@ -109,6 +121,12 @@ class ServerTest : public testing::Test {
   }
   Client &client(int receive_buffer = 0) {
     clients.push_back(std::make_unique<Client>(server->local(), receive_buffer));
+    return *clients.back();
+  }
+  /// Of the second door.
+  Client &tls_client() {
+    clients.push_back(std::make_unique<Client>(server->locals().at(1)));
+    clients.back()->tls = std::make_unique<TlsPeer>();
     return *clients.back();
   }
   /// Turns the reactor until `done`; false after many turns.

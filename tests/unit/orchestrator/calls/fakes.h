@@ -51,7 +51,7 @@ struct Outlet : rtmp::Outlet {
 struct Server : rtmp::Server {
   explicit Server(std::shared_ptr<Reactor> loop) : loop_(std::move(loop)) {}
 
-  Endpoint local() const override { return {"127.0.0.1", 1935}; }
+  std::vector<Endpoint> locals() const override { return {{"127.0.0.1", 1935}}; }
   std::shared_ptr<Reactor> reactor() const override { return loop_; }
   void listen_to(const std::string &name,
                  std::shared_ptr<rtmp::PublishListener> listener) override {

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "config/certificate.h"
+
+#include <openssl/pem.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "accounts/secrets.h"
+#include "common/handle.h"
+
+namespace junctor::config {
+
+namespace {
+
+/// Clients on Apple's systems refuse more than 825 days.
+constexpr int kDays = 398;
+
+/// Whether the certificate in a file holds for a day more at least.
+bool is_valid(const std::string &path) {
+  const std::unique_ptr<std::FILE, Releaser<std::fclose>> file(std::fopen(path.c_str(), "re"));
+  if (!file) return false;
+  const std::unique_ptr<X509, Releaser<X509_free>> certificate(
+      PEM_read_X509(file.get(), nullptr, nullptr, nullptr));
+  if (!certificate) return false;
+  std::time_t tomorrow = std::time(nullptr) + 24L * 60 * 60;
+  return X509_cmp_time(X509_get0_notAfter(certificate.get()), &tomorrow) > 0;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<TlsIdentity>> load_certificate(const Config &config, const std::string &host,
+                                                      const LogSink &log) {
+  if (!config.tls.certificate.empty() || !config.tls.key.empty()) {
+    if (config.tls.certificate.empty() || config.tls.key.empty())
+      return bad_input("tls.certificate and tls.key belong together: name both, or neither");
+    return TlsIdentity::load({config.tls.certificate, config.tls.key}, log);
+  }
+  const TlsFiles own{config.data_dir + "/tls-cert.pem", config.data_dir + "/tls-key.pem"};
+  std::error_code ignored;
+  if (!is_valid(own.certificate) || !std::filesystem::exists(own.key, ignored)) {
+    const auto made = make_self_signed(host, kDays);
+    if (!made) return made.error();
+    if (auto written = accounts::write_private_file(own.key, made->key); !written)
+      return written.error();
+    if (auto written = accounts::write_private_file(own.certificate, made->certificate); !written)
+      return written.error();
+  }
+  if (log)
+    log(LogLevel::Warning,
+        "no certificate is configured (tls.certificate and tls.key): " + own.certificate +
+            ", of our own making, is shown, which no client trusts by itself: for first steps "
+            "only");
+  return TlsIdentity::load(own, log);
+}
+
+}  // namespace junctor::config

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The certificate that this server shows.
+#pragma once
+
+#include <memory>
+
+#include "common/log.h"
+#include "common/result.h"
+#include "common/tls.h"
+#include "config/config.h"
+
+namespace junctor::config {
+
+/// The operator's certificate (tls.certificate, tls.key). Where none is configured, one of our own
+/// making for `host`, kept in the data directory and made anew when it has run out; the log warns
+/// that no client trusts it.
+Result<std::shared_ptr<TlsIdentity>> load_certificate(const Config &config, const std::string &host,
+                                                      const LogSink &log);
+
+}  // namespace junctor::config
