@@ -19,6 +19,7 @@ namespace junctor {
 struct TlsFiles {
   std::string certificate;  ///< PEM: the server's, then those between it and the root
   std::string key;          ///< PEM, without a passphrase
+  bool operator==(const TlsFiles &) const = default;
 };
 
 /// A certificate with its key, from files that may be renewed at any time: connections made from

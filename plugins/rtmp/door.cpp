@@ -42,15 +42,19 @@ void Door::ask(const std::shared_ptr<Reactor> &reactor, KeeperList keepers, std:
       }));
 }
 
-Result<std::shared_ptr<Door>> Door::open(gst::ElementReactor reactor, const Endpoint &listen,
-                                         const Limits &limits, LogSink log) {
-  std::shared_ptr<Door> door(new Door(std::move(reactor)));
+Result<std::shared_ptr<Door>> Door::open(gst::ElementReactor reactor, Options wanted) {
+  std::shared_ptr<Door> door(new Door(std::move(reactor), wanted.tls));
   const std::shared_ptr<Reactor> &loop = door->reactor_.reactor();
   const auto keepers = door->keepers_;
   ServerOptions options;
-  options.listen = listen;
-  options.limits = limits;
-  options.log = std::move(log);
+  options.listen = wanted.listen;
+  options.limits = wanted.limits;
+  options.log = std::move(wanted.log);
+  if (wanted.tls != TlsFiles{}) {
+    auto identity = TlsIdentity::load(std::move(wanted.tls), options.log);
+    if (!identity) return identity.error();
+    options.tls = std::move(*identity);
+  }
   // The server keeps its events, and the reactor the server: weak, so that neither keeps itself.
   options.events.authenticate = [keepers, weak = std::weak_ptr(loop)](const Request &request,
                                                                       Decision decision) {

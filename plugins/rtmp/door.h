@@ -34,13 +34,20 @@ class Doorkeeper {
 /// Any thread but the reactor's may let go of it last; the port is free when that returns.
 class Door {
  public:
-  static Result<std::shared_ptr<Door>> open(gst::ElementReactor reactor, const Endpoint &listen,
-                                            const Limits &limits, LogSink log);
+  struct Options {
+    Endpoint listen;
+    TlsFiles tls;  ///< empty: in clear
+    Limits limits;
+    LogSink log;
+  };
+  /// BadInput where the certificate or key cannot be used.
+  static Result<std::shared_ptr<Door>> open(gst::ElementReactor reactor, Options options);
   ~Door();
   Door(const Door &) = delete;
   Door &operator=(const Door &) = delete;
 
   const std::shared_ptr<Server> &server() const { return server_; }
+  const TlsFiles &tls() const { return tls_; }
   void join(std::shared_ptr<Doorkeeper> keeper);  ///< any thread
   void leave(const Doorkeeper *keeper);           ///< any thread
 
@@ -57,10 +64,11 @@ class Door {
   static void ask(const std::shared_ptr<Reactor> &reactor, KeeperList keepers, std::size_t which,
                   Request request, Decision decision);
 
-  explicit Door(gst::ElementReactor reactor)
-      : reactor_(std::move(reactor)), keepers_(std::make_shared<Keepers>()) {}
+  Door(gst::ElementReactor reactor, TlsFiles tls)
+      : reactor_(std::move(reactor)), tls_(std::move(tls)), keepers_(std::make_shared<Keepers>()) {}
 
   gst::ElementReactor reactor_;
+  const TlsFiles tls_;
   std::shared_ptr<Keepers> keepers_;
   std::shared_ptr<Server> server_;
 };

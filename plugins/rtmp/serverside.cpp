@@ -107,6 +107,13 @@ void install_server_properties(GObjectClass *klass, Role role) {
                         "How many clients may be connected at once, whatever they do. Of the "
                         "element that opens the port",
                         1, G_MAXINT, static_cast<guint>(defaults.limits.connections), kSettable));
+  install_string(kPropTlsCertificate, "tls-certificate", "TLS certificate",
+                 "PEM file of the certificate, then of those between it and the root: clients come "
+                 "by rtmps:// then, and not in clear. It may be renewed at any time; null for no "
+                 "TLS. Not used with a shared server",
+                 nullptr, kSettable);
+  install_string(kPropTlsKey, "tls-key", "TLS key",
+                 "PEM file of the certificate's key, without a passphrase", nullptr, kSettable);
 }
 
 }  // namespace
@@ -137,6 +144,12 @@ bool set_server_property(ServerSettings &settings, guint id, const GValue *value
     case kPropMaxConnections:
       settings.limits.connections = g_value_get_uint(value);
       return true;
+    case kPropTlsCertificate:
+      settings.tls.certificate = text_of(value);
+      return true;
+    case kPropTlsKey:
+      settings.tls.key = text_of(value);
+      return true;
     default:
       return false;
   }
@@ -165,6 +178,12 @@ bool get_server_property(const ServerSettings &settings, std::uint16_t bound, gu
       return true;
     case kPropMaxConnections:
       g_value_set_uint(value, static_cast<guint>(settings.limits.connections));
+      return true;
+    case kPropTlsCertificate:
+      set_text(value, settings.tls.certificate);
+      return true;
+    case kPropTlsKey:
+      set_text(value, settings.tls.key);
       return true;
     default:
       return false;
@@ -283,13 +302,20 @@ Result<ServerUse> ServerUse::begin(GstElement *element, const ServerSettings &se
     use.server_ = std::move(server);
     return use;
   }
+  if (settings.tls.certificate.empty() != settings.tls.key.empty())
+    return bad_input("`tls-certificate` and `tls-key` belong together: set both, or neither");
   const Endpoint listen{settings.address, static_cast<std::uint16_t>(settings.port)};
   auto door = doors->open(listen, [&]() -> Result<std::shared_ptr<Door>> {
     auto reactor = gst::ElementReactor::acquire(element, "junctor-rtmp");
     if (!reactor) return reactor.error();
-    return Door::open(std::move(*reactor), listen, settings.limits, gst::log_to(category, nullptr));
+    return Door::open(std::move(*reactor),
+                      {listen, settings.tls, settings.limits, gst::log_to(category, nullptr)});
   });
   if (!door) return door.error();
+  if ((*door)->tls() != settings.tls)
+    return bad_input(
+        "another element has this address and port with another `tls-certificate` or "
+        "`tls-key`: set the same, or another `port`");
   use.door_ = std::move(*door);
   use.server_ = use.door_->server();
   use.keeper_ = std::move(keeper);
@@ -304,8 +330,8 @@ ServerUse ServerUse::begin_or_tell(GstElement *element, const ServerSettings &se
   if (use) return std::move(*use);
   gst_element_message_full(
       element, GST_MESSAGE_ERROR, GST_RESOURCE_ERROR, code,
-      g_strdup_printf("No RTMP server on %s port %u: %s. Stop the program that has the port, or "
-                      "set `port` or `address`.",
+      g_strdup_printf("No RTMP server on %s port %u: %s. If another program has the port, stop it, "
+                      "or set `port` or `address`.",
                       settings.address.c_str(), settings.port, use.error().detail.c_str()),
       nullptr, __FILE__, GST_FUNCTION, __LINE__);
   return {};

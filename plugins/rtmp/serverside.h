@@ -19,6 +19,7 @@ struct ServerSettings {
   std::string address = "0.0.0.0";
   guint port = 1935;
   std::string application, stream, token;
+  TlsFiles tls;
   Limits limits;
 };
 
@@ -32,6 +33,8 @@ enum ServerProperty : guint {
   kPropStartTimeout,
   kPropIdleTimeout,
   kPropMaxConnections,
+  kPropTlsCertificate,
+  kPropTlsKey,
   kFirstOwnProperty,
 };
 
@@ -95,6 +98,7 @@ class ElementKeeper : public Doorkeeper {
 class ServerUse {
  public:
   /// From change_state, with no lock held. `keeper` stands at the door if there is one.
+  /// BadInput where the settings themselves are wrong.
   static Result<ServerUse> begin(GstElement *element, const ServerSettings &settings,
                                  std::shared_ptr<Doorkeeper> keeper, GstDebugCategory *category);
   /// The same; where it fails it posts an error, with `code` of the resource domain, and answers

@@ -5,6 +5,8 @@
 #include <future>
 #include <thread>
 
+#include "../unit/orchestrator/temporary_directory.h"
+#include "../unit/tls_peer.h"
 #include "environment.h"
 
 namespace junctor::test {
@@ -112,6 +114,54 @@ TEST(RtmpServer, AnAddressThatIsNoneIsAnError) {
   Pipeline pipeline("rtmpauthsrc address=localhost port=0");
   EXPECT_EQ(pipeline.set_state(GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
   EXPECT_NE(wait_error(pipeline).find("localhost"), std::string::npos);
+}
+
+/// `tls-certificate=… tls-key=…` of a fresh certificate in `directory`.
+std::string tls_properties(const TemporaryDirectory &directory) {
+  const TlsFiles files = fresh_certificate(directory.path());
+  return " tls-certificate=" + files.certificate + " tls-key=" + files.key + " ";
+}
+
+TEST(RtmpServer, UnderTlsAPublisherReachesAPlayer) {
+  const TemporaryDirectory directory;
+  const std::string tls = tls_properties(directory);
+  Pipeline server("rtmpauthsrc name=source address=127.0.0.1 port=0 stream=alice" + tls +
+                  "rtmpplaysink name=sink address=127.0.0.1 port=0 stream=bob" + tls +
+                  "source.audio ! sink.audio");
+  ASSERT_NE(server.set_state(GST_STATE_PLAYING), GST_STATE_CHANGE_FAILURE);
+  const guint port = port_of(server, "source");
+  ASSERT_EQ(port_of(server, "sink"), port);
+  const auto secure = [](std::string line) {
+    line.replace(line.find("rtmp://"), 4, "rtmps");
+    return line.insert(line.find(" location="), " tls-validation-flags=no-flags");
+  };
+  Pipeline publisher(secure(publish_line(port, "live/alice")));
+  publisher.set_state(GST_STATE_PLAYING);
+  Pipeline player(secure(play_line(port, "live/bob")));
+  FirstBuffer first(player["sink"]);
+  player.set_state(GST_STATE_PLAYING);
+  EXPECT_TRUE(first.wait());
+  // In clear there is nobody.
+  Pipeline wrong(play_line(port, "live/bob"));
+  wrong.set_state(GST_STATE_PLAYING);
+  wait_error(wrong);
+}
+
+TEST(RtmpServer, CertificatesThatCannotBeUsedAreErrorsThatSayWhatToDo) {
+  const TemporaryDirectory directory;
+  const std::string tls = tls_properties(directory);
+  const auto why = [](const std::string &line) {
+    Pipeline pipeline(line);
+    EXPECT_EQ(pipeline.set_state(GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
+    return wait_error(pipeline);
+  };
+  const std::string source = "rtmpauthsrc address=127.0.0.1 port=0 ";
+  EXPECT_NE(why(source + "tls-certificate=/nonexistent tls-key=/nonexistent")
+                .find("the certificate /nonexistent"),
+            std::string::npos);
+  EXPECT_NE(why(source + "tls-key=/nonexistent").find("belong together"), std::string::npos);
+  EXPECT_NE(why(source + tls + "rtmpplaysink address=127.0.0.1 port=0").find("another element"),
+            std::string::npos);
 }
 
 TEST(RtmpServer, ThePortIsFreeWhenNullIsReached) {
