@@ -15,7 +15,7 @@ bool names_callee(const rtmp::Request &request) {
 
 }  // namespace
 
-rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::BuiltinAuthenticator> &checks,
+rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator> &checks,
                                    const std::shared_ptr<accounts::BusyTable> &busy,
                                    const ToCalls &to_calls, const LogSink &log) {
   rtmp::ServerEvents events;

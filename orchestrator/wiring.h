@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "accounts/authenticator.h"
 #include "accounts/book.h"
-#include "accounts/builtin_authenticator.h"
 #include "accounts/busy.h"
 #include "accounts/dialling.h"
 #include "calls/service.h"
@@ -21,7 +21,7 @@ namespace junctor {
 using ToCalls = std::function<void(std::function<void(calls::Service &)>)>;
 
 /// What the RTMP server asks of the checks, and tells the calls. Called on the server's reactor.
-rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::BuiltinAuthenticator> &checks,
+rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator> &checks,
                                    const std::shared_ptr<accounts::BusyTable> &busy,
                                    const ToCalls &to_calls, const LogSink &log);
 

@@ -2,6 +2,8 @@
 // Who decides the checks of RTMP terminals.
 #pragma once
 
+#include <string>
+
 #include "rtmp/core/server.h"
 
 namespace junctor::accounts {
@@ -12,6 +14,9 @@ class Authenticator {
  public:
   virtual ~Authenticator() = default;
   virtual void check(const rtmp::Request &request, rtmp::Decision decision) = 0;
+  /// Told, on the reactor, of the streams that run, to count them for each account.
+  virtual void stream_started(const std::string &account) = 0;
+  virtual void stream_ended(const std::string &account) = 0;
 };
 
 }  // namespace junctor::accounts

@@ -12,6 +12,7 @@
 
 #include "accounts/secrets.h"
 #include "common/handle.h"
+#include "rtmp/core/adobe.h"
 
 namespace junctor::accounts {
 
@@ -23,11 +24,16 @@ constexpr std::size_t kMaxFileBytes = 256U << 20;
 constexpr std::size_t kMaxAccounts = 1000000;
 constexpr std::size_t kMaxRevoked = 1000;
 constexpr std::size_t kMaxPasswordBytes = 256;
+constexpr std::size_t kSaltBytes = 8;
 constexpr int kFormat = 1;
 
 json to_json(const Account &account) {
   json value = {{"created", account.created}, {"realm", account.realm}, {"ha1", account.ha1}};
   if (!account.id.empty()) value["id"] = account.id;
+  if (!account.adobe_hash.empty()) {
+    value["adobe_salt"] = account.adobe_salt;
+    value["adobe_hash"] = account.adobe_hash;
+  }
   if (account.not_before != 0) value["not_before"] = account.not_before;
   if (!account.revoked.empty()) value["revoked"] = account.revoked;
   return value;
@@ -40,6 +46,8 @@ Account from_json(const std::string &name, const json &value) {
   account.created = value.at("created").get<std::int64_t>();
   account.realm = value.at("realm").get<std::string>();
   account.ha1 = value.at("ha1").get<std::string>();
+  account.adobe_salt = value.value("adobe_salt", "");
+  account.adobe_hash = value.value("adobe_hash", "");
   account.not_before = value.value("not_before", std::int64_t{0});
   if (value.contains("revoked"))
     for (const auto &[id, until] : value.at("revoked").items())
@@ -171,6 +179,8 @@ Result<NewAccount> Book::add(const std::string &name, std::optional<std::string>
   account.created = now;
   account.realm = realm_;
   account.ha1 = digest_ha1(name, realm_, made.password);
+  account.adobe_salt = random_hex(kSaltBytes);
+  account.adobe_hash = rtmp::adobe_hash(name, account.adobe_salt, made.password);
   const auto changed = change([&](Snapshot &snapshot) -> Result<void> {
     if (snapshot.accounts.size() >= kMaxAccounts)
       return refused("There are a million accounts already; remove some first.");
@@ -254,6 +264,13 @@ std::optional<std::string> Book::ha1(std::string_view name) const {
   const Account *account = current->find(name);
   if (!account || account->realm != realm_) return std::nullopt;
   return account->ha1;
+}
+
+std::string Book::adobe_salt(std::string_view name) const {
+  const auto current = snapshot();
+  const Account *account = current->find(name);
+  if (account && !account->adobe_salt.empty()) return account->adobe_salt;
+  return key_.keyed_hash("adobe salt of " + std::string(name)).substr(0, 2 * kSaltBytes);
 }
 
 bool Book::verify_password(std::string_view name, std::string_view password) const {

@@ -17,9 +17,9 @@
 
 namespace junctor::accounts {
 
-/// What is kept of one account. No password: only what SIP digest needs to verify one. A slow hash
-/// beside that would protect nothing, for who has the file tries passwords on the HA1; so the
-/// passwords that we make have 100 random bits.
+/// What is kept of one account. No password: only what SIP digest and the `adobe` login of RTMP
+/// need to verify one. A slow hash beside that would protect nothing, for who has the file tries
+/// passwords on the HA1; so the passwords that we make have 100 random bits.
 struct Account {
   std::string name;
   /// Random; differs from that of every earlier account of this name. Its tokens bear it.
@@ -27,6 +27,8 @@ struct Account {
   std::int64_t created = 0;  ///< seconds since 1970
   std::string realm;         ///< that `ha1` was made for
   std::string ha1;           ///< SIP digest, RFC 2617
+  /// For rtmp::adobe_response(). Empty for accounts made before there was that login.
+  std::string adobe_salt, adobe_hash;
   /// Tokens issued before this second are void.
   std::int64_t not_before = 0;
   /// Tokens revoked one by one: their ids, and when they can be forgotten.
@@ -65,7 +67,8 @@ Result<void> check_name(std::string_view name);
 /// Reads and writes `accounts.json` and `token-key` in the data directory. Several processes may
 /// do so at once: each change is made under a lock on the newest file.
 /// Thread-safe. What changes something reads and writes files: not for the signalling thread or a
-/// reactor. snapshot(), issue(), verify(), verify_password() and ha1() only look into memory.
+/// reactor. snapshot(), issue(), verify(), verify_password(), ha1() and adobe_salt() only look into
+/// memory.
 class Book {
  public:
   /// Makes what is not there. `realm` empty: the one that the file names, else kDefaultRealm;
@@ -94,6 +97,9 @@ class Book {
   Result<Claims> verify(std::string_view token, std::int64_t now) const;
   /// For SIP digest; nothing for unknown users, or when the realm has changed since.
   std::optional<std::string> ha1(std::string_view name) const;
+  /// For the `adobe` login. A name that is no account, or has no such login, gets one too, always
+  /// the same: nobody learns from it which accounts there are.
+  std::string adobe_salt(std::string_view name) const;
   /// Whether this is the account's password.
   bool verify_password(std::string_view name, std::string_view password) const;
 

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "accounts/builtin_authenticator.h"
 
+#include "accounts/secrets.h"
+
 namespace junctor::accounts {
 
 namespace {
+
+/// Before the id of the account, in the grant of who logged in with a password.
+constexpr std::string_view kByPassword = "password of ";
+/// Clients that are sent an opaque text answer that one, but expect a challenge beside it.
+constexpr std::size_t kSpareChallengeBytes = 4;
 
 rtmp::Verdict accept(std::string identity) {
   rtmp::Verdict verdict;
@@ -19,6 +26,12 @@ rtmp::Verdict refuse(std::string reason, rtmp::Refusal refusal = rtmp::Refusal::
   return verdict;
 }
 
+rtmp::Verdict refuse_login(std::string reason, std::string description) {
+  rtmp::Verdict verdict = refuse(std::move(reason));
+  verdict.description = std::move(description);
+  return verdict;
+}
+
 const std::string *parameter(const rtmp::Request &request, const char *name) {
   const auto found = request.parameters.find(name);
   return found == request.parameters.end() || found->second.empty() ? nullptr : &found->second;
@@ -30,49 +43,26 @@ BuiltinAuthenticator::BuiltinAuthenticator(std::shared_ptr<const Book> book,
                                            std::shared_ptr<const DialRules> rules, Options options,
                                            Seams seams)
     : book_(std::move(book)),
-      rules_(std::move(rules)),
-      options_(std::move(options)),
+      house_(book_, std::move(rules), options),
+      late_identity_(options.late_identity),
       seams_(std::move(seams)),
-      failures_(options_.longest_delay) {}
-
-void BuiltinAuthenticator::stream_ended(const std::string &account) {
-  const auto found = streams_.find(account);
-  if (found != streams_.end() && --found->second == 0) streams_.erase(found);
-}
+      failures_(options.longest_delay) {}
 
 void BuiltinAuthenticator::check(const rtmp::Request &request, rtmp::Decision decision) {
   bool guess = false;
   const rtmp::Verdict verdict = decide(request, guess);
-  if (verdict.accepted) {
-    decision.accept(verdict.identity);
-    return;
-  }
-  const auto answer = [decision, verdict] { decision.refuse(verdict.reason, verdict.refusal); };
   const Duration delay = guess ? failures_.note(request.address, seams_.now()) : Duration::zero();
   if (delay > Duration::zero())
-    seams_.after(delay, answer);
+    seams_.after(delay, [decision, verdict] { decision.give(verdict); });
   else
-    answer();
+    decision.give(verdict);
 }
 
-rtmp::Verdict BuiltinAuthenticator::decide(const rtmp::Request &request, bool &guess) const {
-  if (request.stage == rtmp::Stage::Connect) {
-    if (!options_.networks.empty() && !options_.networks.contain(request.address))
-      return refuse("Your address " + request.address.address + " may not connect here.");
-    if (!options_.applications.contains(request.app))
-      return refuse("There is no such application here. Connect to rtmp://HOST/" +
-                    (options_.applications.empty() ? "" : *options_.applications.begin()) +
-                    "?token=TOKEN");
-  }
+rtmp::Verdict BuiltinAuthenticator::decide(const rtmp::Request &request, bool &guess) {
+  if (request.stage == rtmp::Stage::Connect)
+    if (const auto may = house_.may_connect(request); !may) return refuse(may.error().detail);
   const std::string *token = parameter(request, "token");
-  if (!token) {
-    // Who said nothing guessed nothing, but is not let further than the operator allows.
-    const bool late = options_.late_identity && request.stage != rtmp::Stage::Start;
-    return late ? accept({})
-                : refuse(
-                      "A token is missing. Connect to rtmp://HOST/call?token=TOKEN with the "
-                      "stream name NAME, as `junctor account token NAME` prints it.");
-  }
+  if (!token) return decide_without_token(request, guess);
   const auto claims = book_->verify(*token, seams_.seconds());
   if (!claims) {
     guess = true;
@@ -81,47 +71,84 @@ rtmp::Verdict BuiltinAuthenticator::decide(const rtmp::Request &request, bool &g
   // A stream name may bring another token than connect did; the account must be the same.
   if (!request.identity.empty() && request.identity != claims->subject)
     return refuse("This connection belongs to another account than the token.");
-  if (request.stage == rtmp::Stage::Connect) return accept(claims->subject);
-  // Asked again at publish and play: many connections may have passed createStream together.
-  const auto running = streams_.find(claims->subject);
-  if (running != streams_.end() && running->second >= options_.streams_per_account)
-    return refuse("The account has " + std::to_string(running->second) +
-                  " streams running, and may not have more.");
-  if (request.stage == rtmp::Stage::CreateStream) return accept(claims->subject);
-  return decide_start(request, *claims);
+  return decide_stage(request, claims->subject, claims->rights);
 }
 
-rtmp::Verdict BuiltinAuthenticator::decide_start(const rtmp::Request &request,
-                                                 const Claims &claims) const {
+rtmp::Verdict BuiltinAuthenticator::decide_without_token(const rtmp::Request &request,
+                                                         bool &guess) {
+  if (request.stage == rtmp::Stage::Connect) {
+    if (const auto login = rtmp::adobe_login(request.parameters)) return log_in(*login, guess);
+  } else if (request.grant.starts_with(kByPassword)) {
+    if (!still_there(request)) return refuse("The account is no longer there.");
+    return decide_stage(request, request.identity, {true, true});
+  }
+  // Who said nothing guessed nothing, but is not let further than the operator allows.
+  if (late_identity_ && request.stage != rtmp::Stage::Start) return accept({});
+  const std::string reason =
+      "A token is missing. Connect to rtmp://HOST/call?token=TOKEN with the stream name NAME, as "
+      "`junctor account token NAME` prints it.";
+  // From this a client that has a password learns how to show it.
+  return request.stage == rtmp::Stage::Connect
+             ? refuse_login(reason, rtmp::adobe_invitation(reason))
+             : refuse(reason);
+}
+
+rtmp::Verdict BuiltinAuthenticator::log_in(const rtmp::AdobeLogin &login, bool &guess) {
+  const Time now = seams_.now();
+  if (!check_name(login.user)) {
+    guess = true;
+    return refuse_login("A login with what is no account's name.", rtmp::adobe_failure(""));
+  }
+  if (!login.answers())
+    return refuse_login(
+        "The password of '" + login.user + "' is asked for.",
+        rtmp::adobe_challenge(login.user, book_->adobe_salt(login.user),
+                              random_hex(kSpareChallengeBytes), challenges_.make(login.user, now)));
+  // One that we have not made is not told back: it may be anything.
+  if (const auto fresh = challenges_.check(login.opaque, login.user, now); !fresh)
+    return refuse_login(fresh.error().detail, rtmp::adobe_failure(""));
+  const auto accounts = book_->snapshot();
+  const Account *account = accounts->find(login.user);
+  const std::string hash = account ? account->adobe_hash : std::string();
+  // Without an account as well: it takes as long.
+  const std::string right = rtmp::adobe_response(hash, login.opaque, login.challenge);
+  if (!same_secret(login.response, right) || hash.empty()) {
+    guess = true;
+    return refuse_login("Wrong name or password of '" + login.user + "'.",
+                        rtmp::adobe_failure(login.opaque));
+  }
+  if (const auto used = challenges_.use(login.opaque, now); !used)
+    return refuse(used.error().detail);
+  rtmp::Verdict verdict = accept(account->name);
+  verdict.grant = std::string(kByPassword) + account->id;
+  return verdict;
+}
+
+bool BuiltinAuthenticator::still_there(const rtmp::Request &request) const {
+  const auto accounts = book_->snapshot();
+  const Account *account = accounts->find(request.identity);
+  return account && std::string(kByPassword) + account->id == request.grant;
+}
+
+rtmp::Verdict BuiltinAuthenticator::decide_stage(const rtmp::Request &request,
+                                                 const std::string &account, Rights rights) const {
+  if (request.stage == rtmp::Stage::Connect) return accept(account);
+  // Asked again at publish and play: many connections may have passed createStream together.
+  if (const auto may = house_.may_open_stream(account); !may) return refuse(may.error().detail);
+  if (request.stage == rtmp::Stage::CreateStream) return accept(account);
   const bool push = request.role == rtmp::Role::Push;
-  if (push ? !claims.rights.push : !claims.rights.pull)
+  if (push ? !rights.push : !rights.pull)
     return refuse(push ? "This token may only pull (play), not push (publish)."
                        : "This token may only push (publish), not pull (play).");
-  const auto accounts = book_->snapshot();
-  if (request.stream != claims.subject) {
-    if (!push && !accounts->find(request.stream))
-      return refuse("There is no stream of this name. Yours is '" + claims.subject + "'.",
+  if (request.stream != account) {
+    if (!push && !book_->snapshot()->find(request.stream))
+      return refuse("There is no stream of this name. Yours is '" + account + "'.",
                     rtmp::Refusal::UnknownStream);
-    return refuse("This token is for the stream '" + claims.subject + "' only.");
+    return refuse("You may use the stream '" + account + "' only.");
   }
-  if (!push && options_.may_play)
-    if (const auto may = options_.may_play(request.parameters); !may)
-      return refuse(may.error().detail);
-  if (push && request.parameters.count("to") != 0 && parameter(request, "to") == nullptr)
-    return refuse("'to' names nobody; write to=NAME, or leave it out to call nobody.");
-  if (const std::string *to = parameter(request, "to"); push && to) {
-    if (!options_.calls)
-      return refuse(
-          "Nobody can be called here: this server runs without SIP. Publish without 'to'.");
-    if (const auto target = rules_->resolve(*to, *accounts); !target)
-      return refuse(target.error().detail);
-    const auto other =
-        options_.busy ? options_.busy->claim(claims.subject, request.connection, *to, seams_.now())
-                      : std::nullopt;
-    if (other)
-      return refuse(claims.subject + " is in a call with " + *other + " already; end that first.");
-  }
-  return accept(claims.subject);
+  if (const auto may = house_.may_start(request, account, seams_.now()); !may)
+    return refuse(may.error().detail);
+  return accept(account);
 }
 
 }  // namespace junctor::accounts

@@ -3,18 +3,17 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "accounts/authenticator.h"
 #include "accounts/book.h"
-#include "accounts/busy.h"
+#include "accounts/challenges.h"
 #include "accounts/dialling.h"
 #include "accounts/failures.h"
-#include "accounts/networks.h"
+#include "accounts/house_rules.h"
 #include "common/clock.h"
+#include "rtmp/core/adobe.h"
 
 namespace junctor::accounts {
 
@@ -24,24 +23,15 @@ namespace junctor::accounts {
 ///   another stream;
 /// - publish, play: again, and the token has the right, the stream bears the account's name, the
 ///   callee may be called, and the codecs that are asked for can be played.
-/// All of it on the reactor that calls check().
+/// Or from name and password by the `adobe` login (rtmp/core/adobe.h), which gives the rights to
+/// push and to pull; createStream, publish and play then look whether the account is still the one
+/// that logged in. All of it on the reactor that calls check().
 class BuiltinAuthenticator : public Authenticator {
  public:
-  struct Options {
-    std::set<std::string> applications = {"call"};
-    Networks networks;  ///< that may connect; empty: all
-    /// Accept who says only at publish or play who it is.
+  struct Options : HouseRules::Options {
+    /// Accept who says only at publish or play who it is. Nobody is asked for a password then:
+    /// that is done by refusing a connect.
     bool late_identity = false;
-    std::size_t streams_per_account = 16;
-    /// Whether anybody can be called; if not, a publish that names a callee is refused.
-    bool calls = true;
-    /// A publish that names another callee than that of the account's call is refused: accepted, it
-    /// would take the place of the one that feeds the call. One that is accepted claims the account
-    /// here. Null: not asked.
-    std::shared_ptr<BusyTable> busy;
-    /// Whether what the parameters of a play ask for can be played; the error is a sentence for the
-    /// player. Unset: not asked. On the reactor, so it must be quick.
-    std::function<Result<void>(const std::map<std::string, std::string> &parameters)> may_play;
     Duration longest_delay = std::chrono::seconds(3);  ///< of a refusal
   };
   /// Time and waiting, so that a test turns the clock.
@@ -57,20 +47,24 @@ class BuiltinAuthenticator : public Authenticator {
 
   void check(const rtmp::Request &request, rtmp::Decision decision) override;
 
-  /// Told of the streams that run, to count them for each account.
-  void stream_started(const std::string &account) { ++streams_[account]; }
-  void stream_ended(const std::string &account);
+  void stream_started(const std::string &account) override { house_.stream_started(account); }
+  void stream_ended(const std::string &account) override { house_.stream_ended(account); }
 
  private:
-  rtmp::Verdict decide(const rtmp::Request &request, bool &guess) const;
-  rtmp::Verdict decide_start(const rtmp::Request &request, const Claims &claims) const;
+  rtmp::Verdict decide(const rtmp::Request &request, bool &guess);
+  rtmp::Verdict decide_without_token(const rtmp::Request &request, bool &guess);
+  rtmp::Verdict log_in(const rtmp::AdobeLogin &login, bool &guess);
+  /// Whether the account that logged in with a password is still the same.
+  bool still_there(const rtmp::Request &request) const;
+  rtmp::Verdict decide_stage(const rtmp::Request &request, const std::string &account,
+                             Rights rights) const;
 
   std::shared_ptr<const Book> book_;
-  std::shared_ptr<const DialRules> rules_;
-  Options options_;
+  HouseRules house_;
+  bool late_identity_;
   Seams seams_;
   FailureTable failures_;
-  std::map<std::string, std::size_t> streams_;
+  Challenges challenges_;
 };
 
 }  // namespace junctor::accounts

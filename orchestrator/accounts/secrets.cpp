@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <sys/stat.h>
@@ -124,6 +125,16 @@ std::string digest_ha1(std::string_view user, std::string_view realm, std::strin
   if (EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_md5(), nullptr) != 1)
     throw std::runtime_error("OpenSSL has no MD5, which SIP digest authentication needs");
   OPENSSL_cleanse(text.data(), text.size());
+  return to_hex({reinterpret_cast<const char *>(digest.data()), length});
+}
+
+std::string keyed_hash(std::string_view key, std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned length = 0;
+  if (!HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+            reinterpret_cast<const unsigned char *>(text.data()), text.size(), digest.data(),
+            &length))
+    throw std::runtime_error("OpenSSL has no HMAC-SHA256");
   return to_hex({reinterpret_cast<const char *>(digest.data()), length});
 }
 

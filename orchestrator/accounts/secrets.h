@@ -20,6 +20,9 @@ std::string random_password();
 /// RFC 2617 section 3.2.2.2: MD5(user:realm:password) as lower-case hex.
 std::string digest_ha1(std::string_view user, std::string_view realm, std::string_view password);
 
+/// RFC 2104: HMAC-SHA256 of `text`, as lower-case hex.
+std::string keyed_hash(std::string_view key, std::string_view text);
+
 /// Equality in a time that tells nothing about where they differ or how long the secret is.
 bool same_secret(std::string_view offered, std::string_view secret);
 

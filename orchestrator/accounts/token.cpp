@@ -55,6 +55,10 @@ std::string TokenKey::sign(const Claims &claims) const {
   return text.get();
 }
 
+std::string TokenKey::keyed_hash(std::string_view text) const {
+  return accounts::keyed_hash(bytes_, text);
+}
+
 Result<Claims> TokenKey::read(std::string_view token, std::int64_t now) const {
   const Error invalid =
       refused("The token is not one of this server's, or is damaged. Ask for a new one.");

@@ -39,6 +39,9 @@ class TokenKey {
   /// why not is for people and holds nothing of the token.
   Result<Claims> read(std::string_view token, std::int64_t now) const;
 
+  /// HMAC-SHA256 of `text` as lower-case hex: what only the holder of the key can tell.
+  std::string keyed_hash(std::string_view text) const;
+
  private:
   explicit TokenKey(std::string bytes) : bytes_(std::move(bytes)) {}
   std::string bytes_;

@@ -95,6 +95,30 @@ json token_to_json(const accounts::Token &token, const PublicAddresses &addresse
   return value;
 }
 
+void add_password_urls(json &value, const accounts::NewAccount &account,
+                       const PublicAddresses &addresses) {
+  // ffmpeg keeps 49 bytes of a name or password and decodes no escapes; GStreamer decodes them.
+  constexpr std::size_t kLongest = 49;
+  const std::string &password = account.password;
+  const bool plain = std::all_of(password.begin(), password.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+  });
+  if (!addresses.passwords || !plain || password.size() > kLongest ||
+      account.name.size() > kLongest)
+    return;
+  const auto add_urls = [&](const std::string &scheme, const std::string &host,
+                            const std::string &prefix) {
+    if (host.empty()) return;
+    const std::string url = scheme + "://" + account.name + ":" + password + "@" + host + "/" +
+                            addresses.application + "/" + account.name;
+    value[prefix + "password_push_url"] = url + "?to=CALLEE";
+    value[prefix + "password_pull_url"] = url;
+  };
+  add_urls("rtmp", addresses.rtmp, "");
+  add_urls("rtmps", addresses.rtmps, "rtmps_");
+}
+
 void Api::list_accounts(const Request &, const Parameters &, const Reply &reply) {
   json list = json::array();
   const auto snapshot = backend_.book->snapshot();
@@ -136,6 +160,7 @@ void Api::add_account(const Request &request, const Parameters &, const Reply &r
                        value["name"] = name;
                        value["password"] = made->password;
                        value["realm"] = book->realm();
+                       add_password_urls(value, *made, addresses);
                        if (!addresses.sip.empty())
                          value["sip"] = "sip:" + name + "@" + addresses.sip;
                        Response response = json_response(201, value);

@@ -33,6 +33,8 @@ struct PublicAddresses {
   std::string sip;   ///< the same for SIP
   std::string application = "call";
   std::string rtmps;  ///< the same for RTMPS
+  /// Whether name and password open RTMP, so that URLs with them are worth printing.
+  bool passwords = true;
 };
 
 /// What the API acts on. All of it outlives the API.
@@ -124,6 +126,11 @@ class Api {
 
 /// A token with the URLs that use it, as account and token routes answer it.
 nlohmann::json token_to_json(const accounts::Token &token, const PublicAddresses &addresses);
+/// Adds the ready-made URLs `rtmp://NAME:PASSWORD@HOST/…`, to push and to pull; nothing where such
+/// a URL opens nothing, or the password is one that programs read in different ways.
+void add_password_urls(nlohmann::json &value, const accounts::NewAccount &account,
+                       const PublicAddresses &addresses);
+
 /// The seconds of `Prefer: wait=N` (RFC 7240 section 4.3), at most 120; nothing without it.
 std::optional<std::chrono::seconds> preferred_wait(std::string_view prefer);
 

@@ -93,6 +93,7 @@ api::PublicAddresses addresses(const config::Config &config) {
   if (const auto &sip = config.listen.sip)
     result.sip = config::host_and_port(config::public_host(config, *sip), sip->port, 5060);
   if (!config.rtmp.applications.empty()) result.application = config.rtmp.applications.front();
+  result.passwords = config::passwords_open_rtmp(config);
   return result;
 }
 
@@ -124,6 +125,7 @@ int account_add(const CommandLine &line, const Streams &streams) {
     value["name"] = line.name;
     value["password"] = made->password;
     value["realm"] = book.realm();
+    api::add_password_urls(value, *made, public_addresses);
     if (!public_addresses.sip.empty())
       value["sip"] = "sip:" + line.name + "@" + public_addresses.sip;
     return value;
@@ -138,6 +140,17 @@ int account_add(const CommandLine &line, const Streams &streams) {
               << " is made. Its password and token are shown this once:\n\n"
               << "password  " << text_of(*added, "password") << "\n";
   print_token(streams.out, *added);
+  bool with_password = false;
+  for (const char *name : {"password_push_url", "password_pull_url", "rtmps_password_push_url",
+                           "rtmps_password_pull_url"})
+    if (const auto url = text_of(*added, name); !url.empty()) {
+      with_password = true;
+      streams.out << (std::string_view(name).find("push") != std::string_view::npos ? "or push   "
+                                                                                    : "or pull   ")
+                  << url << "\n";
+    }
+  if (with_password)
+    streams.out << "          with the password: good until the account is removed\n";
   if (const auto sip = text_of(*added, "sip"); !sip.empty())
     streams.out << "SIP       register as " << sip << ", user " << line.name
                 << ", the password above, realm " << text_of(*added, "realm") << "\n";

@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "accounts/networks.h"
+#include "accounts/webhook_client.h"
 #include "config/nearest.h"
 
 namespace junctor::config {
@@ -85,6 +86,12 @@ Result<Identity> parse_identity(std::string_view text) {
   if (text == "at-connect") return Identity::AtConnect;
   if (text == "at-publish") return Identity::AtPublish;
   return bad_input("must be \"at-connect\" or \"at-publish\"");
+}
+
+Result<std::string> parse_webhook(const std::string &url) {
+  if (url.empty()) return url;
+  if (auto valid = accounts::check_webhook_url(url); !valid) return valid.error();
+  return url;
 }
 
 Result<void> read_boolean(const toml::node &node, bool &field) {
@@ -195,6 +202,16 @@ const std::vector<Key> &table() {
        integer([](Config &c) -> auto & { return c.rtmp.limits.lag_jump_ms; }, 1, kMaxMs)},
       {"rtmp.lag-part-ms", "a player so far behind is parted",
        integer([](Config &c) -> auto & { return c.rtmp.limits.lag_part_ms; }, 1, kMaxMs)},
+      {"accounts.webhook", "URL that is asked at each check of a terminal; empty: the accounts here decide",
+       parsed([](Config &c) -> auto & { return c.accounts.webhook; }, parse_webhook)},
+      {"accounts.webhook-timeout-ms", "time for its answer, less than rtmp.verdict-ms; then refused",
+       integer([](Config &c) -> auto & { return c.accounts.webhook_timeout; }, 50, kMaxMs)},
+      {"accounts.webhook-secret-file", "file of mode 0600 with what it is shown as a bearer token",
+       text([](Config &c) -> auto & { return c.accounts.webhook_secret_file; })},
+      {"accounts.webhook-ca-file", "PEM file of the authorities of its certificate; empty: the system's",
+       text([](Config &c) -> auto & { return c.accounts.webhook_ca_file; })},
+      {"accounts.webhook-requests", "checks that wait for its answer at once; more are refused",
+       integer([](Config &c) -> auto & { return c.accounts.webhook_requests; }, 1, 10000)},
       {"sip.tcp", "true: SIP over TCP as well",
        [](const toml::node &n, Config &c) { return read_boolean(n, c.sip.tcp); }},
       {"sip.realm", "realm of digest authentication; accounts made under another one cannot register",

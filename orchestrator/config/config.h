@@ -50,6 +50,15 @@ struct Rtmp {
   rtmp::Limits limits;
 };
 
+/// Who decides the checks of RTMP terminals.
+struct Accounts {
+  std::string webhook;  ///< URL that is asked; empty: the accounts of this server decide
+  std::chrono::milliseconds webhook_timeout{3000};
+  std::string webhook_secret_file;  ///< what it is shown as a bearer token; empty: nothing
+  std::string webhook_ca_file;      ///< that its certificate is verified with; empty: the system's
+  std::size_t webhook_requests = 64;  ///< at once
+};
+
 struct Sip {
   bool tcp = true;
   std::string realm;          ///< of digest authentication; empty: the one that the accounts have
@@ -79,10 +88,17 @@ struct Config {
   Listen listen;
   Tls tls;
   Rtmp rtmp;
+  Accounts accounts;
   Sip sip;
   Watchdog watchdog;
   Calls calls;
 };
+
+/// Whether an account's name and password open RTMP: who may come without saying who it is, or is
+/// checked by a webhook, is not asked for them.
+inline bool passwords_open_rtmp(const Config &config) {
+  return config.rtmp.identity == Identity::AtConnect && config.accounts.webhook.empty();
+}
 
 /// Reads TOML over what `config` holds. The error names file, line and what to write instead; then
 /// `config` is partly changed. `name` is for messages.

@@ -23,6 +23,18 @@ void mask_after(std::string &text, std::string_view name, std::string_view ends)
   }
 }
 
+/// Of scheme://name:password@host, where no name of a host or port can be meant.
+void mask_url_passwords(std::string &text) {
+  for (std::size_t at = text.find("://"); at != std::string::npos; at = text.find("://", at)) {
+    at += 3;
+    const std::size_t end = std::min(text.find_first_of("/ \"'?,)", at), text.size());
+    const std::size_t host = std::string_view(text).substr(0, end).rfind('@');
+    const std::size_t colon = text.find(':', at);
+    if (host != std::string::npos && host > at && colon < host)
+      text.replace(colon + 1, host - colon - 1, kMask);
+  }
+}
+
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
     case LogLevel::Debug:
@@ -43,7 +55,9 @@ std::string redact(std::string_view text) {
   std::string clean(text);
   for (char &c : clean)
     if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
-  for (const std::string_view name : {"token=", "token%3D", "password=", "Bearer ", "Basic "})
+  mask_url_passwords(clean);
+  for (const std::string_view name :
+       {"token=", "token%3D", "password=", "response=", "Bearer ", "Basic "})
     mask_after(clean, name, "&/ \"'?;,)");
   // A token without its name: every JSON Web Token begins with {" in base64.
   mask_after(clean, "eyJ", "&/ \"'?;,)");

@@ -53,20 +53,22 @@ struct Decision::State {
 Decision::Decision(std::function<void(Verdict)> deliver)
     : state_(std::make_shared<State>(std::move(deliver))) {}
 
+void Decision::give(Verdict verdict) const {
+  if (state_) state_->give(std::move(verdict));
+}
+
 void Decision::accept(std::string identity) const {
-  if (!state_) return;
   Verdict verdict;
   verdict.accepted = true;
   verdict.identity = std::move(identity);
-  state_->give(std::move(verdict));
+  give(std::move(verdict));
 }
 
 void Decision::refuse(std::string reason, Refusal refusal) const {
-  if (!state_) return;
   Verdict verdict;
   verdict.refusal = refusal;
   verdict.reason = std::move(reason);
-  state_->give(std::move(verdict));
+  give(std::move(verdict));
 }
 
 }  // namespace junctor::rtmp

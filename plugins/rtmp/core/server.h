@@ -35,8 +35,11 @@ struct Request {
   Role role = Role::Unknown;
   std::string app;       ///< application name without its query
   std::string identity;  ///< what the verdict on Connect bound; empty at Connect
-  std::string stream;    ///< stream name without its query; empty before Start
-  Endpoint address;      ///< the peer's
+  /// What the verdict on Connect bound beside the identity, for the checks that follow. Never the
+  /// peer's own words.
+  std::string grant;
+  std::string stream;  ///< stream name without its query; empty before Start
+  Endpoint address;    ///< the peer's
   /// Queries of app (or tcUrl) and of the stream name, percent-decoded; the latter wins.
   std::map<std::string, std::string> parameters;
 };
@@ -47,8 +50,11 @@ enum class Refusal : std::uint8_t { Denied, NameTaken, UnknownStream };
 struct Verdict {
   bool accepted = false;
   std::string identity;  ///< on acceptance of Connect (or a late Start): the account's name
+  std::string grant;     ///< on acceptance of Connect: Request::grant from now on
   Refusal refusal = Refusal::Denied;
   std::string reason;  ///< for people; sent to the client
+  /// What the client is told at Connect in place of the reason, where programs read it.
+  std::string description;
 };
 
 /// The way back for one verdict. Any thread, at most once; further calls do nothing, and one that
@@ -59,6 +65,8 @@ class Decision {
   explicit Decision(std::function<void(Verdict)> deliver);
   void accept(std::string identity = {}) const;
   void refuse(std::string reason, Refusal refusal = Refusal::Denied) const;
+  /// Either, with all that a verdict may hold.
+  void give(Verdict verdict) const;
 
  private:
   struct State;

@@ -152,6 +152,7 @@ void Session::decide(std::uint64_t number, const Verdict &verdict, Time now) {
   last_receive_ = now;
   if (verdict.accepted) {
     if (!verdict.identity.empty()) identity_ = verdict.identity;
+    if (check.request.stage == Stage::Connect) grant_ = verdict.grant;
     accept(check);
     Request request = check.request;
     request.identity = identity_;
@@ -215,7 +216,8 @@ void Session::accept(const Check &check) {
 void Session::refuse(const Check &check, const Verdict &verdict) {
   switch (check.request.stage) {
     case Stage::Connect:
-      send_error(check.transaction, "NetConnection.Connect.Rejected", verdict.reason);
+      send_error(check.transaction, "NetConnection.Connect.Rejected",
+                 verdict.description.empty() ? verdict.reason : verdict.description);
       break;
     case Stage::CreateStream:
       send_error(check.transaction, "NetConnection.Call.Failed", verdict.reason);

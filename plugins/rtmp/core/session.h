@@ -173,6 +173,7 @@ class Session {
 
   Request identity_request_;  ///< what connect established: app, address, parameters
   std::string identity_;
+  std::string grant_;  ///< of the verdict on connect
   Role role_ = Role::Unknown;
   std::vector<Stream> streams_;
   int publishing_ = 0, playing_ = 0;

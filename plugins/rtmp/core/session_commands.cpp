@@ -84,6 +84,7 @@ void Session::on_create_stream(const Command &command) {
   request.stage = Stage::CreateStream;
   request.role = role_;
   request.identity = identity_;
+  request.grant = grant_;
   ask(std::move(request), command.transaction, id);
 }
 
@@ -120,6 +121,7 @@ void Session::start(Role role, std::uint32_t id, const std::string &name, double
   request.stage = Stage::Start;
   request.role = role;
   request.identity = identity_;
+  request.grant = grant_;
   request.stream = std::move(locator->name);
   for (auto &[key, value] : locator->parameters) {
     if (request.parameters.size() >= kMaxParameters && !request.parameters.contains(key))

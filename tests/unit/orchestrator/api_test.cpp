@@ -69,6 +69,12 @@ TEST_F(ApiTest, AccountIsMadeWithUrlsThatWork) {
   EXPECT_EQ(body["sip"], "sip:bob@gw.example.org:5070");
   EXPECT_TRUE(book_->verify(token, kNow + 5));
   EXPECT_TRUE(book_->verify_password("bob", body["password"].get<std::string>()));
+  const std::string pull =
+      "rtmp://bob:" + body["password"].get<std::string>() + "@gw.example.org/call/bob";
+  EXPECT_EQ(body["password_pull_url"], pull);
+  EXPECT_EQ(body["password_push_url"], pull + "?to=CALLEE");
+  EXPECT_EQ(body["rtmps_password_pull_url"],
+            "rtmps://bob:" + body["password"].get<std::string>() + "@gw.example.org:4430/call/bob");
   const json list = json::parse(ask(make("GET", "/api/v1/accounts")).body);
   ASSERT_EQ(list["accounts"].size(), 2U);
   EXPECT_EQ(list["accounts"][1]["name"], "bob");

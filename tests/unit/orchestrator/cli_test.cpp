@@ -166,6 +166,8 @@ TEST(Accounts, WorkWithoutAServer) {
       run_line(line({"account", "add", "alice", "--password-stdin"}), "correct horse\n");
   ASSERT_EQ(added.code, kDone) << added.err;
   EXPECT_NE(added.out.find("password  correct horse"), std::string::npos);
+  EXPECT_EQ(added.out.find("or push"), std::string::npos)
+      << "a space: clients differ in reading it";
   std::smatch url;
   ASSERT_TRUE(std::regex_search(added.out, url,
                                 std::regex("rtmp://[^/]+/call\\?token=([^/]+)/alice\\?to=CALLEE")));

@@ -49,6 +49,12 @@ identity = "at-publish"
 applications = ["call", "live"]
 networks = ["10.0.0.0/8"]
 handshake-ms = 2000
+[accounts]
+webhook = "https://example.org/check"
+webhook-timeout-ms = 900
+webhook-secret-file = "/etc/junctor/secret"
+webhook-ca-file = "/etc/junctor/ca.pem"
+webhook-requests = 5
 [sip]
 tcp = false
 answer-timeout-s = 20
@@ -88,6 +94,11 @@ max = 7
   EXPECT_EQ(config.watchdog.interval.count(), 100);
   EXPECT_EQ(config.watchdog.tries, 5U);
   EXPECT_EQ(config.calls.max, 7U);
+  EXPECT_EQ(config.accounts.webhook, "https://example.org/check");
+  EXPECT_EQ(config.accounts.webhook_timeout.count(), 900);
+  EXPECT_EQ(config.accounts.webhook_secret_file, "/etc/junctor/secret");
+  EXPECT_EQ(config.accounts.webhook_ca_file, "/etc/junctor/ca.pem");
+  EXPECT_EQ(config.accounts.webhook_requests, 5U);
 }
 
 TEST(Config, UnknownKeyNamesLineAndNearest) {
@@ -116,9 +127,21 @@ TEST(Config, WrongValueSaysWhatIsRight) {
         Row{"[sip]\nallow = [{ uri = \"sip:a@b\", pasword = \"x\" }]", "list of addr"},
         Row{"[sip]\nallow = [{ user = \"x\" }]", "list of addr"}, Row{"log = ", "line 1: "},
         Row{"[rtmp]\nnetworks = [\"10.0.0.0/40\"]", "line 2: rtmp.networks: '10.0.0.0/40'"},
+        Row{"[accounts]\nwebhook = \"example.org\"", "line 2: accounts.webhook: must be a URL"},
+        Row{"[accounts]\nwebhook = \"http://u:p@example.org/\"", "webhook-secret-file"},
         Row{"watchdog = 3", "unknown key 'watchdog'"}})
     EXPECT_NE(error_of(row.text).find(row.part), std::string::npos)
         << row.text << ": " << error_of(row.text);
+}
+
+TEST(Config, PasswordsOpenRtmpWhereTheyAreAskedFor) {
+  Config config;
+  EXPECT_TRUE(passwords_open_rtmp(config));
+  config.rtmp.identity = Identity::AtPublish;
+  EXPECT_FALSE(passwords_open_rtmp(config));
+  config.rtmp.identity = Identity::AtConnect;
+  config.accounts.webhook = "https://example.org/check";
+  EXPECT_FALSE(passwords_open_rtmp(config));
 }
 
 TEST(Config, FileWithAPasswordMustBePrivate) {
@@ -175,6 +198,9 @@ TEST(Redact, HidesTokensAndPasswords) {
   EXPECT_EQ(redact("Authorization: Bearer abc"), "Authorization: Bearer ***");
   EXPECT_EQ(redact("a?password=geheim&x=1"), "a?password=***&x=1");
   EXPECT_EQ(redact("two\r\nlines"), "two  lines");
+  EXPECT_EQ(redact("to rtmp://alice:geheim@h/call/alice"), "to rtmp://alice:***@h/call/alice");
+  EXPECT_EQ(redact("sip:bob@h:5060 at http://h:80/a@b:c"), "sip:bob@h:5060 at http://h:80/a@b:c");
+  EXPECT_EQ(redact("call?authmod=adobe&response=abc=="), "call?authmod=adobe&response=***");
   EXPECT_EQ(redact("plain"), "plain");
 }
 

@@ -45,6 +45,37 @@ TEST(Session, ConnectIsRefusedByError) {
   EXPECT_FALSE(f.session.has_output());
 }
 
+TEST(Session, ARefusedConnectMayBeToldInAnotherWay) {
+  Fixture f;
+  f.connect();
+  Verdict verdict;
+  verdict.reason = "a password is asked for";
+  verdict.description = "[ AccessManager.Reject ]";
+  f.session.decide(f.pending, verdict, f.now);
+  f.exchange();
+  EXPECT_EQ(f.info().string("description"), "[ AccessManager.Reject ]");
+  EXPECT_EQ(f.session.close_reason().detail, "a password is asked for");
+}
+
+TEST(Session, TheGrantOfConnectReachesTheLaterChecks) {
+  Fixture f;
+  f.connect();
+  EXPECT_EQ(f.requests.back().grant, "");
+  Verdict verdict;
+  verdict.accepted = true;
+  verdict.identity = "alice";
+  verdict.grant = "by password";
+  f.session.decide(f.pending, verdict, f.now);
+  f.give(f.peer.command("createStream", 2));
+  EXPECT_EQ(f.requests.back().grant, "by password");
+  // Only connect gives one.
+  verdict.grant = "another";
+  f.session.decide(f.pending, verdict, f.now);
+  f.give(f.peer.command("publish", 3, {"alice"}, 1));
+  ASSERT_EQ(f.requests.size(), 3U);
+  EXPECT_EQ(f.requests.back().grant, "by password");
+}
+
 TEST(Session, CreateStreamIsRefusedByError) {
   Fixture f;
   f.connected();
