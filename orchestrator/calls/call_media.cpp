@@ -66,10 +66,11 @@ void Call::update_media() {
   const bool video = reaches_player(Medium::Video);
   const bool audio = reaches_player(Medium::Audio);
   if (!video) video_live_ = false;
-  on_downlink([video, audio, ask = keyframe_request()](Downlink &downlink) {
+  const bool encoded_here = plan_.caller(Medium::Video).transcoded;
+  on_downlink([video, audio, encoded_here, ask = keyframe_request()](Downlink &downlink) {
     downlink.hold(Medium::Video, !video);
     downlink.hold(Medium::Audio, !audio);
-    downlink.expect_video(video, ask);
+    downlink.expect_video(video, ask, encoded_here);
   });
   update_loops();
 }

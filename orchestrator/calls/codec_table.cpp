@@ -8,23 +8,88 @@ namespace junctor::calls {
 namespace {
 
 // One encoder thread at most. AAC at 44.1 kHz: its own delay is 40 ms there and three times that at
-// 16 kHz.
+// 16 kHz. FLV has Speex at 16 kHz alone.
 constexpr std::array kRows{
-    CodecRow{Codec::Pcma, "alawdec", "audio/x-raw,rate=8000,channels=1 ! alawenc", "",
-             "rtppcmadepay"},
-    CodecRow{Codec::Pcmu, "mulawdec", "audio/x-raw,rate=8000,channels=1 ! mulawenc", "",
-             "rtppcmudepay"},
-    CodecRow{Codec::Aac, "aacparse ! avdec_aac",
+    CodecRow{Codec::Pcma, "PCMA", "alawdec", "audio/x-raw,rate=8000,channels=1 ! alawenc", 0.1, 0.1,
+             8000, 160},
+    CodecRow{Codec::Pcmu, "PCMU", "mulawdec", "audio/x-raw,rate=8000,channels=1 ! mulawenc", 0.1,
+             0.1, 8000, 160},
+    CodecRow{Codec::Aac, "AAC", "aacparse ! avdec_aac",
              "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
              "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse",
-             std::nullopt, ""},
-    CodecRow{Codec::H264, "h264parse ! avdec_h264 max-threads=1",
+             0.2, 0.8, 44100, 1024},
+    CodecRow{Codec::Speex, "Speex", "speexdec", "audio/x-raw,rate=16000,channels=1 ! speexenc", 0.1,
+             0.7, 16000, 320},
+    CodecRow{Codec::H264, "H.264", "h264parse ! avdec_h264 max-threads=1",
              "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
              "pixel-aspect-ratio=1/1 ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 "
              "key-int-max=60 bitrate=${kbit} ${slices} ! "
              "video/x-h264,profile=constrained-baseline,level=(string)${level},stream-format=avc,"
              "alignment=au",
-             "", "rtph264depay ! video/x-h264,stream-format=avc,alignment=au"},
+             1.3, 2.9, 0, 0},
+    CodecRow{Codec::H263, "H.263", "avdec_h263",
+             "video/x-raw,format=I420,width=${h263_width},height=${h263_height},"
+             "pixel-aspect-ratio=12/11 ! avenc_h263 bitrate=${kbit}000 gop-size=60",
+             0.6, 1.9, 0, 0},
+    CodecRow{Codec::Sorenson, "Sorenson H.263", "avdec_flv",
+             "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
+             "pixel-aspect-ratio=1/1 ! avenc_flv bitrate=${kbit}000 gop-size=60",
+             1.1, 2.2, 0, 0},
+    CodecRow{Codec::Vp8, "VP8", "vp8dec threads=1",
+             "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
+             "pixel-aspect-ratio=1/1 ! vp8enc deadline=1 cpu-used=8 threads=1 end-usage=cbr "
+             "target-bitrate=${kbit}000 keyframe-max-dist=60",
+             2.3, 8.7, 0, 0},
+};
+
+/// `rtpspeexdepay` pushes the stream's two header packets before its segment, which nothing after
+/// it may get; so the packets are taken out, as they are, by a depayloader of another codec that
+/// does nothing else, and the headers put into the caps.
+#define JUNCTOR_SPEEX_DEPAY(depayloader, encoding, rate, mode, samples)                      \
+  "capssetter join=false replace=true caps=\"application/x-rtp,media=audio,clock-rate=" rate \
+  ",encoding-name=" encoding "\" ! " depayloader                                             \
+  " ! capssetter join=false replace=true caps=\"audio/x-speex,rate=" rate                    \
+  ",channels=1,streamheader=(buffer)<5370656578202020312e322e310000000000000000000000000000" \
+  "000100000050000000" mode "04000000" samples                                               \
+  "00000000010000000000000000000000000000"                                                   \
+  "00,070000004a756e63746f720000000001>\""
+
+constexpr std::string_view kEncodeAac =
+    "audio/x-raw,rate=${aac_rate},channels=${aac_channels} ! voaacenc bitrate=64000 ! "
+    "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse";
+
+/// RFC 2190 splits a picture only where a group of blocks has a header: each gets one.
+constexpr std::string_view kEncodeH263WithHeaders =
+    "video/x-raw,format=I420,width=${h263_width},height=${h263_height},"
+    "pixel-aspect-ratio=12/11 ! avenc_h263 bitrate=${kbit}000 gop-size=60 ps=1";
+
+constexpr std::array kFormats{
+    FormatRow{Codec::Pcma, "PCMA", 8000, "", "rtppcmadepay", ""},
+    FormatRow{Codec::Pcmu, "PCMU", 8000, "", "rtppcmudepay", ""},
+    FormatRow{Codec::H264, "H264", 90000, "",
+              "rtph264depay ! video/x-h264,stream-format=avc,alignment=au", ""},
+    FormatRow{Codec::Speex, "SPEEX", 16000, "rtpspeexpay",
+              JUNCTOR_SPEEX_DEPAY("rtpsirendepay", "SIREN", "16000", "803e000001000000",
+                                  "01000000ffffffff40010000"),
+              ""},
+    FormatRow{Codec::Speex, "SPEEX", 8000, "rtpspeexpay",
+              JUNCTOR_SPEEX_DEPAY("rtpgsmdepay", "GSM", "8000", "401f000000000000",
+                                  "01000000ffffffffa0000000"),
+              "audio/x-raw,rate=8000,channels=1 ! speexenc"},
+    FormatRow{Codec::Aac, "MPEG4-GENERIC", 0, "rtpmp4gpay", "rtpmp4gdepay ! aacparse", kEncodeAac},
+    FormatRow{Codec::Aac, "MP4A-LATM", 0, "rtpmp4apay", "rtpmp4adepay ! aacparse", kEncodeAac},
+    FormatRow{Codec::Vp8, "VP8", 90000, "rtpvp8pay picture-id-mode=15-bit", "rtpvp8depay", ""},
+    FormatRow{Codec::H263, "H263-2000", 90000, "rtph263ppay", "rtph263pdepay", ""},
+    FormatRow{Codec::H263, "H263-1998", 90000, "rtph263ppay", "rtph263pdepay", ""},
+    FormatRow{Codec::H263, "H263", 90000, "rtph263pay", "rtph263depay", kEncodeH263WithHeaders},
+};
+
+#undef JUNCTOR_SPEEX_DEPAY
+
+constexpr std::array kH263Sizes{
+    H263Size{"sub-QCIF", 128, 96, 100},  H263Size{"QCIF", 176, 144, 200},
+    H263Size{"CIF", 352, 288, 600},      H263Size{"4CIF", 704, 576, 1500},
+    H263Size{"16CIF", 1408, 1152, 4000},
 };
 
 constexpr std::array kLevels{
@@ -45,6 +110,30 @@ const CodecRow *find_codec_row(Codec codec) {
     if (row.codec == codec) return &row;
   return nullptr;
 }
+
+std::string_view spoken(Codec codec) {
+  const CodecRow *row = find_codec_row(codec);
+  return row ? row->spoken : to_string(codec);
+}
+
+std::span<const FormatRow> format_rows() { return kFormats; }
+
+const FormatRow *find_format_row(const rtp::Format &format) {
+  for (const FormatRow &row : kFormats)
+    if (row.codec == format.codec && row.encoding_name == format.encoding_name &&
+        (row.clock_rate == 0 || row.clock_rate == format.clock_rate))
+      return &row;
+  return nullptr;
+}
+
+bool is_as_in_rtmp(const FormatRow &format) {
+  return format.codec != Codec::Speex ||
+         static_cast<int>(format.clock_rate) == find_codec_row(Codec::Speex)->rate;
+}
+
+std::span<const H263Size> h263_sizes() { return kH263Sizes; }
+
+const H263Size &usual_h263_size() { return kH263Sizes[2]; }
 
 const H264Level &h264_level(std::uint8_t level_idc) {
   const H264Level *best = &kLevels.front();

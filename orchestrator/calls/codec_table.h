@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 
 #include "common/codec.h"
+#include "rtp/core/formats.h"
 
 namespace junctor::calls {
 
@@ -15,20 +15,52 @@ namespace junctor::calls {
 /// `rtmpplaysink` takes. A codec more is a row more.
 struct CodecRow {
   Codec codec;
+  std::string_view spoken;  ///< as people write it
   /// Elementary stream to raw; empty: this build cannot decode it.
   std::string_view decode;
   /// Raw of any size or rate to elementary stream; empty: this build cannot encode it. May hold
-  /// the holes max_width, max_height, kbit, slices and level.
+  /// the holes max_width, max_height, kbit, slices, level, h263_width and h263_height.
   std::string_view encode;
-  /// Elementary stream to what `sipcallsink` takes: empty where it packs the frames itself,
-  /// nothing for a codec that is not carried over RTP.
-  std::optional<std::string_view> pay;
-  std::string_view depay;  ///< RTP to elementary stream
+  /// What the two cost in percent of a core: for pictures at 640x480, 30 a second (H.263: at
+  /// 352x288). Measured with these very fragments; only their proportions mean much elsewhere.
+  double decode_percent, encode_percent;
+  /// What the encoder makes of sound: samples a second, and in each packet. 0 for pictures.
+  int rate, samples;
 };
 
 std::span<const CodecRow> codec_rows();
 /// Null for a codec that no row names.
 const CodecRow *find_codec_row(Codec codec);
+std::string_view spoken(Codec codec);
+
+/// One way in which SIP carries a codec. A format more is a row more.
+struct FormatRow {
+  Codec codec;
+  std::string_view encoding_name;  ///< as in a=rtpmap
+  std::uint32_t clock_rate;        ///< Hz; 0 for any
+  /// Elementary stream to what `sipcallsink` takes: empty where it packs the frames itself.
+  std::string_view pay;
+  std::string_view depay;  ///< RTP to elementary stream
+  /// In place of the codec's own; empty: that. May hold the holes aac_rate and aac_channels.
+  std::string_view encode;
+};
+
+std::span<const FormatRow> format_rows();
+/// Null for a format that no row names.
+const FormatRow *find_format_row(const rtp::Format &format);
+/// Whether RTMP can carry what this format carries: it has Speex at 16 kHz alone.
+bool is_as_in_rtmp(const FormatRow &format);
+
+/// A size that H.263 has (Rec. ITU-T H.263, table 1). Its samples are 12 wide for 11 high.
+struct H263Size {
+  std::string_view name;  ///< for people
+  int width, height;
+  int kbit_per_second;
+};
+/// From the smallest to the largest.
+std::span<const H263Size> h263_sizes();
+/// What pictures are made for who has not said more: CIF.
+const H263Size &usual_h263_size();
 
 /// H.264 for a receiver in packetization mode 0 (RFC 6184 section 6.2): one NAL unit a packet, so
 /// the encoder slices pictures to fit.

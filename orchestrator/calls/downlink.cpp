@@ -108,8 +108,9 @@ std::shared_ptr<rtmp::Outlet> Downlink::attach_live() {
   return input_;
 }
 
-void Downlink::expect_video(bool expected, std::function<void()> ask) {
+void Downlink::expect_video(bool expected, std::function<void()> ask, bool encoded_here) {
   video_expected_ = expected;
+  encoded_here_ = encoded_here;
   ask_callee_for_keyframe_ = std::move(ask);
   begin_asking();
   keep_ticking();
@@ -163,6 +164,8 @@ void Downlink::live_frame(const rtmp::Frame &frame) {
       return;
     }
     at.waiting_key = false;
+    // A copy: the callback may replace itself.
+    if (const auto ask = ask_callee_for_keyframe_; ask && encoded_here_) ask();
   }
   const std::int64_t present = milliseconds(now);
   if (!live_offset_ || std::llabs(frame.dts + *live_offset_ - present) > kLargestDrift)

@@ -43,8 +43,9 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   /// video waits for a keyframe.
   std::shared_ptr<rtmp::Outlet> attach_live();
   /// Whether live video should be coming. Until its keyframe is there, `ask` is called after 250 ms
-  /// and then ever more rarely.
-  void expect_video(bool expected, std::function<void()> ask);
+  /// and then ever more rarely. `encoded_here`: a keyframe that comes says nothing of the callee's
+  /// pictures, so it is asked for one then all the same.
+  void expect_video(bool expected, std::function<void()> ask, bool encoded_here = false);
   /// Cuts the live writer off.
   void detach_live();
   /// Ends playing for all players and writes no more.
@@ -95,7 +96,7 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   std::shared_ptr<LiveInput> input_;
   std::optional<std::int64_t> live_offset_;  ///< ms from the live writer's clock to ours
   std::function<void()> ask_live_for_keyframe_, ask_callee_for_keyframe_;
-  bool video_expected_ = false;
+  bool video_expected_ = false, encoded_here_ = false;
   Time asked_{}, ask_next_{};
   Duration ask_pause_{};
   Time epoch_{}, audience_since_{};

@@ -16,19 +16,26 @@ namespace {
 Holes encoder_holes(const Route &route) {
   Holes holes;
   const H264Level &level = route.level ? *route.level : h264_level(31);
+  const H263Size &size = route.h263 ? *route.h263 : usual_h263_size();
+  const bool h263 = route.to == Codec::H263;
   holes["max_width"] = Fragment::number(route.upright ? level.max_height : level.max_width);
   holes["max_height"] = Fragment::number(route.upright ? level.max_width : level.max_height);
-  holes["max_rate"] = Fragment::number(level.max_rate);
-  holes["kbit"] = Fragment::number(level.kbit_per_second);
+  holes["h263_width"] = Fragment::number(size.width);
+  holes["h263_height"] = Fragment::number(size.height);
+  holes["aac_rate"] = Fragment::number(route.aac.rate);
+  holes["aac_channels"] = Fragment::number(route.aac.channels);
+  holes["max_rate"] = Fragment::number(h263 ? route.h263_rate : level.max_rate);
+  holes["kbit"] = Fragment::number(h263 ? size.kbit_per_second : level.kbit_per_second);
   holes["level"] = Fragment::ours(level.name);
   holes["slices"] = Fragment::ours(route.single_nal ? kH264SingleNalSlices : "");
   return holes;
 }
 
-Result<Fragment> transcoder(const Templates &templates, Medium medium, const Route &route) {
+Result<Fragment> transcoder(const Templates &templates, Medium medium, const Route &route,
+                            std::string_view encode) {
   Holes holes = encoder_holes(route);
   holes["decode"] = Fragment::ours(find_codec_row(*route.from)->decode);
-  holes["encode"] = Fragment::ours(find_codec_row(*route.to)->encode);
+  holes["encode"] = Fragment::ours(encode);
   return (medium == Medium::Audio ? templates.transcode_audio : templates.transcode_video)
       .fill(holes);
 }
@@ -37,11 +44,13 @@ Result<Fragment> to_callee(const Templates &templates, Medium medium, const Rout
                            int index) {
   Fragment way = Fragment::ours("");
   if (route.transcoded) {
-    auto coded = transcoder(templates, medium, route);
+    const std::string_view own = route.format ? route.format->encode : "";
+    auto coded =
+        transcoder(templates, medium, route, own.empty() ? find_codec_row(*route.to)->encode : own);
     if (!coded) return coded.error();
     way = *coded;
   }
-  const auto pay = Fragment::ours(find_codec_row(*route.to)->pay.value_or(""));
+  const auto pay = Fragment::ours(route.format ? route.format->pay : "");
   Holes holes;
   holes["medium"] = Fragment::ours(to_string(medium));
   holes["index"] = Fragment::number(index);
@@ -59,9 +68,9 @@ Result<Fragment> not_to_callee(const Templates &templates, Medium medium, int in
 }
 
 Result<Fragment> to_caller(const Templates &templates, Medium medium, const Route &route) {
-  Fragment way = Fragment::ours(find_codec_row(*route.from)->depay);
+  Fragment way = Fragment::ours(route.format ? route.format->depay : "");
   if (route.transcoded) {
-    auto coded = transcoder(templates, medium, route);
+    auto coded = transcoder(templates, medium, route, find_codec_row(*route.to)->encode);
     if (!coded) return coded.error();
     way = way.joined(*coded, " ! ");
   }
@@ -99,19 +108,21 @@ std::string quoted_for_shell(const std::string &word) {
 
 std::vector<Plan> every_plan() {
   std::vector<Plan> plans;
-  for (const CodecRow &from : codec_rows())
-    for (const CodecRow &to : codec_rows()) {
-      if (medium_of(from.codec) != medium_of(to.codec)) continue;
-      Route route;
-      route.flows = true;
-      route.from = from.codec;
-      route.to = to.codec;
-      route.transcoded = from.codec != to.codec || from.codec == Codec::H264;
-      const auto index = static_cast<std::size_t>(medium_of(from.codec));
+  for (const CodecRow &codec : codec_rows())
+    for (const FormatRow &format : format_rows()) {
+      if (medium_of(codec.codec) != medium_of(format.codec)) continue;
+      Route there, back;
+      there.flows = back.flows = true;
+      there.format = back.format = &format;
+      there.from = back.to = codec.codec;
+      there.to = back.from = format.codec;
+      back.transcoded = codec.codec != format.codec || !is_as_in_rtmp(format);
+      there.transcoded = back.transcoded || codec.codec == Codec::H264;
+      const auto index = static_cast<std::size_t>(medium_of(codec.codec));
       Plan plan;
-      if (to.pay) plan.to_callee[index] = route;
-      if (!from.depay.empty()) plan.to_caller[index] = route;
-      if (!to.encode.empty()) plans.push_back(std::move(plan));
+      plan.to_callee[index] = there;
+      plan.to_caller[index] = back;
+      plans.push_back(std::move(plan));
     }
   Plan in_vain;
   in_vain.pushed = {true, true};

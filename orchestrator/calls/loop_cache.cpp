@@ -96,6 +96,10 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
     const SampleRef sample(gst_app_sink_pull_sample(sink));
     if (!sample || !self) return GST_FLOW_EOS;
     GstBuffer *buffer = gst_sample_get_buffer(sample.get());
+    // What Speex streams begin with in Ogg is no packet.
+    if (buffer && GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_HEADER) &&
+        self->loop_.track.codec == Codec::Speex)
+      return GST_FLOW_OK;
     if (!buffer || self->loop_.packets.size() >= self->wanted_.longest) return GST_FLOW_OK;
     if (self->loop_.packets.empty()) self->read_caps(gst_sample_get_caps(sample.get()));
     self->loop_.packets.push_back(
@@ -175,10 +179,14 @@ void LoopCache::picture(Card card, const std::string &name, Codec codec, Ready r
   Holes holes;
   holes["frames"] = Fragment::number(kPictureFrames);
   holes["rate"] = Fragment::number(kPictureRate);
+  const H263Size &size = usual_h263_size();
   holes["encode"] = Fragment::ours(row->encode);
   holes["max_width"] = Fragment::number(level.max_width);
   holes["max_height"] = Fragment::number(level.max_height);
-  holes["kbit"] = Fragment::number(level.kbit_per_second);
+  holes["h263_width"] = Fragment::number(size.width);
+  holes["h263_height"] = Fragment::number(size.height);
+  holes["kbit"] =
+      Fragment::number(codec == Codec::H263 ? size.kbit_per_second : level.kbit_per_second);
   holes["level"] = Fragment::ours(level.name);
   holes["slices"] = Fragment::ours("");
   auto line = templates_.loop_picture.fill(holes);
@@ -192,10 +200,9 @@ void LoopCache::picture(Card card, const std::string &name, Codec codec, Ready r
 
 void LoopCache::tone(Tone tone, Codec codec, Ready ready) {
   const CodecRow *row = find_codec_row(codec);
-  if (!row) return ready(nullptr);
-  // As live packets of the same codec: AAC has 1024 samples a frame, G.711 goes in 20 ms.
-  const int rate = codec == Codec::Aac ? 44100 : 8000;
-  const int samples = codec == Codec::Aac ? 1024 : 160;
+  if (!row || row->samples == 0) return ready(nullptr);
+  // As live packets of the same codec.
+  const int rate = row->rate, samples = row->samples;
   const auto packets = [&](double seconds) { return static_cast<int>(seconds * rate / samples); };
   const int all = packets(kLoopSeconds), sounding = packets(kToneSeconds);
   Wanted wanted;

@@ -2,22 +2,31 @@
 #include "calls/planner.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "calls/receiver.h"
 #include "calls/sentence.h"
 
 namespace junctor::calls {
 
 namespace {
 
-/// As people write codecs.
-std::string spoken(Codec codec) {
-  std::string name(to_string(codec));
-  if (codec == Codec::H264) return "H.264";
-  if (codec == Codec::H263) return "H.263";
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  return name;
+/// What carrying, and conversion between decoder and encoder, cost beside CodecRow's figures, in
+/// percent of a core.
+constexpr double kCarryVideo = 0.8, kCarryAudio = 0.3, kConvertVideo = 0.5, kConvertAudio = 0.5;
+
+/// As people write what SIP carries: the codec, and the format where the codec has several.
+std::string described(const FormatRow &format) {
+  std::string text(spoken(format.codec));
+  const auto several = std::ranges::count(format_rows(), format.codec, &FormatRow::codec) > 1;
+  if (!several) return text;
+  text += " (" + std::string(format.encoding_name);
+  if (medium_of(format.codec) == Medium::Audio && format.clock_rate > 0)
+    text += "/" + std::to_string(format.clock_rate);
+  return text + ")";
 }
+
+std::string named(Codec codec) { return std::string(spoken(codec)); }
 
 bool can_decode(Codec codec) {
   const CodecRow *row = find_codec_row(codec);
@@ -51,7 +60,7 @@ Route transcoded(Codec from, Codec to, std::string reason) {
   route.from = from;
   route.to = to;
   if (!can_decode(from) || !can_encode(to)) {
-    route.reason = "This build cannot turn " + spoken(from) + " into " + spoken(to) + ".";
+    route.reason = "This build cannot turn " + named(from) + " into " + named(to) + ".";
     return route;
   }
   route.flows = true;
@@ -95,6 +104,88 @@ Route h264_to_callee(const sip::Media &media, const rtmp::Track &track) {
   return route;
 }
 
+/// Nothing where the pictures do not fit.
+std::optional<Route> h263_as_it_is(const sip::Media &media, const FormatRow &format,
+                                   const rtmp::Track &track) {
+  const auto receiver = H263Receiver::from_fmtp(format.encoding_name, media.fmtp);
+  if (!receiver.takes(track.width, track.height)) return std::nullopt;
+  return passed(Codec::H263, "Both sides speak H.263, and the callee takes " +
+                                 std::to_string(track.width) + "x" + std::to_string(track.height) +
+                                 ": passed through.");
+}
+
+/// Nothing where it is AAC of another kind.
+std::optional<Route> aac_as_it_is(const rtp::AacConfig &agreed, const rtmp::Track &track) {
+  const auto sent = rtp::AacConfig::from_asc(track.config.view);
+  if (!sent || *sent != agreed) return std::nullopt;
+  return passed(Codec::Aac, "Both sides speak AAC at " + std::to_string(agreed.rate) + " Hz, " +
+                                std::to_string(agreed.channels) +
+                                (agreed.channels == 1 ? " channel" : " channels") +
+                                ": passed through.");
+}
+
+rtp::AacConfig agreed_aac(const sip::Media &media) {
+  const auto told = rtp::AacConfig::from_fmtp(*media.format, media.fmtp);
+  return told ? *told : rtp::AacConfig{};
+}
+
+/// What is encoded for a phone keeps to what the phone can do.
+void fit_encoder(Route &route, const sip::Media &media, const rtmp::Track &track) {
+  route.upright = track.height > track.width;
+  if (route.to == Codec::H264) {
+    const auto receiver = rtp::H264Profile::from_fmtp(media.fmtp);
+    route.single_nal = receiver.packetization_mode == 0;
+    route.level = &h264_level(receiver.level_idc);
+  } else if (route.to == Codec::Aac) {
+    route.aac = agreed_aac(media);
+  } else if (route.to == Codec::H263) {
+    const auto receiver = H263Receiver::from_fmtp(route.format->encoding_name, media.fmtp);
+    route.h263 = receiver.size;
+    route.h263_rate = receiver.rate;
+    route.reason.pop_back();
+    route.reason += " at " + std::string(receiver.size->name) + ", with borders where needed.";
+  }
+}
+
+/// Without the format of SIP.
+Route to_callee(const sip::Media &media, const FormatRow &format, const rtmp::Track &track) {
+  const Codec from = track.codec, to = format.codec;
+  if (from == Codec::H264 && to == Codec::H264) return h264_to_callee(media, track);
+  std::string less;
+  if (from == to) {
+    // RFC 3551 has G.711 with one channel, unless an rtpmap says otherwise: ours never do.
+    const bool stereo = medium_of(from) == Medium::Audio && track.channels > 1;
+    if (from == Codec::H263) {
+      if (auto route = h263_as_it_is(media, format, track)) return *route;
+      less = " of " + std::to_string(track.width) + "x" + std::to_string(track.height);
+    } else if (from == Codec::Aac) {
+      if (auto route = aac_as_it_is(agreed_aac(media), track)) return *route;
+      less = " of another rate or number of channels";
+    } else if (!is_as_in_rtmp(format)) {
+      less = " at 16 kHz";
+    } else if (stereo) {
+      less = " in stereo";
+    } else {
+      return passed(from, "Both sides speak " + named(from) + ": passed through.");
+    }
+  }
+  return transcoded(from, to,
+                    "The push terminal sends " + named(from) + less + ", the callee takes " +
+                        described(format) + (less == " in stereo" ? " in mono" : "") +
+                        ": decoded and encoded.");
+}
+
+/// What the route is expected to cost.
+double expected_cpu(const Route &route, Medium medium) {
+  if (!route.flows) return 0;
+  const bool video = medium == Medium::Video;
+  double cost = video ? kCarryVideo : kCarryAudio;
+  if (route.transcoded)
+    cost += find_codec_row(*route.from)->decode_percent +
+            find_codec_row(*route.to)->encode_percent + (video ? kConvertVideo : kConvertAudio);
+  return std::round(cost * 10) / 10;
+}
+
 Route to_callee(Medium medium, const sip::Media &media, const PushTracks &push) {
   const auto &track = push.of(medium);
   if (!track) {
@@ -103,41 +194,33 @@ Route to_callee(Medium medium, const sip::Media &media, const PushTracks &push) 
     route.to = media.format->codec;
     return route;
   }
-  const Codec from = track->codec, to = media.format->codec;
-  if (const CodecRow *row = find_codec_row(to); !row || !row->pay)
-    return stopped("This build cannot send " + spoken(to) + " over RTP.");
-  if (from == Codec::H264 && to == Codec::H264) return h264_to_callee(media, *track);
-  // RFC 3551 has G.711 with one channel, unless an rtpmap says otherwise: ours never do.
-  const bool stereo = medium == Medium::Audio && track->channels > 1;
-  if (from == to && !stereo)
-    return passed(from, "Both sides speak " + spoken(from) + ": passed through.");
-  Route route =
-      transcoded(from, to,
-                 "The push terminal sends " + spoken(from) + (from == to ? " in stereo" : "") +
-                     ", the callee takes " + spoken(to) + (from == to ? " in mono" : "") +
-                     ": decoded and encoded.");
-  if (to == Codec::H264) {
-    const auto receiver = rtp::H264Profile::from_fmtp(media.fmtp);
-    route.single_nal = receiver.packetization_mode == 0;
-    route.level = &h264_level(receiver.level_idc);
-    route.upright = track->height > track->width;
-  }
+  const FormatRow *format = find_format_row(*media.format);
+  if (!format)
+    return stopped("This build cannot send " + named(media.format->codec) + " over RTP.");
+  Route route = to_callee(media, *format, *track);
+  route.format = format;
+  if (route.transcoded) fit_encoder(route, media, *track);
   return route;
 }
 
 Route to_caller(Medium medium, const sip::Media &media, const PullCodecs &pull) {
   const Codec from = media.format->codec;
   const Codec to = medium == Medium::Audio ? pull.audio : pull.video;
-  if (const CodecRow *row = find_codec_row(from); !row || row->depay.empty())
-    return stopped("This build cannot receive " + spoken(from) + " over RTP.");
-  if (from == to)
-    return passed(from, "The callee sends " + spoken(from) +
-                            ", which the pull terminal takes: passed through.");
-  Route route =
-      transcoded(from, to,
-                 "The callee sends " + spoken(from) + ", the pull terminal's play fixed " +
-                     spoken(to) + ": decoded and encoded.");
-  if (to == Codec::H264) route.level = &h264_level(31);
+  const FormatRow *format = find_format_row(*media.format);
+  if (!format) return stopped("This build cannot receive " + named(from) + " over RTP.");
+  Route route;
+  if (from == to && is_as_in_rtmp(*format)) {
+    route = passed(from, "The callee sends " + described(*format) +
+                             ", which the pull terminal takes: passed through.");
+  } else {
+    route =
+        transcoded(from, to,
+                   "The callee sends " + described(*format) + ", the pull terminal's play fixed " +
+                       named(to) + ": decoded and encoded.");
+    if (to == Codec::H264) route.level = &h264_level(31);
+    if (to == Codec::H263) route.h263 = &usual_h263_size();
+  }
+  route.format = format;
   return route;
 }
 
@@ -149,6 +232,7 @@ PlanStep step(const char *direction, Medium medium, const Route &route) {
   step.to = route.to ? std::string(to_string(*route.to)) : "none";
   if (!route.flows) step.from = step.to = "none";
   step.transcoded = route.flows && route.transcoded;
+  step.cpu_percent = expected_cpu(route, medium);
   step.reason = route.reason;
   return step;
 }
@@ -208,6 +292,26 @@ Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push
         pull ? to_caller(medium, *found, *pull) : waiting("No pull terminal has played yet.");
   }
   return plan;
+}
+
+std::vector<sip::Offered> make_offer(const PushTracks &push) {
+  std::vector<sip::Offered> offer;
+  for (const rtp::Format &format : rtp::formats()) {
+    if (!find_format_row(format)) continue;
+    sip::Offered offered{.format = &format};
+    if (format.codec == Codec::Aac && push.audio && push.audio->codec == Codec::Aac)
+      if (const auto config = rtp::AacConfig::from_asc(push.audio->config.view))
+        offered.aac = *config;
+    offer.push_back(std::move(offered));
+  }
+  const auto rank = [&push](const sip::Offered &offered) {
+    const rtp::Format &format = *offered.format;
+    const auto &track = push.of(medium_of(format.codec));
+    if (track && track->codec == format.codec && is_as_in_rtmp(*find_format_row(format))) return 0;
+    return format.by_default ? 1 : 2;
+  };
+  std::ranges::stable_sort(offer, {}, rank);
+  return offer;
 }
 
 std::vector<RouteSet> reductions(const Plan &plan) {

@@ -13,6 +13,7 @@
 #include "calls/service.h"
 #include "common/codec.h"
 #include "rtmp/core/server.h"
+#include "rtp/core/parameters.h"
 #include "sip/core/agent.h"
 
 namespace junctor::calls {
@@ -31,10 +32,14 @@ struct Route {
   bool waits = false;  ///< does not flow yet, for a terminal that may still come
   std::optional<Codec> from, to;
   bool transcoded = false;
-  bool single_nal = false;           ///< H.264 to a receiver in packetization mode 0
-  const H264Level *level = nullptr;  ///< H.264 encoded for a phone: what it must keep to
-  bool upright = false;              ///< the picture is higher than it is wide
-  std::string reason;                ///< a sentence
+  const FormatRow *format = nullptr;  ///< how SIP carries it
+  bool single_nal = false;            ///< H.264 to a receiver in packetization mode 0
+  const H264Level *level = nullptr;   ///< H.264 encoded for a phone: what it must keep to
+  const H263Size *h263 = nullptr;     ///< H.263: the size that it is encoded at
+  rtp::AacConfig aac;                 ///< AAC encoded for a phone: what was agreed on
+  int h263_rate = 30;                 ///< H.263: pictures a second, at most
+  bool upright = false;               ///< the picture is higher than it is wide
+  std::string reason;                 ///< a sentence
 
   bool operator==(const Route &) const = default;
 };
@@ -64,6 +69,10 @@ struct Plan {
 /// and encoded. `pull` is nothing while nobody has played: then nothing flows to the caller. Pure.
 Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push,
                const std::optional<PullCodecs> &pull);
+
+/// What is offered to a callee: everything that this build can carry. First what passes through
+/// from the push terminal, then what nearly every phone has, then the rest, in the table's order.
+std::vector<sip::Offered> make_offer(const PushTracks &push);
 
 /// What to leave out of a plan that cannot run as it is, in the order of trying: that which a call
 /// misses least comes first, so pictures before sound, and what is transcoded before what is passed

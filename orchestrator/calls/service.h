@@ -29,7 +29,8 @@ struct PlanStep {
   Medium medium = Medium::Audio;
   std::string from, to;  ///< codec names; "none" where the medium does not flow
   bool transcoded = false;
-  std::string reason;  ///< a sentence
+  std::string reason;      ///< a sentence
+  double cpu_percent = 0;  ///< of a core, as expected of a usual call (see CodecRow)
 };
 
 /// A call as others see it; a copy, not alive.

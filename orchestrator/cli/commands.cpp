@@ -294,10 +294,14 @@ void print_call(std::ostream &out, const json &call) {
           << " packets\n";
   if (const auto plan = call.find("plan"); plan != call.end() && !plan->empty()) {
     out << "plan\n";
-    for (const auto &step : *plan)
+    for (const auto &step : *plan) {
       out << "  " << text_of(step, "direction") << " " << text_of(step, "medium") << ": "
           << text_of(step, "from") << " -> " << text_of(step, "to") << ", "
-          << text_of(step, "reason") << "\n";
+          << text_of(step, "reason");
+      if (const double cost = step.value("cpu_percent", 0.0); cost > 0)
+        out << " About " << cost << " % of a core.";
+      out << "\n";
+    }
   }
   if (const auto launch = text_of(call, "launch"); !launch.empty())
     out << "launch line\n" << launch << "\n";

@@ -18,12 +18,16 @@ constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"
 constexpr std::array<Names, 9> kBase{"videorate",    "audioconvert", "audioresample",
                                      "audiotestsrc", "videotestsrc", "videoconvert",
                                      "videoscale",   "appsink",      "appsrc"};
-constexpr std::array<Names, 9> kGood{"imagefreeze",  "alawdec",      "alawenc",
-                                     "mulawdec",     "mulawenc",     "rtppcmadepay",
-                                     "rtppcmudepay", "rtph264depay", "aacparse"};
+constexpr std::array<Names, 27> kGood{
+    "imagefreeze",  "capssetter",   "alawdec",      "alawenc",       "mulawdec",    "mulawenc",
+    "speexdec",     "speexenc",     "vp8dec",       "vp8enc",        "aacparse",    "rtppcmadepay",
+    "rtppcmudepay", "rtph264depay", "rtpspeexpay",  "rtpsirendepay", "rtpgsmdepay", "rtpmp4gpay",
+    "rtpmp4gdepay", "rtpmp4apay",   "rtpmp4adepay", "rtpvp8pay",     "rtpvp8depay", "rtph263pay",
+    "rtph263depay", "rtph263ppay",  "rtph263pdepay"};
 constexpr std::array<Names, 3> kBad{"h264parse", "voaacenc", "rsvgoverlay"};
 constexpr std::array<Names, 1> kUgly{"x264enc"};
-constexpr std::array<Names, 2> kLibav{"avdec_aac", "avdec_h264"};
+constexpr std::array<Names, 6> kLibav{"avdec_aac", "avdec_h264", "avdec_h263",
+                                      "avdec_flv", "avenc_h263", "avenc_flv"};
 
 const std::array kNeeds{
     ElementNeed{"Junctor's plugin", "the two legs of a call", kOwn,
@@ -32,13 +36,13 @@ const std::array kNeeds{
     ElementNeed{"libgstreamer1.0-0", "the core", kCore, "apt install libgstreamer1.0-0"},
     ElementNeed{"gstreamer1.0-plugins-base", "conversion, test media", kBase,
                 "apt install gstreamer1.0-plugins-base"},
-    ElementNeed{"gstreamer1.0-plugins-good", "G.711, RTP", kGood,
+    ElementNeed{"gstreamer1.0-plugins-good", "G.711, Speex, VP8, RTP", kGood,
                 "apt install gstreamer1.0-plugins-good"},
     ElementNeed{"gstreamer1.0-plugins-bad", "H.264 parser, AAC encoder, ring picture", kBad,
                 "apt install gstreamer1.0-plugins-bad"},
     ElementNeed{"gstreamer1.0-plugins-ugly", "H.264 encoder", kUgly,
                 "apt install gstreamer1.0-plugins-ugly"},
-    ElementNeed{"gstreamer1.0-libav", "AAC and H.264 decoders", kLibav,
+    ElementNeed{"gstreamer1.0-libav", "AAC and H.264 decoders, H.263", kLibav,
                 "apt install gstreamer1.0-libav"},
 };
 

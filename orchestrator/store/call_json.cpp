@@ -48,6 +48,7 @@ json plan_to_json(const std::vector<calls::PlanStep> &plan) {
                      {"from", step.from},
                      {"to", step.to},
                      {"transcoded", step.transcoded},
+                     {"cpu_percent", step.cpu_percent},
                      {"reason", step.reason}});
   return steps;
 }
@@ -114,6 +115,7 @@ std::vector<calls::PlanStep> plan_from_text(std::string_view text) {
     step.from = value.value("from", "");
     step.to = value.value("to", "");
     step.transcoded = value.value("transcoded", false);
+    step.cpu_percent = value.value("cpu_percent", 0.0);
     step.reason = value.value("reason", "");
     plan.push_back(std::move(step));
   }

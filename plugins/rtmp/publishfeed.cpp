@@ -78,6 +78,7 @@ void PublishFeed::close() {
   for (Lane &its : lanes_) {
     gst_clear_caps(&its.caps);
     its.discontinuous = true;
+    its.headers_due = false;
     if (its.pad == nullptr) continue;
     gst_flow_combiner_remove_pad(flow_, its.pad);
     gst_element_remove_pad(element_, std::exchange(its.pad, nullptr));
@@ -156,6 +157,7 @@ void PublishFeed::on_track(const Track &track) {
   }
   GST_INFO_OBJECT(element_, "%s: %" GST_PTR_FORMAT, std::string(to_string(medium)).c_str(), caps);
   gst_caps_take(&its.caps, caps);
+  its.headers_due = true;
   if (its.pad == nullptr)
     make_pad(medium, its, caps);
   else
@@ -216,6 +218,16 @@ void PublishFeed::replay() {
     if (running_ && playing_ && !over_) push(frame);
 }
 
+void PublishFeed::push_headers(const Lane &its) {
+  const GValue *headers =
+      gst_structure_get_value(gst_caps_get_structure(its.caps, 0), "streamheader");
+  if (headers == nullptr) return;
+  for (guint i = 0; i < gst_value_array_get_size(headers); ++i) {
+    const GValue *value = gst_value_array_get_value(headers, i);
+    gst_pad_push(its.pad, gst_buffer_copy(gst_value_get_buffer(value)));
+  }
+}
+
 void PublishFeed::push(const Frame &frame) {
   Lane &its = lane(frame.medium);
   if (its.pad == nullptr) return;  // of a codec that is left out
@@ -227,6 +239,7 @@ void PublishFeed::push(const Frame &frame) {
   }
   if (dts - first_dts_ >= kSecondTrackPatience) tell_no_more_pads();
 
+  if (std::exchange(its.headers_due, false)) push_headers(its);
   GstBuffer *buffer = wrap(frame.data);
   GST_BUFFER_DTS(buffer) = static_cast<GstClockTime>(timeline_.place(dts));
   GST_BUFFER_PTS(buffer) =

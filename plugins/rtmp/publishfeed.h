@@ -69,6 +69,7 @@ class PublishFeed : public PublishListener, public std::enable_shared_from_this<
     GstPad *pad = nullptr;  // the element's
     GstCaps *caps = nullptr;
     bool discontinuous = true;
+    bool headers_due = false;  // what the caps have as `streamheader` comes before the next frame
   };
   Lane &lane(Medium medium) { return lanes_[static_cast<std::size_t>(medium)]; }
 
@@ -77,6 +78,7 @@ class PublishFeed : public PublishListener, public std::enable_shared_from_this<
   void detach(Server &server);
   void replay();
   void push(const Frame &frame);
+  void push_headers(const Lane &lane);
   void judge_flow(GstFlowReturn flow);
   void make_pad(Medium medium, Lane &lane, GstCaps *caps);
   void tell_no_more_pads();

@@ -20,6 +20,7 @@
 #include <string>
 
 #include "common/avc.h"
+#include "rtmp/core/picture.h"
 #include "rtmp/playfeed.h"
 #include "rtmp/serverside.h"
 #include "rtmp/trackcaps.h"
@@ -113,8 +114,16 @@ std::optional<std::int64_t> running_ms(const GstSegment &segment, GstClockTime t
   return sign > 0 ? ms : -ms;
 }
 
-/// What the picture is; nothing if it is no access unit of the track.
+/// What the picture is; false if it is none of the track.
 bool describe_picture(Lane &lane, GstBuffer *buffer, Frame &frame) {
+  if (lane.track->codec != junctor::Codec::H264) {
+    const auto told = junctor::rtmp::parse_picture(lane.track->codec, frame.data.view);
+    if (!told && lane.track->codec == junctor::Codec::Vp8) return false;
+    frame.key = told ? told->key : !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+    frame.droppable =
+        told ? told->droppable : GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DROPPABLE);
+    return true;
+  }
   const auto picture = junctor::inspect_access_unit(frame.data.view, lane.nal_length_size);
   if (!picture) return false;
   const bool delta = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
@@ -135,11 +144,14 @@ GstFlowReturn chain(GstPad *pad, GstObject *parent, GstBuffer *taken) {
 
   Frame frame;
   frame.medium = lane.medium;
+  // FLV has no place for what Speex streams begin with in Ogg.
+  if (lane.track->codec == junctor::Codec::Speex &&
+      GST_BUFFER_FLAG_IS_SET(buffer.get(), GST_BUFFER_FLAG_HEADER))
+    return GST_FLOW_OK;
   frame.data = junctor::rtmp::unwrap(buffer.get());
   if (frame.data.view.empty()) return GST_FLOW_OK;
   if (frame.medium == Medium::Video && !describe_picture(lane, buffer.get(), frame)) {
-    GST_WARNING_OBJECT(pad, "not an access unit of the caps' codec_data: %" GST_PTR_FORMAT,
-                       buffer.get());
+    GST_WARNING_OBJECT(pad, "not a picture of its caps: %" GST_PTR_FORMAT, buffer.get());
     return GST_FLOW_OK;
   }
 

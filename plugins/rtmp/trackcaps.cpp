@@ -8,6 +8,7 @@
 #include "common/gst/shared_buffer.h"
 #include "common/handle.h"
 #include "rtmp/core/aac.h"
+#include "rtmp/core/speex.h"
 #include "rtmp/spssize.h"
 
 namespace junctor::rtmp {
@@ -113,6 +114,44 @@ GstCaps *g711_caps(const char *name, const Track &track) {
                              track.channels == 2 ? 2 : 1, nullptr);
 }
 
+/// As in Ogg: the header packets are in the caps, and come first in the stream too.
+GstCaps *speex_caps(const Track &track) {
+  const int rate = track.rate > 0 ? track.rate : 16000;
+  const int channels = track.channels == 2 ? 2 : 1;
+  GstCaps *caps = gst_caps_new_simple("audio/x-speex", "rate", G_TYPE_INT, rate, "channels",
+                                      G_TYPE_INT, channels, nullptr);
+  GValue headers = G_VALUE_INIT;
+  g_value_init(&headers, GST_TYPE_ARRAY);
+  for (Bytes packet : {speex_header(rate, channels), speex_comment()}) {
+    GstBuffer *buffer = wrap(SharedBytes::own(std::move(packet)));
+    GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_HEADER);
+    GValue value = G_VALUE_INIT;
+    g_value_init(&value, GST_TYPE_BUFFER);
+    gst_value_take_buffer(&value, buffer);
+    gst_value_array_append_and_take_value(&headers, &value);
+  }
+  gst_structure_take_value(gst_caps_get_structure(caps, 0), "streamheader", &headers);
+  return caps;
+}
+
+GstCaps *with_size(GstCaps *caps, const Track &track) {
+  if (track.width > 0 && track.height > 0)
+    gst_caps_set_simple(caps, "width", G_TYPE_INT, track.width, "height", G_TYPE_INT, track.height,
+                        nullptr);
+  return caps;
+}
+
+/// Codecs that caps need no configuration for.
+struct PlainCodec {
+  Codec codec;
+  const char *name;
+};
+constexpr PlainCodec kPlainCodecs[] = {
+    {Codec::Pcma, "audio/x-alaw"},   {Codec::Pcmu, "audio/x-mulaw"},
+    {Codec::Speex, "audio/x-speex"}, {Codec::H263, "video/x-h263"},
+    {Codec::Vp8, "video/x-vp8"},     {Codec::Sorenson, "video/x-flash-video"},
+};
+
 SharedBytes codec_data(const GstStructure *structure) {
   const GValue *value = gst_structure_get_value(structure, "codec_data");
   if (value == nullptr || !GST_VALUE_HOLDS_BUFFER(value)) return {};
@@ -131,10 +170,23 @@ Result<GstCaps *> caps_of(const Track &track) {
       return g711_caps("audio/x-alaw", track);
     case Codec::Pcmu:
       return g711_caps("audio/x-mulaw", track);
-    default:
-      return refused("codec " + std::string(to_string(track.codec)) +
-                     " is not carried; let the publisher send H.264, AAC or G.711");
+    case Codec::Speex:
+      return speex_caps(track);
+    case Codec::H263:
+      // Codec id 8 is plain H.263; that it has none of the annexes is what rtph263ppay asks.
+      return with_size(
+          gst_caps_new_simple("video/x-h263", "variant", G_TYPE_STRING, "itu", "h263version",
+                              G_TYPE_STRING, "h263", "annex-f", G_TYPE_BOOLEAN, FALSE, "annex-i",
+                              G_TYPE_BOOLEAN, FALSE, "annex-j", G_TYPE_BOOLEAN, FALSE, "annex-t",
+                              G_TYPE_BOOLEAN, FALSE, nullptr),
+          track);
+    case Codec::Vp8:
+      return with_size(gst_caps_new_empty_simple("video/x-vp8"), track);
+    case Codec::Sorenson:
+      return with_size(
+          gst_caps_new_simple("video/x-flash-video", "flvversion", G_TYPE_INT, 1, nullptr), track);
   }
+  return internal_error("a codec without caps");
 }
 
 Result<Track> track_of(const GstCaps *caps) {
@@ -144,12 +196,9 @@ Result<Track> track_of(const GstCaps *caps) {
   gst_structure_get_int(structure, "channels", &track.channels);
   gst_structure_get_int(structure, "width", &track.width);
   gst_structure_get_int(structure, "height", &track.height);
-  if (gst_structure_has_name(structure, "audio/x-alaw")) {
-    track.codec = Codec::Pcma;
-    return track;
-  }
-  if (gst_structure_has_name(structure, "audio/x-mulaw")) {
-    track.codec = Codec::Pcmu;
+  for (const PlainCodec &plain : kPlainCodecs) {
+    if (!gst_structure_has_name(structure, plain.name)) continue;
+    track.codec = plain.codec;
     return track;
   }
   track.config = codec_data(structure);

@@ -9,15 +9,19 @@
 
 namespace junctor::rtmp {
 
-/// What the pads of both elements carry, as pad templates write it.
+/// What the pads of both elements carry, as pad templates write it. Speex streams begin with their
+/// two Ogg header packets, flagged as headers and in the caps' `streamheader`.
 #define JUNCTOR_RTMP_AUDIO_CAPS                                 \
   "audio/mpeg, mpegversion=(int)4, stream-format=(string)raw; " \
   "audio/x-alaw, rate=(int)8000, channels=(int)[1, 2]; "        \
-  "audio/x-mulaw, rate=(int)8000, channels=(int)[1, 2]"
-#define JUNCTOR_RTMP_VIDEO_CAPS "video/x-h264, stream-format=(string)avc, alignment=(string)au"
+  "audio/x-mulaw, rate=(int)8000, channels=(int)[1, 2]; "       \
+  "audio/x-speex, rate=(int)16000, channels=(int)1"
+#define JUNCTOR_RTMP_VIDEO_CAPS                                           \
+  "video/x-h264, stream-format=(string)avc, alignment=(string)au; "       \
+  "video/x-vp8; video/x-h263, variant=(string)itu; video/x-flash-video, " \
+  "flvversion=(int)1"
 
-/// Fixed caps of a track, owned by the caller. Refused for a codec that the pads do not carry,
-/// BadInput for a configuration that is not one.
+/// Fixed caps of a track, owned by the caller. BadInput for a configuration that is not one.
 Result<GstCaps *> caps_of(const Track &track);
 
 /// The track that fixed caps describe. BadInput says what is missing.

@@ -10,11 +10,39 @@ namespace junctor::sipcall {
 
 namespace {
 
+/// Clock rates that caps may have for a variable format, in Hz.
+constexpr int kLowestRate = 7350, kHighestRate = 96000;
+
 GstStructure *structure_of(const rtp::Format &format) {
-  return gst_structure_new("application/x-rtp", "media", G_TYPE_STRING,
-                           std::string(to_string(medium_of(format.codec))).c_str(), "clock-rate",
-                           G_TYPE_INT, static_cast<int>(format.clock_rate), "encoding-name",
-                           G_TYPE_STRING, std::string(format.encoding_name).c_str(), nullptr);
+  GstStructure *structure =
+      gst_structure_new("application/x-rtp", "media", G_TYPE_STRING,
+                        std::string(to_string(medium_of(format.codec))).c_str(), "encoding-name",
+                        G_TYPE_STRING, std::string(format.encoding_name).c_str(), nullptr);
+  if (format.variable)
+    gst_structure_set(structure, "clock-rate", GST_TYPE_INT_RANGE, kLowestRate, kHighestRate,
+                      nullptr);
+  else
+    gst_structure_set(structure, "clock-rate", G_TYPE_INT, static_cast<int>(format.clock_rate),
+                      nullptr);
+  return structure;
+}
+
+/// Appends packets of `format`. Those of one name are one structure with a list of clock rates:
+/// rtpspeexpay asks its encoder for the rate of the first structure.
+void append_packets(GstCaps *caps, const rtp::Format &format) {
+  CapsRef one(gst_caps_new_empty());
+  gst_caps_append_structure(one.get(), structure_of(format));
+  for (guint i = 0; i < gst_caps_get_size(caps); ++i) {
+    GstStructure *known = gst_caps_get_structure(caps, i);
+    const char *name = gst_structure_get_string(known, "encoding-name");
+    if (name == nullptr || format.encoding_name != name) continue;
+    GValue rates = G_VALUE_INIT;
+    gst_value_union(&rates, gst_structure_get_value(known, "clock-rate"),
+                    gst_structure_get_value(gst_caps_get_structure(one.get(), 0), "clock-rate"));
+    gst_structure_take_value(known, "clock-rate", &rates);
+    return;
+  }
+  gst_caps_append(caps, one.release());
 }
 
 /// What sipcallsink packs into RTP itself: how each such codec arrives.
@@ -30,7 +58,7 @@ constexpr Packed kPacked[] = {
 
 /// What arrives at a sink for `format`: packets, or frames where we pack them.
 void append_sent(GstCaps *caps, const rtp::Format &format) {
-  gst_caps_append_structure(caps, structure_of(format));
+  append_packets(caps, format);
   for (const Packed &packed : kPacked)
     if (packed.codec == format.codec) gst_caps_append(caps, gst_caps_from_string(packed.caps));
 }
@@ -47,8 +75,7 @@ Bytes codec_data(const GstStructure *structure) {
 CapsRef caps_of(Medium medium) {
   CapsRef caps(gst_caps_new_empty());
   for (const rtp::Format &format : rtp::formats())
-    if (medium_of(format.codec) == medium)
-      gst_caps_append_structure(caps.get(), structure_of(format));
+    if (medium_of(format.codec) == medium) append_packets(caps.get(), format);
   return caps;
 }
 
@@ -65,16 +92,44 @@ CapsRef sent_caps_of(const rtp::Format &format) {
   return caps;
 }
 
+CapsRef sent_caps_of(const sip::Media &media) {
+  CapsRef caps = sent_caps_of(*media.format);
+  if (media.format->variable)
+    gst_caps_set_simple(caps.get(), "clock-rate", G_TYPE_INT, static_cast<int>(media.clock_rate),
+                        nullptr);
+  // Packets of H263-1998 and H263-2000 are the same (RFC 4629), and rtph263ppay keeps
+  // to the name that it began with.
+  const auto is_h263_plus = [](const rtp::Format &format) {
+    return format.codec == Codec::H263 && format.static_payload_type < 0;
+  };
+  if (is_h263_plus(*media.format))
+    for (const rtp::Format &format : rtp::formats())
+      if (&format != media.format && is_h263_plus(format)) append_packets(caps.get(), format);
+  return caps;
+}
+
 CapsRef caps_of(const sip::Media &media) {
   GstStructure *structure = structure_of(*media.format);
-  gst_structure_set(structure, "payload", G_TYPE_INT, media.receive_payload_type, nullptr);
+  gst_structure_set(structure, "payload", G_TYPE_INT, media.receive_payload_type, "clock-rate",
+                    G_TYPE_INT, static_cast<int>(media.clock_rate), nullptr);
+  const auto set = [structure](const char *name, const std::string &value) {
+    gst_structure_set(structure, name, G_TYPE_STRING, value.c_str(), nullptr);
+  };
   if (media.format->codec == Codec::H264) {
     // The peer's own words; its text goes into values, never into a launch line.
     const auto parameters = rtp::parse_fmtp(media.fmtp);
     for (const char *name : {"packetization-mode", "profile-level-id", "sprop-parameter-sets"})
       if (const auto found = parameters.find(name);
           found != parameters.end() && g_utf8_validate(found->second.c_str(), -1, nullptr))
-        gst_structure_set(structure, name, G_TYPE_STRING, found->second.c_str(), nullptr);
+        set(name, found->second);
+  }
+  if (media.format->codec == Codec::Speex) set("encoding-params", "1");
+  if (media.format->codec == Codec::Aac) {
+    // What negotiation has understood, in the words of depayloaders.
+    const rtp::AacConfig config{media.clock_rate, media.channels};
+    set("encoding-params", std::to_string(media.channels));
+    for (const auto &[name, value] : rtp::parse_fmtp(config.fmtp(*media.format)))
+      if (name != "object") set(name.c_str(), value);
   }
   CapsRef caps(gst_caps_new_empty());
   gst_caps_append_structure(caps.get(), structure);
@@ -85,8 +140,9 @@ std::vector<const rtp::Format *> formats_in(const GstCaps *caps, Medium medium) 
   std::vector<const rtp::Format *> found;
   if (caps == nullptr) return found;
   if (gst_caps_is_any(caps)) {
+    // It could be everything, so it is what everybody can take.
     for (const rtp::Format &format : rtp::formats())
-      if (medium_of(format.codec) == medium) found.push_back(&format);
+      if (medium_of(format.codec) == medium && format.by_default) found.push_back(&format);
     return found;
   }
   for (guint i = 0; i < gst_caps_get_size(caps); ++i) {
@@ -98,6 +154,22 @@ std::vector<const rtp::Format *> formats_in(const GstCaps *caps, Medium medium) 
     }
   }
   return found;
+}
+
+sip::Offered offered(const rtp::Format &format, const GstCaps *caps) {
+  sip::Offered offer{&format};
+  if (!format.variable || caps == nullptr || gst_caps_get_size(caps) != 1) return offer;
+  const GstStructure *structure = gst_caps_get_structure(caps, 0);
+  const char *name = gst_structure_get_string(structure, "encoding-name");
+  if (name == nullptr || format.encoding_name != name) return offer;
+  // As its payloader says it, in the words of fmtp but for a few that are understood by themselves.
+  std::string fmtp = format.encoding_name == "MP4A-LATM"
+                         ? "cpresent=0"
+                         : "mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3";
+  if (const char *config = gst_structure_get_string(structure, "config"))
+    fmtp += std::string(";config=") + config;
+  if (const auto config = rtp::AacConfig::from_fmtp(format, fmtp)) offer.aac = *config;
+  return offer;
 }
 
 std::optional<rtp::H264Profile> h264_profile_in(const GstCaps *caps) {

@@ -26,11 +26,18 @@ CapsRef caps_of(Medium medium);
 CapsRef sent_caps_of(Medium medium);
 /// Of one format alone.
 CapsRef sent_caps_of(const rtp::Format &format);
-/// What a peer sends: with payload type and, for H264, what its fmtp says.
+/// Of what was agreed: a variable format has its clock rate.
+CapsRef sent_caps_of(const sip::Media &media);
+/// What a peer sends: with payload type and what depayloaders want to know of its fmtp.
 CapsRef caps_of(const sip::Media &media);
 
-/// The formats that `caps` allow, in the caps' order, each once.
+/// The formats that `caps` allow, in the caps' order, each once; those offered by default if they
+/// allow anything.
 std::vector<const rtp::Format *> formats_in(const GstCaps *caps, Medium medium);
+
+/// What to offer for `format` to somebody who will be sent what fixed caps name: with their AAC
+/// configuration, if they have one; `caps` may be null.
+sip::Offered offered(const rtp::Format &format, const GstCaps *caps);
 
 /// The H264 profile that fixed caps, of packets or of frames, name; nothing if they don't.
 std::optional<rtp::H264Profile> h264_profile_in(const GstCaps *caps);

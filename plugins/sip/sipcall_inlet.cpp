@@ -52,19 +52,19 @@ void ClockMap::update(GstElement *element) {
   valid_ = true;
 }
 
-bool Inlet::connect(std::shared_ptr<rtp::Session> session, const rtp::Format *format,
-                    bool single_nal) {
-  single_nal_ = single_nal;
+bool Inlet::connect(const sip::Media *media) {
+  // The peer takes H264 in packetization mode 0 only.
+  single_nal_ = media && media->format->codec == Codec::H264 &&
+                rtp::H264Profile::from_fmtp(media->fmtp).packetization_mode == 0;
   const std::lock_guard lock(mutex_);
-  session_ = std::move(session);
-  agreed_ = format;
+  session_ = media ? media->session : nullptr;
+  agreed_ = media ? sent_caps_of(*media) : nullptr;
   judge_format();
   return !wrong_format_;
 }
 
 void Inlet::judge_format() {
-  wrong_format_ = agreed_ != nullptr && caps_ &&
-                  !gst_caps_can_intersect(sent_caps_of(*agreed_).get(), caps_.get());
+  wrong_format_ = agreed_ && caps_ && !gst_caps_can_intersect(agreed_.get(), caps_.get());
 }
 
 void Inlet::end() {
@@ -84,7 +84,7 @@ void Inlet::reset() {
   gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
   const std::lock_guard lock(mutex_);
   session_.reset();
-  agreed_ = nullptr;
+  agreed_.reset();
   ended_ = wrong_format_ = false;
   caps_.reset();
 }
@@ -94,9 +94,22 @@ bool Inlet::has_caps() const {
   return caps_ != nullptr;
 }
 
-const rtp::Format *Inlet::agreed() const {
+bool Inlet::is_agreed() const {
   const std::lock_guard lock(mutex_);
-  return agreed_;
+  return agreed_ != nullptr;
+}
+
+CapsRef Inlet::welcome() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (agreed_) return CapsRef(gst_caps_ref(agreed_.get()));
+  }
+  return sent_caps_of(medium_);
+}
+
+sip::Offered Inlet::offered(const rtp::Format &format) const {
+  const std::lock_guard lock(mutex_);
+  return sipcall::offered(format, caps_.get());
 }
 
 std::shared_ptr<rtp::Session> Inlet::session() const {

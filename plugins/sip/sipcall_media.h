@@ -59,9 +59,7 @@ class Inlet {
   // Any thread.
   /// What was agreed: null for a medium that is not, or not yet, accepted; then all is dropped.
   /// False if upstream sends something else, which is dropped as well.
-  /// `single_nal`: the peer takes H264 in packetization mode 0 only.
-  bool connect(std::shared_ptr<rtp::Session> session, const rtp::Format *format,
-               bool single_nal = false);
+  bool connect(const sip::Media *media);
   /// The call is over: push() returns EOS.
   void end();
   /// A new life, before data flows.
@@ -70,7 +68,11 @@ class Inlet {
   /// What upstream sends, or could send if it has not said.
   std::vector<const rtp::Format *> formats() const;
   std::optional<rtp::H264Profile> h264_profile() const;
-  const rtp::Format *agreed() const;
+  /// What to offer for `format`, in view of what upstream sends.
+  sip::Offered offered(const rtp::Format &format) const;
+  bool is_agreed() const;
+  /// What may come: of what was agreed, else of the medium.
+  CapsRef welcome() const;
   std::shared_ptr<rtp::Session> session() const;
   std::uint64_t dropped() const { return dropped_; }
   /// Null once it is gone.
@@ -107,7 +109,7 @@ class Inlet {
 
   mutable std::mutex mutex_;  // guards all below; leaf
   std::shared_ptr<rtp::Session> session_;
-  const rtp::Format *agreed_ = nullptr;
+  CapsRef agreed_;  // caps of what was agreed
   bool ended_ = false;
   CapsRef caps_;
   bool wrong_format_ = false;

@@ -22,7 +22,7 @@ std::shared_ptr<rtp::Session> Outlet::session() const {
 
 void Outlet::set_format(const sip::Media &media) {
   CapsRef caps = caps_of(media);
-  new_clock_rate_ = media.format->clock_rate;
+  new_clock_rate_ = media.clock_rate;
   if (caps_ && gst_caps_is_equal(caps.get(), caps_.get())) return;
   caps_ = std::move(caps);
   caps_new_ = true;

@@ -110,21 +110,24 @@ bool is_agreed(const sip::Media &media) {
   return media.accepted && media.format != nullptr && media.session;
 }
 
+/// "SPEEX at 16000 Hz"; a picture has no other clock than 90000 Hz.
+std::string described(const sip::Media &media) {
+  std::string text(media.format->encoding_name);
+  if (media.medium == Medium::Audio) text += " at " + std::to_string(media.clock_rate) + " Hz";
+  return text;
+}
+
 }  // namespace
 
 void State::join_inlet(const sip::Media &media) {
   const bool accepted = is_agreed(media);
   for (const auto &inlet : inlets()) {
     if (inlet->medium() != media.medium) continue;
-    const bool single_nal = accepted && media.format->codec == Codec::H264 &&
-                            rtp::H264Profile::from_fmtp(media.fmtp).packetization_mode == 0;
-    if (inlet->connect(accepted ? media.session : nullptr, accepted ? media.format : nullptr,
-                       single_nal))
-      continue;
+    if (inlet->connect(accepted ? &media : nullptr)) continue;
     GST_ELEMENT_WARNING(
         element_, STREAM, FORMAT,
         ("The callee wants %s, which is not what arrives at the pad; nothing of it is sent.",
-         std::string(media.format->encoding_name).c_str()),
+         described(media).c_str()),
         ("put a converter in front of pad %s", std::string(to_string(media.medium)).c_str()));
     if (const PadRef pad = inlet->pad()) gst_pad_push_event(pad.get(), gst_event_new_reconfigure());
   }
@@ -145,7 +148,7 @@ void State::join_late(Inlet &inlet) {
     }
     if (ended) return inlet.end();
     if (media.empty()) {  // stop() has forgotten it
-      inlet.connect(nullptr, nullptr);
+      inlet.connect(nullptr);
       return;
     }
     for (const sip::Media &medium : media)
@@ -214,7 +217,7 @@ void State::force_keyframe() {
   // phones take for a broken one and answer with the next request, for ever.
   for (const auto &inlet : inlets())
     if (const PadRef pad = inlet->pad();
-        pad && inlet->medium() == Medium::Video && inlet->agreed() != nullptr)
+        pad && inlet->medium() == Medium::Video && inlet->is_agreed())
       gst_pad_push_event(
           pad.get(), gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, FALSE, 0));
 }

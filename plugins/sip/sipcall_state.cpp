@@ -130,8 +130,8 @@ bool State::start() {
     settings_error("Nobody to call: set the property uri, for example to sip:bob@192.0.2.1.");
     return false;
   }
-  if (const auto codecs = wanted_codecs(); !codecs) {
-    settings_error(codecs.error().detail);
+  if (const auto wanted = wanted_formats(); !wanted) {
+    settings_error(wanted.error().detail);
     return false;
   }
   auto control = std::make_shared<Control>(line_, *this, element_);
@@ -194,7 +194,7 @@ void State::stop() {
     outlet->disconnect();
   }
   for (const auto &outlet : added) take_away(outlet);
-  for (const auto &inlet : inlets()) inlet->connect(nullptr, nullptr);
+  for (const auto &inlet : inlets()) inlet->connect(nullptr);
   // Now, for the reactor may be one of our own and gone before the agent has hung up.
   if (ours)
     for (const auto &session : sessions)
@@ -213,24 +213,27 @@ void State::close() {
 
 // ---- The call ----
 
-Result<std::vector<Codec>> State::wanted_codecs() const {
-  std::vector<Codec> codecs;
+Result<std::vector<const rtp::Format *>> State::wanted_formats() const {
+  std::vector<const rtp::Format *> wanted;
   gchar **names = g_strsplit_set(settings().codecs.c_str(), ", ", -1);
   std::string unknown;
   for (gchar **name = names; *name != nullptr; ++name) {
     if (**name == '\0') continue;
-    const auto codec = codec_from_string(*name);
-    if (codec && rtp::find_format(*codec) != nullptr)
-      codecs.push_back(*codec);
-    else
-      unknown = *name;
+    const auto meant = rtp::find_formats(*name);
+    if (meant.empty()) unknown = *name;
+    for (const rtp::Format *format : meant)
+      if (std::ranges::find(wanted, format) == wanted.end()) wanted.push_back(format);
   }
   g_strfreev(names);
-  if (unknown.empty()) return codecs;
-  std::string known;
-  for (const rtp::Format &format : rtp::formats())
-    known += (known.empty() ? "" : ", ") + std::string(to_string(format.codec));
-  return bad_input("Property codecs: \"" + unknown + "\" is none of " + known + ".");
+  if (unknown.empty()) return wanted;
+  std::string known, others;
+  for (const rtp::Format &format : rtp::formats()) {
+    if (rtp::find_format(format.codec) == &format)
+      known += (known.empty() ? "" : ", ") + std::string(to_string(format.codec));
+    others += (others.empty() ? "" : ", ") + rtp::name_of(format);
+  }
+  return bad_input("Property codecs: \"" + unknown + "\" is none of " + known + "; or of " +
+                   others + ".");
 }
 
 sip::InviteOptions State::invite_options() const {
@@ -255,11 +258,14 @@ sip::InviteOptions State::invite_options() const {
   options.password = settings.password;
   options.reactor = reactor_;
   options.answer_timeout = std::chrono::seconds(settings.answer_timeout);
-  options.codecs = *wanted_codecs();
-  const bool chosen = !options.codecs.empty();
+  const auto wanted = *wanted_formats();
+  for (const rtp::Format *format : wanted) options.offer.push_back({format});
   for (const auto &inlet : inlets()) {
-    if (!chosen)
-      for (const rtp::Format *format : inlet->formats()) options.codecs.push_back(format->codec);
+    if (wanted.empty())
+      for (const rtp::Format *format : inlet->formats()) options.offer.push_back({format});
+    for (sip::Offered &offered : options.offer)
+      if (medium_of(offered.format->codec) == inlet->medium())
+        offered = inlet->offered(*offered.format);
     if (inlet->medium() == Medium::Video) options.h264 = inlet->h264_profile();
   }
   return options;

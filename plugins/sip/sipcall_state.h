@@ -81,7 +81,7 @@ class State final : public Owner {
  private:
   void maybe_invite(bool without_waiting);
   sip::InviteOptions invite_options() const;
-  Result<std::vector<Codec>> wanted_codecs() const;
+  Result<std::vector<const rtp::Format *>> wanted_formats() const;
   bool another_pad_may_come() const;
   void join_inlet(const sip::Media &media);
   void join_late(Inlet &inlet);

@@ -125,8 +125,7 @@ gboolean sink_query(GstPad *pad, GstObject *parent, GstQuery *query) {
       GstCaps *filter = nullptr;
       gst_query_parse_caps(query, &filter);
       const Inlet &inlet = inlet_of(pad);
-      const CapsRef all =
-          inlet.agreed() ? sent_caps_of(*inlet.agreed()) : sent_caps_of(inlet.medium());
+      const CapsRef all = inlet.welcome();
       const CapsRef caps(filter
                              ? gst_caps_intersect_full(filter, all.get(), GST_CAPS_INTERSECT_FIRST)
                              : gst_caps_ref(all.get()));
@@ -414,8 +413,8 @@ static void install_properties(GObjectClass *object_class) {
       g_param_spec_enum("srtp", "SRTP", "Encryption of media; none is built in yet", srtp_type(),
                         kSrtpOff, kFlags));
   text(kPropCodecs, "codecs", "Codecs",
-       "What is offered, in order of preference, for example h264,pcma; unset: what upstream can "
-       "produce",
+       "What is offered, in order of preference: codecs or encoding names, for example "
+       "h264,speex/16000,pcma; unset: what upstream can produce",
        nullptr);
   text(kPropCall, "call", "Call",
        "Call-ID of a call that the shared SIP agent holds: its media is attached, its life is left "

@@ -13,7 +13,7 @@ namespace {
 /// A buffer as a sink got it.
 struct Got {
   GstClockTime pts = 0, dts = 0;
-  bool key = false, discont = false, droppable = false;
+  bool key = false, discont = false, droppable = false, header = false;
   const void *data = nullptr;
 };
 
@@ -95,6 +95,7 @@ class SourceTest : public FakeServerTest {
                                  !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT),
                                  bool(GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DISCONT)),
                                  bool(GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DROPPABLE)),
+                                 bool(GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_HEADER)),
                                  map.data});
       gst_buffer_unmap(buffer, &map);
     } else if (GstEvent *event = GST_PAD_PROBE_INFO_EVENT(info)) {
@@ -170,6 +171,83 @@ TEST_F(SourceTest, G711HasCapsWithoutCodecData) {
     listener.on_track(track);
   });
   EXPECT_EQ(first_caps["audio"], "audio/x-alaw, rate=(int)8000, channels=(int)1");
+}
+
+struct CodecRow {
+  Codec codec;
+  const char *pad, *caps;
+};
+
+class SourceOfCodec : public SourceTest, public testing::WithParamInterface<CodecRow> {};
+
+/// The caps are what decoders and payloaders of that codec take.
+TEST_P(SourceOfCodec, HasCapsThatDecodersTake) {
+  play();
+  rtmp::Track track;
+  track.codec = GetParam().codec;
+  track.rate = track.codec == Codec::Speex ? 16000 : 8000;
+  track.channels = 1;
+  track.width = 352;
+  track.height = 288;
+  publish([&](rtmp::PublishListener &listener) {
+    listener.on_publisher();
+    listener.on_track(track);
+  });
+  const std::string pad = GetParam().pad;
+  ASSERT_EQ(pads, std::vector<std::string>{pad});
+  const CapsRef caps(gst_caps_from_string(first_caps[pad].c_str()));
+  const CapsRef wanted(gst_caps_from_string(GetParam().caps));
+  EXPECT_TRUE(gst_caps_is_equal(caps.get(), wanted.get())) << first_caps[pad];
+  const PadRef its(gst_element_get_static_pad(source.get(), pad.c_str()));
+  const CapsRef promised(gst_pad_get_pad_template_caps(its.get()));
+  EXPECT_TRUE(gst_caps_is_subset(caps.get(), promised.get())) << first_caps[pad];
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SourceOfCodec,
+    testing::Values(
+        CodecRow{Codec::Pcma, "audio", "audio/x-alaw, rate=8000, channels=1"},
+        CodecRow{Codec::Pcmu, "audio", "audio/x-mulaw, rate=8000, channels=1"},
+        CodecRow{Codec::Speex, "audio",
+                 "audio/x-speex, rate=16000, channels=1, streamheader=(buffer)< "
+                 "5370656578202020312e322e3100000000000000000000000000000001000000"
+                 "50000000803e0000010000000400000001000000ffffffff4001000000000000"
+                 "01000000000000000000000000000000, 070000004a756e63746f720000000001 >"},
+        CodecRow{Codec::H263, "video",
+                 "video/x-h263, variant=itu, h263version=h263, annex-f=false, annex-i=false, "
+                 "annex-j=false, annex-t=false, width=352, height=288"},
+        CodecRow{Codec::Sorenson, "video",
+                 "video/x-flash-video, flvversion=1, width=352, height=288"},
+        CodecRow{Codec::Vp8, "video", "video/x-vp8, width=352, height=288"}),
+    [](const auto &info) { return std::string(to_string(info.param.codec)); });
+
+TEST_F(SourceTest, SpeexBeginsWithItsTwoHeaders) {
+  play();
+  rtmp::Track track;
+  track.codec = Codec::Speex;
+  track.rate = 16000;
+  track.channels = 1;
+  publish([&](rtmp::PublishListener &listener) {
+    listener.on_publisher();
+    listener.on_track(track);
+  });
+  EXPECT_TRUE(got["audio"].empty()) << "not before there is sound";
+  frame(audio_frame(0));
+  frame(audio_frame(20));
+  ASSERT_EQ(got["audio"].size(), 4u);
+  EXPECT_TRUE(got["audio"][0].header);
+  EXPECT_TRUE(got["audio"][1].header);
+  EXPECT_FALSE(got["audio"][2].header);
+  EXPECT_TRUE(got["audio"][2].discont);
+  EXPECT_FALSE(got["audio"][3].header);
+  // The next publisher's stream is the same to a decoder.
+  publish([&](rtmp::PublishListener &listener) {
+    listener.on_publisher_gone(false);
+    listener.on_publisher();
+    listener.on_track(track);
+    listener.on_frame(audio_frame(0));
+  });
+  EXPECT_EQ(got["audio"].size(), 5u);
 }
 
 TEST_F(SourceTest, TheFirstFrameIsNowAndTheOthersFollowItsClock) {
@@ -360,11 +438,10 @@ TEST_F(SourceTest, AFlowErrorIsToldOnceAndEndsTheStreams) {
   EXPECT_EQ(MessageRef(gst_bus_pop_filtered(bus.get(), GST_MESSAGE_ERROR)), nullptr);
 }
 
-TEST_F(SourceTest, ACodecThatIsNotCarriedIsLeftOutWithAWarning) {
+TEST_F(SourceTest, ATrackThatCannotBeDescribedIsLeftOutWithAWarning) {
   play();
   publish([](rtmp::PublishListener &listener) {
-    rtmp::Track track;
-    track.codec = Codec::Sorenson;
+    rtmp::Track track;  // H.264 without its configuration
     listener.on_publisher();
     listener.on_track(track);
     listener.on_track(aac_track());
@@ -377,7 +454,7 @@ TEST_F(SourceTest, ACodecThatIsNotCarriedIsLeftOutWithAWarning) {
   ASSERT_TRUE(message);
   GError *warning = nullptr;
   gst_message_parse_warning(message.get(), &warning, nullptr);
-  EXPECT_NE(std::string(warning->message).find("sorenson"), std::string::npos) << warning->message;
+  EXPECT_NE(std::string(warning->message).find("left out"), std::string::npos) << warning->message;
   g_clear_error(&warning);
 }
 

@@ -124,6 +124,68 @@ TEST_F(SinkTest, AacIsDescribedByItsConfiguration) {
   EXPECT_TRUE(std::ranges::equal(all[0].config.view, bytes_of({0x12, 0x10}).view));
 }
 
+struct CodecRow {
+  Codec codec;
+  const char *encoder;
+};
+
+class SinkOfCodec : public SinkTest, public testing::WithParamInterface<CodecRow> {};
+
+/// A real encoder writes; what comes is its track, its packets, and nothing else.
+TEST_P(SinkOfCodec, TakesWhatItsEncoderWrites) {
+  const Codec codec = GetParam().codec;
+  const bool video = medium_of(codec) == Medium::Video;
+  GError *error = nullptr;
+  const std::string source =
+      video ? "videotestsrc num-buffers=5 ! video/x-raw,width=352,height=288,framerate=25/1 ! "
+            : "audiotestsrc num-buffers=5 samplesperbuffer=320 ! audio/x-raw,rate=16000,channels=1"
+              " ! ";
+  ElementRef pipeline(GST_ELEMENT(gst_object_ref_sink(gst_parse_launch(
+      (source + GetParam().encoder + " ! rtmpplaysink name=sink stream=alice").c_str(), &error))));
+  ASSERT_EQ(error, nullptr) << error->message;
+  give_server(pipeline.get());
+  BusRef its_bus(gst_element_get_bus(pipeline.get()));
+  gst_element_set_state(pipeline.get(), GST_STATE_PLAYING);
+  const MessageRef ended(gst_bus_timed_pop_filtered(
+      its_bus.get(), 20 * GST_SECOND, GstMessageType(GST_MESSAGE_EOS | GST_MESSAGE_ERROR)));
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(GST_MESSAGE_TYPE(ended.get()), GST_MESSAGE_EOS);
+  const auto all = frames();
+  const auto announced = tracks();
+  gst_element_set_state(pipeline.get(), GST_STATE_NULL);
+  ASSERT_EQ(announced.size(), 1u);
+  EXPECT_EQ(announced[0].codec, codec);
+  if (video) {
+    ASSERT_EQ(all.size(), 5u);
+    EXPECT_EQ(announced[0].width, 352);
+    EXPECT_EQ(announced[0].height, 288);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      EXPECT_EQ(all[i].key, i == 0) << i;
+      EXPECT_EQ(all[i].dts, static_cast<std::int64_t>(i) * 40) << i;
+    }
+  } else {
+    EXPECT_EQ(announced[0].rate, 16000);
+    EXPECT_GE(all.size(), 5u);
+    for (const rtmp::Frame &frame : all)
+      EXPECT_LT(frame.data.view.size(), 75u) << "no header of 80 bytes";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SinkOfCodec,
+                         testing::Values(CodecRow{Codec::Speex, "speexenc"},
+                                         CodecRow{Codec::H263, "avenc_h263"},
+                                         CodecRow{Codec::Sorenson, "avenc_flv"},
+                                         CodecRow{Codec::Vp8, "vp8enc deadline=1"}),
+                         [](const auto &info) { return std::string(to_string(info.param.codec)); });
+
+TEST_F(SinkTest, WhatIsNoVp8IsPassedOver) {
+  gst_harness_set_src_caps_str(video.get(), "video/x-vp8, width=352, height=288");
+  EXPECT_EQ(
+      gst_harness_push(video.get(), buffer_of(bytes_of({0, 0, 0, 1, 2, 3, 4, 5, 6, 7}), 0, 0)),
+      GST_FLOW_OK);
+  EXPECT_TRUE(frames().empty());
+}
+
 TEST_F(SinkTest, TimestampsAreTheRunningTimeInMilliseconds) {
   GstSegment segment;
   gst_segment_init(&segment, GST_FORMAT_TIME);

@@ -6,11 +6,10 @@ namespace junctor::test {
 namespace {
 
 TEST_F(SipCallSink, TemplatesNameWhatIsReallyTaken) {
-  for (const auto &[name, encodings] :
-       std::map<std::string, std::vector<std::string>>{{"audio", {"PCMA", "PCMU"}},
-                                                       {"video", {"H264"}},
-                                                       {"audio_src", {"PCMA", "PCMU"}},
-                                                       {"video_src", {"H264"}}}) {
+  const std::vector<std::string> audio{"PCMA", "PCMU", "SPEEX", "MPEG4-GENERIC", "MP4A-LATM"};
+  const std::vector<std::string> video{"H264", "VP8", "H263-2000", "H263-1998", "H263"};
+  for (const auto &[name, encodings] : std::map<std::string, std::vector<std::string>>{
+           {"audio", audio}, {"video", video}, {"audio_src", audio}, {"video_src", video}}) {
     GstPadTemplate *found = gst_element_get_pad_template(element_, name.c_str());
     ASSERT_NE(found, nullptr) << name;
     const CapsRef caps(gst_pad_template_get_caps(found));

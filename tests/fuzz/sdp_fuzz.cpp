@@ -2,12 +2,39 @@
 // Any bytes as a session description, as an offer and as an answer.
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
+#include "rtp/core/parameters.h"
 #include "sip/core/negotiate.h"
 #include "sip/core/sdp.h"
 
 using namespace junctor;
+
+namespace {
+
+/// What each reader of parameters promises, whatever it is given.
+void check_parameters(const std::string &fmtp) {
+  const auto h263 = rtp::H263Limits::from_fmtp(fmtp);
+  if (h263.sizes.empty() || h263.kbit_per_second < 0) std::abort();
+  for (const rtp::PictureSize &size : h263.sizes)
+    if (size.width < 4 || size.width > 2048 || size.height < 4 || size.height > 1152 ||
+        size.interval < 1 || size.interval > 32)
+      std::abort();
+  const auto vp8 = rtp::Vp8Limits::from_fmtp(fmtp);
+  if (vp8.max_rate < 0 || vp8.max_macroblocks < 0) std::abort();
+  const auto speex = rtp::SpeexPreferences::from_fmtp(fmtp);
+  if (speex.mode < -1 || speex.mode > 10) std::abort();
+  for (const char *name : {"mpeg4-generic", "mp4a-latm"}) {
+    const rtp::Format &format = *rtp::find_formats(name).front();
+    const auto config = rtp::AacConfig::from_fmtp(format, fmtp);
+    if (!config) continue;
+    const auto again = rtp::AacConfig::from_fmtp(format, config->fmtp(format));
+    if (!again || *again != *config) std::abort();
+  }
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
   const auto description = sip::sdp::parse({reinterpret_cast<const char *>(data), size});
@@ -18,9 +45,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   const auto again = sip::sdp::parse(written);
   if (again && sip::sdp::to_string(*again) != written) std::abort();
 
-  static const std::vector<sip::OwnMedium> media{
-      {Medium::Audio, 20000, sip::own_formats(Medium::Audio, {}, {})},
-      {Medium::Video, 20002, sip::own_formats(Medium::Video, {}, {})}};
+  // All that can be offered, so that the parameters of each format are read.
+  static const std::vector<sip::OwnMedium> media = [] {
+    std::vector<sip::Offered> all;
+    for (const rtp::Format &format : rtp::formats()) all.push_back({&format});
+    return std::vector<sip::OwnMedium>{
+        {Medium::Audio, 20000, sip::offered_formats(Medium::Audio, all, {})},
+        {Medium::Video, 20002, sip::offered_formats(Medium::Video, all, {})}};
+  }();
   const sip::Identity identity{"192.0.2.1", 1, 1};
   const auto agreed = sip::read_answer(media, *description);
   if (agreed.size() != media.size()) std::abort();
@@ -29,5 +61,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   if (answer.description.media.size() != description->media.size()) std::abort();
   for (const sip::Agreed &medium : answer.agreed)
     if (medium.accepted && (!medium.format || medium.remote.rtp.port == 0)) std::abort();
+  for (const sip::sdp::MediaLine &line : description->media)
+    for (const sip::sdp::Format &format : line.formats) check_parameters(format.fmtp);
+  // Who sends and who decodes rely on it: what was agreed on has a configuration.
+  for (const sip::Agreed &medium : agreed)
+    if (medium.accepted && medium.format->variable) {
+      const auto config = rtp::AacConfig::from_fmtp(*medium.format, medium.fmtp);
+      if (!config || config->rate != medium.stream.clock_rate ||
+          config->channels != medium.channels)
+        std::abort();
+    }
   return 0;
 }

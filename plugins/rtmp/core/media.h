@@ -17,7 +17,7 @@ struct Track {
   SharedBytes config;
   int rate = 0;               ///< audio: Hz
   int channels = 0;           ///< audio
-  int width = 0, height = 0;  ///< video: from metadata, 0 if not told
+  int width = 0, height = 0;  ///< video: from the pictures, else metadata; 0 if not told
 };
 
 /// Whether both say the same to a decoder and in metadata.

@@ -7,6 +7,7 @@
 
 #include "common/avc.h"
 #include "rtmp/core/aac.h"
+#include "rtmp/core/picture.h"
 
 namespace junctor::rtmp {
 
@@ -55,7 +56,7 @@ Error truncated(std::string_view what, std::size_t size) {
 
 Error unsupported(std::string_view medium, const std::string &codec) {
   return refused("The publisher's " + std::string(medium) + " codec, " + codec +
-                 ", is not supported; use H.264 with AAC or G.711.");
+                 ", is not supported; use H.264, VP8 or H.263 with AAC, Speex or G.711.");
 }
 
 std::string sound_name(unsigned format) {
@@ -114,31 +115,6 @@ Result<std::uint8_t> skip_mod_ex(ByteReader &reader, std::uint8_t type) {
 /// What `reader` has not read of `body`.
 SharedBytes rest(const SharedBytes &body, const ByteReader &reader) {
   return body.from(body.view.size() - reader.left());
-}
-
-/// RFC 6386, 9.1: a frame tag of 3 bytes; a key frame goes on with a start code and its size.
-struct Vp8Header {
-  bool key = false;
-  int width = 0, height = 0;
-};
-Result<Vp8Header> parse_vp8(ByteSpan frame) {
-  ByteReader reader(frame);
-  Vp8Header header;
-  header.key = (reader.u8() & 1) == 0;
-  reader.skip(2);
-  if (header.key) {
-    const std::uint32_t start = reader.u24();
-    const auto size = [&reader] {
-      const std::uint32_t low = reader.u8();
-      return static_cast<int>(low | (reader.u8() & 0x3fu) << 8);
-    };
-    header.width = size();
-    header.height = size();
-    if (!reader.failed() && start != 0x9d012a)
-      return bad_input("A VP8 key frame has no start code.");
-  }
-  if (reader.failed()) return truncated("VP8", frame.size());
-  return header;
 }
 
 }  // namespace
@@ -306,7 +282,7 @@ Result<TagContent> TagReader::read_frame(Packet &packet, std::int64_t dts) {
       if (!known) return content;
       break;
     case Codec::Vp8: {
-      const auto header = parse_vp8(packet.data.view);
+      const auto header = parse_vp8_picture(packet.data.view);
       if (!header) return header.error();
       packet.key = header->key;
       packet.droppable = false;
@@ -318,9 +294,24 @@ Result<TagContent> TagReader::read_frame(Packet &packet, std::int64_t dts) {
       }
       break;
     }
+    case Codec::Sorenson:
+    case Codec::H263:
+      // What the picture says of itself is right where the tag differs.
+      if (const auto picture = parse_picture(packet.codec, packet.data.view)) {
+        packet.key = picture->key;
+        packet.droppable = picture->droppable;
+        track.width = picture->width;
+        track.height = picture->height;
+      }
+      if (track.width == 0 && known) {
+        track.width = track_->width;
+        track.height = track_->height;
+      }
+      tell(std::move(track), content);
+      break;
     default:
       track.rate = packet.rate;
-      track.channels = medium_ == Medium::Audio ? packet.channels : 0;
+      track.channels = packet.channels;
       tell(std::move(track), content);
   }
   Frame frame;

@@ -6,16 +6,32 @@
 #include <charconv>
 #include <cstdio>
 
+#include "rtp/core/parameters.h"
+
 namespace junctor::rtp {
 
 namespace {
 
-// Static numbers keep their static type in our offers (RFC 3551); the rest have dynamic ones.
+// Static numbers keep their static type in our offers (RFC 3551); the rest have dynamic ones. 97 is
+// left for the second packetization mode of H.264, 101 for telephone-event, as everybody has it.
 constexpr std::array kFormats{
-    Format{Codec::Pcma, "PCMA", 8000, 1, 8, 8, ""},
-    Format{Codec::Pcmu, "PCMU", 8000, 1, 0, 0, ""},
+    Format{Codec::Pcma, "PCMA", 8000, 1, 8, 8, "", true},
+    Format{Codec::Pcmu, "PCMU", 8000, 1, 0, 0, "", true},
+    // RFC 5574; without a mode any is decoded.
+    Format{Codec::Speex, "SPEEX", 16000, 1, -1, 98, ""},
+    Format{Codec::Speex, "SPEEX", 8000, 1, -1, 99, ""},
+    // RFC 3640 and RFC 6416; AacConfig::fmtp() makes their parameters.
+    Format{Codec::Aac, "MPEG4-GENERIC", 44100, 1, -1, 100, "", false, true},
+    Format{Codec::Aac, "MP4A-LATM", 44100, 1, -1, 102, "", false, true},
     Format{Codec::H264, "H264", 90000, 1, -1, 96,
-           "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1"},
+           "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1", true},
+    // RFC 7741: 1280x720 in macroblocks.
+    Format{Codec::Vp8, "VP8", 90000, 1, -1, 103, "max-fr=30;max-fs=3600"},
+    // RFC 4629, and RFC 2190 for the static number, whose parameters are the same. Sizes are those
+    // that every decoder of H.263 has.
+    Format{Codec::H263, "H263-2000", 90000, 1, -1, 104, "CIF=1;QCIF=1"},
+    Format{Codec::H263, "H263-1998", 90000, 1, -1, 105, "CIF=1;QCIF=1"},
+    Format{Codec::H263, "H263", 90000, 1, 34, 34, "CIF=1;QCIF=1"},
 };
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -107,10 +123,12 @@ int level_order(const H264Profile &h264) {
 std::span<const Format> formats() { return kFormats; }
 
 const Format *find_format(std::string_view encoding_name, std::uint32_t clock_rate, int channels) {
-  for (const Format &format : kFormats)
-    if (equal_without_case(format.encoding_name, encoding_name) &&
-        format.clock_rate == clock_rate && format.channels == channels)
+  for (const Format &format : kFormats) {
+    if (!equal_without_case(format.encoding_name, encoding_name)) continue;
+    if (format.variable ? is_aac_rate(clock_rate) && is_aac_layout(channels)
+                        : format.clock_rate == clock_rate && format.channels == channels)
       return &format;
+  }
   return nullptr;
 }
 
@@ -125,6 +143,25 @@ const Format *find_format(Codec codec) {
   for (const Format &format : kFormats)
     if (format.codec == codec) return &format;
   return nullptr;
+}
+
+std::string name_of(const Format &format) {
+  std::string name(format.encoding_name);
+  if (!format.variable) name += '/' + std::to_string(format.clock_rate);
+  return name;
+}
+
+std::vector<const Format *> find_formats(std::string_view name) {
+  std::vector<const Format *> found;
+  const auto add = [&](auto &&matches) {
+    if (!found.empty()) return;
+    for (const Format &format : kFormats)
+      if (matches(format)) found.push_back(&format);
+  };
+  add([&](const Format &format) { return equal_without_case(to_string(format.codec), name); });
+  add([&](const Format &format) { return equal_without_case(format.encoding_name, name); });
+  add([&](const Format &format) { return equal_without_case(name_of(format), name); });
+  return found;
 }
 
 std::map<std::string, std::string> parse_fmtp(std::string_view text) {

@@ -9,29 +9,42 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/codec.h"
 
 namespace junctor::rtp {
 
-/// One way to carry a codec. A codec more is a row more.
+/// One way to carry a codec. A codec more is a row more; a codec may have several.
 struct Format {
   Codec codec;
   std::string_view encoding_name;  ///< as in a=rtpmap, upper case
-  std::uint32_t clock_rate;        ///< Hz
-  int channels;                    ///< 1 for video
+  std::uint32_t clock_rate;        ///< Hz; of a variable format what our offers use if not told
+  int channels;                    ///< 1 for video; of a variable format as above
   int static_payload_type;         ///< RFC 3551; -1 if dynamic only
   int offered_payload_type;        ///< what our offers use
-  std::string_view offered_fmtp;   ///< of our offers; empty for none
+  std::string_view offered_fmtp;   ///< of our offers; empty for none, or of parameters (AAC)
+  bool by_default = false;         ///< offered where nobody says what is to be
+  /// Clock rate and channels are those of the stream, which rtpmap and configuration tell (AAC).
+  bool variable = false;
 };
 
 /// Every format this build can carry, in order of preference within a medium.
 std::span<const Format> formats();
 
-/// By rtpmap, names compared without case. Nothing if unknown.
+/// By rtpmap, names compared without case. Nothing if unknown. A variable format is found at every
+/// clock rate and number of channels that AAC has a code for.
 const Format *find_format(std::string_view encoding_name, std::uint32_t clock_rate, int channels);
 const Format *find_static_format(int payload_type);
+/// The preferred one of the codec's formats; null for a codec that is not carried over RTP.
 const Format *find_format(Codec codec);
+
+/// "SPEEX/16000": the encoding name with its clock rate, without that for a variable format.
+std::string name_of(const Format &format);
+/// Those that a name for people means, in order of preference: a codec ("speex": both rates), an
+/// encoding name ("h263-1998"), or one with a clock rate ("speex/8000", "h263/90000"); without
+/// case. Empty for an unknown name.
+std::vector<const Format *> find_formats(std::string_view name);
 
 /// "a=1;b=2" as a map, keys in lower case.
 std::map<std::string, std::string> parse_fmtp(std::string_view text);

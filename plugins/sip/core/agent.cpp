@@ -318,7 +318,8 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
 
 Result<void> AgentImpl::open_media(const InviteOptions &options, CallImpl::Setup &setup) {
   for (const Medium medium : {Medium::Audio, Medium::Video}) {
-    auto formats = own_formats(medium, options.codecs, options.h264);
+    auto formats = options.offer.empty() ? own_formats(medium, options.codecs, options.h264)
+                                         : offered_formats(medium, options.offer, options.h264);
     if (formats.empty()) continue;
     auto session = rtp::Session::open(
         options.reactor, ports_,

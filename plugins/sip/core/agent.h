@@ -18,6 +18,7 @@
 #include "rtp/core/formats.h"
 #include "rtp/core/session.h"
 #include "sip/core/connections.h"
+#include "sip/core/offered.h"
 #include "sip/core/sdp.h"
 
 namespace junctor::sip {
@@ -29,9 +30,13 @@ struct Media {
   Medium medium = Medium::Audio;
   bool accepted = false;                ///< false: the peer set the port to 0 or left the line out
   const rtp::Format *format = nullptr;  ///< the format we send; null unless accepted
-  std::string fmtp;                     ///< the peer's, for the format
-  int payload_type = -1;                ///< that we send
-  int receive_payload_type = -1;        ///< that the peer sends, in our numbering
+  /// The peer's, for the format. Of a variable format always with a configuration that
+  /// AacConfig::from_fmtp() reads: ours, if the peer left its parameters out.
+  std::string fmtp;
+  std::uint32_t clock_rate = 0;  ///< Hz, of both ways
+  int channels = 1;
+  int payload_type = -1;          ///< that we send
+  int receive_payload_type = -1;  ///< that the peer sends, in our numbering
   Direction direction = Direction::SendRecv;
   std::shared_ptr<rtp::Session> session;  ///< configured to match
 };
@@ -65,7 +70,11 @@ struct InviteOptions {
   /// Unset: no redirection is followed. Agent's thread; what it needs must outlive the call. To
   /// another host go neither user and password nor the proxy.
   std::function<bool(const std::string &uri)> may_redirect;
-  std::vector<Codec> codecs;  ///< offered, in order; empty: all that formats() has
+  /// Offered, in order of preference within each medium; a medium without any has no line. Empty:
+  /// as `codecs` say.
+  std::vector<Offered> offer;
+  /// Each in all its formats, in order; empty: all that the table has `by_default`.
+  std::vector<Codec> codecs;
   /// For H264: the profile offered, as the SPS that will be sent has it.
   std::optional<rtp::H264Profile> h264;
   std::shared_ptr<Reactor> reactor;                    ///< that the media sessions live on

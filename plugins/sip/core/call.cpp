@@ -230,11 +230,20 @@ void CallImpl::on_success(const sip_t *sip) {
   } else if (!anything_accepted()) {
     problem = "the answer has no session description";
   }
-  if (problem.empty() && !anything_accepted()) problem = "the answer accepts none of the media";
+  if (problem.empty() && !anything_accepted()) {
+    problem = "the answer accepts none of the media";
+    for (const Agreed &agreed : agreed_)
+      if (!agreed.problem.empty()) problem += ": " + agreed.problem;
+  }
   if (!problem.empty()) {
     nua_bye(handle_.get(), TAG_END());
     return end(EndReason::NotAcceptable, 200, problem);
   }
+  for (const Agreed &agreed : agreed_)
+    if (!agreed.problem.empty())
+      host_->log(LogLevel::Warning, "call " + setup_.id + ": no " +
+                                        std::string(to_string(agreed.medium)) + ": " +
+                                        agreed.problem);
   timer_.reset();
   state_ = CallState::Answered;
   notify([this](CallListener &listener) { listener.on_answered(*this); });
@@ -426,6 +435,8 @@ bool CallImpl::apply(std::vector<Agreed> agreed) {
                      .accepted = now.accepted,
                      .format = now.format,
                      .fmtp = now.fmtp,
+                     .clock_rate = now.accepted ? now.stream.clock_rate : 0,
+                     .channels = now.channels,
                      .payload_type = now.accepted ? now.stream.payload_type : -1,
                      .receive_payload_type = now.accepted ? now.stream.receive_payload_type : -1,
                      .direction = now.direction,

@@ -50,28 +50,56 @@ int packetization_mode(std::string_view fmtp) {
   return rtp::H264Profile::from_fmtp(fmtp).packetization_mode;
 }
 
-/// Whether the peer's format is this one of ours.
-bool matches(const OwnFormat &own, const sdp::Format &theirs, Medium medium) {
-  if (known_format(theirs, medium) != own.format) return false;
-  return own.format->codec != Codec::H264 ||
-         packetization_mode(own.fmtp) == packetization_mode(theirs.fmtp);
+/// Whether the peer's parameters are those of this one of ours; else why not.
+Result<void> fits(const OwnFormat &own, const sdp::Format &theirs) {
+  if (own.format->codec == Codec::H264 &&
+      packetization_mode(own.fmtp) != packetization_mode(theirs.fmtp))
+    return bad_input("its packetization mode was not offered");
+  // Who leaves the parameters out can only mean ours.
+  if (!own.format->variable || theirs.fmtp.empty()) return {};
+  const auto config = rtp::AacConfig::from_fmtp(*own.format, theirs.fmtp);
+  if (!config) return config.error();
+  if (config->rate != own.clock_rate)
+    return bad_input("its config is of " + std::to_string(config->rate) + " Hz, not " +
+                     std::to_string(own.clock_rate));
+  return {};
+}
+
+/// Whether the peer's format is this one of ours, whatever its parameters.
+bool is_same_format(const OwnFormat &own, const sdp::Format &theirs, Medium medium) {
+  // A static number without a map has the clock rate of its row.
+  return known_format(theirs, medium) == own.format &&
+         (theirs.encoding.empty() || theirs.clock_rate == own.clock_rate);
 }
 
 /// The format of ours that theirs is. A number that we offered names it best, even where the
 /// packetization mode beside it is missing or another (RFC 3264 section 6.1).
 const OwnFormat *find_own(const OwnMedium &medium, const sdp::Format &theirs) {
-  const OwnFormat *by_codec = nullptr, *by_number = nullptr;
+  const OwnFormat *by_parameters = nullptr, *by_number = nullptr;
   for (const OwnFormat &own : medium.formats) {
-    if (!matches(own, theirs, medium.medium)) {
-      if (own.payload_type == theirs.payload_type &&
-          known_format(theirs, medium.medium) == own.format)
-        by_number = &own;
-      continue;
+    if (!is_same_format(own, theirs, medium.medium)) continue;
+    const bool numbered = own.payload_type == theirs.payload_type;
+    if (fits(own, theirs)) {
+      if (numbered) return &own;
+      if (!by_parameters) by_parameters = &own;
+    } else if (numbered && own.format->codec == Codec::H264) {
+      by_number = &own;
     }
-    if (own.payload_type == theirs.payload_type) return &own;
-    if (!by_codec) by_codec = &own;
   }
-  return by_number ? by_number : by_codec;
+  return by_number ? by_number : by_parameters;
+}
+
+/// Why a format that we have is not taken; empty if it is none of ours.
+std::string problem_with(const OwnMedium &medium, const sdp::Format &theirs) {
+  for (const OwnFormat &own : medium.formats) {
+    if (known_format(theirs, medium.medium) != own.format) continue;
+    const std::string name = std::string(own.format->encoding_name) + " cannot be taken: ";
+    if (!is_same_format(own, theirs, medium.medium))
+      return name + "its clock rate is " + std::to_string(theirs.clock_rate) + " Hz, not " +
+             std::to_string(own.clock_rate);
+    if (const auto fit = fits(own, theirs); !fit) return name + fit.error().detail;
+  }
+  return {};
 }
 
 /// The feedback of ours that `feedback` is; null if it is none.
@@ -141,10 +169,14 @@ void accept_format(const OwnFormat &own, const sdp::Format &theirs, int receive_
                    const sdp::MediaLine &line, Agreed &agreed) {
   agreed.accepted = true;
   agreed.format = own.format;
-  agreed.fmtp = theirs.fmtp;
+  agreed.fmtp = own.format->variable && theirs.fmtp.empty() ? own.fmtp : theirs.fmtp;
+  agreed.channels = own.channels;
+  if (own.format->variable)
+    if (const auto config = rtp::AacConfig::from_fmtp(*own.format, agreed.fmtp))
+      agreed.channels = config->channels;
   agreed.stream.payload_type = static_cast<std::uint8_t>(theirs.payload_type);
   agreed.stream.receive_payload_type = static_cast<std::uint8_t>(receive_payload_type);
-  agreed.stream.clock_rate = own.format->clock_rate;
+  agreed.stream.clock_rate = own.clock_rate;
   use_feedback(common_feedback(line, medium_of(own.format->codec), theirs.payload_type),
                agreed.stream);
 }
@@ -152,12 +184,14 @@ void accept_format(const OwnFormat &own, const sdp::Format &theirs, int receive_
 /// `own` is of the answer too, behind the one that was taken.
 void add_alternate(const OwnFormat &own, Agreed &agreed) {
   const auto number = static_cast<std::uint8_t>(own.payload_type);
+  // Another way to pack the same codec takes another depayloader.
+  const bool repacked = own.format != agreed.format && own.format->codec == agreed.format->codec;
   const auto how = rtp::conversion(own.format->codec, agreed.format->codec);
   const bool known =
       number == agreed.stream.receive_payload_type ||
       std::ranges::find(agreed.stream.alternates, number, &rtp::Alternate::payload_type) !=
           agreed.stream.alternates.end();
-  if (how && !known && own.format->clock_rate == agreed.stream.clock_rate)
+  if (how && !known && !repacked && own.clock_rate == agreed.stream.clock_rate)
     agreed.stream.alternates.push_back({number, *how});
 }
 
@@ -170,8 +204,8 @@ void offer_feedback(sdp::MediaLine &line, Medium medium) {
 sdp::Format to_sdp(const OwnFormat &own, int payload_type) {
   return {.payload_type = payload_type,
           .encoding = std::string(own.format->encoding_name),
-          .clock_rate = own.format->clock_rate,
-          .channels = own.format->channels,
+          .clock_rate = own.clock_rate,
+          .channels = own.channels,
           .fmtp = own.fmtp};
 }
 
@@ -210,7 +244,8 @@ const sdp::Format *choose(const OwnMedium &medium, const Agreed *current,
   if (current && current->accepted)
     for (const sdp::Format &format : line.formats)
       if (format.payload_type == current->stream.payload_type &&
-          known_format(format, medium.medium) == current->format)
+          known_format(format, medium.medium) == current->format &&
+          (current->format->codec == Codec::H264 || find_own(medium, format)))
         return &format;
   for (const sdp::Format &format : line.formats)
     if (find_own(medium, format)) return &format;
@@ -221,19 +256,16 @@ const sdp::Format *choose(const OwnMedium &medium, const Agreed *current,
 
 bool Agreed::same_as(const Agreed &other) const {
   return medium == other.medium && accepted == other.accepted && format == other.format &&
-         fmtp == other.fmtp && direction == other.direction && remote.rtp == other.remote.rtp &&
-         remote.rtcp == other.remote.rtcp && stream.payload_type == other.stream.payload_type &&
+         fmtp == other.fmtp && channels == other.channels && direction == other.direction &&
+         remote.rtp == other.remote.rtp && remote.rtcp == other.remote.rtcp &&
+         stream.payload_type == other.stream.payload_type &&
          stream.receive_payload_type == other.stream.receive_payload_type &&
          stream.alternates == other.stream.alternates && stream.pli == other.stream.pli &&
          stream.fir == other.stream.fir && stream.nack == other.stream.nack;
 }
 
-std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &codecs,
-                                   const std::optional<rtp::H264Profile> &h264) {
-  std::vector<Codec> wanted = codecs;
-  if (wanted.empty())
-    for (const rtp::Format &format : rtp::formats()) wanted.push_back(format.codec);
-
+std::vector<OwnFormat> offered_formats(Medium medium, const std::vector<Offered> &offer,
+                                       const std::optional<rtp::H264Profile> &h264) {
   std::vector<OwnFormat> own;
   const auto taken = [&own](int number) {
     return std::ranges::any_of(own, [&](const OwnFormat &f) { return f.payload_type == number; });
@@ -247,24 +279,43 @@ std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &code
     }
     return -1;
   };
+  const auto add = [&](OwnFormat wanted, int preferred) {
+    const bool repeated = std::ranges::any_of(own, [&](const OwnFormat &f) {
+      return f.format == wanted.format && f.fmtp == wanted.fmtp &&
+             f.clock_rate == wanted.clock_rate && f.channels == wanted.channels;
+    });
+    wanted.payload_type = repeated ? -1 : free_number(preferred);
+    if (wanted.payload_type >= 0) own.push_back(std::move(wanted));
+  };
 
-  for (const Codec codec : wanted) {
-    const bool repeated =
-        std::ranges::any_of(own, [&](const OwnFormat &f) { return f.format->codec == codec; });
-    if (medium_of(codec) != medium || repeated) continue;
-    const rtp::Format *format = rtp::find_format(codec);
-    if (!format) continue;
-    if (codec != Codec::H264) {
-      own.push_back(
-          {format, free_number(format->offered_payload_type), std::string(format->offered_fmtp)});
-      continue;
+  for (const Offered &wanted : offer) {
+    const rtp::Format *format = wanted.format;
+    if (!format || medium_of(format->codec) != medium) continue;
+    const std::string fmtp = wanted.fmtp.empty() ? std::string(format->offered_fmtp) : wanted.fmtp;
+    if (format->variable) {
+      const auto config = wanted.aac.value_or(rtp::AacConfig{format->clock_rate, format->channels});
+      add({format, -1, config.fmtp(*format), config.rate, config.channels},
+          format->offered_payload_type);
+    } else if (format->codec == Codec::H264 && wanted.fmtp.empty()) {
+      const auto profile = h264.value_or(rtp::H264Profile::from_fmtp(fmtp));
+      add({format, -1, h264_fmtp(profile, 1), format->clock_rate, 1}, format->offered_payload_type);
+      add({format, -1, h264_fmtp(profile, 0), format->clock_rate, 1}, -1);
+    } else {
+      add({format, -1, fmtp, format->clock_rate, format->channels}, format->offered_payload_type);
     }
-    const auto profile = h264.value_or(rtp::H264Profile::from_fmtp(format->offered_fmtp));
-    own.push_back({format, free_number(format->offered_payload_type), h264_fmtp(profile, 1)});
-    own.push_back({format, free_number(-1), h264_fmtp(profile, 0)});
   }
-  std::erase_if(own, [](const OwnFormat &f) { return f.payload_type < 0; });
   return own;
+}
+
+std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &codecs,
+                                   const std::optional<rtp::H264Profile> &h264) {
+  std::vector<Offered> offer;
+  for (const rtp::Format &format : rtp::formats())
+    if (codecs.empty() && format.by_default) offer.push_back({&format});
+  for (const Codec codec : codecs)
+    for (const rtp::Format &format : rtp::formats())
+      if (format.codec == codec) offer.push_back({&format});
+  return offered_formats(medium, offer, h264);
 }
 
 sdp::Description make_offer(const Identity &identity, const std::vector<OwnMedium> &media) {
@@ -298,9 +349,15 @@ std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
           accept_format(*own, theirs, own->payload_type, line, agreed);
         else if (own)
           add_alternate(*own, agreed);
+        else if (usable && agreed.problem.empty())
+          agreed.problem = problem_with(media[i], theirs);
       }
     }
-    if (!agreed.accepted) agreed = unaccepted(media[i].medium);
+    if (!agreed.accepted) {
+      std::string problem = std::move(agreed.problem);
+      agreed = unaccepted(media[i].medium);
+      agreed.problem = std::move(problem);
+    }
     result.push_back(std::move(agreed));
   }
   return result;
@@ -314,7 +371,7 @@ std::vector<OwnMedium> offered_again(const std::vector<OwnMedium> &media,
     if (!agreed.accepted) continue;
     std::vector<OwnFormat> &formats = again[i].formats;
     const auto in_use = std::ranges::find_if(formats, [&](const OwnFormat &own) {
-      return own.format == agreed.format &&
+      return own.format == agreed.format && own.clock_rate == agreed.stream.clock_rate &&
              (own.format->codec != Codec::H264 ||
               packetization_mode(own.fmtp) == packetization_mode(agreed.fmtp));
     });
@@ -351,7 +408,7 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
     // Kept from before though the offer's parameters changed: any of ours of that codec will do.
     if (!own)
       for (const OwnFormat &candidate : media[i].formats)
-        if (candidate.format == known_format(*chosen, media[i].medium)) own = &candidate;
+        if (is_same_format(candidate, *chosen, media[i].medium)) own = &candidate;
     if (!own) {
       answer.description.media.push_back(refused(line));
       continue;
@@ -366,6 +423,10 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
     if (own->format->codec == Codec::H264)
       format.fmtp =
           h264_fmtp(rtp::H264Profile::from_fmtp(own->fmtp), packetization_mode(chosen->fmtp));
+    if (own->format->variable) {
+      format.channels = agreed.channels;
+      format.fmtp = rtp::AacConfig{own->clock_rate, agreed.channels}.fmtp(*own->format);
+    }
     reply.formats.push_back(std::move(format));
     reply.feedback = common_feedback(line, media[i].medium, chosen->payload_type);
     // From the attribute alone: an address of nowhere is not answered by a direction.

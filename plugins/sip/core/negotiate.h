@@ -10,6 +10,7 @@
 #include "common/endpoint.h"
 #include "rtp/core/formats.h"
 #include "rtp/core/session.h"
+#include "sip/core/offered.h"
 #include "sip/core/sdp.h"
 
 /// RFC 3264 over our own table of formats. Pure functions: what they decide depends on their
@@ -21,6 +22,8 @@ struct OwnFormat {
   const rtp::Format *format = nullptr;
   int payload_type = -1;  ///< in our numbering
   std::string fmtp;
+  std::uint32_t clock_rate = 0;  ///< Hz
+  int channels = 1;
 };
 
 /// One medium of ours, open on a port.
@@ -41,18 +44,24 @@ struct Identity {
 struct Agreed {
   Medium medium = Medium::Audio;
   bool accepted = false;
-  const rtp::Format *format = nullptr;                  ///< that we send; null unless accepted
-  std::string fmtp;                                     ///< the peer's
+  const rtp::Format *format = nullptr;  ///< that we send; null unless accepted
+  std::string fmtp;                     ///< the peer's, as in Media
+  int channels = 1;
   sdp::Direction direction = sdp::Direction::Inactive;  ///< as we see it
   rtp::Stream stream;
   rtp::Remote remote;
+  /// Why a format that we have was not accepted, as a clause for people; empty if none was there.
+  std::string problem;
 
   bool same_as(const Agreed &other) const;
 };
 
-/// The formats to offer for `codecs` (all of the table if empty), by medium. H.264 is offered in
-/// the profile and level given, in packetization mode 1 and mode 0, for there are phones that know
-/// only the latter (RFC 6184 section 8.1 makes the mode part of the format).
+/// What `offer` has of the medium, each once, with a number of its own. H.264 without parameters is
+/// offered in the profile and level of `h264`, in packetization mode 1 and mode 0, for there are
+/// phones that know only the latter (RFC 6184 section 8.1 makes the mode part of the format).
+std::vector<OwnFormat> offered_formats(Medium medium, const std::vector<Offered> &offer,
+                                       const std::optional<rtp::H264Profile> &h264);
+/// The same for all formats of `codecs`; if that is empty, for those offered by default.
 std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &codecs,
                                    const std::optional<rtp::H264Profile> &h264);
 

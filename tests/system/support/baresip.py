@@ -69,7 +69,10 @@ class Baresip:
     IDENTITY = 0xB0
 
     def __init__(self, workspace, name="bob", *, frequency=1000, video=True, answer="auto",
-                 registrar=None, password=None, seconds=600, codecs="", picture_name=None):
+                 registrar=None, password=None, seconds=600, codecs="", picture_name=None,
+                 video_codecs="", size=None):
+        """`codecs` and `video_codecs` are baresip's names of what it may speak; `size` is that of
+        the pictures it sends, where it is not the camera's."""
         self.name = name
         self.directory = os.path.dirname(workspace.file(f"baresip-{name}", "config"))
         self.workspace = workspace
@@ -83,9 +86,11 @@ class Baresip:
         if video:
             self.picture = marks.Picture(self.IDENTITY, picture_name or name)
             self.camera = marks.Camera(self.picture)
-            video_lines = _VIDEO.format(host=HOST, camera=self.camera.serve(), width=marks.WIDTH,
-                                        height=marks.HEIGHT, fps=marks.FPS)
-            modules = _VIDEO_MODULES
+            video_lines = _VIDEO.format(host=HOST, camera=self.camera.serve(),
+                                        width=(size or (marks.WIDTH, marks.HEIGHT))[0],
+                                        height=(size or (marks.WIDTH, marks.HEIGHT))[1],
+                                        fps=marks.FPS)
+            modules = _VIDEO_MODULES + ("module			vp8.so" if "vp8" in video_codecs else "")
         low = free_range(20)
         with open(os.path.join(self.directory, "config"), "w", encoding="utf-8") as out:
             out.write(_CONFIG.format(host=HOST, sip_port=self.sip_port, sounds=self.directory,
@@ -99,6 +104,8 @@ class Baresip:
             account += f";auth_user={name};auth_pass={password}"
         if codecs:
             account += f";audio_codecs={codecs}"
+        if video_codecs:
+            account += f";video_codecs={video_codecs}"
         with open(os.path.join(self.directory, "accounts"), "w", encoding="utf-8") as out:
             out.write(account + "\n")
         for empty in ("contacts", "current_contact"):

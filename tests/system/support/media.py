@@ -13,24 +13,29 @@ def _ffmpeg(*arguments, stdin=None):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
 
 
-def gray(path, width=marks.WIDTH, height=marks.HEIGHT):
-    """The first picture of a file as grey bytes, scaled to width x height; empty if none."""
+def gray(path, width=marks.WIDTH, height=marks.HEIGHT, crop=None):
+    """The first picture of a file, or what `crop` (ffmpeg's) leaves of it, as grey bytes, scaled to
+    width x height; empty if none."""
+    cut = f"crop={crop}," if crop else ""
     done = _ffmpeg("-v", "error", "-i", path, "-frames:v", "1", "-f", "rawvideo", "-pix_fmt",
-                   "gray", "-vf", f"scale={width}:{height}", "-")
+                   "gray", "-vf", f"{cut}scale={width}:{height}", "-")
     return done.stdout
 
 
-def mark_of(path):
+def mark_of(path, crop=None):
     """(identity, counter) of the picture in a file, or None."""
-    data = gray(path)
+    data = gray(path, crop=crop)
     size = marks.WIDTH * marks.HEIGHT
     return marks.read_mark(data, marks.WIDTH, marks.HEIGHT) if len(data) == size else None
 
 
-def marks_of(path):
-    """What is in each picture of a file that decodes: (identity, counter), or None."""
-    data = _ffmpeg("-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "gray", "-vf",
-                   f"scale={marks.WIDTH}:{marks.HEIGHT}", "-fps_mode", "passthrough", "-").stdout
+def marks_of(path, crop=None, form=None):
+    """What is in each picture of a file that decodes: (identity, counter), or None. `crop` is
+    ffmpeg's: what of each picture is looked at; `form` is its format, if the name does not say."""
+    cut = f"crop={crop}," if crop else ""
+    named = ["-f", form] if form else []
+    data = _ffmpeg("-v", "error", *named, "-i", path, "-f", "rawvideo", "-pix_fmt", "gray", "-vf",
+                   f"{cut}scale={marks.WIDTH}:{marks.HEIGHT}", "-fps_mode", "passthrough", "-").stdout
     size = marks.WIDTH * marks.HEIGHT
     return [marks.read_mark(data[i:i + size], marks.WIDTH, marks.HEIGHT)
             for i in range(0, len(data) - size + 1, size)]

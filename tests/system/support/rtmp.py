@@ -18,14 +18,27 @@ X264 = ["-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast", "-t
         "-pix_fmt", "yuv420p"]
 
 
+# How ffmpeg writes each codec that FLV has, by our names of them.
+VIDEO_ENCODERS = {
+    "h264": X264,
+    "sorenson": ["-c:v", "flv1", "-g", str(marks.FPS), "-b:v", "800k", "-pix_fmt", "yuv420p"],
+    # One of its five sizes; as it is shown, a picture of 16:9 has borders above and below.
+    "h263": ["-vf", "scale=352:216,pad=352:288:0:36,setsar=12/11", "-c:v", "h263", "-strict", "-1",
+             "-g", str(marks.FPS), "-b:v", "800k", "-pix_fmt", "yuv420p"],
+}
+AUDIO_ENCODERS = {"aac": ("aac", 44100), "pcma": ("pcm_alaw", 8000), "pcmu": ("pcm_mulaw", 8000),
+                  "speex": ("libspeex", 16000)}
+
+
 class FfmpegPush:
     """Publishes a Camera and a tone: H.264 baseline with AAC or G.711 (`audio` aac, pcm_alaw,
-    pcm_mulaw or None), `video` false for sound alone."""
+    pcm_mulaw, libspeex or None), `video` false for sound alone; `video_encoder` are other arguments
+    of ffmpeg than H.264's."""
 
     IDENTITY = 0xA1
 
     def __init__(self, workspace, url, *, name="alice", frequency=440, audio="aac", video=True,
-                 identity=None, log_name=None, fps=marks.FPS, extra=()):
+                 identity=None, log_name=None, fps=marks.FPS, extra=(), video_encoder=None):
         self.camera = None
         self.frequency = frequency
         argv = ["ffmpeg", "-hide_banner", "-nostats", "-loglevel", "info"]
@@ -36,7 +49,7 @@ class FfmpegPush:
                      "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{marks.WIDTH}x{marks.HEIGHT}",
                      "-r", str(fps), "-i", "pipe:0"]
         if audio:
-            rate = 44100 if audio == "aac" else 8000
+            rate = {"aac": 44100, "libspeex": 16000}.get(audio, 8000)
             pace = [] if video else ["-re"]
             argv += pace + ["-f", "lavfi", "-i",
                             f"sine=frequency={frequency}:sample_rate={rate}:samples_per_frame="
@@ -45,7 +58,7 @@ class FfmpegPush:
             if audio == "aac":
                 argv += ["-b:a", "64k"]
         if video:
-            argv += X264
+            argv += video_encoder or X264
         argv += [*extra, "-flush_packets", "1", "-f", "flv", url]
         self.process = Process("ffmpeg push", argv,
                                workspace.file(log_name or f"push-{name}.log"),
@@ -82,7 +95,8 @@ class FfmpegPull:
     GRAY_WIDTH, GRAY_HEIGHT = 320, 180
     RATE = 8000
 
-    def __init__(self, workspace, url, *, name="pull", extra_input=()):
+    def __init__(self, workspace, url, *, name="pull", extra_input=(), crop=None):
+        """`crop` is ffmpeg's: what of each picture is looked at."""
         self.recording = workspace.file(f"{name}.flv")
         self.frames, self.sound = [], []
         self._lock = threading.Lock()
@@ -90,8 +104,9 @@ class FfmpegPull:
         argv = ["ffmpeg", "-hide_banner", "-nostats", "-nostdin", "-loglevel", "info", "-y",
                 "-threads", "1", "-flags", "low_delay", "-probesize", "500000",
                 "-analyzeduration", "3000000", *extra_input, "-i", url,
-                "-map", "0:v?", "-f", "rawvideo", "-pix_fmt", "gray", "-s",
-                f"{self.GRAY_WIDTH}x{self.GRAY_HEIGHT}", "-fps_mode", "passthrough",
+                "-map", "0:v?", *(["-vf", f"crop={crop}"] if crop else []), "-f", "rawvideo",
+                "-pix_fmt", "gray", "-s", f"{self.GRAY_WIDTH}x{self.GRAY_HEIGHT}",
+                "-fps_mode", "passthrough",
                 "-enc_time_base", "-1", "-flush_packets", "1", "pipe:1",
                 "-map", "0:a?", "-f", "s16le", "-ac", "1", "-ar", str(self.RATE),
                 "-flush_packets", "1", f"pipe:{sound_write}",

@@ -112,7 +112,7 @@ TEST(CallStore, KeepsEverythingOfACall) {
   call.answered = kStart + 2s;
   call.ended = kStart + 3s;
   call.first_packet_to_callee_ms = 12;
-  call.plan = {{"caller-to-callee", Medium::Video, "h264", "h264", false, "Both speak it."},
+  call.plan = {{"caller-to-callee", Medium::Video, "h264", "h264", false, "Both speak it.", 0.8},
                {"callee-to-caller", Medium::Audio, "pcma", "aac", true, "The player wants AAC."}};
   call.launch = "rtmpauthsrc ! sipcallsink";
   call.redirected_to = "sip:bob@192.0.2.9";

@@ -5,6 +5,8 @@
 
 #include <array>
 #include <set>
+#include <string>
+#include <vector>
 
 using namespace junctor;
 using namespace junctor::rtp;
@@ -22,6 +24,7 @@ TEST(Formats, StaticPayloadTypesAreThoseOfRfc3551) {
   ASSERT_NE(find_static_format(0), nullptr);
   EXPECT_EQ(find_static_format(0)->encoding_name, "PCMU");
   EXPECT_EQ(find_static_format(8)->encoding_name, "PCMA");
+  EXPECT_EQ(find_static_format(34)->encoding_name, "H263");
   EXPECT_EQ(find_static_format(96), nullptr);
   EXPECT_EQ(find_static_format(-1), nullptr);
 }
@@ -30,8 +33,48 @@ TEST(Formats, OffersUseEachPayloadTypeOnce) {
   std::set<int> used;
   for (const Format &format : formats()) {
     EXPECT_TRUE(used.insert(format.offered_payload_type).second) << format.encoding_name;
-    EXPECT_EQ(find_format(format.codec), &format);
+    EXPECT_EQ(find_format(format.encoding_name, format.clock_rate, format.channels), &format);
   }
+  EXPECT_FALSE(used.contains(97));   // the second packetization mode of H264
+  EXPECT_FALSE(used.contains(101));  // telephone-event
+}
+
+TEST(Formats, ACodecHasAPreferredOne) {
+  EXPECT_EQ(find_format(Codec::Speex)->clock_rate, 16000u);
+  EXPECT_EQ(find_format(Codec::Aac)->encoding_name, "MPEG4-GENERIC");
+  EXPECT_EQ(find_format(Codec::H263)->encoding_name, "H263-2000");
+  EXPECT_EQ(find_format(Codec::Vp8)->encoding_name, "VP8");
+  EXPECT_EQ(find_format(Codec::Sorenson), nullptr);
+}
+
+TEST(Formats, VariableOnesAreFoundAtEveryRateOfAac) {
+  for (const std::uint32_t rate : {96000u, 48000u, 44100u, 16000u, 7350u})
+    EXPECT_EQ(find_format("mpeg4-generic", rate, 2), find_format(Codec::Aac)) << rate;
+  EXPECT_EQ(find_format("mp4a-latm", 24000, 1)->codec, Codec::Aac);
+  EXPECT_EQ(find_format("mp4a-latm", 90000, 1), nullptr);
+  EXPECT_EQ(find_format("mpeg4-generic", 44100, 7), nullptr);
+  EXPECT_EQ(find_format("mpeg4-generic", 44100, 0), nullptr);
+  EXPECT_EQ(find_format("speex", 32000, 1), nullptr);
+}
+
+TEST(Formats, FoundByNamesForPeople) {
+  const auto names = [](std::string_view name) {
+    std::vector<std::string> found;
+    for (const Format *format : find_formats(name)) found.push_back(name_of(*format));
+    return found;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(names("speex"), (Names{"SPEEX/16000", "SPEEX/8000"}));
+  EXPECT_EQ(names("Speex/8000"), (Names{"SPEEX/8000"}));
+  EXPECT_EQ(names("h263"), (Names{"H263-2000/90000", "H263-1998/90000", "H263/90000"}));
+  EXPECT_EQ(names("H263/90000"), (Names{"H263/90000"}));
+  EXPECT_EQ(names("h263-1998"), (Names{"H263-1998/90000"}));
+  EXPECT_EQ(names("aac"), (Names{"MPEG4-GENERIC", "MP4A-LATM"}));
+  EXPECT_EQ(names("mp4a-latm"), (Names{"MP4A-LATM"}));
+  EXPECT_EQ(names("pcma"), (Names{"PCMA/8000"}));
+  EXPECT_EQ(names("opus"), Names{});
+  EXPECT_EQ(names("sorenson"), Names{});
+  EXPECT_EQ(names(""), Names{});
 }
 
 TEST(Fmtp, KeysAreLoweredValuesKept) {

@@ -289,7 +289,7 @@ TEST_F(AgentTest, RefusesWhatItCannotCall) {
     EXPECT_EQ(call.error().fault, Fault::BadInput) << uri;
   }
   InviteOptions options = invite_options();
-  options.codecs = {Codec::Aac};
+  options.codecs = {Codec::Sorenson};
   EXPECT_FALSE(agent_->invite(options, recorder_));
   options = invite_options();
   options.reactor = nullptr;

@@ -180,6 +180,23 @@ TEST_F(DownlinkTest, AsksTheCalleeUntilAKeyframeComes) {
   EXPECT_EQ(asked, 2);
 }
 
+TEST_F(DownlinkTest, AsksTheCalleeOnceThoughOurEncoderGaveAKeyframe) {
+  int asked = 0;
+  downlink_->expect_video(
+      true, [&] { ++asked; }, true);
+  const auto live = view_->outlet("alice");
+  live->set_track(track(Codec::H264, "sps"));
+  live->write(frame(Medium::Video, 5, true));
+  live->write(frame(Medium::Video, 38));
+  live->write(frame(Medium::Video, 71, true));
+  EXPECT_EQ(asked, 1) << "its first picture may have come before our decoder was there";
+  // Another path has another decoder.
+  const auto next = view_->outlet("alice");
+  next->set_track(track(Codec::H264, "sps"));
+  next->write(frame(Medium::Video, 5, true));
+  EXPECT_EQ(asked, 2);
+}
+
 TEST_F(DownlinkTest, AsksNobodyForWhatIsNotExpected) {
   int asked = 0;
   downlink_->expect_video(true, [&] { ++asked; });

@@ -70,10 +70,22 @@ Route flowing(Codec from, Codec to) {
   return route;
 }
 
+Route to_sip(Codec from, Codec to) {
+  Route route = flowing(from, to);
+  route.format = find_format_row(*rtp::find_format(to));
+  return route;
+}
+
+Route from_sip(Codec from, Codec to) {
+  Route route = flowing(from, to);
+  route.format = find_format_row(*rtp::find_format(from));
+  return route;
+}
+
 Plan both_ways() {
   Plan plan;
-  plan.to_callee = {flowing(Codec::Aac, Codec::Pcma), flowing(Codec::H264, Codec::H264)};
-  plan.to_caller = {flowing(Codec::Pcma, Codec::Aac), flowing(Codec::H264, Codec::H264)};
+  plan.to_callee = {to_sip(Codec::Aac, Codec::Pcma), to_sip(Codec::H264, Codec::H264)};
+  plan.to_caller = {from_sip(Codec::Pcma, Codec::Aac), from_sip(Codec::H264, Codec::H264)};
   return plan;
 }
 
@@ -103,7 +115,7 @@ TEST(LaunchLine, PassthroughHasNoQueueAndNoThread) {
   auto templates = Templates::load(pipelines());
   ASSERT_TRUE(templates);
   Plan plan;
-  plan.to_callee = {flowing(Codec::Pcma, Codec::Pcma), flowing(Codec::H264, Codec::H264)};
+  plan.to_callee = {to_sip(Codec::Pcma, Codec::Pcma), to_sip(Codec::H264, Codec::H264)};
   plan.to_caller = plan.to_callee;
   auto line = make_line(*templates, plan, {});
   ASSERT_TRUE(line);
@@ -117,7 +129,7 @@ TEST(LaunchLine, LooksAtWhatThePushTerminalSendsInVain) {
   ASSERT_TRUE(templates);
   Plan plan;
   plan.pushed = {true, true};
-  plan.to_callee = {flowing(Codec::Pcma, Codec::Pcma), Route{}};
+  plan.to_callee = {to_sip(Codec::Pcma, Codec::Pcma), Route{}};
   auto line = make_line(*templates, plan, {});
   ASSERT_TRUE(line) << line.error().detail;
   EXPECT_NE(line->text().find("caller.video ! watchdog.sink_0 watchdog.src_0 ! fakesink sync=false "
@@ -131,7 +143,7 @@ TEST(LaunchLine, KeepsToTheLevelsSizeAndRate) {
   ASSERT_TRUE(templates);
   Plan plan;
   Route &video = plan.to_callee[static_cast<std::size_t>(Medium::Video)];
-  video = flowing(Codec::H264, Codec::H264);
+  video = to_sip(Codec::H264, Codec::H264);
   video.transcoded = video.upright = true;
   video.level = &h264_level(30);
   auto line = make_line(*templates, plan, {});
@@ -140,12 +152,53 @@ TEST(LaunchLine, KeepsToTheLevelsSizeAndRate) {
   EXPECT_NE(line->text().find("max-rate=25"), std::string::npos);
 }
 
+TEST(LaunchLine, MakesPicturesOfTheSizesThatH263Has) {
+  auto templates = Templates::load(pipelines());
+  ASSERT_TRUE(templates);
+  Plan plan;
+  Route &video = plan.to_caller[static_cast<std::size_t>(Medium::Video)];
+  video = from_sip(Codec::H264, Codec::H263);
+  auto line = make_line(*templates, plan, {});
+  ASSERT_TRUE(line) << line.error().detail;
+  EXPECT_NE(line->text().find("width=352,height=288,pixel-aspect-ratio=12/11 ! avenc_h263 "
+                              "bitrate=600000 gop-size=60 ! player.video"),
+            std::string::npos)
+      << line->text();
+  video.h263 = &h263_sizes().front();
+  video.h263_rate = 15;
+  line = make_line(*templates, plan, {});
+  ASSERT_TRUE(line);
+  EXPECT_NE(line->text().find("width=128,height=96"), std::string::npos);
+  EXPECT_NE(line->text().find("max-rate=15"), std::string::npos);
+}
+
+/// Every codec to and from every format of SIP: each line parses, so that its elements exist and
+/// can be linked.
+TEST(LaunchLine, OfEveryPairParses) {
+  gst_init(nullptr, nullptr);
+  auto templates = Templates::load(pipelines());
+  ASSERT_TRUE(templates);
+  std::size_t pairs = 0;
+  for (const Plan &plan : every_plan()) {
+    auto line = make_line(*templates, plan, {});
+    ASSERT_TRUE(line) << line.error().detail;
+    const auto tried = try_line(*line);
+    EXPECT_TRUE(tried) << line->text() << ": " << tried.error().detail;
+    pairs += plan.flowing().any();
+  }
+  std::size_t expected = 0;
+  for (const CodecRow &codec : codec_rows())
+    for (const FormatRow &format : format_rows())
+      expected += medium_of(codec.codec) == medium_of(format.codec);
+  EXPECT_EQ(pairs, expected);
+}
+
 TEST(LaunchLine, SlicesForPhonesThatTakeSingleNalUnits) {
   auto templates = Templates::load(pipelines());
   ASSERT_TRUE(templates);
   Plan plan;
   Route &video = plan.to_callee[static_cast<std::size_t>(Medium::Video)];
-  video = flowing(Codec::H264, Codec::H264);
+  video = to_sip(Codec::H264, Codec::H264);
   video.transcoded = video.single_nal = true;
   video.level = &h264_level(13);
   auto line = make_line(*templates, plan, {});
