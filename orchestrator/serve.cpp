@@ -298,6 +298,7 @@ class Orchestrator {
     options.watchdog_interval = config_.watchdog.interval;
     options.watchdog_tries = config_.watchdog.tries;
     options.answer_timeout = config_.sip.answer_timeout;
+    options.formats = config_.sip.formats;
     options.pipelines_dir = config::pipelines_dir();
     options.max_calls = config_.calls.max;
     options.dial =

@@ -110,7 +110,7 @@ void Call::invite_all() {
   for (sip::InviteOptions options : contacts_) {
     options.reactor = around_->server->reactor();
     options.answer_timeout = around_->options.answer_timeout;
-    options.offer = make_offer(tracks_);
+    options.offer = make_offer(tracks_, around_->options.formats);
     if (tracks_.video && tracks_.video->codec == Codec::H264)
       options.h264 = rtp::H264Profile::from_avcc(tracks_.video->config.view);
     auto leg = std::make_shared<Leg>(weak_from_this(), options);

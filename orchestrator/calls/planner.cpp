@@ -294,10 +294,17 @@ Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push
   return plan;
 }
 
-std::vector<sip::Offered> make_offer(const PushTracks &push) {
+std::vector<sip::Offered> make_offer(const PushTracks &push,
+                                     const std::vector<std::string> &names) {
   std::vector<sip::Offered> offer;
+  const auto is_allowed = [&names](const rtp::Format &format) {
+    return names.empty() || std::ranges::any_of(names, [&format](const std::string &name) {
+             const auto meant = rtp::find_formats(name);
+             return std::ranges::find(meant, &format) != meant.end();
+           });
+  };
   for (const rtp::Format &format : rtp::formats()) {
-    if (!find_format_row(format)) continue;
+    if (!find_format_row(format) || !is_allowed(format)) continue;
     sip::Offered offered{.format = &format};
     if (format.codec == Codec::Aac && push.audio && push.audio->codec == Codec::Aac)
       if (const auto config = rtp::AacConfig::from_asc(push.audio->config.view))

@@ -72,7 +72,9 @@ Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push
 
 /// What is offered to a callee: everything that this build can carry. First what passes through
 /// from the push terminal, then what nearly every phone has, then the rest, in the table's order.
-std::vector<sip::Offered> make_offer(const PushTracks &push);
+/// `names` are those that may be offered, as rtp::find_formats() knows them; none: all.
+std::vector<sip::Offered> make_offer(const PushTracks &push,
+                                     const std::vector<std::string> &names = {});
 
 /// What to leave out of a plan that cannot run as it is, in the order of trying: that which a call
 /// misses least comes first, so pictures before sound, and what is transcoded before what is passed

@@ -63,6 +63,8 @@ struct Options {
   Duration answer_timeout = std::chrono::seconds(60);
   std::string pipelines_dir;  ///< where the *.launch templates are
   std::size_t max_calls = 1000;
+  /// Formats of SIP that calls offer, by the names of rtp::find_formats(); empty: all.
+  std::vector<std::string> formats;
   /// Text of a callee, or an error that says which rule forbids it: account → SIP URIs to try.
   std::function<Result<std::vector<sip::InviteOptions>>(const std::string &from,
                                                         const std::string &to)>

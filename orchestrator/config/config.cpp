@@ -17,6 +17,7 @@
 #include "accounts/networks.h"
 #include "accounts/webhook_client.h"
 #include "config/nearest.h"
+#include "rtp/core/formats.h"
 
 namespace junctor::config {
 
@@ -129,6 +130,18 @@ Result<void> read_allow(const toml::node &node, Config &config) {
   return {};
 }
 
+Result<void> check_formats(const std::vector<std::string> &names) {
+  for (const std::string &name : names) {
+    if (!rtp::find_formats(name).empty()) continue;
+    std::string known;
+    for (const rtp::Format &format : rtp::formats())
+      known += (known.empty() ? "" : ", ") + rtp::name_of(format);
+    return bad_input("there is no format '" + name + "'; there are " + known +
+                     ", and the codecs that they carry, like h264");
+  }
+  return {};
+}
+
 Result<void> read_rtp_ports(const toml::node &node, Config &config) {
   const auto value = node.is_string() ? node.value<std::string>() : std::nullopt;
   auto range = parse_port_range(value.value_or(""));
@@ -228,6 +241,13 @@ const std::vector<Key> &table() {
        integer([](Config &c) -> auto & { return c.sip.requests; }, 1, 1000000)},
       {"sip.requests-per-address", "requests outside of calls that are open at once, of one address",
        integer([](Config &c) -> auto & { return c.sip.requests_per_address; }, 1, 1000000)},
+      {"sip.formats", "codecs or formats that calls offer to phones; empty: all",
+       [](const toml::node &node, Config &config) -> Result<void> {
+         if (auto read = texts([](Config &c) -> auto & { return c.sip.formats; })(node, config);
+             !read)
+           return read.error();
+         return check_formats(config.sip.formats);
+       }},
       {"sip.allow", "SIP addresses that accounts may call besides each other", read_allow},
       {"watchdog.interval-ms", "milliseconds between two looks for the publisher's media (M)",
        integer([](Config &c) -> auto & { return c.watchdog.interval; }, 1, kMaxMs)},

@@ -114,7 +114,8 @@ TEST(Config, WrongValueSaysWhatIsRight) {
     const char *text, *part;
   };
   for (const Row &row :
-       {Row{"log = 3", "line 1: log: must be a text"}, Row{"log = \"loud\"", "debug, info"},
+       {Row{"log = 3", "line 1: log: must be a text"},
+        Row{"log = \"loud\"", "debug, info"},
         Row{"[watchdog]\ntries = 0", "line 2: watchdog.tries: must be a whole number from 1"},
         Row{"[watchdog]\ntries = 1.5", "whole number"},
         Row{"[watchdog]\ntries = \"3\"", "whole number"},
@@ -122,10 +123,14 @@ TEST(Config, WrongValueSaysWhatIsRight) {
         Row{"[listen]\nrtp-ports = \"20000\"", "LOW-HIGH"},
         Row{"[listen]\nrtp-ports = 20000", "LOW-HIGH"},
         Row{"[rtmp]\nidentity = \"never\"", "at-connect"},
-        Row{"[rtmp]\napplications = [1]", "list of texts"}, Row{"[sip]\ntcp = 1", "true or false"},
+        Row{"[rtmp]\napplications = [1]", "list of texts"},
+        Row{"[sip]\ntcp = 1", "true or false"},
         Row{"[sip]\nallow = \"sip:*@a\"", "list of addr"},
+        Row{"[sip]\nformats = [\"h264\", \"opus\"]",
+            "there is no format 'opus'; there are PCMA/8000"},
         Row{"[sip]\nallow = [{ uri = \"sip:a@b\", pasword = \"x\" }]", "list of addr"},
-        Row{"[sip]\nallow = [{ user = \"x\" }]", "list of addr"}, Row{"log = ", "line 1: "},
+        Row{"[sip]\nallow = [{ user = \"x\" }]", "list of addr"},
+        Row{"log = ", "line 1: "},
         Row{"[rtmp]\nnetworks = [\"10.0.0.0/40\"]", "line 2: rtmp.networks: '10.0.0.0/40'"},
         Row{"[accounts]\nwebhook = \"example.org\"", "line 2: accounts.webhook: must be a URL"},
         Row{"[accounts]\nwebhook = \"http://u:p@example.org/\"", "webhook-secret-file"},

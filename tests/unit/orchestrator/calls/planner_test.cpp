@@ -2,6 +2,7 @@
 // Routes of media, as a table.
 #include "calls/planner.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -365,6 +366,16 @@ TEST(Offer, HasEveryFormatAndBeginsWithWhatPassesThrough) {
   const auto speex = make_offer(push);
   EXPECT_EQ(speex[0].format->clock_rate, 16000u);
   EXPECT_NE(speex[1].format->codec, Codec::Speex);
+}
+
+TEST(Planner, OffersOnlyWhatTheOperatorNames) {
+  PushTracks push;
+  push.audio = sound(Codec::Speex);
+  const auto offer = make_offer(push, {"pcmu", "speex/8000", "h263-1998", "h264"});
+  std::vector<std::string> names;
+  for (const sip::Offered &offered : offer) names.push_back(rtp::name_of(*offered.format));
+  EXPECT_THAT(names,
+              testing::ElementsAre("PCMU/8000", "H264/90000", "SPEEX/8000", "H263-1998/90000"));
 }
 
 TEST(Planner, TellsWhatARouteIsExpectedToCost) {
