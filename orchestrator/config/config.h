@@ -65,7 +65,7 @@ struct Sip {
   std::string media_address;  ///< put into SDP; empty: the source address towards the peer
   std::chrono::seconds answer_timeout{60};
   std::vector<Allow> allow;
-  std::vector<std::string> formats;  ///< that calls offer; empty: all
+  std::vector<std::string> formats;   ///< that calls offer; empty: all
   sip::ConnectionLimits connections;  ///< that others open over TCP
   /// Requests outside of calls that are open at once, in all and for each address.
   std::size_t requests = sip::AgentOptions().max_requests;
