@@ -5,6 +5,8 @@
 #include <array>
 #include <charconv>
 
+#include "common/bit_reader.h"
+
 namespace junctor::rtp {
 
 namespace {
@@ -17,28 +19,6 @@ constexpr std::array<int, 8> kLayouts{0, 1, 2, 3, 4, 5, 6, 8};
 constexpr unsigned kAacLc = 2;
 // More than any configuration of AAC-LC has.
 constexpr std::size_t kMaxConfig = 64;
-
-/// Most significant bit first; past the end come zeros, and failed().
-class BitReader {
- public:
-  explicit BitReader(ByteSpan bytes) : bytes_(bytes) {}
-  unsigned take(unsigned count) {
-    unsigned value = 0;
-    for (; count > 0; --count, ++at_) {
-      const bool there = at_ / 8 < bytes_.size();
-      failed_ |= !there;
-      const unsigned byte = there ? std::to_integer<unsigned>(bytes_[at_ / 8]) : 0;
-      value = value << 1 | (byte >> (7 - at_ % 8) & 1);
-    }
-    return value;
-  }
-  bool failed() const { return failed_; }
-
- private:
-  ByteSpan bytes_;
-  std::size_t at_ = 0;
-  bool failed_ = false;
-};
 
 class BitWriter {
  public:
@@ -86,8 +66,8 @@ std::optional<Bytes> from_hex(std::string_view text) {
 }
 
 Result<AacConfig> read_asc(BitReader &bits) {
-  const unsigned type = bits.take(5), rate = bits.take(4), layout = bits.take(4);
-  const bool short_frames = bits.take(1) != 0, layered = bits.take(1) != 0;
+  const unsigned type = bits.bits(5), rate = bits.bits(4), layout = bits.bits(4);
+  const bool short_frames = bits.flag(), layered = bits.flag();
   if (bits.failed()) return bad_input("its AAC configuration is too short");
   if (type != kAacLc)
     return bad_input("its AAC has object type " + std::to_string(type) + ", not 2 (LC)");
@@ -109,8 +89,8 @@ void write_asc(const AacConfig &config, BitWriter &bits) {
 /// StreamMuxConfig (ISO/IEC 14496-3 section 1.7.3).
 Result<AacConfig> read_latm(ByteSpan config) {
   BitReader bits(config);
-  const bool version = bits.take(1) != 0, same_time = bits.take(1) != 0;
-  const unsigned frames = bits.take(6), programs = bits.take(4), layers = bits.take(3);
+  const bool version = bits.flag(), same_time = bits.flag();
+  const unsigned frames = bits.bits(6), programs = bits.bits(4), layers = bits.bits(3);
   if (version || !same_time || frames != 0 || programs != 0 || layers != 0)
     return bad_input("its LATM has several programs, layers or frames in a packet, or version 1");
   return read_asc(bits);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Bits of a configuration record, most significant first.
+// Bits of configurations and of pictures' heads, most significant first.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 #include "common/bytes.h"
 
-namespace junctor::rtmp {
+namespace junctor {
 
 /// Over bytes that outlive it. A read past the end yields 0 bits and sets failed(), for good.
 class BitReader {
@@ -38,4 +38,4 @@ class BitReader {
   bool failed_ = false;
 };
 
-}  // namespace junctor::rtmp
+}  // namespace junctor
