@@ -5,16 +5,6 @@
 
 namespace junctor {
 
-namespace {
-
-/// Only such a publish has claimed its account.
-bool names_callee(const rtmp::Request &request) {
-  const auto to = request.parameters.find("to");
-  return to != request.parameters.end() && !to->second.empty();
-}
-
-}  // namespace
-
 rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator> &checks,
                                    const std::shared_ptr<accounts::BusyTable> &busy,
                                    const ToCalls &to_calls, const LogSink &log) {
@@ -24,14 +14,15 @@ rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator
   };
   events.publish_started = [=](const rtmp::Request &request) {
     checks->stream_started(request.identity);
-    if (names_callee(request)) busy->publish_started(request.identity, request.connection);
+    // Only one that names a callee has claimed its account.
+    if (request.parameter("to")) busy->publish_started(request.identity, request.connection);
     to_calls([request](calls::Service &calls) { calls.on_publish_started(request); });
   };
   events.publish_ended = [=](const rtmp::Request &request, bool finished) {
     checks->stream_ended(request.identity);
     to_calls([busy, request, finished](calls::Service &calls) {
       calls.on_publish_ended(request, finished);
-      if (names_callee(request)) busy->publish_ended(request.identity, request.connection);
+      if (request.parameter("to")) busy->publish_ended(request.identity, request.connection);
     });
   };
   events.play_started = [=](const rtmp::Request &request) {

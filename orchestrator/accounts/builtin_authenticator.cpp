@@ -32,11 +32,6 @@ rtmp::Verdict refuse_login(std::string reason, std::string description) {
   return verdict;
 }
 
-const std::string *parameter(const rtmp::Request &request, const char *name) {
-  const auto found = request.parameters.find(name);
-  return found == request.parameters.end() || found->second.empty() ? nullptr : &found->second;
-}
-
 }  // namespace
 
 BuiltinAuthenticator::BuiltinAuthenticator(std::shared_ptr<const Book> book,
@@ -61,7 +56,7 @@ void BuiltinAuthenticator::check(const rtmp::Request &request, rtmp::Decision de
 rtmp::Verdict BuiltinAuthenticator::decide(const rtmp::Request &request, bool &guess) {
   if (request.stage == rtmp::Stage::Connect)
     if (const auto may = house_.may_connect(request); !may) return refuse(may.error().detail);
-  const std::string *token = parameter(request, "token");
+  const std::string *token = request.parameter("token");
   if (!token) return decide_without_token(request, guess);
   const auto claims = book_->verify(*token, seams_.seconds());
   if (!claims) {

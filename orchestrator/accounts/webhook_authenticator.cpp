@@ -19,18 +19,6 @@ constexpr std::size_t kReasonBytes = 200;
 constexpr std::size_t kSecretBytes = 8;
 constexpr unsigned kUnauthorized = 401, kNotFound = 404, kConflict = 409;
 
-std::string_view stage_name(const rtmp::Request &request) {
-  switch (request.stage) {
-    case rtmp::Stage::Connect:
-      return "connect";
-    case rtmp::Stage::CreateStream:
-      return "createStream";
-    case rtmp::Stage::Start:
-      break;
-  }
-  return request.role == rtmp::Role::Push ? "publish" : "play";
-}
-
 json parse_body(const WebhookAnswer &answer) {
   const bool is_json = answer.type == "application/json" || answer.type.ends_with("+json");
   if (!is_json || answer.cut) return {};
@@ -77,7 +65,7 @@ std::string webhook_question(const rtmp::Request &request) {
   json parameters = json::object();
   for (const auto &[name, value] : request.parameters) parameters[name] = value;
   const json question = {
-      {"stage", stage_name(request)},       {"role", rtmp::to_string(request.role)},
+      {"stage", rtmp::stage_name(request)}, {"role", rtmp::to_string(request.role)},
       {"account", request.identity},        {"stream", request.stream},
       {"address", request.address.address}, {"port", request.address.port},
       {"application", request.app},         {"connection", request.connection},
@@ -124,7 +112,8 @@ void WebhookAuthenticator::check(const rtmp::Request &request, rtmp::Decision de
   if (asked >= options_.requests_per_address)
     return decision.refuse("Too many of your address ask to be let in at once; try again later.");
   ++asked;
-  const std::string what = std::string(stage_name(request)) + " of " + request.address.to_string();
+  const std::string what =
+      std::string(rtmp::stage_name(request)) + " of " + request.address.to_string();
   seams_.ask(webhook_question(request), what,
              [weak = weak_from_this(), post = seams_.post, request, decision,
               began = seams_.now()](Result<WebhookAnswer> answer) {

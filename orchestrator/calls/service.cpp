@@ -65,9 +65,9 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     if (std::exchange(terminal.tracks_of, request.connection) != request.connection)
       terminal.tracks = {};
     watch(account, terminal);
-    const auto found = request.parameters.find("to");
-    if (found == request.parameters.end() || found->second.empty()) return;
-    const auto started = start(account, found->second);
+    const std::string *to = request.parameter("to");
+    if (!to) return;
+    const auto started = start(account, *to);
     // One that is in a call and asks for another: start() leaves the running one alone.
     if (const auto after = terminals_.find(account);
         !started && after != terminals_.end() && after->second.call)

@@ -199,18 +199,6 @@ JunctorRtmpRequest *junctor_rtmp_request_new(const Request &request, Decision de
 
 namespace junctor::rtmp {
 
-const char *stage_name(const Request &request) {
-  switch (request.stage) {
-    case Stage::Connect:
-      return "connect";
-    case Stage::CreateStream:
-      return "createStream";
-    case Stage::Start:
-      break;
-  }
-  return request.role == Role::Pull ? "play" : "publish";
-}
-
 std::string readable(const std::string &text) {
   gchar *valid = g_utf8_make_valid(text.data(), static_cast<gssize>(text.size()));
   std::string copy = valid;

@@ -29,8 +29,6 @@ JunctorRtmpRequest *junctor_rtmp_request_new(
     std::function<void(const junctor::rtmp::Decision &)> otherwise);
 
 namespace junctor::rtmp {
-/// "connect", "createStream", and "publish" or "play".
-const char *stage_name(const Request &request);
 /// Text of a peer as GLib wants it: what is no UTF-8 is replaced.
 std::string readable(const std::string &text);
 }  // namespace junctor::rtmp

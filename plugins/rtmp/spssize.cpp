@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "rtmp/core/bit_reader.h"
+#include "common/bit_reader.h"
 
 namespace junctor::rtmp {
 

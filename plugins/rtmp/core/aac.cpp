@@ -5,7 +5,7 @@
 #include <array>
 #include <string>
 
-#include "rtmp/core/bit_reader.h"
+#include "common/bit_reader.h"
 
 namespace junctor::rtmp {
 

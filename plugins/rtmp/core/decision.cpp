@@ -30,6 +30,11 @@ std::string_view to_string(Stage stage) {
   return "publish/play";
 }
 
+const char *stage_name(const Request &request) {
+  if (request.stage == Stage::Start) return request.role == Role::Pull ? "play" : "publish";
+  return to_string(request.stage).data();  // of a literal
+}
+
 struct Decision::State {
   explicit State(std::function<void(Verdict)> deliver) : deliver(std::move(deliver)) {}
   ~State() {

@@ -42,7 +42,16 @@ struct Request {
   Endpoint address;    ///< the peer's
   /// Queries of app (or tcUrl) and of the stream name, percent-decoded; the latter wins.
   std::map<std::string, std::string> parameters;
+
+  /// Null where it is missing or empty.
+  const std::string *parameter(const std::string &name) const {
+    const auto found = parameters.find(name);
+    return found == parameters.end() || found->second.empty() ? nullptr : &found->second;
+  }
 };
+
+/// "connect", "createStream", and "publish" or "play".
+const char *stage_name(const Request &request);
 
 /// What a refusal means to the client; chooses the RTMP code of stages that have several.
 enum class Refusal : std::uint8_t { Denied, NameTaken, UnknownStream };

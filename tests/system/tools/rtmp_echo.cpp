@@ -55,11 +55,6 @@ class Echo final : public rtmp::PublishListener {
   Reactor::Timer end_;
 };
 
-std::string stage_name(const rtmp::Request &request) {
-  if (request.stage != rtmp::Stage::Start) return std::string(to_string(request.stage));
-  return request.role == rtmp::Role::Push ? "publish" : "play";
-}
-
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -100,7 +95,7 @@ int main(int argc, char **argv) {
         std::make_shared<Reactor::Timer>(reactor->after(std::chrono::milliseconds(late), decide)));
   };
   server_options.events.checked = [](const rtmp::Request &request, const rtmp::Verdict &verdict) {
-    say("check " + stage_name(request) + " app=" + request.app + " stream=" + request.stream +
+    say(std::string("check ") + stage_name(request) + " app=" + request.app + " stream=" + request.stream +
         " identity=" + request.identity + (verdict.accepted ? " accepted" : " refused"));
   };
   server_options.events.publish_started = [&](const rtmp::Request &request) {
