@@ -54,8 +54,11 @@ Reader text(Field &&field) {
   };
 }
 
+using CheckTexts = std::function<Result<void>(const std::vector<std::string> &)>;
+
+/// `check` judges them all; none: whatever they are.
 template <class Field>
-Reader texts(Field &&field) {
+Reader texts(Field &&field, const CheckTexts &check = {}) {
   return [=](const toml::node &node, Config &config) -> Result<void> {
     const auto *array = node.as_array();
     std::vector<std::string> values;
@@ -65,6 +68,8 @@ Reader texts(Field &&field) {
           values.push_back(*value);
     if (!array || values.size() != array->size())
       return bad_input("must be a list of texts, like [\"one\", \"two\"]");
+    if (check)
+      if (auto good = check(values); !good) return good.error();
     field(config) = std::move(values);
     return {};
   };
@@ -130,6 +135,11 @@ Result<void> read_allow(const toml::node &node, Config &config) {
   return {};
 }
 
+Result<void> check_networks(const std::vector<std::string> &names) {
+  const auto networks = accounts::Networks::parse(names);
+  return networks ? Result<void>() : Result<void>(networks.error());
+}
+
 Result<void> check_formats(const std::vector<std::string> &names) {
   for (const std::string &name : names) {
     if (!rtp::find_formats(name).empty()) continue;
@@ -180,13 +190,7 @@ const std::vector<Key> &table() {
       {"rtmp.applications", "application names that exist",
        texts([](Config &c) -> auto & { return c.rtmp.applications; })},
       {"rtmp.networks", "networks that may connect; empty: all",
-       [](const toml::node &node, Config &config) -> Result<void> {
-         if (auto read = texts([](Config &c) -> auto & { return c.rtmp.networks; })(node, config);
-             !read)
-           return read.error();
-         const auto networks = accounts::Networks::parse(config.rtmp.networks);
-         return networks ? Result<void>() : Result<void>(networks.error());
-       }},
+       texts([](Config &c) -> auto & { return c.rtmp.networks; }, check_networks)},
       {"rtmp.streams-per-account", "streams of one account at once, pushed and pulled",
        integer([](Config &c) -> auto & { return c.rtmp.streams_per_account; }, 1, 10000)},
       {"rtmp.connections", "connections at once",
@@ -242,12 +246,7 @@ const std::vector<Key> &table() {
       {"sip.requests-per-address", "requests outside of calls that are open at once, of one address",
        integer([](Config &c) -> auto & { return c.sip.requests_per_address; }, 1, 1000000)},
       {"sip.formats", "codecs or formats that calls offer to phones; empty: all",
-       [](const toml::node &node, Config &config) -> Result<void> {
-         if (auto read = texts([](Config &c) -> auto & { return c.sip.formats; })(node, config);
-             !read)
-           return read.error();
-         return check_formats(config.sip.formats);
-       }},
+       texts([](Config &c) -> auto & { return c.sip.formats; }, check_formats)},
       {"sip.allow", "SIP addresses that accounts may call besides each other", read_allow},
       {"watchdog.interval-ms", "milliseconds between two looks for the publisher's media (M)",
        integer([](Config &c) -> auto & { return c.watchdog.interval; }, 1, kMaxMs)},
