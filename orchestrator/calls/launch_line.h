@@ -26,6 +26,9 @@ struct WatchdogSetting {
   bool operator==(const WatchdogSetting &) const = default;
 };
 
+/// What fills the holes of a route's codec fragments.
+Holes encoder_holes(const Route &route);
+
 /// The line of a call by its plan. Elements of it: `caller`, `watchdog`, `callee`, `player`.
 Result<Fragment> make_line(const Templates &templates, const Plan &plan,
                            const WatchdogSetting &watchdog);

@@ -175,20 +175,13 @@ void LoopCache::picture(Card card, const std::string &name, Codec codec, Ready r
   wanted.longest = kPictureFrames;
   const CodecRow *row = find_codec_row(codec);
   if (!row) return ready(nullptr);
-  const H264Level &level = h264_level(30);
-  Holes holes;
+  Route route;
+  route.to = codec;
+  route.level = &h264_level(30);
+  Holes holes = encoder_holes(route);
   holes["frames"] = Fragment::number(kPictureFrames);
   holes["rate"] = Fragment::number(kPictureRate);
-  const H263Size &size = usual_h263_size();
   holes["encode"] = Fragment::ours(row->encode);
-  holes["max_width"] = Fragment::number(level.max_width);
-  holes["max_height"] = Fragment::number(level.max_height);
-  holes["h263_width"] = Fragment::number(size.width);
-  holes["h263_height"] = Fragment::number(size.height);
-  holes["kbit"] =
-      Fragment::number(codec == Codec::H263 ? size.kbit_per_second : level.kbit_per_second);
-  holes["level"] = Fragment::ours(level.name);
-  holes["slices"] = Fragment::ours("");
   auto line = templates_.loop_picture.fill(holes);
   if (!line) {
     if (log_) log_(LogLevel::Error, line.error().detail);
