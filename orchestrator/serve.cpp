@@ -329,19 +329,11 @@ class Orchestrator {
     backend.store = store_.get();
     backend.service = [this] { return service_.get(); };
     backend.max_calls = config_.calls.max;
-    if (config_.listen.rtmp)
-      backend.addresses.rtmp = config::host_and_port(
-          config::public_host(config_, *config_.listen.rtmp), rtmp_->local().port, 1935);
-    if (config_.listen.rtmps)
-      backend.addresses.rtmps = config::host_and_port(
-          config::public_host(config_, *config_.listen.rtmps), rtmp_->locals().back().port, 443);
-    if (agent_)
-      backend.addresses.sip = config::host_and_port(
-          config::public_host(config_, *config_.listen.sip), agent_->local().port, 5060);
-    if (!config_.rtmp.applications.empty())
-      backend.addresses.application = config_.rtmp.applications.front();
-    backend.addresses.passwords = config::passwords_open_rtmp(config_);
-    addresses_ = backend.addresses;
+    config::Config real = config_;  // with the ports that were got
+    if (real.listen.rtmp) real.listen.rtmp->port = rtmp_->local().port;
+    if (real.listen.rtmps) real.listen.rtmps->port = rtmp_->locals().back().port;
+    if (real.listen.sip) real.listen.sip->port = agent_->local().port;
+    backend.addresses = config::public_addresses(real);
     backend.seconds = seconds_now;
     backend.log = log_;
     backend.registrations = [this](const std::string &account) {
@@ -503,7 +495,6 @@ class Orchestrator {
   std::shared_ptr<calls::Service> service_;
   std::unique_ptr<api::Api> api_;
   std::unique_ptr<api::Server> api_server_;
-  api::PublicAddresses addresses_;
   std::unique_ptr<store::WorkerPool> workers_;  // its work uses what is above
   std::unique_ptr<GFileMonitor, Releaser<g_object_unref>> monitor_;
   std::unique_ptr<GMainLoop, Releaser<g_main_loop_unref>> loop_;

@@ -69,6 +69,14 @@ Result<TokenWish> token_wish(const json &value) {
   return wish;
 }
 
+/// Calls `add(scheme, host, prefix)` for each way to RTMP that is open; `prefix` is that of its
+/// members.
+template <class Add>
+void for_each_rtmp(const PublicAddresses &addresses, Add &&add) {
+  if (!addresses.rtmp.empty()) add("rtmp", addresses.rtmp, "");
+  if (!addresses.rtmps.empty()) add("rtmps", addresses.rtmps, "rtmps_");
+}
+
 }  // namespace
 
 json token_to_json(const accounts::Token &token, const PublicAddresses &addresses) {
@@ -80,18 +88,16 @@ json token_to_json(const accounts::Token &token, const PublicAddresses &addresse
                 {"id", claims.id},
                 {"rights", rights},
                 {"expires", time_text(claims.expires)}};
-  const auto add_urls = [&](const std::string &scheme, const std::string &host,
-                            const std::string &prefix) {
-    if (host.empty()) return;
-    const std::string server =
-        scheme + "://" + host + "/" + addresses.application + "?token=" + token.text;
-    value[scheme + "_server"] = server;
-    if (claims.rights.push)
-      value[prefix + "push_url"] = server + "/" + claims.subject + "?to=CALLEE";
-    if (claims.rights.pull) value[prefix + "pull_url"] = server + "/" + claims.subject;
-  };
-  add_urls("rtmp", addresses.rtmp, "");
-  add_urls("rtmps", addresses.rtmps, "rtmps_");
+  for_each_rtmp(addresses,
+                [&](const std::string &scheme, const std::string &host, const std::string &prefix) {
+                  const std::string server =
+                      scheme + "://" + host + "/" + addresses.application + "?token=" + token.text;
+                  value[scheme + "_server"] = server;
+                  if (claims.rights.push)
+                    value[prefix + "push_url"] = server + "/" + claims.subject + "?to=CALLEE";
+                  if (claims.rights.pull)
+                    value[prefix + "pull_url"] = server + "/" + claims.subject;
+                });
   return value;
 }
 
@@ -107,16 +113,13 @@ void add_password_urls(json &value, const accounts::NewAccount &account,
   if (!addresses.passwords || !plain || password.size() > kLongest ||
       account.name.size() > kLongest)
     return;
-  const auto add_urls = [&](const std::string &scheme, const std::string &host,
-                            const std::string &prefix) {
-    if (host.empty()) return;
-    const std::string url = scheme + "://" + account.name + ":" + password + "@" + host + "/" +
-                            addresses.application + "/" + account.name;
-    value[prefix + "password_push_url"] = url + "?to=CALLEE";
-    value[prefix + "password_pull_url"] = url;
-  };
-  add_urls("rtmp", addresses.rtmp, "");
-  add_urls("rtmps", addresses.rtmps, "rtmps_");
+  for_each_rtmp(addresses,
+                [&](const std::string &scheme, const std::string &host, const std::string &prefix) {
+                  const std::string url = scheme + "://" + account.name + ":" + password + "@" +
+                                          host + "/" + addresses.application + "/" + account.name;
+                  value[prefix + "password_push_url"] = url + "?to=CALLEE";
+                  value[prefix + "password_pull_url"] = url;
+                });
 }
 
 void Api::list_accounts(const Request &, const Parameters &, const Reply &reply) {

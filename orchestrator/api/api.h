@@ -22,20 +22,13 @@
 #include "common/log.h"
 #include "common/log_budget.h"
 #include "common/main_context.h"
+#include "config/places.h"
 #include "store/call_store.h"
 #include "store/worker.h"
 
 namespace junctor::api {
 
-/// The addresses that ready-made URLs name.
-struct PublicAddresses {
-  std::string rtmp;  ///< "192.0.2.1" or "192.0.2.1:19350"; empty when RTMP is off
-  std::string sip;   ///< the same for SIP
-  std::string application = "call";
-  std::string rtmps;  ///< the same for RTMPS
-  /// Whether name and password open RTMP, so that URLs with them are worth printing.
-  bool passwords = true;
-};
+using config::PublicAddresses;
 
 /// What the API acts on. All of it outlives the API.
 struct Backend {

@@ -84,19 +84,6 @@ Result<json> ask_accounts(const CommandLine &line, const AccountWork &work) {
   return work.offline(**book, std::chrono::duration_cast<std::chrono::seconds>(now).count());
 }
 
-api::PublicAddresses addresses(const config::Config &config) {
-  api::PublicAddresses result;
-  if (const auto &rtmp = config.listen.rtmp)
-    result.rtmp = config::host_and_port(config::public_host(config, *rtmp), rtmp->port, 1935);
-  if (const auto &rtmps = config.listen.rtmps)
-    result.rtmps = config::host_and_port(config::public_host(config, *rtmps), rtmps->port, 443);
-  if (const auto &sip = config.listen.sip)
-    result.sip = config::host_and_port(config::public_host(config, *sip), sip->port, 5060);
-  if (!config.rtmp.applications.empty()) result.application = config.rtmp.applications.front();
-  result.passwords = config::passwords_open_rtmp(config);
-  return result;
-}
-
 json rights_json(accounts::Rights rights) {
   json list = json::array();
   if (rights.push) list.push_back("push");
@@ -120,14 +107,13 @@ int account_add(const CommandLine &line, const Streams &streams) {
     if (!made) return made.error();
     auto token = book.issue(line.name, line.rights, line.seconds, now);
     if (!token) return token.error();
-    const auto public_addresses = addresses(line.config);
-    json value = api::token_to_json(*token, public_addresses);
+    const auto addresses = config::public_addresses(line.config);
+    json value = api::token_to_json(*token, addresses);
     value["name"] = line.name;
     value["password"] = made->password;
     value["realm"] = book.realm();
-    api::add_password_urls(value, *made, public_addresses);
-    if (!public_addresses.sip.empty())
-      value["sip"] = "sip:" + line.name + "@" + public_addresses.sip;
+    api::add_password_urls(value, *made, addresses);
+    if (!addresses.sip.empty()) value["sip"] = "sip:" + line.name + "@" + addresses.sip;
     return value;
   };
   const auto added = ask_accounts(line, work);
@@ -208,7 +194,7 @@ int account_token(const CommandLine &line, const Streams &streams) {
   work.offline = [&](accounts::Book &book, std::int64_t now) -> Result<json> {
     auto token = book.issue(line.name, line.rights, line.seconds, now);
     if (!token) return token.error();
-    return api::token_to_json(*token, addresses(line.config));
+    return api::token_to_json(*token, config::public_addresses(line.config));
   };
   const auto token = ask_accounts(line, work);
   if (!token) return fail(streams, token.error());

@@ -36,6 +36,20 @@ std::string host_and_port(const std::string &host, std::uint16_t port, std::uint
   return port == usual ? host : host + ":" + std::to_string(port);
 }
 
+PublicAddresses public_addresses(const Config &config) {
+  const auto address = [&config](const std::optional<Endpoint> &listen, std::uint16_t usual) {
+    return listen ? host_and_port(public_host(config, *listen), listen->port, usual)
+                  : std::string();
+  };
+  PublicAddresses addresses;
+  addresses.rtmp = address(config.listen.rtmp, 1935);
+  addresses.rtmps = address(config.listen.rtmps, 443);
+  addresses.sip = address(config.listen.sip, 5060);
+  if (!config.rtmp.applications.empty()) addresses.application = config.rtmp.applications.front();
+  addresses.passwords = passwords_open_rtmp(config);
+  return addresses;
+}
+
 std::string program_dir() {
   std::error_code failure;
   return std::filesystem::read_symlink("/proc/self/exe", failure).parent_path().string();

@@ -22,6 +22,18 @@ std::string public_host(const Config &config, const Endpoint &listen);
 /// "HOST", or "HOST:PORT" when it is not the usual port.
 std::string host_and_port(const std::string &host, std::uint16_t port, std::uint16_t usual);
 
+/// The addresses that ready-made URLs name.
+struct PublicAddresses {
+  std::string rtmp;  ///< "192.0.2.1" or "192.0.2.1:19350"; empty when RTMP is off
+  std::string sip;   ///< the same for SIP
+  std::string application = "call";
+  std::string rtmps;  ///< the same for RTMPS
+  /// Whether name and password open RTMP, so that URLs with them are worth printing.
+  bool passwords = true;
+};
+/// By the ports that the configuration names: one that is 0 must have become the one that was got.
+PublicAddresses public_addresses(const Config &config);
+
 /// The directory of the running program.
 std::string program_dir();
 
