@@ -2,10 +2,9 @@
 #include "calls/call.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "calls/call_leg.h"
 #include "calls/sentence.h"
-#include "common/main_context.h"
 
 namespace junctor::calls {
 
@@ -13,10 +12,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// How long the INVITE waits for a push terminal that is there to tell its picture's profile.
+/// How long the callee is rung later for a push terminal that is there to tell its picture's
+/// profile.
 constexpr auto kTrackPatience = milliseconds(200);
 
-/// Of the ends of several contacts, the one that tells the caller most.
+/// Of the ends of several callees, the one that tells the caller most.
 int rank(EndReason reason) {
   switch (reason) {
     case EndReason::Declined:
@@ -34,140 +34,110 @@ int rank(EndReason reason) {
   }
 }
 
-bool is_failure(EndReason reason) {
-  return reason != EndReason::CallerHangup && reason != EndReason::CalleeHangup &&
-         reason != EndReason::Admin && reason != EndReason::Shutdown;
+std::int64_t since(Time start, Time when) {
+  return std::max<std::int64_t>(0, std::chrono::duration_cast<milliseconds>(when - start).count());
 }
 
 }  // namespace
 
-Farewell farewell_to_player(EndReason reason) {
-  return {is_failure(reason) ? "NetStream.Play.Failed" : "NetStream.Play.Complete",
-          std::string(to_string(reason)) + ": " + std::string(describe(reason))};
-}
-
-Farewell farewell_to_publisher(EndReason reason) {
-  return {is_failure(reason) ? "NetStream.Publish.Failed" : "NetStream.Unpublish.Success",
-          std::string(to_string(reason)) + ": " + std::string(describe(reason))};
-}
-
 std::shared_ptr<Call> Call::create(std::shared_ptr<const Surroundings> around, std::string id,
-                                   std::string from, std::string to, Changed changed) {
+                                   std::string from, std::string to, std::shared_ptr<Leg> caller,
+                                   Changed changed) {
   std::shared_ptr<Call> call(new Call(std::move(around), std::move(id), std::move(from),
-                                      std::move(to), std::move(changed)));
-  const auto context = call->around_->context;
-  call->downlink_ =
-      Downlink::create(call->around_->server->reactor(),
-                       [weak = call->weak_from_this(), context](Medium medium, Time when) {
-                         post_to(context, [weak, medium, when] {
-                           if (const auto self = weak.lock()) self->on_live_frame(medium, when);
-                         });
-                       });
-  call->on_downlink([server = call->around_->server, name = call->from_](Downlink &downlink) {
-    downlink.open(*server, name);
-  });
+                                      std::move(to), std::move(caller), std::move(changed)));
+  call->make_bridge();
+  call->caller_->set_listener(call);
   return call;
 }
 
 Call::Call(std::shared_ptr<const Surroundings> around, std::string id, std::string from,
-           std::string to, Changed changed)
+           std::string to, std::shared_ptr<Leg> caller, Changed changed)
     : around_(std::move(around)),
       id_(std::move(id)),
       from_(std::move(from)),
       to_(std::move(to)),
-      changed_(std::move(changed)) {
+      changed_(std::move(changed)),
+      caller_(std::move(caller)) {
   record_.id = id_;
   record_.from = from_;
   record_.to = to_;
   record_.created = around_->world.wall();
 }
 
-Call::~Call() {
-  path_.reset();
-  // Its timer belongs to the reactor, where it must end.
-  around_->server->reactor()->post([downlink = std::move(downlink_)] { downlink->close(); });
+Call::~Call() { bridge_->stop(); }
+
+void Call::make_bridge() {
+  const auto weak = weak_from_this();
+  Bridge::Events events;
+  events.updated = [weak] {
+    if (auto self = weak.lock()) self->tell_legs();
+  };
+  events.failed = [weak](const std::string &why) {
+    if (auto self = weak.lock())
+      self->end(EndReason::Internal, 0, "The media pipeline failed: " + why);
+  };
+  events.silent = [weak](Side side) {
+    if (auto self = weak.lock()) self->end_for_silence(side);
+  };
+  events.first_packet = [weak](Side side, Time when) {
+    const auto self = weak.lock();
+    const auto leg = !self                  ? nullptr
+                     : side == Side::Caller ? self->caller_
+                                            : self->bridge_->callee();
+    if (leg) self->on_first_packet(*leg, when);
+  };
+  bridge_ = std::make_shared<Bridge>(around_, id_, caller_, std::move(events));
 }
 
-void Call::dial(std::vector<sip::InviteOptions> contacts, bool push_present) {
-  contacts_ = std::move(contacts);
-  if (!contacts_.empty()) record_.uri = contacts_.front().uri;
+void Call::dial(std::vector<std::shared_ptr<Leg>> callees) {
+  callees_ = std::move(callees);
+  if (!callees_.empty()) record_.uri = callees_.front()->target().uri;
+  for (const auto &leg : callees_) leg->set_listener(weak_from_this());
   machine_.handle(Event::Dial);
   changed_(*this);
-  if (contacts_.empty()) return end(EndReason::Unreachable, 0, "The callee is not registered.");
-  update_loops();
-  if (push_present && !tracks_.video)
+  if (callees_.empty()) return end(EndReason::Unreachable, 0, "The callee is not registered.");
+  tell_legs();
+  if (!caller_->settled())
     waiting_for_tracks_ = around_->world.after(kTrackPatience, [weak = weak_from_this()] {
-      if (auto self = weak.lock()) self->invite_all();
+      if (auto self = weak.lock()) self->ring_all();
     });
   else
-    invite_all();
+    ring_all();
 }
 
-void Call::invite_all() {
+void Call::ring_all() {
   waiting_for_tracks_.reset();
-  if (invited_ || state() == State::Ended) return;
-  invited_ = true;
-  for (sip::InviteOptions options : contacts_) {
-    options.reactor = around_->server->reactor();
-    options.answer_timeout = around_->options.answer_timeout;
-    options.offer = make_offer(tracks_, around_->options.formats);
-    if (tracks_.video && tracks_.video->codec == Codec::H264)
-      options.h264 = rtp::H264Profile::from_avcc(tracks_.video->config.view);
-    auto leg = std::make_shared<Leg>(weak_from_this(), options);
-    auto call = around_->agent->invite(options, leg);
-    if (!call) {
-      around_->log(LogLevel::Warning, "call " + id_ + ": " + call.error().detail);
-      worst_ = Failure{EndReason::Unreachable, 0, call.error().detail, {options.uri, {}}};
-      continue;
+  if (std::exchange(rung_, true) || state() == State::Ended) return;
+  for (const auto &leg : std::vector(callees_)) {
+    if (const auto rung = leg->ring(caller_->media()); !rung) {
+      around_->log(LogLevel::Warning, "call " + id_ + ": " + rung.error().detail);
+      worst_ = Failure{{EndReason::Unreachable, 0, rung.error().detail}, leg->target()};
+      remove(*leg);
     }
-    leg->call = *call;
-    legs_.push_back(std::move(leg));
+    if (state() == State::Ended) return;
   }
-  if (legs_.empty()) end(worst_->reason, worst_->code, worst_->text);
+  if (callees_.empty()) fail(*worst_);
 }
 
-void Call::on_tracks(const PushTracks &tracks) {
-  tracks_ = tracks;
-  if (waiting_for_tracks_ && tracks_.video) return invite_all();
-  if (state() == State::Answered) schedule_update();
-}
-
-void Call::on_players(bool any, const PullCodecs &codecs) {
-  if (state() == State::Ended) return;
-  if (audience_ != any) {
-    audience_ = any;
-    on_downlink([any](Downlink &downlink) { downlink.set_audience(any); });
-  }
-  // When the last player goes everything stays as it is: it may be back in a moment.
-  if (!any) return;
-  if (pull_ != codecs) {
-    pull_ = codecs;
-    card_.reset();
-    tone_.reset();
-  }
-  update_media();
-  update_loops();
-}
-
-void Call::on_push_finished() {
-  push_finished_ = true;
-  end(EndReason::CallerHangup, 0, "The push terminal ended its stream.");
-}
-
-Call::Target Call::target_of(const Leg &leg) {
-  return {leg.contact.uri, leg.call ? leg.call->redirected_to() : ""};
-}
-
-void Call::note(const Target &target) {
+void Call::note(const Leg::Target &target) {
   record_.uri = target.uri;
   record_.redirected_to = target.redirected_to;
 }
 
-void Call::on_ringing(const Leg &leg) {
+std::shared_ptr<Leg> Call::callee(const Leg &leg) const {
+  const auto found = std::ranges::find(callees_, &leg, &std::shared_ptr<Leg>::get);
+  return found == callees_.end() ? nullptr : *found;
+}
+
+void Call::remove(const Leg &leg) {
+  std::erase_if(callees_, [&](const auto &each) { return each.get() == &leg; });
+}
+
+void Call::on_ringing(Leg &leg) {
   if (!machine_.handle(Event::Alert)) return;
-  note(target_of(leg));
+  note(leg.target());
   record_.ringing = around_->world.wall();
-  update_loops();
+  tell_legs();
   changed_(*this);
 }
 
@@ -175,107 +145,141 @@ void Call::on_early_media(Leg &leg) {
   if (state() == State::Answered || state() == State::Ended) return;
   const bool moved = machine_.handle(Event::EarlyMedia);
   if (moved) {
-    note(target_of(leg));
+    note(leg.target());
     record_.ringing = around_->world.wall();
   }
-  if (!media_leg_)
-    for (const auto &candidate : legs_)
-      if (candidate.get() == &leg) media_leg_ = candidate;
+  if (!bridge_->callee()) bridge_->join(callee(leg));
   // The ring goes on until a packet really comes.
-  update_loops();
-  if (media_leg_.get() == &leg) update_media();
+  if (bridge_->callee().get() == &leg)
+    update();
+  else
+    tell_legs();
   if (moved && state() != State::Ended) changed_(*this);
 }
 
 void Call::on_answered(Leg &leg) {
-  const auto found = std::find_if(legs_.begin(), legs_.end(),
-                                  [&](const auto &candidate) { return candidate.get() == &leg; });
-  if (found == legs_.end()) return;
-  const auto winner = *found;
+  const auto winner = callee(leg);
+  if (!winner) return;
   if (!machine_.handle(Event::Answer)) {
     // Another contact was faster.
-    if (winner != media_leg_) winner->call->hangup(EndReason::CallerHangup);
+    if (winner != bridge_->callee()) winner->give_up();
     return;
   }
-  auto losers = std::move(legs_);
-  legs_ = {winner};
-  media_leg_ = winner;
+  const auto losers = std::exchange(callees_, {winner});
+  bridge_->join(winner);
   for (const auto &loser : losers)
-    if (loser != winner) loser->call->hangup(EndReason::CallerHangup);
-  answered_at_ = silent_since_ = around_->world.now();
-  if (!path_) left_out_.reset();  // early media that failed do not count against the call's own
-  // Early media that goes on counts from here.
-  on_downlink([](Downlink &downlink) { downlink.tell_next_frames(); });
+    if (loser != winner) loser->give_up();
+  answered_at_ = around_->world.now();
+  bridge_->answer(*answered_at_);
   record_.answered = around_->world.wall();
-  note(target_of(leg));
-  update_media();
-  update_loops();
+  note(winner->target());
+  update();
   if (state() != State::Ended) changed_(*this);
 }
 
 void Call::on_media_changed(Leg &leg) {
-  if (media_leg_.get() != &leg || state() == State::Ended) return;
-  update_media();
-  update_loops();
-}
-
-void Call::on_leg_ended(Leg &leg, Failure failure) {
   if (state() == State::Ended) return;
-  const auto found = std::find_if(legs_.begin(), legs_.end(),
-                                  [&](const auto &candidate) { return candidate.get() == &leg; });
-  if (found == legs_.end()) return;
-  const auto gone = *found;
-  if (state() == State::Answered) return end(failure.reason, failure.code, failure.text);
-  failure.where = target_of(leg);
-  legs_.erase(found);
-  if (!worst_ || rank(failure.reason) > rank(worst_->reason)) worst_ = failure;
-  if (legs_.empty()) {
-    note(worst_->where);
-    return end(worst_->reason, worst_->code, worst_->text);
-  }
-  if (media_leg_ != gone) return;
-  media_leg_.reset();
-  drop_path();
-  video_live_ = false;
-  on_downlink([](Downlink &downlink) {
-    downlink.release(Medium::Audio);
-    downlink.release(Medium::Video);
-  });
+  if (&leg == caller_.get() || &leg == bridge_->callee().get()) update();
 }
 
-void Call::on_downlink(std::function<void(Downlink &)> function) {
-  around_->server->reactor()->post(
-      [downlink = downlink_, function = std::move(function)] { function(*downlink); });
+void Call::on_tracks(Leg &leg) {
+  if (waiting_for_tracks_ && leg.settled()) return ring_all();
+  if (state() == State::Answered) bridge_->schedule_update();
+}
+
+void Call::on_keyframe_request(Leg &leg) { bridge_->force_keyframe(leg.side()); }
+
+void Call::on_ended(Leg &leg, const LegEnd &ended) {
+  if (state() == State::Ended) return;
+  if (&leg == caller_.get()) return end(ended.reason, ended.code, ended.text);
+  const auto gone = callee(leg);
+  if (!gone) return;
+  if (state() == State::Answered) return end(ended.reason, ended.code, ended.text);
+  const Failure failure{ended, leg.target()};
+  remove(leg);
+  if (!worst_ || rank(ended.reason) > rank(worst_->end.reason)) worst_ = failure;
+  if (callees_.empty()) return fail(*worst_);
+  if (bridge_->callee() == gone) bridge_->join(nullptr);
+}
+
+void Call::fail(const Failure &failure) {
+  note(failure.where);
+  end(failure.end.reason, failure.end.code, failure.end.text);
+}
+
+void Call::update() {
+  bridge_->update();
+  tell_legs();
+}
+
+void Call::tell_legs() {
+  if (state() == State::Ended) return;
+  Course course = bridge_->course_of(Side::Caller);
+  course.state = state();
+  caller_->follow(course);
+  // A callee has nothing of the caller before it answers.
+  for (const auto &leg : callees_) {
+    course = leg == bridge_->callee() ? bridge_->course_of(Side::Callee) : Course();
+    course.state = state();
+    leg->follow(course);
+  }
+}
+
+void Call::on_first_packet(Leg &leg, Time when) {
+  auto &first = first_to_[index_of(leg.side())];
+  // Media before the answer are early; the first after it are told too.
+  if (state() == State::Ended || !answered_at_ || when < *answered_at_ || first) return;
+  first = when;
+  tell_first_packets();
+}
+
+/// So that the record has them while the call runs.
+void Call::tell_first_packets() {
+  if (state() != State::Answered || !first_to_[0] || !first_to_[1]) return;
+  if (!std::exchange(first_packets_told_, true)) changed_(*this);
+}
+
+void Call::end_for_silence(Side side) {
+  if (state() != State::Answered) return;
+  const Options &options = around_->options;
+  const auto interval = std::chrono::duration_cast<milliseconds>(options.watchdog_interval).count();
+  end(EndReason::NoPushMedia, 0,
+      "No sound or picture came from the push terminal of the " + std::string(to_string(side)) +
+          ", " + (side == Side::Caller ? from_ : to_) + ", in " +
+          std::to_string(options.watchdog_tries) + " checks, one each " + std::to_string(interval) +
+          " ms.");
+}
+
+View Call::view() const {
+  View view = record_;
+  view.state = state();
+  view.plan = bridge_->steps();
+  view.launch = bridge_->launch();
+  if (state() != State::Ended) {
+    caller_->count(view);
+    if (bridge_->callee()) bridge_->callee()->count(view);
+  }
+  const auto &to_caller = first_to_[index_of(Side::Caller)];
+  const auto &to_callee = first_to_[index_of(Side::Callee)];
+  if (answered_at_ && to_callee) view.first_packet_to_callee_ms = since(*answered_at_, *to_callee);
+  if (answered_at_ && to_caller) view.first_packet_to_caller_ms = since(*answered_at_, *to_caller);
+  return view;
 }
 
 void Call::end(EndReason reason, int sip_code, const std::string &detail) {
   if (!machine_.end(reason)) return;
   waiting_for_tracks_.reset();
-  pending_update_.reset();
-  card_timer_.reset();
   record_.reason = reason;
   record_.sip_code = sip_code;
   record_.detail = detail.empty() ? std::string(describe(reason)) : as_sentence(detail);
   record_.ended = around_->world.wall();
-  count_media(record_);
-  drop_path();
-  if (legs_.size() == 1) note(target_of(*legs_.front()));
-  for (const auto &leg : std::exchange(legs_, {})) leg->call->hangup(reason);
-  media_leg_.reset();
-  tell_terminals(reason);
+  caller_->count(record_);
+  if (bridge_->callee()) bridge_->callee()->count(record_);
+  bridge_->stop();
+  if (callees_.size() == 1) note(callees_.front()->target());
+  for (const auto &leg : std::exchange(callees_, {})) leg->end(reason);
+  caller_->end(reason);
   changed_(*this);
-}
-
-void Call::tell_terminals(EndReason reason) {
-  on_downlink([farewell = farewell_to_player(reason)](Downlink &downlink) {
-    downlink.end(farewell.code, farewell.words);
-  });
-  // One that has left may be back already, with another call in mind.
-  if (push_finished_) return;
-  around_->server->reactor()->post(
-      [server = around_->server, name = from_, farewell = farewell_to_publisher(reason)] {
-        server->end_publisher(name, farewell.code, farewell.words);
-      });
 }
 
 }  // namespace junctor::calls

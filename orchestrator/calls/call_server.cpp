@@ -7,9 +7,8 @@ namespace {
 
 class CallServer : public rtmp::Server {
  public:
-  CallServer(std::shared_ptr<rtmp::Server> server, std::string name,
-             std::shared_ptr<Downlink> downlink)
-      : server_(std::move(server)), name_(std::move(name)), downlink_(std::move(downlink)) {}
+  CallServer(std::shared_ptr<rtmp::Server> server, Downlinks downlinks)
+      : server_(std::move(server)), downlinks_(std::move(downlinks)) {}
 
   std::vector<Endpoint> locals() const override { return server_->locals(); }
   std::shared_ptr<Reactor> reactor() const override { return server_->reactor(); }
@@ -24,7 +23,8 @@ class CallServer : public rtmp::Server {
     return server_->publish_stats(name);
   }
   std::shared_ptr<rtmp::Outlet> outlet(const std::string &name) override {
-    return name == name_ ? downlink_->attach_live() : server_->outlet(name);
+    const auto own = downlinks_.find(name);
+    return own != downlinks_.end() ? own->second->attach_live() : server_->outlet(name);
   }
   void end_publisher(const std::string &name, const std::string &code,
                      const std::string &description) override {
@@ -36,16 +36,14 @@ class CallServer : public rtmp::Server {
 
  private:
   std::shared_ptr<rtmp::Server> server_;
-  std::string name_;
-  std::shared_ptr<Downlink> downlink_;
+  const Downlinks downlinks_;
 };
 
 }  // namespace
 
 std::shared_ptr<rtmp::Server> make_call_server(std::shared_ptr<rtmp::Server> server,
-                                               std::string name,
-                                               std::shared_ptr<Downlink> downlink) {
-  return std::make_shared<CallServer>(std::move(server), std::move(name), std::move(downlink));
+                                               Downlinks downlinks) {
+  return std::make_shared<CallServer>(std::move(server), std::move(downlinks));
 }
 
 }  // namespace junctor::calls

@@ -2,6 +2,7 @@
 // The RTMP server as one call's pipeline sees it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -10,11 +11,13 @@
 
 namespace junctor::calls {
 
-/// Passes everything on to `server`, except that the outlet of `name` is the live input of
-/// `downlink`: so the player's sink of a pipeline and the ring share an outlet without knowing of
+/// By the name of the outlet that each writes to.
+using Downlinks = std::map<std::string, std::shared_ptr<Downlink>>;
+
+/// Passes everything on to `server`, except that an outlet of `downlinks` is the live input of its
+/// downlink: so the player's sink of a pipeline and the ring share an outlet without knowing of
 /// each other.
 std::shared_ptr<rtmp::Server> make_call_server(std::shared_ptr<rtmp::Server> server,
-                                               std::string name,
-                                               std::shared_ptr<Downlink> downlink);
+                                               Downlinks downlinks);
 
 }  // namespace junctor::calls

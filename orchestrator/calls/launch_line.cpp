@@ -21,45 +21,85 @@ Result<Fragment> transcoder(const Templates &templates, Medium medium, const Rou
       .fill(holes);
 }
 
-Result<Fragment> to_callee(const Templates &templates, Medium medium, const Route &route,
-                           int index) {
-  Fragment way = Fragment::ours("");
+/// From what comes out of the giver to what the taker takes; may be empty.
+Result<Fragment> way_of(const Templates &templates, Medium medium, const Route &route) {
+  Fragment way = Fragment::ours(route.from_format ? route.from_format->depay : "");
   if (route.transcoded) {
-    const std::string_view own = route.format ? route.format->encode : "";
+    const std::string_view own = route.to_format ? route.to_format->encode : "";
     auto coded =
         transcoder(templates, medium, route, own.empty() ? find_codec_row(*route.to)->encode : own);
     if (!coded) return coded.error();
-    way = *coded;
-  }
-  const auto pay = Fragment::ours(route.format ? route.format->pay : "");
-  Holes holes;
-  holes["medium"] = Fragment::ours(to_string(medium));
-  holes["index"] = Fragment::number(index);
-  way = way.joined(pay, " ! ");
-  holes["way"] = way.empty() ? way : way.joined(Fragment::ours("!"));
-  return templates.to_callee.fill(holes);
-}
-
-/// For what the push terminal sends in vain: the watchdog counts it all the same.
-Result<Fragment> not_to_callee(const Templates &templates, Medium medium, int index) {
-  Holes holes;
-  holes["medium"] = Fragment::ours(to_string(medium));
-  holes["index"] = Fragment::number(index);
-  return templates.not_to_callee.fill(holes);
-}
-
-Result<Fragment> to_caller(const Templates &templates, Medium medium, const Route &route) {
-  Fragment way = Fragment::ours(route.format ? route.format->depay : "");
-  if (route.transcoded) {
-    auto coded = transcoder(templates, medium, route, find_codec_row(*route.to)->encode);
-    if (!coded) return coded.error();
     way = way.joined(*coded, " ! ");
   }
-  Holes holes;
-  holes["medium"] = Fragment::ours(to_string(medium));
-  holes["way"] = way;
-  return templates.to_caller.fill(holes);
+  return way.joined(Fragment::ours(route.to_format ? route.to_format->pay : ""), " ! ");
 }
+
+/// Fills the templates of a call's line.
+class LineMaker {
+ public:
+  LineMaker(const Templates &templates, const Plan &plan, const WatchdogSetting &watchdog)
+      : templates_(templates), plan_(plan), watchdog_(watchdog) {}
+
+  Result<Fragment> make() {
+    Fragment legs;
+    for (const Side side : kSides) {
+      auto elements = of(side).elements.fill(holes_of(side));
+      if (!elements) return elements.error();
+      legs = legs.joined(*elements);
+    }
+    for (const Side taker : {Side::Callee, Side::Caller})
+      for (const Medium medium : {Medium::Video, Medium::Audio})
+        if (auto added = add_route(taker, medium); !added) return added.error();
+    return templates_.call.fill({{"legs", legs}, {"routes", routes_}});
+  }
+
+ private:
+  const Templates::OfLeg &of(Side side) const {
+    return templates_.legs[static_cast<std::size_t>(plan_.kinds[index_of(side)])];
+  }
+
+  Holes holes_of(Side side) const {
+    Holes holes;
+    holes["side"] = Fragment::ours(to_string(side));
+    holes["interval"] = Fragment::number(
+        std::chrono::duration_cast<std::chrono::milliseconds>(watchdog_.interval).count());
+    holes["tries"] = Fragment::number(watchdog_.tries[index_of(side)]);
+    return holes;
+  }
+
+  /// The medium to `taker`, or where it does not flow, but is sent, to nowhere: a watchdog counts
+  /// it all the same.
+  Result<void> add_route(Side taker, Medium medium) {
+    const Side giver = other(taker);
+    const Route &route = plan_.to(taker, medium);
+    if (!route.flows && !plan_.is_pushed(giver, medium)) return {};
+    Holes holes = holes_of(giver);
+    holes["medium"] = Fragment::ours(to_string(medium));
+    holes["index"] = Fragment::number(taken_[index_of(giver)]++);
+    auto from = of(giver).from.fill(holes);
+    if (!from) return from.error();
+    holes["from"] = *from;
+    if (route.flows) {
+      holes["side"] = Fragment::ours(to_string(taker));
+      auto to = of(taker).to.fill(holes);
+      if (!to) return to.error();
+      auto way = way_of(templates_, medium, route);
+      if (!way) return way.error();
+      holes["to"] = *to;
+      holes["way"] = way->empty() ? *way : way->joined(Fragment::ours("!"));
+    }
+    auto filled = (route.flows ? templates_.route : templates_.unused).fill(holes);
+    if (!filled) return filled.error();
+    routes_ = routes_.joined(*filled);
+    return {};
+  }
+
+  const Templates &templates_;
+  const Plan &plan_;
+  const WatchdogSetting &watchdog_;
+  Fragment routes_;
+  std::array<int, 2> taken_{};  ///< pads of each giver's watchdog
+};
 
 /// `value` between double quotes, as the launch grammar reads it back.
 std::string quoted_for_gst(const std::string &value) {
@@ -112,30 +152,52 @@ std::vector<Plan> every_plan() {
       if (medium_of(codec.codec) != medium_of(format.codec)) continue;
       Route there, back;
       there.flows = back.flows = true;
-      there.format = back.format = &format;
+      there.to_format = back.from_format = &format;
       there.from = back.to = codec.codec;
       there.to = back.from = format.codec;
       back.transcoded = codec.codec != format.codec || !is_as_in_rtmp(format);
       there.transcoded = back.transcoded || codec.codec == Codec::H264;
-      const auto index = static_cast<std::size_t>(medium_of(codec.codec));
       Plan plan;
-      plan.to_callee[index] = there;
-      plan.to_caller[index] = back;
+      plan.to(Side::Callee, medium_of(codec.codec)) = there;
+      plan.to(Side::Caller, medium_of(codec.codec)) = back;
       plans.push_back(std::move(plan));
     }
-  Plan in_vain;
-  in_vain.pushed = {true, true};
-  plans.push_back(std::move(in_vain));
+  for (const CodecRow &from : codec_rows())
+    for (const CodecRow &to : codec_rows()) {
+      if (medium_of(from.codec) != medium_of(to.codec) || from.decode.empty() || to.encode.empty())
+        continue;
+      Plan plan;
+      plan.kinds = {LegKind::Terminal, LegKind::Terminal};
+      Route &route = plan.to(Side::Callee, medium_of(to.codec));
+      route.flows = true;
+      route.from = from.codec;
+      route.to = to.codec;
+      route.transcoded = from.codec != to.codec;
+      plans.push_back(std::move(plan));
+    }
+  for (const LegKind callee : {LegKind::Phone, LegKind::Terminal}) {
+    Plan in_vain;
+    in_vain.kinds[index_of(Side::Callee)] = callee;
+    in_vain.pushed[index_of(Side::Caller)] = {true, true};
+    plans.push_back(std::move(in_vain));
+  }
   return plans;
 }
 
 Result<Templates> Templates::load(const std::string &directory) {
   Templates templates;
+  auto &terminal = templates.legs[static_cast<std::size_t>(LegKind::Terminal)];
+  auto &phone = templates.legs[static_cast<std::size_t>(LegKind::Phone)];
   const std::pair<LaunchTemplate *, const char *> files[] = {
+      {&terminal.elements, "terminal"},
+      {&terminal.from, "from-terminal"},
+      {&terminal.to, "to-terminal"},
+      {&phone.elements, "phone"},
+      {&phone.from, "from-phone"},
+      {&phone.to, "to-phone"},
       {&templates.call, "call"},
-      {&templates.to_callee, "to-callee"},
-      {&templates.not_to_callee, "not-to-callee"},
-      {&templates.to_caller, "to-caller"},
+      {&templates.route, "route"},
+      {&templates.unused, "unused"},
       {&templates.transcode_audio, "transcode-audio"},
       {&templates.transcode_video, "transcode-video"},
       {&templates.loop_picture, "loop-picture"},
@@ -151,29 +213,7 @@ Result<Templates> Templates::load(const std::string &directory) {
 
 Result<Fragment> make_line(const Templates &templates, const Plan &plan,
                            const WatchdogSetting &watchdog) {
-  Fragment routes;
-  int index = 0;
-  for (const Medium medium : {Medium::Video, Medium::Audio}) {
-    const Route &way = plan.callee(medium);
-    if (!way.flows && !plan.is_pushed(medium)) continue;
-    auto route = way.flows ? to_callee(templates, medium, way, index)
-                           : not_to_callee(templates, medium, index);
-    ++index;
-    if (!route) return route.error();
-    routes = routes.joined(*route);
-  }
-  for (const Medium medium : {Medium::Video, Medium::Audio}) {
-    if (!plan.caller(medium).flows) continue;
-    auto route = to_caller(templates, medium, plan.caller(medium));
-    if (!route) return route.error();
-    routes = routes.joined(*route);
-  }
-  Holes holes;
-  holes["interval"] = Fragment::number(
-      std::chrono::duration_cast<std::chrono::milliseconds>(watchdog.interval).count());
-  holes["tries"] = Fragment::number(watchdog.tries);
-  holes["routes"] = routes;
-  return templates.call.fill(holes);
+  return LineMaker(templates, plan, watchdog).make();
 }
 
 std::string pasteable(const Fragment &line, const std::vector<Setting> &settings) {

@@ -2,6 +2,7 @@
 // The launch line of a call, for GStreamer and for people.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,22 +15,29 @@ namespace junctor::calls {
 
 /// All templates of the pipelines/ directory, read once.
 struct Templates {
-  LaunchTemplate call, to_callee, not_to_callee, to_caller, transcode_audio, transcode_video;
+  /// How one kind of leg stands in a line: its elements, and where a medium leaves and enters it.
+  struct OfLeg {
+    LaunchTemplate elements, from, to;
+  };
+  LaunchTemplate call, route, unused, transcode_audio, transcode_video;
+  std::array<OfLeg, 2> legs;  ///< by LegKind
   LaunchTemplate loop_picture, loop_tone;
   static Result<Templates> load(const std::string &directory);
 };
 
-/// What the watchdog of a call is told.
+/// What the watchdogs of a call are told.
 struct WatchdogSetting {
   Duration interval = std::chrono::milliseconds(1000);
-  unsigned tries = 30;
+  std::array<unsigned, 2> tries{30, 30};  ///< by Side
   bool operator==(const WatchdogSetting &) const = default;
 };
 
 /// What fills the holes of a route's codec fragments.
 Holes encoder_holes(const Route &route);
 
-/// The line of a call by its plan. Elements of it: `caller`, `watchdog`, `callee`, `player`.
+/// The line of a call by its plan. Elements of a side are named after it, `caller` for example: of
+/// a phone `caller` alone, of a terminal `caller` (its push), `caller_watchdog`, and
+/// `caller_player` (its pull).
 Result<Fragment> make_line(const Templates &templates, const Plan &plan,
                            const WatchdogSetting &watchdog);
 

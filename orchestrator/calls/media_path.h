@@ -18,7 +18,7 @@ namespace junctor::calls {
 /// What a path is made of.
 struct PathSpec {
   Fragment line;
-  bool sending = true;            ///< false: as before begin_sending()
+  bool sending = true;            ///< false: the caller's media wait for begin_sending()
   std::vector<Setting> settings;  ///< written to the line's named elements
   std::shared_ptr<Reactor> reactor;
   std::shared_ptr<rtmp::Server> server;
@@ -27,10 +27,10 @@ struct PathSpec {
 
 /// On the signalling thread; never after the path is destroyed.
 struct PathEvents {
-  /// The watchdog's word: "waiting", "flowing" or "lost".
-  std::function<void(const std::string &state)> media;
-  /// The first packet of a medium is on its way to the callee.
-  std::function<void(Medium, Time)> first_packet;
+  /// The watchdog's word on a side's push terminal: "waiting", "flowing" or "lost".
+  std::function<void(Side, const std::string &state)> media;
+  /// The first packet of a medium is on its way to the phone of that side.
+  std::function<void(Side, Medium, Time)> first_packet;
   /// An element failed; the path carries nothing reliably from here on.
   std::function<void(const std::string &element, const std::string &message)> failed;
 };
@@ -39,12 +39,12 @@ struct PathEvents {
 class MediaPath {
  public:
   virtual ~MediaPath() = default;
-  /// Lets the push terminal's media flow to the callee, and arms the watchdog.
+  /// Lets the caller's media flow to the callee, and arms its watchdog.
   virtual void begin_sending() = 0;
-  /// Changes how many tries the watchdog has from now on.
-  virtual void set_watchdog_tries(unsigned tries) = 0;
-  /// A keyframe for the callee, where an encoder of ours makes its picture.
-  virtual void force_keyframe() = 0;
+  /// Changes how many tries the watchdog of a side has from now on.
+  virtual void set_watchdog_tries(Side side, unsigned tries) = 0;
+  /// A keyframe for the phone of a side, where an encoder of ours makes its picture.
+  virtual void force_keyframe(Side side) = 0;
 };
 
 using PathFactory = std::function<Result<std::unique_ptr<MediaPath>>(const PathSpec &, PathEvents)>;

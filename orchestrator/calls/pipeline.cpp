@@ -21,6 +21,8 @@ using ContextRef = std::unique_ptr<GstContext, Releaser<gst_context_unref>>;
 
 constexpr const char *kMediaMessage = "junctor-media";
 
+std::string watchdog_of(Side side) { return std::string(to_string(side)) + "_watchdog"; }
+
 template <class T>
 void give(GstElement *element, const char *name, const std::shared_ptr<T> &object) {
   if (!object) return;
@@ -84,39 +86,47 @@ GstBusSyncReply on_message(GstBus *, GstMessage *message, gpointer data) {
     g_free(debug);
   } else if (gst_message_has_name(message, kMediaMessage)) {
     const char *state = gst_structure_get_string(gst_message_get_structure(message), "state");
-    if (state)
-      mailbox.post([state = std::string(state)](const PathEvents &events) {
-        if (events.media) events.media(state);
-      });
+    for (const Side side : kSides)
+      if (state && source == watchdog_of(side))
+        mailbox.post([side, state = std::string(state)](const PathEvents &events) {
+          if (events.media) events.media(side, state);
+        });
   }
   gst_message_unref(message);
   return GST_BUS_DROP;
 }
 
-struct FirstPacket {
+/// Where packets to a phone are watched.
+struct Watched {
   Held mailbox;
+  Side side;
+};
+
+struct FirstPacket {
+  Watched watched;
   Medium medium;
 };
 
 GstPadProbeReturn on_first_packet(GstPad *, GstPadProbeInfo *, gpointer data) {
   const auto &first = *static_cast<FirstPacket *>(data);
-  first.mailbox->post([medium = first.medium, now = Clock::now()](const PathEvents &events) {
-    if (events.first_packet) events.first_packet(medium, now);
+  first.watched.mailbox->post([side = first.watched.side, medium = first.medium,
+                               now = Clock::now()](const PathEvents &events) {
+    if (events.first_packet) events.first_packet(side, medium, now);
   });
   return GST_PAD_PROBE_REMOVE;
 }
 
-void watch_first_packet(GstPad *pad, Medium medium, const Held &mailbox) {
+void watch_first_packet(GstPad *pad, Medium medium, const Watched &watched) {
   gst_pad_add_probe(
       pad, static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST),
-      on_first_packet, new FirstPacket{mailbox, medium},
+      on_first_packet, new FirstPacket{watched, medium},
       [](gpointer data) { delete static_cast<FirstPacket *>(data); });
 }
 
 void on_pad_added(GstElement *, GstPad *pad, gpointer data) {
   for (const Medium medium : {Medium::Audio, Medium::Video})
     if (GST_PAD_IS_SINK(pad) && to_string(medium) == GST_PAD_NAME(pad))
-      watch_first_packet(pad, medium, *static_cast<Held *>(data));
+      watch_first_packet(pad, medium, *static_cast<Watched *>(data));
 }
 
 Result<ElementRef> parse(const Fragment &line) {
@@ -169,23 +179,23 @@ class Pipeline : public MediaPath {
   }
 
   void begin_sending() override {
-    const ElementRef watchdog(find("watchdog")), caller(find("caller"));
+    const ElementRef watchdog(find(watchdog_of(Side::Caller))), caller(find("caller"));
     if (watchdog) g_object_set(watchdog.get(), "armed", TRUE, nullptr);
     if (!caller) return;
     gst_element_set_locked_state(caller.get(), FALSE);
     gst_element_sync_state_with_parent(caller.get());
   }
 
-  void set_watchdog_tries(unsigned tries) override {
-    const ElementRef watchdog(find("watchdog"));
+  void set_watchdog_tries(Side side, unsigned tries) override {
+    const ElementRef watchdog(find(watchdog_of(side)));
     if (watchdog) g_object_set(watchdog.get(), "tries", tries, nullptr);
   }
 
-  void force_keyframe() override {
-    const ElementRef callee(find("callee"));
-    if (!callee) return;
-    const PadRef pad(gst_element_get_static_pad(callee.get(), "video"));
-    if (!pad) return;
+  void force_keyframe(Side side) override {
+    const ElementRef phone(find(std::string(to_string(side))));
+    if (!phone) return;
+    const PadRef pad(gst_element_get_static_pad(phone.get(), "video"));
+    if (!pad || !GST_PAD_IS_SINK(pad.get())) return;
     gst_pad_push_event(pad.get(),
                        gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, FALSE, 0));
   }
@@ -194,7 +204,7 @@ class Pipeline : public MediaPath {
   /// The source stays where it is while the rest runs; so that it begins, when it does, with a
   /// picture that can be decoded.
   void hold_back() {
-    const ElementRef watchdog(find("watchdog")), caller(find("caller"));
+    const ElementRef watchdog(find(watchdog_of(Side::Caller))), caller(find("caller"));
     if (watchdog) g_object_set(watchdog.get(), "armed", FALSE, nullptr);
     if (caller) gst_element_set_locked_state(caller.get(), TRUE);
   }
@@ -203,17 +213,21 @@ class Pipeline : public MediaPath {
     return ElementRef(gst_bin_get_by_name(GST_BIN(pipeline_.get()), name.c_str()));
   }
 
-  /// Of what goes to the callee. Its pads may come as late as the caller's tracks.
+  /// Of what goes to phones. Their pads may come as late as the other side's tracks.
   void watch_first_packets() {
-    const ElementRef callee(find("callee"));
-    if (!callee) return;
-    g_signal_connect_data(
-        callee.get(), "pad-added", G_CALLBACK(on_pad_added), new Held(mailbox_),
-        [](gpointer data, GClosure *) { release_held(data); }, static_cast<GConnectFlags>(0));
-    for (const Medium medium : {Medium::Audio, Medium::Video}) {
-      const PadRef pad(
-          gst_element_get_static_pad(callee.get(), std::string(to_string(medium)).c_str()));
-      if (pad) watch_first_packet(pad.get(), medium, mailbox_);
+    for (const Side side : kSides) {
+      const ElementRef phone(find(std::string(to_string(side))));
+      if (!phone) continue;
+      const Watched watched{mailbox_, side};
+      g_signal_connect_data(
+          phone.get(), "pad-added", G_CALLBACK(on_pad_added), new Watched(watched),
+          [](gpointer data, GClosure *) { delete static_cast<Watched *>(data); },
+          static_cast<GConnectFlags>(0));
+      for (const Medium medium : {Medium::Audio, Medium::Video}) {
+        const PadRef pad(
+            gst_element_get_static_pad(phone.get(), std::string(to_string(medium)).c_str()));
+        if (pad && GST_PAD_IS_SINK(pad.get())) watch_first_packet(pad.get(), medium, watched);
+      }
     }
   }
 

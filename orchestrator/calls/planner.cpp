@@ -39,6 +39,16 @@ bool can_encode(Codec codec) {
 }
 
 constexpr const char *kDirections[] = {"caller-to-callee", "callee-to-caller"};
+
+/// Who sends and who gets, as sentences call them: "the push terminal", "the callee".
+struct Names {
+  std::string giver, taker;
+};
+
+std::string at_start(std::string name) {
+  if (name.starts_with("the ")) name[0] = 'T';
+  return name;
+}
 constexpr std::size_t kMedia = 2;
 
 Route stopped(std::string reason) {
@@ -77,26 +87,26 @@ Route passed(Codec codec, std::string reason) {
   return route;
 }
 
-Route h264_to_callee(const sip::Media &media, const rtmp::Track &track) {
+Route h264_to_phone(const sip::Media &media, const rtmp::Track &track, const Names &names) {
   const auto receiver = rtp::H264Profile::from_fmtp(media.fmtp);
   const auto sent = rtp::H264Profile::from_avcc(track.config.view);
   const bool single_nal = receiver.packetization_mode == 0;
   const std::string theirs = receiver.profile_level_id();
   if (sent && !single_nal && rtp::can_receive(receiver, *sent))
-    return passed(Codec::H264, "The callee decodes profile-level-id " + theirs +
-                                   " and the push terminal sends " + sent->profile_level_id() +
+    return passed(Codec::H264, at_start(names.taker) + " decodes profile-level-id " + theirs +
+                                   " and " + names.giver + " sends " + sent->profile_level_id() +
                                    ": passed through.");
   const H264Level &level = h264_level(receiver.level_idc);
   const std::string how =
       "encoded anew as constrained baseline, level " + std::string(level.name) + ".";
   std::string why;
   if (single_nal)
-    why = "The callee takes one NAL unit a packet (packetization-mode 0): ";
+    why = at_start(names.taker) + " takes one NAL unit a packet (packetization-mode 0): ";
   else if (!sent)
-    why = "The push terminal has not told its H.264 profile: ";
+    why = at_start(names.giver) + " has not told its H.264 profile: ";
   else
-    why = "The callee's profile-level-id " + theirs + " does not cover the push terminal's " +
-          sent->profile_level_id() + ": ";
+    why = at_start(names.taker) + "'s profile-level-id " + theirs + " does not cover " +
+          names.giver + "'s " + sent->profile_level_id() + ": ";
   Route route = transcoded(Codec::H264, Codec::H264, why + how);
   route.single_nal = single_nal;
   route.level = &level;
@@ -106,10 +116,10 @@ Route h264_to_callee(const sip::Media &media, const rtmp::Track &track) {
 
 /// Nothing where the pictures do not fit.
 std::optional<Route> h263_as_it_is(const sip::Media &media, const FormatRow &format,
-                                   const rtmp::Track &track) {
+                                   const rtmp::Track &track, const Names &names) {
   const auto receiver = H263Receiver::from_fmtp(format.encoding_name, media.fmtp);
   if (!receiver.takes(track.width, track.height)) return std::nullopt;
-  return passed(Codec::H263, "Both sides speak H.263, and the callee takes " +
+  return passed(Codec::H263, "Both sides speak H.263, and " + names.taker + " takes " +
                                  std::to_string(track.width) + "x" + std::to_string(track.height) +
                                  ": passed through.");
 }
@@ -139,7 +149,7 @@ void fit_encoder(Route &route, const sip::Media &media, const rtmp::Track &track
   } else if (route.to == Codec::Aac) {
     route.aac = agreed_aac(media);
   } else if (route.to == Codec::H263) {
-    const auto receiver = H263Receiver::from_fmtp(route.format->encoding_name, media.fmtp);
+    const auto receiver = H263Receiver::from_fmtp(route.to_format->encoding_name, media.fmtp);
     route.h263 = receiver.size;
     route.h263_rate = receiver.rate;
     route.reason.pop_back();
@@ -148,15 +158,16 @@ void fit_encoder(Route &route, const sip::Media &media, const rtmp::Track &track
 }
 
 /// Without the format of SIP.
-Route to_callee(const sip::Media &media, const FormatRow &format, const rtmp::Track &track) {
+Route push_to_phone(const sip::Media &media, const FormatRow &format, const rtmp::Track &track,
+                    const Names &names) {
   const Codec from = track.codec, to = format.codec;
-  if (from == Codec::H264 && to == Codec::H264) return h264_to_callee(media, track);
+  if (from == Codec::H264 && to == Codec::H264) return h264_to_phone(media, track, names);
   std::string less;
   if (from == to) {
     // RFC 3551 has G.711 with one channel, unless an rtpmap says otherwise: ours never do.
     const bool stereo = medium_of(from) == Medium::Audio && track.channels > 1;
     if (from == Codec::H263) {
-      if (auto route = h263_as_it_is(media, format, track)) return *route;
+      if (auto route = h263_as_it_is(media, format, track, names)) return *route;
       less = " of " + std::to_string(track.width) + "x" + std::to_string(track.height);
     } else if (from == Codec::Aac) {
       if (auto route = aac_as_it_is(agreed_aac(media), track)) return *route;
@@ -170,8 +181,8 @@ Route to_callee(const sip::Media &media, const FormatRow &format, const rtmp::Tr
     }
   }
   return transcoded(from, to,
-                    "The push terminal sends " + named(from) + less + ", the callee takes " +
-                        described(format) + (less == " in stereo" ? " in mono" : "") +
+                    at_start(names.giver) + " sends " + named(from) + less + ", " + names.taker +
+                        " takes " + described(format) + (less == " in stereo" ? " in mono" : "") +
                         ": decoded and encoded.");
 }
 
@@ -186,42 +197,100 @@ double expected_cpu(const Route &route, Medium medium) {
   return std::round(cost * 10) / 10;
 }
 
-Route to_callee(Medium medium, const sip::Media &media, const PushTracks &push) {
-  const auto &track = push.of(medium);
-  if (!track) {
-    Route route = waiting("The push terminal sends no " + std::string(to_string(medium)) +
-                          ", as far as is known.");
-    route.to = media.format->codec;
-    return route;
-  }
+Route push_to_phone(const sip::Media &media, const rtmp::Track &track, const Names &names) {
   const FormatRow *format = find_format_row(*media.format);
   if (!format)
     return stopped("This build cannot send " + named(media.format->codec) + " over RTP.");
-  Route route = to_callee(media, *format, *track);
-  route.format = format;
-  if (route.transcoded) fit_encoder(route, media, *track);
+  Route route = push_to_phone(media, *format, track, names);
+  route.to_format = format;
+  if (route.transcoded) fit_encoder(route, media, track);
   return route;
 }
 
-Route to_caller(Medium medium, const sip::Media &media, const PullCodecs &pull) {
+/// What is encoded for a pull terminal.
+void fit_encoder_to_pull(Route &route) {
+  if (route.to == Codec::H264) route.level = &h264_level(31);
+  if (route.to == Codec::H263) route.h263 = &usual_h263_size();
+}
+
+Route phone_to_pull(const sip::Media &media, Codec to, const Names &names) {
   const Codec from = media.format->codec;
-  const Codec to = medium == Medium::Audio ? pull.audio : pull.video;
   const FormatRow *format = find_format_row(*media.format);
   if (!format) return stopped("This build cannot receive " + named(from) + " over RTP.");
   Route route;
   if (from == to && is_as_in_rtmp(*format)) {
-    route = passed(from, "The callee sends " + described(*format) +
-                             ", which the pull terminal takes: passed through.");
+    route = passed(from, at_start(names.giver) + " sends " + described(*format) + ", which " +
+                             names.taker + " takes: passed through.");
   } else {
-    route =
-        transcoded(from, to,
-                   "The callee sends " + described(*format) + ", the pull terminal's play fixed " +
-                       named(to) + ": decoded and encoded.");
-    if (to == Codec::H264) route.level = &h264_level(31);
-    if (to == Codec::H263) route.h263 = &usual_h263_size();
+    route = transcoded(from, to,
+                       at_start(names.giver) + " sends " + described(*format) + ", " + names.taker +
+                           "'s play fixed " + named(to) + ": decoded and encoded.");
+    fit_encoder_to_pull(route);
   }
-  route.format = format;
+  route.from_format = format;
   return route;
+}
+
+/// Both ends have RTMP, which carries any codec of a play as it is.
+Route push_to_pull(const rtmp::Track &track, Codec to, const Names &names) {
+  if (track.codec == to)
+    return passed(to, at_start(names.giver) + " sends " + named(to) + ", which " + names.taker +
+                          " takes: passed through.");
+  Route route =
+      transcoded(track.codec, to,
+                 at_start(names.giver) + " sends " + named(track.codec) + ", " + names.taker +
+                     "'s play fixed " + named(to) + ": decoded and encoded.");
+  fit_encoder_to_pull(route);
+  route.upright = track.height > track.width;
+  return route;
+}
+
+/// What a phone has agreed on; null where it has not the medium.
+const sip::Media *agreed_by_phone(const LegMedia &leg, Medium medium) {
+  const auto found = std::ranges::find_if(leg.negotiated, [&](const sip::Media &media) {
+    return media.medium == medium && media.accepted && media.format;
+  });
+  return found == leg.negotiated.end() ? nullptr : &*found;
+}
+
+bool is_phone(const LegMedia &leg) { return leg.kind == LegKind::Phone; }
+
+Route make_route(Medium medium, const LegMedia &giver, const LegMedia &taker, const Names &names) {
+  const std::string what(to_string(medium));
+  const sip::Media *sent = agreed_by_phone(giver, medium), *got = agreed_by_phone(taker, medium);
+  if (is_phone(taker) && !got) return stopped(at_start(names.taker) + " takes no " + what + ".");
+  if (is_phone(giver) && !sent)
+    return stopped(
+        at_start(names.giver) + " has no " + what +
+        (medium == Medium::Video ? ": " + names.taker + " gets a picture that says so." : "."));
+  std::optional<Codec> wanted;
+  if (is_phone(taker))
+    wanted = got->format->codec;
+  else if (taker.pull)
+    wanted = medium == Medium::Audio ? taker.pull->audio : taker.pull->video;
+  else
+    return waiting("No pull terminal has played yet.");
+  const auto &track = giver.tracks.of(medium);
+  if (!is_phone(giver) && !track) {
+    Route route = waiting(at_start(names.giver) + " sends no " + what + ", as far as is known.");
+    route.to = wanted;
+    return route;
+  }
+  if (is_phone(giver) && is_phone(taker)) return stopped("Two phones are not joined here.");
+  if (is_phone(giver)) return phone_to_pull(*sent, *wanted, names);
+  return is_phone(taker) ? push_to_phone(*got, *track, names)
+                         : push_to_pull(*track, *wanted, names);
+}
+
+/// What sentences call the ends of a call: with their sides where there are two alike.
+Names names_towards(Side side, const LegMedia &giver, const LegMedia &taker) {
+  const std::string from = "the " + std::string(to_string(other(side)));
+  const std::string to = "the " + std::string(to_string(side));
+  const bool two = !is_phone(giver) && !is_phone(taker);
+  Names names;
+  names.giver = is_phone(giver) ? from : two ? from + "'s push terminal" : "the push terminal";
+  names.taker = is_phone(taker) ? to : two ? to + "'s pull terminal" : "the pull terminal";
+  return names;
 }
 
 PlanStep step(const char *direction, Medium medium, const Route &route) {
@@ -260,7 +329,9 @@ Plan Plan::without(RouteSet left_out, const std::string &why) const {
   for (std::size_t i = 0; i < left_out.size(); ++i) {
     if (!left_out[i]) continue;
     Route &route = i < kMedia ? plan.to_callee[i] : plan.to_caller[i - kMedia];
-    const bool card = i == kMedia + static_cast<std::size_t>(Medium::Video);
+    const Side taker = i < kMedia ? Side::Callee : Side::Caller;
+    const bool card = i % kMedia == static_cast<std::size_t>(Medium::Video) &&
+                      kinds[index_of(taker)] == LegKind::Terminal;
     route = stopped(
         as_sentence(std::string("Left out, for the media pipeline fails with it") +
                     (card ? "; the pull terminal gets a picture that says so: " : ": ") + why));
@@ -268,28 +339,18 @@ Plan Plan::without(RouteSet left_out, const std::string &why) const {
   return plan;
 }
 
-Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push,
-               const std::optional<PullCodecs> &pull) {
+Plan make_plan(const LegMedia &caller, const LegMedia &callee) {
   Plan plan;
-  for (const Medium medium : {Medium::Audio, Medium::Video}) {
-    const auto index = static_cast<std::size_t>(medium);
-    plan.pushed[index] = push.of(medium).has_value();
-    const auto found =
-        std::find_if(negotiated.begin(), negotiated.end(), [&](const sip::Media &media) {
-          return media.medium == medium && media.accepted && media.format;
-        });
-    if (found == negotiated.end()) {
-      const std::string reason = "The callee takes no " + std::string(to_string(medium)) + ".";
-      plan.to_callee[index] = stopped(reason);
-      plan.to_caller[index] =
-          stopped(medium == Medium::Video
-                      ? "The callee has no video: the pull terminal gets a picture that says so."
-                      : "The callee has no audio.");
-      continue;
+  const std::array legs{&caller, &callee};
+  for (const Side side : kSides) {
+    const LegMedia &taker = *legs[index_of(side)], &giver = *legs[index_of(other(side))];
+    const Names names = names_towards(side, giver, taker);
+    plan.kinds[index_of(side)] = taker.kind;
+    for (const Medium medium : {Medium::Audio, Medium::Video}) {
+      plan.pushed[index_of(side)][static_cast<std::size_t>(medium)] =
+          taker.tracks.of(medium).has_value();
+      plan.to(side, medium) = make_route(medium, giver, taker, names);
     }
-    plan.to_callee[index] = to_callee(medium, *found, push);
-    plan.to_caller[index] =
-        pull ? to_caller(medium, *found, *pull) : waiting("No pull terminal has played yet.");
   }
   return plan;
 }

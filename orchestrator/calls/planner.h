@@ -9,22 +9,11 @@
 #include <vector>
 
 #include "calls/codec_table.h"
-#include "calls/pull_codecs.h"
+#include "calls/leg_media.h"
 #include "calls/service.h"
-#include "common/codec.h"
-#include "rtmp/core/server.h"
 #include "rtp/core/parameters.h"
-#include "sip/core/agent.h"
 
 namespace junctor::calls {
-
-/// What the push terminal sends, as far as it is known.
-struct PushTracks {
-  std::optional<rtmp::Track> audio, video;
-  const std::optional<rtmp::Track> &of(Medium medium) const {
-    return medium == Medium::Audio ? audio : video;
-  }
-};
 
 /// One medium in one direction.
 struct Route {
@@ -32,14 +21,15 @@ struct Route {
   bool waits = false;  ///< does not flow yet, for a terminal that may still come
   std::optional<Codec> from, to;
   bool transcoded = false;
-  const FormatRow *format = nullptr;  ///< how SIP carries it
-  bool single_nal = false;            ///< H.264 to a receiver in packetization mode 0
-  const H264Level *level = nullptr;   ///< H.264 encoded for a phone: what it must keep to
-  const H263Size *h263 = nullptr;     ///< H.263: the size that it is encoded at
-  rtp::AacConfig aac;                 ///< AAC encoded for a phone: what was agreed on
-  int h263_rate = 30;                 ///< H.263: pictures a second, at most
-  bool upright = false;               ///< the picture is higher than it is wide
-  std::string reason;                 ///< a sentence
+  /// How SIP brings it and carries it on; null at a terminal, whose RTMP needs neither.
+  const FormatRow *from_format = nullptr, *to_format = nullptr;
+  bool single_nal = false;           ///< H.264 to a receiver in packetization mode 0
+  const H264Level *level = nullptr;  ///< H.264 encoded for a phone: what it must keep to
+  const H263Size *h263 = nullptr;    ///< H.263: the size that it is encoded at
+  rtp::AacConfig aac;                ///< AAC encoded for a phone: what was agreed on
+  int h263_rate = 30;                ///< H.263: pictures a second, at most
+  bool upright = false;              ///< the picture is higher than it is wide
+  std::string reason;                ///< a sentence
 
   bool operator==(const Route &) const = default;
 };
@@ -48,14 +38,24 @@ struct Route {
 using RouteSet = std::bitset<4>;
 
 struct Plan {
+  /// By Side.
+  std::array<LegKind, 2> kinds{LegKind::Terminal, LegKind::Phone};
   /// Indexed by Medium.
   std::array<Route, 2> to_callee, to_caller;
-  /// What the push terminal sends, by Medium, whether it has a route or not.
-  std::array<bool, 2> pushed{};
+  /// What the push terminal of a side sends, by Side and Medium, whether it has a route or not.
+  std::array<std::array<bool, 2>, 2> pushed{};
 
-  const Route &callee(Medium medium) const { return to_callee[static_cast<std::size_t>(medium)]; }
-  const Route &caller(Medium medium) const { return to_caller[static_cast<std::size_t>(medium)]; }
-  bool is_pushed(Medium medium) const { return pushed[static_cast<std::size_t>(medium)]; }
+  const Route &to(Side side, Medium medium) const {
+    return (side == Side::Callee ? to_callee : to_caller)[static_cast<std::size_t>(medium)];
+  }
+  Route &to(Side side, Medium medium) {
+    return (side == Side::Callee ? to_callee : to_caller)[static_cast<std::size_t>(medium)];
+  }
+  const Route &callee(Medium medium) const { return to(Side::Callee, medium); }
+  const Route &caller(Medium medium) const { return to(Side::Caller, medium); }
+  bool is_pushed(Side side, Medium medium) const {
+    return pushed[index_of(side)][static_cast<std::size_t>(medium)];
+  }
   /// For people: all four, flowing or not.
   std::vector<PlanStep> steps() const;
   RouteSet flowing() const;
@@ -66,11 +66,11 @@ struct Plan {
 };
 
 /// The cheapest route of each medium: passed through where both sides speak the same, else decoded
-/// and encoded. `pull` is nothing while nobody has played: then nothing flows to the caller. Pure.
-Plan make_plan(const std::vector<sip::Media> &negotiated, const PushTracks &push,
-               const std::optional<PullCodecs> &pull);
+/// and encoded. Nothing flows to a terminal that nobody has played yet. One of the legs is a
+/// terminal. Pure.
+Plan make_plan(const LegMedia &caller, const LegMedia &callee);
 
-/// What is offered to a callee: everything that this build can carry. First what passes through
+/// What is offered to a phone: everything that this build can carry. First what passes through
 /// from the push terminal, then what nearly every phone has, then the rest, in the table's order.
 /// `names` are those that may be offered, as rtp::find_formats() knows them; none: all.
 std::vector<sip::Offered> make_offer(const PushTracks &push,

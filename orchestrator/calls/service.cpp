@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "calls/call.h"
+#include "calls/phone_leg.h"
 #include "calls/pipeline.h"
 #include "calls/pull_codecs.h"
 #include "calls/sentence.h"
 #include "calls/surroundings.h"
+#include "calls/terminal_leg.h"
 #include "calls/track_watcher.h"
 #include "common/handle.h"
 #include "common/main_context.h"
@@ -35,6 +37,7 @@ struct Terminal {
   /// Fixed by the first of the players that are there.
   PullCodecs pull;
   std::shared_ptr<Call> call;
+  std::shared_ptr<TerminalLeg> leg;  ///< of `call`
   /// How a call ended that no player was there for, kept a moment for one that is on its way.
   std::optional<Farewell> untold;
   std::shared_ptr<void> forgetting;  ///< the timer of `untold`
@@ -59,6 +62,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const std::string account = account_of(request);
     Terminal &terminal = terminals_[account];
     terminal.publisher = request.connection;
+    if (terminal.leg) terminal.leg->on_publisher(true);
     use_application(terminal, request);
     // Another program may send other tracks. A running call is not told before the first of them
     // is known: if they are the same its pipeline goes on.
@@ -80,8 +84,11 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const auto found = terminals_.find(account);
     if (found == terminals_.end() || found->second.publisher != request.connection) return;
     found->second.publisher = 0;
-    // A lost connection is silence: the watchdog counts, and the terminal may come back.
-    if (finished && found->second.call) std::shared_ptr(found->second.call)->on_push_finished();
+    if (const auto leg = found->second.leg) {
+      leg->on_publisher(false);
+      // A lost connection is silence: the watchdog counts, and the terminal may come back.
+      if (finished) leg->on_push_finished();
+    }
     tidy(account);
   }
 
@@ -97,7 +104,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     }
     if (terminal.players.empty()) terminal.pull = *codecs;
     terminal.players.push_back({request.connection, *codecs});
-    if (const auto call = terminal.call) return call->on_players(true, terminal.pull);
+    if (const auto leg = terminal.leg) return leg->on_players(true, terminal.pull);
     if (!terminal.untold) return;
     tell_players(account, *std::exchange(terminal.untold, {}));
   }
@@ -109,8 +116,8 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     std::erase_if(found->second.players, [&](const Terminal::Player &player) {
       return player.connection == request.connection;
     });
-    if (const auto call = found->second.call)
-      call->on_players(!found->second.players.empty(), found->second.pull);
+    if (const auto leg = found->second.leg)
+      leg->on_players(!found->second.players.empty(), found->second.pull);
     tidy(account);
   }
 
@@ -138,17 +145,24 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
 
     Terminal &terminal = terminals_[from];
     watch(from, terminal);
+    const auto leg = TerminalLeg::create(around_, Side::Caller, from, to);
     std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
-    auto call =
-        Call::create(around_, id.get(), from, to, [weak = weak_from_this()](const Call &changed) {
-          if (auto self = weak.lock()) self->on_changed(changed);
-        });
+    auto call = Call::create(around_, id.get(), from, to, leg,
+                             [weak = weak_from_this()](const Call &changed) {
+                               if (auto self = weak.lock()) self->on_changed(changed);
+                             });
     terminal.call = call;
+    terminal.leg = leg;
     running_[call->id()] = call;
-    call->set_application(terminal.application);
-    call->on_tracks(terminal.tracks);
-    call->on_players(!terminal.players.empty(), terminal.pull);
-    call->dial(*std::move(contacts), terminal.publisher != 0);
+    leg->set_application(terminal.application);
+    leg->on_publisher(terminal.publisher != 0);
+    leg->on_tracks(terminal.tracks);
+    leg->on_players(!terminal.players.empty(), terminal.pull);
+    std::vector<std::shared_ptr<Leg>> callees;
+    for (sip::InviteOptions &contact : *contacts)
+      callees.push_back(
+          std::make_shared<PhoneLeg>(around_, Side::Callee, std::move(contact), from));
+    call->dial(std::move(callees));
     return call->id();
   }
 
@@ -230,7 +244,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     if (found == terminals_.end()) return;
     PushTracks &tracks = found->second.tracks;
     (medium_of(track.codec) == Medium::Audio ? tracks.audio : tracks.video) = track;
-    if (const auto call = found->second.call) call->on_tracks(tracks);
+    if (const auto leg = found->second.leg) leg->on_tracks(tracks);
   }
 
   void on_changed(const Call &call) {
@@ -257,8 +271,9 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       }
       if (const auto terminal = terminals_.find(view.from);
           terminal != terminals_.end() && terminal->second.call.get() == &call) {
+        const auto leg = std::exchange(terminal->second.leg, {});
         terminal->second.call.reset();
-        if (!call.had_audience()) remember(view.from, farewell_to_player(*view.reason));
+        if (!leg->had_audience()) remember(view.from, farewell_to_player(*view.reason));
         tidy(view.from);
       }
     }
@@ -277,7 +292,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   static void use_application(Terminal &terminal, const rtmp::Request &request) {
     if (request.app.empty()) return;
     terminal.application = request.app;
-    if (terminal.call) terminal.call->set_application(request.app);
+    if (terminal.leg) terminal.leg->set_application(request.app);
   }
 
   void tell_publisher(const std::string &account, const Farewell &farewell) {

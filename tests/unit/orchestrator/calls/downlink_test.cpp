@@ -49,7 +49,7 @@ class DownlinkTest : public testing::Test {
     downlink_->open(*server_, "alice");
     downlink_->set_audience(true);
     outlet_ = server_->outlets["alice"].get();
-    view_ = make_call_server(server_, "alice", downlink_);
+    view_ = make_call_server(server_, {{"alice", downlink_}});
   }
   void TearDown() override { downlink_->close(); }
 

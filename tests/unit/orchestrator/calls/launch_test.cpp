@@ -72,13 +72,13 @@ Route flowing(Codec from, Codec to) {
 
 Route to_sip(Codec from, Codec to) {
   Route route = flowing(from, to);
-  route.format = find_format_row(*rtp::find_format(to));
+  route.to_format = find_format_row(*rtp::find_format(to));
   return route;
 }
 
 Route from_sip(Codec from, Codec to) {
   Route route = flowing(from, to);
-  route.format = find_format_row(*rtp::find_format(from));
+  route.from_format = find_format_row(*rtp::find_format(from));
   return route;
 }
 
@@ -94,21 +94,21 @@ TEST(LaunchLine, IsTheCheapestForEachRoute) {
   ASSERT_TRUE(templates) << templates.error().detail;
   auto line = make_line(*templates, both_ways(), {std::chrono::milliseconds(500), 7});
   ASSERT_TRUE(line) << line.error().detail;
-  EXPECT_EQ(
-      line->text(),
-      "rtmpauthsrc name=caller eos-on-finish=false "
-      "mediawatchdog name=watchdog interval=500 tries=7 armed=true "
-      "sipcallsink name=callee rtmpplaysink name=player "
-      "caller.video ! watchdog.sink_0 watchdog.src_0 ! callee.video "
-      "caller.audio ! watchdog.sink_1 watchdog.src_1 ! queue leaky=downstream max-size-buffers=0 "
-      "max-size-bytes=0 max-size-time=200000000 ! aacparse ! avdec_aac ! audioconvert ! "
-      "audioresample ! audio/x-raw,rate=8000,channels=1 ! alawenc ! callee.audio "
-      "callee.video_src ! rtph264depay ! video/x-h264,stream-format=avc,alignment=au ! "
-      "player.video "
-      "callee.audio_src ! rtppcmadepay ! queue leaky=downstream max-size-buffers=0 "
-      "max-size-bytes=0 max-size-time=200000000 ! alawdec ! audioconvert ! audioresample ! "
-      "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
-      "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse ! player.audio");
+  EXPECT_EQ(line->text(),
+            "rtmpauthsrc name=caller eos-on-finish=false "
+            "mediawatchdog name=caller_watchdog interval=500 tries=7 armed=true "
+            "rtmpplaysink name=caller_player sipcallsink name=callee "
+            "caller.video ! caller_watchdog.sink_0 caller_watchdog.src_0 ! callee.video "
+            "caller.audio ! caller_watchdog.sink_1 caller_watchdog.src_1 ! queue leaky=downstream "
+            "max-size-buffers=0 "
+            "max-size-bytes=0 max-size-time=200000000 ! aacparse ! avdec_aac ! audioconvert ! "
+            "audioresample ! audio/x-raw,rate=8000,channels=1 ! alawenc ! callee.audio "
+            "callee.video_src ! rtph264depay ! video/x-h264,stream-format=avc,alignment=au ! "
+            "caller_player.video "
+            "callee.audio_src ! rtppcmadepay ! queue leaky=downstream max-size-buffers=0 "
+            "max-size-bytes=0 max-size-time=200000000 ! alawdec ! audioconvert ! audioresample ! "
+            "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
+            "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse ! caller_player.audio");
 }
 
 TEST(LaunchLine, PassthroughHasNoQueueAndNoThread) {
@@ -116,7 +116,7 @@ TEST(LaunchLine, PassthroughHasNoQueueAndNoThread) {
   ASSERT_TRUE(templates);
   Plan plan;
   plan.to_callee = {to_sip(Codec::Pcma, Codec::Pcma), to_sip(Codec::H264, Codec::H264)};
-  plan.to_caller = plan.to_callee;
+  plan.to_caller = {from_sip(Codec::Pcma, Codec::Pcma), from_sip(Codec::H264, Codec::H264)};
   auto line = make_line(*templates, plan, {});
   ASSERT_TRUE(line);
   for (const char *heavy :
@@ -128,13 +128,15 @@ TEST(LaunchLine, LooksAtWhatThePushTerminalSendsInVain) {
   auto templates = Templates::load(pipelines());
   ASSERT_TRUE(templates);
   Plan plan;
-  plan.pushed = {true, true};
+  plan.pushed[index_of(Side::Caller)] = {true, true};
   plan.to_callee = {to_sip(Codec::Pcma, Codec::Pcma), Route{}};
   auto line = make_line(*templates, plan, {});
   ASSERT_TRUE(line) << line.error().detail;
-  EXPECT_NE(line->text().find("caller.video ! watchdog.sink_0 watchdog.src_0 ! fakesink sync=false "
-                              "async=false caller.audio ! watchdog.sink_1 watchdog.src_1 ! callee"),
-            std::string::npos)
+  EXPECT_NE(
+      line->text().find("caller.video ! caller_watchdog.sink_0 caller_watchdog.src_0 ! fakesink "
+                        "sync=false async=false caller.audio ! caller_watchdog.sink_1 "
+                        "caller_watchdog.src_1 ! callee"),
+      std::string::npos)
       << line->text();
 }
 
@@ -161,7 +163,7 @@ TEST(LaunchLine, MakesPicturesOfTheSizesThatH263Has) {
   auto line = make_line(*templates, plan, {});
   ASSERT_TRUE(line) << line.error().detail;
   EXPECT_NE(line->text().find("width=352,height=288,pixel-aspect-ratio=12/11 ! avenc_h263 "
-                              "bitrate=600000 gop-size=60 ! player.video"),
+                              "bitrate=600000 gop-size=60 ! caller_player.video"),
             std::string::npos)
       << line->text();
   video.h263 = &h263_sizes().front();
@@ -172,8 +174,8 @@ TEST(LaunchLine, MakesPicturesOfTheSizesThatH263Has) {
   EXPECT_NE(line->text().find("max-rate=15"), std::string::npos);
 }
 
-/// Every codec to and from every format of SIP: each line parses, so that its elements exist and
-/// can be linked.
+/// Every codec to and from every format of SIP, and to every codec of RTMP: each line parses, so
+/// that its elements exist and can be linked.
 TEST(LaunchLine, OfEveryPairParses) {
   gst_init(nullptr, nullptr);
   auto templates = Templates::load(pipelines());
@@ -190,6 +192,9 @@ TEST(LaunchLine, OfEveryPairParses) {
   for (const CodecRow &codec : codec_rows())
     for (const FormatRow &format : format_rows())
       expected += medium_of(codec.codec) == medium_of(format.codec);
+  for (const CodecRow &from : codec_rows())
+    for (const CodecRow &to : codec_rows())
+      expected += medium_of(from.codec) == medium_of(to.codec);
   EXPECT_EQ(pairs, expected);
 }
 

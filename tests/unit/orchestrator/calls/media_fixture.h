@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "calls/planner.h"
 #include "common/bytes.h"
 #include "sip/core/agent.h"
 
@@ -27,6 +28,13 @@ inline sip::Media media(Codec codec, std::string fmtp = "") {
   media.format = rtp::find_format(codec);
   media.fmtp = std::move(fmtp);
   return media;
+}
+
+/// Of a call from a terminal to a phone.
+inline Plan make_plan(std::vector<sip::Media> negotiated, PushTracks push,
+                      std::optional<PullCodecs> pull) {
+  return make_plan(LegMedia::terminal(std::move(push), pull),
+                   LegMedia::phone(std::move(negotiated)));
 }
 
 }  // namespace junctor::calls

@@ -61,7 +61,7 @@ class PipelineTest : public testing::Test {
     spec.sending = sending;
     spec.settings = std::move(settings);
     PathEvents events;
-    events.first_packet = [this](Medium medium, Time) { first_.push_back(medium); };
+    events.first_packet = [this](Side, Medium medium, Time) { first_.push_back(medium); };
     events.failed = [this](const std::string &element, const std::string &message) {
       failures_.push_back(element + ": " + message);
     };

@@ -113,20 +113,23 @@ TEST(Planner, TurnsTheRoomForThePictureWithThePicture) {
   rtmp::Track upright = kHigh, lying = kHigh;
   upright.width = lying.height = 1080;
   upright.height = lying.width = 1920;
-  EXPECT_TRUE(
-      make_plan({media_line}, tracks(Codec::Aac, upright), {}).callee(Medium::Video).upright);
-  EXPECT_FALSE(
-      make_plan({media_line}, tracks(Codec::Aac, lying), {}).callee(Medium::Video).upright);
+  EXPECT_TRUE(make_plan({media_line}, tracks(Codec::Aac, upright), std::nullopt)
+                  .callee(Medium::Video)
+                  .upright);
+  EXPECT_FALSE(make_plan({media_line}, tracks(Codec::Aac, lying), std::nullopt)
+                   .callee(Medium::Video)
+                   .upright);
 }
 
 TEST(Planner, MixesStereoDownForThePhone) {
   PushTracks push = tracks(Codec::Pcma, std::nullopt);
   push.audio->channels = 2;
-  const Plan plan = make_plan({media(Codec::Pcma)}, push, {});
+  const Plan plan = make_plan({media(Codec::Pcma)}, push, std::nullopt);
   EXPECT_TRUE(plan.callee(Medium::Audio).transcoded);
   EXPECT_NE(plan.callee(Medium::Audio).reason.find("stereo"), std::string::npos);
   push.audio->channels = 1;
-  EXPECT_FALSE(make_plan({media(Codec::Pcma)}, push, {}).callee(Medium::Audio).transcoded);
+  EXPECT_FALSE(
+      make_plan({media(Codec::Pcma)}, push, std::nullopt).callee(Medium::Audio).transcoded);
 }
 
 TEST(Planner, MakesAnAudioCallOfAPhoneWithoutVideo) {
@@ -135,7 +138,7 @@ TEST(Planner, MakesAnAudioCallOfAPhoneWithoutVideo) {
   const Plan plan =
       make_plan({media(Codec::Pcma), refused}, tracks(Codec::Aac, kBaseline), PullCodecs{});
   EXPECT_FALSE(plan.callee(Medium::Video).flows);
-  EXPECT_TRUE(plan.is_pushed(Medium::Video)) << "though in vain";
+  EXPECT_TRUE(plan.is_pushed(Side::Caller, Medium::Video)) << "though in vain";
   EXPECT_FALSE(plan.caller(Medium::Video).flows);
   EXPECT_TRUE(plan.callee(Medium::Audio).flows);
   const auto steps = plan.steps();
@@ -263,7 +266,7 @@ TEST(Planner, HasARouteForEveryPair) {
       EXPECT_EQ(there.to, format.codec);
       EXPECT_EQ(back.from, format.codec);
       EXPECT_EQ(back.to, row.codec);
-      EXPECT_EQ(there.format, find_format_row(format)) << pair;
+      EXPECT_EQ(there.to_format, find_format_row(format)) << pair;
       if (row.codec != format.codec) {
         EXPECT_TRUE(there.transcoded && back.transcoded) << pair;
       }
@@ -455,7 +458,7 @@ TEST(Planner, SaysWhyARouteIsLeftOut) {
   EXPECT_EQ(less.callee(Medium::Audio).reason,
             "Left out, for the media pipeline fails with it: It broke.");
   EXPECT_EQ(less.caller(Medium::Audio), whole.caller(Medium::Audio));
-  EXPECT_TRUE(less.is_pushed(Medium::Audio)) << "the watchdog counts it all the same";
+  EXPECT_TRUE(less.is_pushed(Side::Caller, Medium::Audio)) << "the watchdog counts it all the same";
   EXPECT_EQ(whole.without({}, ""), whole);
 }
 

@@ -140,12 +140,12 @@ TEST_F(ServiceTest, TheFirstPacketToTheCallerCountsFromTheAnswerWithEarlyMediaTo
   ASSERT_TRUE(service_->find(last().id)->first_packet_to_caller_ms.has_value());
   EXPECT_GE(*service_->find(last().id)->first_packet_to_caller_ms, 2);
   EXPECT_EQ(changes_.size(), changes) << "one of two";
-  path().events.first_packet(Medium::Video, now_ + milliseconds(5));
+  path().events.first_packet(Side::Callee, Medium::Video, now_ + milliseconds(5));
   ASSERT_EQ(changes_.size(), changes + 1) << "so that the record has both";
   EXPECT_EQ(last().state, State::Answered);
   EXPECT_EQ(last().first_packet_to_callee_ms, 5);
   live(Medium::Video);
-  path().events.first_packet(Medium::Audio, now_ + milliseconds(9));
+  path().events.first_packet(Side::Callee, Medium::Audio, now_ + milliseconds(9));
   EXPECT_EQ(changes_.size(), changes + 1) << "once";
 }
 
@@ -158,7 +158,7 @@ TEST_F(ServiceTest, APublisherThatComesBackBringsItsOwnTracksOnly) {
   video_track();
   pass(milliseconds(100));
   ASSERT_EQ(paths_.size(), 2u);
-  EXPECT_TRUE(line_has("caller.video ! watchdog"));
+  EXPECT_TRUE(line_has("caller.video ! caller_watchdog"));
   EXPECT_FALSE(line_has("caller.audio")) << line();
 }
 
@@ -196,7 +196,7 @@ TEST_F(ServiceTest, ManyElementsThatFailAtOnceAreOneFailure) {
 TEST_F(ServiceTest, FailuresOfLongAgoAreForgiven) {
   answered_call();
   for (int i = 0; i < 10; ++i) {
-    path().events.media("flowing");
+    path().events.media(Side::Caller, "flowing");
     pass(std::chrono::minutes(1));
     path().events.failed("voaacenc0", "no memory");
     pass(milliseconds(100));
@@ -204,7 +204,7 @@ TEST_F(ServiceTest, FailuresOfLongAgoAreForgiven) {
   }
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(why("caller-to-callee", Medium::Video).find("Left out"), std::string::npos) << i;
-    path().events.media("flowing");
+    path().events.media(Side::Caller, "flowing");
     pass(seconds(59));
     fail_path("voaacenc0", "no memory");
   }
@@ -227,7 +227,8 @@ TEST_F(ServiceTest, WithoutAnEncoderForThePictureTheCallGoesOnWithSoundAndTheOth
   EXPECT_TRUE(line_has("alawenc ! callee.audio")) << line();
   EXPECT_TRUE(line_has("player.audio"));
   EXPECT_TRUE(line_has("player.video")) << "the callee's picture needs no encoder";
-  EXPECT_TRUE(line_has("caller.video ! watchdog.sink_0 watchdog.src_0 ! fakesink")) << line();
+  EXPECT_TRUE(line_has("caller.video ! caller_watchdog.sink_0 caller_watchdog.src_0 ! fakesink"))
+      << line();
   EXPECT_EQ(why("caller-to-callee", Medium::Video),
             "Left out, for the media pipeline fails with it: no element \"x264enc\".");
   EXPECT_EQ(why("callee-to-caller", Medium::Video).find("Left out"), std::string::npos);
@@ -268,7 +269,8 @@ TEST_F(ServiceTest, SoundThatCannotBeCarriedLeavesThePicture) {
   EXPECT_TRUE(line_has("callee.video"));
   EXPECT_TRUE(line_has("player.video"));
   EXPECT_FALSE(line_has("player.audio"));
-  EXPECT_TRUE(line_has("caller.audio ! watchdog.sink_1 watchdog.src_1 ! fakesink")) << line();
+  EXPECT_TRUE(line_has("caller.audio ! caller_watchdog.sink_1 caller_watchdog.src_1 ! fakesink"))
+      << line();
   EXPECT_EQ(tone_, Tone::Silence);
   EXPECT_NE(why("caller-to-callee", Medium::Audio).find("Left out"), std::string::npos);
 }

@@ -19,15 +19,17 @@ struct FakePath : MediaPath {
     PathSpec spec;
     PathEvents events;
     bool alive = true;
-    std::vector<unsigned> tries;
-    int keyframes = 0;
-    int begun = 0;  ///< calls of begin_sending()
+    std::array<std::vector<unsigned>, 2> tries;  ///< by Side
+    std::array<int, 2> keyframes{};              ///< by Side
+    int begun = 0;                               ///< calls of begin_sending()
   };
   explicit FakePath(std::shared_ptr<Log> kept) : log(std::move(kept)) {}
   ~FakePath() override { log->alive = false; }
   void begin_sending() override { ++log->begun; }
-  void set_watchdog_tries(unsigned tries) override { log->tries.push_back(tries); }
-  void force_keyframe() override { ++log->keyframes; }
+  void set_watchdog_tries(Side side, unsigned tries) override {
+    log->tries[index_of(side)].push_back(tries);
+  }
+  void force_keyframe(Side side) override { ++log->keyframes[index_of(side)]; }
   std::shared_ptr<Log> log;
 };
 

@@ -64,7 +64,7 @@ TEST_F(ServiceTest, TheAnswerBringsBothDirectionsUpAtOnce) {
                            "callee.video_src", "voaacenc", "player.audio"})
     EXPECT_TRUE(line_has(part)) << part << " in " << line();
   EXPECT_EQ(path().spec.settings, (std::vector<Setting>{{"caller", "stream", "alice"},
-                                                        {"player", "stream", "alice"},
+                                                        {"caller_player", "stream", "alice"},
                                                         {"callee", "call", "sip-0"}}));
   ASSERT_EQ(last().plan.size(), 4u);
   EXPECT_FALSE(last().plan[0].transcoded);
@@ -79,8 +79,8 @@ TEST_F(ServiceTest, TheAnswerBringsBothDirectionsUpAtOnce) {
 TEST_F(ServiceTest, CountsFirstPacketsFromTheAnswer) {
   answered_call();
   now_ += milliseconds(5);
-  path().events.first_packet(Medium::Video, now_);
-  path().events.first_packet(Medium::Audio, now_ + milliseconds(50));
+  path().events.first_packet(Side::Callee, Medium::Video, now_);
+  path().events.first_packet(Side::Callee, Medium::Audio, now_ + milliseconds(50));
   const auto view = service_->find(last().id);
   ASSERT_TRUE(view);
   EXPECT_EQ(view->first_packet_to_callee_ms, 5);
@@ -130,7 +130,7 @@ TEST_F(ServiceTest, APhoneWithoutVideoGetsAnAudioCallAndThePlayerAPictureThatSay
   EXPECT_EQ(card_, Card::AudioOnly);
   EXPECT_FALSE(line_has("callee.video"));
   EXPECT_TRUE(line_has("callee.audio_src"));
-  EXPECT_TRUE(line_has("caller.video ! watchdog.sink_0 watchdog.src_0 ! fakesink "))
+  EXPECT_TRUE(line_has("caller.video ! caller_watchdog.sink_0 caller_watchdog.src_0 ! fakesink "))
       << "what is sent in vain counts all the same: " << line();
 }
 
@@ -196,7 +196,7 @@ TEST_F(ServiceTest, ALostConnectionIsSilenceAndTheTerminalMayComeBack) {
   answered_call();
   const std::string id = last().id;
   unpublish(false);
-  path().events.media("waiting");
+  path().events.media(Side::Caller, "waiting");
   EXPECT_EQ(state(), State::Answered);
   publish(7);
   EXPECT_EQ(service_->list().size(), 1u);
@@ -229,9 +229,9 @@ TEST_F(ServiceTest, TheEndOfAPublisherThatWasTakenOverMeansNothing) {
 
 TEST_F(ServiceTest, TheWatchdogsLossEndsTheCallWithABye) {
   answered_call();
-  path().events.media("waiting");
+  path().events.media(Side::Caller, "waiting");
   EXPECT_EQ(state(), State::Answered);
-  path().events.media("lost");
+  path().events.media(Side::Caller, "lost");
   pump();
   expect_ended(EndReason::NoPushMedia);
   EXPECT_EQ(sip(0).hung_up, std::vector{EndReason::NoPushMedia});
@@ -245,7 +245,7 @@ TEST_F(ServiceTest, AnAnswerWithoutPushMediaHasAWatchdogAndNoStreams) {
   sip(0).answer(both());
   pump();
   ASSERT_EQ(paths_.size(), 1u);
-  EXPECT_TRUE(line_has("mediawatchdog name=watchdog interval=1000 tries=30 armed=true"));
+  EXPECT_TRUE(line_has("mediawatchdog name=caller_watchdog interval=1000 tries=30 armed=true"));
   EXPECT_FALSE(line_has("watchdog.sink_0"));
   EXPECT_TRUE(line_has("player.video"));
 
@@ -259,8 +259,8 @@ TEST_F(ServiceTest, AnAnswerWithoutPushMediaHasAWatchdogAndNoStreams) {
   EXPECT_TRUE(line_has("watchdog.sink_1"));
   EXPECT_TRUE(line_has("tries=28")) << "what was silent counts: " << line();
 
-  path().events.media("flowing");
-  EXPECT_EQ(path().tries, std::vector{30u}) << "from here on all tries again";
+  path().events.media(Side::Caller, "flowing");
+  EXPECT_EQ(path().tries[0], std::vector{30u}) << "from here on all tries again";
 }
 
 TEST_F(ServiceTest, SilenceIsCountedAcrossRebuildsToTheEnd) {
@@ -294,7 +294,7 @@ TEST_F(ServiceTest, WhatWasHeldBackAtTheAnswerGetsItsWayWhenItComes) {
 
 TEST_F(ServiceTest, AReInviteWithAnotherCodecBuildsAnew) {
   answered_call();
-  path().events.media("flowing");
+  path().events.media(Side::Caller, "flowing");
   auto changed = both();
   changed[0] = media(Codec::Pcmu);
   sip(0).change(changed);
@@ -475,7 +475,7 @@ TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
   answered_call();
   EXPECT_EQ(tone_codec_, Codec::Pcmu);
   EXPECT_TRUE(line_has("rtppcmadepay ! queue")) << "A-law to µ-law: " << line();
-  EXPECT_TRUE(line_has("mulawenc ! player.audio"));
+  EXPECT_TRUE(line_has("mulawenc ! caller_player.audio"));
 }
 
 TEST_F(ServiceTest, NothingIsDrawnNorSentBackWhileNobodyPlays) {
@@ -503,7 +503,7 @@ TEST_F(ServiceTest, APlayThatComesDuringTheCallIsServed) {
   answered_call();
   play(5, {{"audio", "pcma"}});
   ASSERT_EQ(paths_.size(), 2u);
-  EXPECT_TRUE(line_has("rtppcmadepay ! player.audio")) << line();
+  EXPECT_TRUE(line_has("rtppcmadepay ! caller_player.audio")) << line();
   EXPECT_EQ(tone_codec_, Codec::Pcma);
   play(6, {{"audio", "aac"}});
   EXPECT_EQ(paths_.size(), 2u) << "the codecs are fixed";
@@ -564,7 +564,7 @@ TEST_F(ServiceTest, ThePhonesRequestByInfoReachesTheEncoder) {
   const auto listener = sip(0).listener();
   ASSERT_NE(listener, nullptr);
   listener->on_keyframe_request(sip(0));
-  EXPECT_EQ(path().keyframes, 1);
+  EXPECT_EQ(path().keyframes[1], 1);
 }
 
 TEST_F(ServiceTest, NothingIsLeftOfACallThatEnded) {

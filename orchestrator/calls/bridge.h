@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What joins the media of a call's two legs: the plan, the path that runs by it, and its repair.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calls/leg.h"
+#include "calls/media_path.h"
+#include "calls/planner.h"
+#include "calls/surroundings.h"
+
+namespace junctor::calls {
+
+/// Signalling thread.
+class Bridge : public std::enable_shared_from_this<Bridge> {
+ public:
+  /// None is called by the destructor.
+  struct Events {
+    std::function<void()> updated;  ///< update() has run by itself
+    /// Nothing can be carried, and `why` is what failed.
+    std::function<void(const std::string &why)> failed;
+    /// A side's push terminal has sent nothing for too long.
+    std::function<void(Side)> silent;
+    std::function<void(Side to, Time)> first_packet;  ///< on its way to the phone there
+  };
+
+  /// `id` is the call's, for the log.
+  Bridge(std::shared_ptr<const Surroundings> around, std::string id, std::shared_ptr<Leg> caller,
+         Events events);
+
+  /// Whose media flow on the callee's side from the next update() on; null for nobody's.
+  void join(std::shared_ptr<Leg> callee);
+  const std::shared_ptr<Leg> &callee() const { return callee_; }
+  /// The call is answered at `now`: both ways are carried from the next update() on, and the
+  /// watchdogs count.
+  void answer(Time now);
+  /// Makes what runs fit what the legs give and take.
+  void update();
+  /// The same in a moment, once for all that changes until then.
+  void schedule_update();
+  /// For good.
+  void stop();
+
+  /// What `side` learns of the media that come to it.
+  Course course_of(Side side) const;
+  void force_keyframe(Side side);
+  std::vector<PlanStep> steps() const;
+  const std::string &launch() const { return launch_; }
+
+ private:
+  Result<void> build();
+  Result<std::unique_ptr<MediaPath>> make_path(bool sending);
+  bool leave_out_more(const std::string &why);
+  void drop_path();
+  /// Whether it is on its way there: neither left out nor held back.
+  bool reaches(Side side, Medium medium) const;
+  std::string key_of(const std::string &line) const;
+  std::vector<Setting> settings_for_people() const;
+  WatchdogSetting watchdogs() const;
+  unsigned tries_left(Side side) const;
+  void on_push_media(Side side, const std::string &state);
+  void on_path_failed(const std::string &element, const std::string &message);
+  const std::shared_ptr<Leg> &leg(Side side) const {
+    return side == Side::Caller ? caller_ : callee_;
+  }
+
+  std::shared_ptr<const Surroundings> around_;
+  const std::string id_;
+  const std::shared_ptr<Leg> caller_;
+  std::shared_ptr<Leg> callee_;
+  Events events_;
+  bool answered_ = false, stopped_ = false, hopeless_ = false;
+  Plan whole_, plan_;       ///< what is to flow; the same without what is left out
+  RouteSet left_out_;       ///< of `whole_`, which did not run with it
+  RouteSet left_out_told_;  ///< what the log has of it
+  std::string left_out_why_;
+  std::string launch_;
+  std::unique_ptr<MediaPath> path_;
+  bool sending_ = false;  ///< the path carries the caller's media too
+  std::string path_key_;  ///< what the running path was made for
+  std::array<std::array<bool, 2>, 2>
+      path_receives_{};  ///< by Side and Medium: the leg sent it when the path was made
+  unsigned path_failures_ = 0;
+  bool path_failed_ = false;           ///< the running path, which is to be replaced
+  std::optional<Time> flowing_since_;  ///< a push terminal's media, through the running path
+  std::array<std::optional<Time>, 2> silent_since_;  ///< by Side
+  std::shared_ptr<void> pending_update_;
+};
+
+}  // namespace junctor::calls

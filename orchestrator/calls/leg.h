@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A leg of a call: one participant, whatever it speaks.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calls/call_server.h"
+#include "calls/launch_line.h"
+#include "calls/leg_media.h"
+#include "calls/service.h"
+
+namespace junctor::calls {
+
+class Leg;
+
+/// How a leg ended by itself.
+struct LegEnd {
+  EndReason reason = EndReason::Unreachable;
+  int code = 0;  ///< of SIP; 0 for none
+  std::string text;
+};
+
+/// What a leg tells its call. Signalling thread.
+class LegListener {
+ public:
+  virtual ~LegListener() = default;
+  virtual void on_ringing(Leg &) {}        ///< of a callee: somebody there is being alerted
+  virtual void on_early_media(Leg &) {}    ///< of a callee: it sends before it answers
+  virtual void on_answered(Leg &) {}       ///< of a callee
+  virtual void on_media_changed(Leg &) {}  ///< what media() has, or what it holds back
+  virtual void on_tracks(Leg &) {}         ///< the same, and more may follow in a moment
+  /// The first of what the other leg sends has come to it, or is on its way.
+  virtual void on_first_packet(Leg &, Time) {}
+  virtual void on_keyframe_request(Leg &) {}
+  /// The last call.
+  virtual void on_ended(Leg &, const LegEnd &) {}
+};
+
+/// What a leg learns of its call after each change: by it a terminal's players see and hear how the
+/// call goes.
+struct Course {
+  State state = State::Trying;
+  bool on_hold = false;       ///< the other leg has answered with media, and sends none of them
+  bool video = false;         ///< of the other leg, on its way to this one
+  bool may_bring = false;     ///< the other leg sends no video yet, but may come to do so
+  bool encoded_here = false;  ///< the video
+  bool audio = false;
+};
+
+/// One participant. It is made for one side of one call. As the callee it is rung, and tells when
+/// it answers; as the caller it is told how it goes by follow(), and accept()ed. Signalling thread.
+class Leg {
+ public:
+  explicit Leg(Side side) : side_(side) {}
+  virtual ~Leg() = default;
+  Leg(const Leg &) = delete;
+  Leg &operator=(const Leg &) = delete;
+
+  Side side() const { return side_; }
+  void set_listener(std::weak_ptr<LegListener> listener) { listener_ = std::move(listener); }
+
+  virtual LegMedia media() const = 0;
+  /// Whether it sends the medium now, as far as is known: a phone may hold it back.
+  virtual bool sends(Medium medium) const = 0;
+  /// It has media agreed on, and holds all of them back.
+  virtual bool holds() const { return false; }
+  /// Something that changes when a path has to be made anew though its line is the same.
+  virtual std::string path_key() const { return {}; }
+  /// Asks what this leg's pictures come from for one that stands alone; null if it cannot be asked.
+  /// On the reactor.
+  virtual std::function<void()> keyframe_request() const { return nullptr; }
+  /// Where it was rung: a URI, and where that sent the call; both may be empty.
+  struct Target {
+    std::string uri, redirected_to;
+  };
+  virtual Target target() const { return {}; }
+
+  /// Whether nothing is gained by waiting a moment for media(), before the other leg is told.
+  virtual bool settled() const { return true; }
+  /// Rings the callee. It is told of what the caller gives.
+  virtual Result<void> ring(const LegMedia &caller) = 0;
+  /// The other leg has answered: this one, the caller, is connected.
+  virtual Result<void> accept(const LegMedia & /*callee*/) { return {}; }
+  virtual void follow(const Course &) {}
+  /// A path begins that carries the other leg's media here; `ask` is that leg's
+  /// keyframe_request().
+  virtual void receive(const Course &, std::function<void()> /*ask*/) {}
+  /// No path does any more: `all` of its media are over, else another follows at once.
+  virtual void part(bool /*all*/) {}
+  /// Another callee has answered.
+  virtual void give_up() { end(EndReason::CallerHangup); }
+  /// Ends it, unless it has ended by itself, and tells it why.
+  virtual void end(EndReason reason) = 0;
+
+  /// What the elements of a running line are set to.
+  virtual void add_settings(std::vector<Setting> &settings) const = 0;
+  /// The same for people, who run it by itself.
+  virtual void add_settings_for_people(std::vector<Setting> &settings) const = 0;
+  virtual void add_downlink(Downlinks &) const {}
+  virtual void count(View &) const {}
+
+ protected:
+  template <class Function, class... Arguments>
+  void tell(Function function, Arguments &&...arguments) {
+    if (const auto listener = listener_.lock())
+      ((*listener).*function)(*this, std::forward<Arguments>(arguments)...);
+  }
+  std::string element(const char *suffix = "") const {
+    return std::string(to_string(side_)) + suffix;
+  }
+
+ private:
+  const Side side_;
+  std::weak_ptr<LegListener> listener_;
+};
+
+}  // namespace junctor::calls

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/phone_leg.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "calls/planner.h"
+#include "common/main_context.h"
+
+namespace junctor::calls {
+
+LegMedia PhoneLeg::media() const {
+  return LegMedia::phone(call_ ? call_->media() : std::vector<sip::Media>());
+}
+
+bool PhoneLeg::sends(Medium medium) const {
+  if (!call_) return false;
+  for (const sip::Media &media : call_->media())
+    if (media.medium == medium && media.accepted)
+      return media.direction == sip::Direction::SendRecv ||
+             media.direction == sip::Direction::RecvOnly;
+  return false;
+}
+
+bool PhoneLeg::holds() const {
+  return call_ && std::ranges::any_of(call_->media(), &sip::Media::accepted) &&
+         !sends(Medium::Audio) && !sends(Medium::Video);
+}
+
+std::string PhoneLeg::path_key() const {
+  if (!call_) return {};
+  std::ostringstream key;
+  key << call_->id();
+  for (const sip::Media &media : call_->media())
+    if (media.accepted) key << '\n' << media.session.get();
+  return key.str();
+}
+
+/// For as long as its first picture has not come.
+std::function<void()> PhoneLeg::keyframe_request() const {
+  if (!call_) return nullptr;
+  for (const sip::Media &media : call_->media())
+    if (media.medium == Medium::Video && media.accepted && media.session)
+      return [session = media.session, context = around_->context,
+              call = std::weak_ptr<sip::Call>(call_)] {
+        // One that sends no picture at all (on hold, camera off) has none to make whole.
+        if (session->stats().received_packets == 0 || session->request_keyframe()) return;
+        post_to(context, [call] {
+          if (const auto alive = call.lock()) alive->request_keyframe_by_info();
+        });
+      };
+  return nullptr;
+}
+
+Leg::Target PhoneLeg::target() const { return {contact_.uri, call_ ? call_->redirected_to() : ""}; }
+
+Result<void> PhoneLeg::ring(const LegMedia &caller) {
+  sip::InviteOptions options = contact_;
+  options.reactor = around_->server->reactor();
+  options.answer_timeout = around_->options.answer_timeout;
+  options.offer = make_offer(caller.tracks, around_->options.formats);
+  if (const auto &video = caller.tracks.video; video && video->codec == Codec::H264)
+    options.h264 = rtp::H264Profile::from_avcc(video->config.view);
+  auto call = around_->agent->invite(options, weak_from_this());
+  if (!call) return call.error();
+  call_ = *call;
+  return {};
+}
+
+void PhoneLeg::end(EndReason reason) {
+  if (call_) call_->hangup(reason);
+}
+
+void PhoneLeg::add_settings(std::vector<Setting> &settings) const {
+  if (call_) settings.push_back({element(), "call", call_->id()});
+}
+
+void PhoneLeg::add_settings_for_people(std::vector<Setting> &settings) const {
+  const auto [uri, moved] = target();
+  settings.push_back({element(), "uri", moved.empty() ? uri : moved});
+  settings.push_back(
+      {element(), "from", contact_.from_user.empty() ? account_ : contact_.from_user});
+  // These do not follow to another host, which the rules may have allowed.
+  if (!moved.empty()) return;
+  if (!contact_.proxy.empty()) settings.push_back({element(), "proxy", contact_.proxy});
+  if (!contact_.user.empty()) {
+    settings.push_back({element(), "user", contact_.user});
+    settings.push_back({element(), "password", "PASSWORD"});
+  }
+}
+
+void PhoneLeg::count(View &view) const {
+  if (!call_) return;
+  for (const sip::Media &media : call_->media_snapshot()) {
+    if (!media.session) continue;
+    const rtp::Stats stats = media.session->stats();
+    View::MediaCount &count = media.medium == Medium::Audio ? view.audio : view.video;
+    count.sent_packets = stats.sent_packets;
+    count.received_packets = stats.received_packets;
+    count.lost = stats.lost;
+    count.jitter_ms = stats.jitter_ms;
+    if (stats.round_trip_ms > 0) count.round_trip_ms = stats.round_trip_ms;
+  }
+}
+
+}  // namespace junctor::calls

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The leg of a SIP phone.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "calls/leg.h"
+#include "calls/surroundings.h"
+
+namespace junctor::calls {
+
+/// One contact that is rung by an INVITE.
+class PhoneLeg final : public Leg,
+                       public sip::CallListener,
+                       public std::enable_shared_from_this<PhoneLeg> {
+ public:
+  /// `account` is the caller's: who the INVITE is from, unless `contact` says otherwise.
+  PhoneLeg(std::shared_ptr<const Surroundings> around, Side side, sip::InviteOptions contact,
+           std::string account)
+      : Leg(side),
+        around_(std::move(around)),
+        contact_(std::move(contact)),
+        account_(std::move(account)) {}
+
+  LegMedia media() const override;
+  bool sends(Medium medium) const override;
+  bool holds() const override;
+  std::string path_key() const override;
+  std::function<void()> keyframe_request() const override;
+  Target target() const override;
+  Result<void> ring(const LegMedia &caller) override;
+  void end(EndReason reason) override;
+  void add_settings(std::vector<Setting> &settings) const override;
+  void add_settings_for_people(std::vector<Setting> &settings) const override;
+  void count(View &view) const override;
+
+  void on_ringing(sip::Call &) override { tell(&LegListener::on_ringing); }
+  void on_early_media(sip::Call &) override { tell(&LegListener::on_early_media); }
+  void on_answered(sip::Call &) override { tell(&LegListener::on_answered); }
+  void on_media_changed(sip::Call &) override { tell(&LegListener::on_media_changed); }
+  void on_keyframe_request(sip::Call &) override { tell(&LegListener::on_keyframe_request); }
+  void on_ended(sip::Call &, EndReason reason, int code, const std::string &text) override {
+    tell(&LegListener::on_ended, LegEnd{reason, code, text});
+  }
+
+ private:
+  std::shared_ptr<const Surroundings> around_;
+  const sip::InviteOptions contact_;
+  const std::string account_;
+  std::shared_ptr<sip::Call> call_;  ///< once it is rung
+};
+
+}  // namespace junctor::calls

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/terminal_leg.h"
+
+#include "common/main_context.h"
+
+namespace junctor::calls {
+
+namespace {
+
+/// How long after the answer the other leg's picture may take before a card says that it is coming.
+constexpr auto kCardPatience = std::chrono::milliseconds(1000);
+
+/// What a picture calls the other leg: an account's name, or a SIP URI without scheme and
+/// parameters.
+std::string shown_name(const std::string &peer) {
+  const auto colon = peer.find(':');
+  const std::string scheme = colon == std::string::npos ? "" : peer.substr(0, colon);
+  const std::string rest = scheme == "sip" || scheme == "sips" ? peer.substr(colon + 1) : peer;
+  return rest.substr(0, rest.find_first_of(";?"));
+}
+
+bool is_failure(EndReason reason) {
+  return reason != EndReason::CallerHangup && reason != EndReason::CalleeHangup &&
+         reason != EndReason::Admin && reason != EndReason::Shutdown;
+}
+
+bool says_that_it_rings(std::optional<Card> card) {
+  return card == Card::Ringing || card == Card::Calling;
+}
+
+}  // namespace
+
+Farewell farewell_to_player(EndReason reason) {
+  return {is_failure(reason) ? "NetStream.Play.Failed" : "NetStream.Play.Complete",
+          std::string(to_string(reason)) + ": " + std::string(describe(reason))};
+}
+
+Farewell farewell_to_publisher(EndReason reason) {
+  return {is_failure(reason) ? "NetStream.Publish.Failed" : "NetStream.Unpublish.Success",
+          std::string(to_string(reason)) + ": " + std::string(describe(reason))};
+}
+
+std::shared_ptr<TerminalLeg> TerminalLeg::create(std::shared_ptr<const Surroundings> around,
+                                                 Side side, std::string account, std::string peer) {
+  std::shared_ptr<TerminalLeg> leg(
+      new TerminalLeg(std::move(around), side, std::move(account), std::move(peer)));
+  leg->open();
+  return leg;
+}
+
+TerminalLeg::TerminalLeg(std::shared_ptr<const Surroundings> around, Side side, std::string account,
+                         std::string peer)
+    : Leg(side),
+      around_(std::move(around)),
+      account_(std::move(account)),
+      peer_(shown_name(peer)) {}
+
+TerminalLeg::~TerminalLeg() {
+  // Its timer belongs to the reactor, where it must end.
+  around_->server->reactor()->post([downlink = std::move(downlink_)] { downlink->close(); });
+}
+
+void TerminalLeg::open() {
+  downlink_ = Downlink::create(
+      around_->server->reactor(),
+      [weak = weak_from_this(), context = around_->context](Medium medium, Time when) {
+        post_to(context, [weak, medium, when] {
+          if (const auto self = weak.lock()) self->on_live_frame(medium, when);
+        });
+      });
+  on_downlink([server = around_->server, name = account_](Downlink &downlink) {
+    downlink.open(*server, name);
+  });
+}
+
+void TerminalLeg::on_downlink(std::function<void(Downlink &)> function) {
+  around_->server->reactor()->post(
+      [downlink = downlink_, function = std::move(function)] { function(*downlink); });
+}
+
+void TerminalLeg::on_tracks(const PushTracks &tracks) {
+  tracks_ = tracks;
+  tell(&LegListener::on_tracks);
+}
+
+void TerminalLeg::on_push_finished() {
+  push_finished_ = true;
+  tell(&LegListener::on_ended,
+       LegEnd{side() == Side::Caller ? EndReason::CallerHangup : EndReason::CalleeHangup, 0,
+              "The push terminal ended its stream."});
+}
+
+void TerminalLeg::on_players(bool any, const PullCodecs &codecs) {
+  if (course_.state == State::Ended) return;
+  if (audience_ != any) {
+    audience_ = any;
+    on_downlink([any](Downlink &downlink) { downlink.set_audience(any); });
+  }
+  // When the last player goes everything stays as it is: it may be back in a moment.
+  if (!any) return;
+  if (pull_ != codecs) {
+    pull_ = codecs;
+    card_.reset();
+    tone_.reset();
+  }
+  tell(&LegListener::on_media_changed);
+}
+
+Result<void> TerminalLeg::ring(const LegMedia &) { return bad_input("not yet"); }
+
+void TerminalLeg::follow(const Course &course) {
+  const bool answered = course.state == State::Answered && course_.state != State::Answered;
+  course_ = course;
+  // Early media that goes on counts from here.
+  if (answered) on_downlink([](Downlink &downlink) { downlink.tell_next_frames(); });
+  update_loops();
+}
+
+void TerminalLeg::receive(const Course &course, std::function<void()> ask) {
+  if (!course.video) video_live_ = false;
+  // What the other leg holds back would stand still at the player: its loop plays meanwhile.
+  on_downlink([course, ask = std::move(ask)](Downlink &downlink) {
+    downlink.hold(Medium::Video, !course.video);
+    downlink.hold(Medium::Audio, !course.audio);
+    downlink.expect_video(course.video, ask, course.encoded_here);
+  });
+}
+
+void TerminalLeg::part(bool all) {
+  if (all) video_live_ = false;
+  on_downlink([all](Downlink &downlink) {
+    downlink.detach_live();
+    if (!all) return;
+    downlink.release(Medium::Audio);
+    downlink.release(Medium::Video);
+  });
+}
+
+void TerminalLeg::on_live_frame(Medium medium, Time when) {
+  if (course_.state == State::Ended) return;
+  if (medium == Medium::Video && course_.video) video_live_ = true;
+  tell(&LegListener::on_first_packet, when);
+}
+
+void TerminalLeg::end(EndReason reason) {
+  course_.state = State::Ended;
+  card_timer_.reset();
+  on_downlink([farewell = farewell_to_player(reason)](Downlink &downlink) {
+    downlink.end(farewell.code, farewell.words);
+  });
+  // One that has left may be back already, with another call in mind.
+  if (push_finished_) return;
+  around_->server->reactor()->post(
+      [server = around_->server, name = account_, farewell = farewell_to_publisher(reason)] {
+        server->end_publisher(name, farewell.code, farewell.words);
+      });
+}
+
+void TerminalLeg::add_settings(std::vector<Setting> &settings) const {
+  settings.push_back({element(), "stream", account_});
+  settings.push_back({element("_player"), "stream", account_});
+}
+
+void TerminalLeg::add_settings_for_people(std::vector<Setting> &settings) const {
+  const Endpoint rtmp = around_->server->local();
+  for (const std::string &name : {element(), element("_player")}) {
+    settings.push_back({name, "address", rtmp.address});
+    settings.push_back({name, "port", std::to_string(rtmp.port)});
+    settings.push_back({name, "application", application_});
+    settings.push_back({name, "stream", account_});
+    settings.push_back({name, "token", "TOKEN"});
+  }
+}
+
+void TerminalLeg::update_loops() {
+  // Nothing is drawn and encoded that nobody sees.
+  if (!audience_ || course_.state == State::Ended) return;
+  play(course_.state == State::Ringing ? Tone::Ringback : Tone::Silence);
+  if (course_.state != State::Answered) {
+    show(course_.state == State::Ringing ? Card::Ringing : Card::Calling);
+  } else if (course_.on_hold) {
+    // Until the card is drawn nothing is better than one that says that it rings.
+    if (says_that_it_rings(card_))
+      on_downlink([](Downlink &downlink) { downlink.set_loop(Medium::Video, nullptr); });
+    show(Card::OnHold);
+  } else if (!course_.video && !course_.may_bring) {
+    show(Card::AudioOnly);
+  } else if (card_due_) {
+    if (!video_live_) show(course_.video ? Card::Connected : Card::AudioOnly);
+  } else {
+    wait_with_card();
+  }
+}
+
+/// The other leg's picture will be there before a card for the meantime is ready.
+void TerminalLeg::wait_with_card() {
+  if (card_timer_) return;
+  card_timer_ = around_->world.after(kCardPatience, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->card_due_ = true;
+    self->update_loops();
+  });
+}
+
+void TerminalLeg::show(Card card) {
+  if (card_ == card) return;
+  card_ = card;
+  around_->world.picture(
+      card, peer_, pull_->video,
+      [weak = weak_from_this(), card, codecs = pull_](std::shared_ptr<const Loop> loop) {
+        const auto self = weak.lock();
+        if (self && self->card_ == card && self->pull_ == codecs)
+          self->set_loop(Medium::Video, std::move(loop));
+      });
+}
+
+void TerminalLeg::play(Tone tone) {
+  if (tone_ == tone) return;
+  tone_ = tone;
+  around_->world.tone(
+      tone, pull_->audio,
+      [weak = weak_from_this(), tone, codecs = pull_](std::shared_ptr<const Loop> loop) {
+        const auto self = weak.lock();
+        if (self && self->tone_ == tone && self->pull_ == codecs)
+          self->set_loop(Medium::Audio, std::move(loop));
+      });
+}
+
+void TerminalLeg::set_loop(Medium medium, std::shared_ptr<const Loop> loop) {
+  if (!loop || course_.state == State::Ended) return;
+  on_downlink(
+      [medium, loop = std::move(loop)](Downlink &downlink) { downlink.set_loop(medium, loop); });
+}
+
+}  // namespace junctor::calls

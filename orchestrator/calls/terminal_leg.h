@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The leg of an RTMP terminal: a push and a pull of one account.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "calls/downlink.h"
+#include "calls/leg.h"
+#include "calls/surroundings.h"
+
+namespace junctor::calls {
+
+/// How an end is told to RTMP clients: the code and description of an onStatus.
+struct Farewell {
+  std::string code, words;
+};
+Farewell farewell_to_player(EndReason reason);
+Farewell farewell_to_publisher(EndReason reason);
+
+/// Its players see cards and hear tones while nothing comes from the other leg. A caller's ring
+/// back; a callee's ring, and it answers by publishing or by answer().
+class TerminalLeg final : public Leg, public std::enable_shared_from_this<TerminalLeg> {
+ public:
+  /// `peer` is whom the cards name.
+  static std::shared_ptr<TerminalLeg> create(std::shared_ptr<const Surroundings> around, Side side,
+                                             std::string account, std::string peer);
+  ~TerminalLeg() override;
+
+  const std::string &account() const { return account_; }
+  /// Whether anybody has played, who was then told of the end too.
+  bool had_audience() const { return pull_.has_value(); }
+
+  void on_tracks(const PushTracks &tracks);
+  /// Whether a push terminal is there, whose tracks may be known later.
+  void on_publisher(bool present) { publisher_ = present; }
+  /// The push terminal has ended its stream by itself.
+  void on_push_finished();
+  /// Whether anybody plays, and what the first of them fixed.
+  void on_players(bool any, const PullCodecs &codecs);
+  /// The application that the terminals use, for the line for people.
+  void set_application(const std::string &application) { application_ = application; }
+
+  LegMedia media() const override { return LegMedia::terminal(tracks_, pull_); }
+  bool sends(Medium) const override { return true; }
+  bool settled() const override { return !publisher_ || tracks_.video.has_value(); }
+  Result<void> ring(const LegMedia &caller) override;
+  void follow(const Course &course) override;
+  void receive(const Course &course, std::function<void()> ask) override;
+  void part(bool all) override;
+  void end(EndReason reason) override;
+  void add_settings(std::vector<Setting> &settings) const override;
+  void add_settings_for_people(std::vector<Setting> &settings) const override;
+  void add_downlink(Downlinks &downlinks) const override { downlinks[account_] = downlink_; }
+
+ private:
+  TerminalLeg(std::shared_ptr<const Surroundings> around, Side side, std::string account,
+              std::string peer);
+  void open();
+  void on_downlink(std::function<void(Downlink &)> function);
+  void on_live_frame(Medium medium, Time when);
+
+  // What players see and hear meanwhile.
+  void update_loops();
+  void show(Card card);
+  void play(Tone tone);
+  void set_loop(Medium medium, std::shared_ptr<const Loop> loop);
+  void wait_with_card();
+
+  std::shared_ptr<const Surroundings> around_;
+  const std::string account_, peer_;
+  std::string application_ = "call";
+  std::shared_ptr<Downlink> downlink_;
+  PushTracks tracks_;
+  bool publisher_ = false;
+  bool push_finished_ = false;
+  bool audience_ = false;
+  std::optional<PullCodecs> pull_;  ///< once anybody has played
+  Course course_;
+  std::optional<Card> card_;
+  std::optional<Tone> tone_;
+  bool video_live_ = false, card_due_ = false;  ///< see update_loops()
+  std::shared_ptr<void> card_timer_;
+};
+
+}  // namespace junctor::calls
