@@ -44,17 +44,6 @@ void start_sofia() {
   static_cast<void>(once);
 }
 
-std::string random_id() {
-  unsigned char bytes[16];
-  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) std::abort();
-  std::string out;
-  for (const unsigned char byte : bytes) {
-    out += "0123456789abcdef"[byte >> 4];
-    out += "0123456789abcdef"[byte & 15];
-  }
-  return out;
-}
-
 /// Reserves nothing, but tells in plain words why the address would not do, and which port the
 /// system would give.
 Result<Endpoint> probe(const Endpoint &wanted, bool tcp) {
@@ -76,12 +65,6 @@ unsigned milliseconds(Duration duration) {
   return static_cast<unsigned>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
 }
 
-/// The address to name in Contact and Via towards `host`.
-std::string signalling_address(const Endpoint &local, const std::string &host) {
-  const bool any = local.address == "0.0.0.0" || local.address == "::";
-  return any ? source_address_towards(host) : local.address;
-}
-
 /// "localhost" becomes its address: Sofia would ask a name server for it.
 Result<Uri> parse_target(const std::string &text) {
   auto uri = Uri::parse(text);
@@ -90,6 +73,22 @@ Result<Uri> parse_target(const std::string &text) {
 }
 
 }  // namespace
+
+std::string random_id() {
+  unsigned char bytes[16];
+  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) std::abort();
+  std::string out;
+  for (const unsigned char byte : bytes) {
+    out += "0123456789abcdef"[byte >> 4];
+    out += "0123456789abcdef"[byte & 15];
+  }
+  return out;
+}
+
+std::string signalling_address(const Endpoint &local, const std::string &host) {
+  const bool any = local.address == "0.0.0.0" || local.address == "::";
+  return any ? source_address_towards(host) : local.address;
+}
 
 Result<std::shared_ptr<Agent>> Agent::create(GMainContext *context, AgentOptions options) {
   auto agent = std::make_shared<AgentImpl>(context, std::move(options));
@@ -151,8 +150,10 @@ Result<void> AgentImpl::start_on(const Endpoint &endpoint) {
                     NTATAG_MAXSIZE(kMaxMessage), NTATAG_MAX_PROCEEDING(kMaxProceeding),
                     // RFC 3261 section 18.1.1 asks for TCP above 1300 bytes, but a phone that only
                     // has UDP would then not be reached; fragments do arrive.
-                    NTATAG_UDP_MTU(kMaxMessage - 1), TPTAG_IDLE(kIdleConnection),
-                    TPTAG_TIMEOUT(kHalfMessage), TPTAG_PONG2PING(1), TAG_END());
+                    NTATAG_UDP_MTU(kMaxMessage - 1),
+                    // One that comes on two ways rings once (RFC 3261 section 8.2.2.2).
+                    NTATAG_MERGE_482(1), TPTAG_IDLE(kIdleConnection), TPTAG_TIMEOUT(kHalfMessage),
+                    TPTAG_PONG2PING(1), TAG_END());
   if (!nua_)
     return Error{Fault::Unreachable, "SIP could not be served on " + endpoint.to_string() +
                                          "; is something else listening there?"};
@@ -196,11 +197,8 @@ void AgentImpl::on_stray(nua_event_t event, int status, nua_handle_t *handle, co
     case nua_i_register:
       return on_register(handle, sip);
     case nua_i_invite:
-      // Calls from phones are not served yet; by the fence nothing hostile gets here.
       if (status >= 200) break;
-      return sip && sip->sip_request && sip->sip_request->rq_url->url_user
-                 ? refuse(handle, SIP_480_TEMPORARILY_UNAVAILABLE)
-                 : refuse(handle, SIP_404_NOT_FOUND);
+      return on_invite(handle, sip);
     case nua_i_update:
     case nua_i_info:
       return refuse(handle, SIP_481_NO_TRANSACTION);
@@ -316,14 +314,21 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   return setup;
 }
 
+Result<std::shared_ptr<rtp::Session>> AgentImpl::open_session(std::shared_ptr<Reactor> reactor,
+                                                              Medium medium,
+                                                              const std::string &address,
+                                                              const std::string &cname) {
+  return rtp::Session::open(
+      std::move(reactor), ports_,
+      {.address = address, .medium = medium, .cname = cname, .log = options_.log});
+}
+
 Result<void> AgentImpl::open_media(const InviteOptions &options, CallImpl::Setup &setup) {
   for (const Medium medium : {Medium::Audio, Medium::Video}) {
     auto formats = options.offer.empty() ? own_formats(medium, options.codecs, options.h264)
                                          : offered_formats(medium, options.offer, options.h264);
     if (formats.empty()) continue;
-    auto session = rtp::Session::open(
-        options.reactor, ports_,
-        {.address = setup.media_address, .medium = medium, .cname = setup.id, .log = options_.log});
+    auto session = open_session(options.reactor, medium, setup.media_address, setup.id);
     if (!session) {
       for (const auto &opened : setup.sessions) opened->close();
       return session.error();

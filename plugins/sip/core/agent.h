@@ -44,6 +44,15 @@ struct Media {
 /// How a call is doing. Early: a provisional answer carried SDP.
 enum class CallState : std::uint8_t { Trying, Ringing, Answered, Ended };
 
+/// How a call that came to us is answered.
+struct AnswerOptions {
+  /// What may be agreed on, or is offered if the caller offered nothing; see Offered::rank.
+  std::vector<Offered> offer;
+  /// For H264 in an offer: as in InviteOptions.
+  std::optional<rtp::H264Profile> h264;
+  std::shared_ptr<Reactor> reactor;  ///< that the media sessions live on
+};
+
 class Call;
 
 /// Called on the agent's thread; never after on_ended. Held weakly by the call.
@@ -89,15 +98,38 @@ class Call {
   virtual CallState state() const = 0;
   /// The URI that a redirection led to; empty while the call is for InviteOptions::uri.
   virtual std::string redirected_to() const { return {}; }
-  virtual const std::vector<Media> &media()
-      const = 0;  ///< audio first; after early media or answer
+  /// After early media or answer. Of our own calls audio first, else as the caller has them.
+  virtual const std::vector<Media> &media() const = 0;
   virtual std::vector<Media> media_snapshot() const = 0;  ///< any thread
   virtual void set_listener(std::weak_ptr<CallListener> listener) = 0;
-  /// CANCEL or BYE, whichever fits; on_ended follows with `reason`.
+  /// CANCEL or BYE, whichever fits; of a call that came to us and is not answered a refusal by
+  /// status_of(reason). on_ended follows with `reason`.
   virtual void hangup(EndReason reason) = 0;
+  /// The same with words of why, which a refusal carries for people.
+  virtual void hangup(EndReason reason, const std::string & /*why*/) { hangup(reason); }
+  /// Of a call that came to us: 180.
+  virtual void alert() {}
+  /// Of a call that came to us: 200. media() is valid then, or, if the caller offered nothing, with
+  /// the on_media_changed that follows its ACK. An error has ended the call, which on_ended tells.
+  virtual Result<void> answer(const AnswerOptions &) { return refused("it is our own call"); }
   virtual void send_dtmf(char digit) = 0;
   /// INFO picture_fast_update; for peers without RTCP feedback.
   virtual void request_keyframe_by_info() = 0;
+};
+
+/// A call that came to us and waits for its answer. What is a text of the peer's is fit for people.
+struct IncomingCall {
+  std::shared_ptr<Call> call;  ///< set its listener, then alert() it or hang it up
+  std::string to;              ///< user of the Request-URI, unescaped; never empty
+  std::string account;         ///< whose password the caller has proved; empty: nobody's
+  std::string uri;             ///< of From, "sip:bob@example.org": not proved by anything
+  std::string display;         ///< name in From; may be empty
+};
+
+/// Whose calls are taken.
+enum class Callers : std::uint8_t {
+  Accounts,  ///< who prove an account's password
+  Anyone,    ///< everybody; a password that is shown all the same must be right
 };
 
 /// Where one account can be reached.
@@ -121,7 +153,8 @@ struct AgentOptions {
   /// RFC 2617 HA1 = MD5(user:realm:password) in hex, nothing for unknown users. Unset: no
   /// registrar.
   std::function<std::optional<std::string>(const std::string &user)> ha1;
-  std::size_t max_calls = 10000;
+  Callers callers = Callers::Accounts;  ///< without `ha1` nobody is an account
+  std::size_t max_calls = 10000;        ///< both ways together
   /// 64 * T1 of RFC 3261: how long a request waits for a peer that says nothing, and a 200 for its
   /// ACK.
   Duration transaction_timeout = std::chrono::seconds(32);
@@ -147,6 +180,8 @@ class Agent {
   /// Sends INVITE. Fails at once for a malformed URI or when over max_calls.
   virtual Result<std::shared_ptr<Call>> invite(const InviteOptions &options,
                                                std::weak_ptr<CallListener> listener) = 0;
+  /// Who takes the calls that come to us, in the agent's thread; until then they are refused (480).
+  virtual void set_incoming(std::function<void(const IncomingCall &)>) {}
   /// Any thread. Null if there is none such. A `sipcallsink` with property `call` finds its call
   /// so.
   virtual std::shared_ptr<Call> find_call(const std::string &id) const = 0;

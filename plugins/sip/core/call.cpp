@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// One outgoing call on a nua handle.
+// One call on a nua handle: what both directions have, and calls of our own.
 #include "sip/core/call.h"
 
 #include <sofia-sip/nua_tag.h>
@@ -15,6 +15,7 @@
 
 #include "sip/core/cause.h"
 #include "sip/core/fence.h"
+#include "sip/core/sip_body.h"
 
 namespace junctor::sip {
 
@@ -23,7 +24,6 @@ namespace {
 /// What a call may linger for after its end: nua's own timers are over by then (64 * T1).
 constexpr Duration kLinger = std::chrono::seconds(40);
 constexpr int kMaxRedirects = 4;
-constexpr const char *kSdpType = "application/sdp";
 constexpr const char *kFastUpdateType = "application/media_control+xml";
 constexpr const char *kDtmfType = "application/dtmf-relay";
 /// RFC 5168 section 7.
@@ -32,22 +32,6 @@ constexpr const char *kFastUpdate =
     "<picture_fast_update/></to_encoder></vc_primitive></media_control>\r\n";
 /// After these nua would wait for Retry-After and call again by itself.
 constexpr std::array kRetryAfter{404, 413, 480, 486, 500, 503, 600, 603};
-
-std::string_view payload_of(const sip_t *sip) {
-  if (!sip || !sip->sip_payload || !sip->sip_payload->pl_data) return {};
-  return {sip->sip_payload->pl_data, sip->sip_payload->pl_len};
-}
-
-bool has_type(const sip_t *sip, const char *type) {
-  return sip && sip->sip_content_type && sip->sip_content_type->c_type &&
-         ::strcasecmp(sip->sip_content_type->c_type, type) == 0;
-}
-
-/// The body if it is a session description; bodies without a type count too, phones forget it.
-std::string_view sdp_of(const sip_t *sip) {
-  if (!sip || (sip->sip_content_type && !has_type(sip, kSdpType))) return {};
-  return payload_of(sip);
-}
 
 std::string status_text(int status, const char *phrase) {
   std::string text = clean_text(phrase ? phrase : "");
@@ -100,7 +84,8 @@ CallImpl::CallImpl(CallHost &host, Setup setup, std::weak_ptr<CallListener> list
       sdp_version_(sdp_id_) {}
 
 CallImpl::~CallImpl() {
-  for (const auto &session : setup_.sessions) session->close();
+  for (const auto &session : setup_.sessions)
+    if (session) session->close();
 }
 
 std::string CallImpl::describe_ours(sdp::Description description) {
@@ -153,8 +138,12 @@ void CallImpl::on_event(nua_event_t event, int status, const char *phrase, const
       if ((status == 408 || status == 481) && state_ == CallState::Answered) {
         nua_bye(handle_.get(), TAG_END());
         end(EndReason::Unreachable, status,
-            "the callee's phone was lost: " + status_text(status, phrase));
+            std::string(peer()) + "'s phone was lost: " + status_text(status, phrase));
       }
+      return;
+    case nua_i_cancel:
+      if (incoming_ && state_ != CallState::Answered)
+        end(EndReason::CallerHangup, 0, "the caller gave up");
       return;
     case nua_i_invite:
       return on_offer(sip, false);
@@ -366,11 +355,17 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
 void CallImpl::on_ack(const sip_t *sip) {
   if (!std::exchange(offered_in_reinvite_, false) || state_ != CallState::Answered) return;
   const std::string_view body = sdp_of(sip);
-  if (body.empty()) return;
-  auto answer = sdp::parse(body);
-  if (!answer) return;
-  auto agreed = read_answer(offered_again_, *answer);
-  if (std::ranges::none_of(agreed, &Agreed::accepted)) return;
+  const auto answer =
+      body.empty() ? Result<sdp::Description>(bad_input("it has none")) : sdp::parse(body);
+  auto agreed = answer ? read_answer(offered_again_, *answer) : std::vector<Agreed>();
+  if (std::ranges::none_of(agreed, &Agreed::accepted)) {
+    // What was agreed before goes on; of a first answer nothing was.
+    if (anything_accepted()) return;
+    nua_bye(handle_.get(), TAG_END());
+    return end(EndReason::NotAcceptable, 0,
+               "the session description of the caller's ACK cannot be taken" +
+                   (answer ? std::string() : ": " + answer.error().detail));
+  }
   if (apply(std::move(agreed)))
     notify([this](CallListener &listener) { listener.on_media_changed(*this); });
 }
@@ -397,10 +392,10 @@ void CallImpl::on_info(const sip_t *sip) {
 
 void CallImpl::on_bye(const sip_t *sip) {
   if (state_ == CallState::Ended) return;
-  std::string text = "the callee hung up";
+  std::string text = std::string(peer()) + " hung up";
   if (sip && sip->sip_reason && sip->sip_reason->re_text)
     text += ": " + clean_text(sip->sip_reason->re_text);
-  end(EndReason::CalleeHangup, 0, std::move(text));
+  end(peer_hangup(), 0, std::move(text));
 }
 
 void CallImpl::on_state(int status, const char *phrase, tagi_t *tags) {
@@ -410,7 +405,9 @@ void CallImpl::on_state(int status, const char *phrase, tagi_t *tags) {
   // Without a reason so far: the session was lost, for instance by a request of it that timed out.
   if (state_ == CallState::Answered)
     end(EndReason::Unreachable, status >= 300 && status < 700 ? status : 0,
-        "the callee's phone was lost: " + status_text(status, phrase));
+        std::string(peer()) + "'s phone was lost: " + status_text(status, phrase));
+  else if (incoming_ && state_ != CallState::Ended)
+    end(EndReason::CallerHangup, 0, "the caller gave up");
   else if (state_ != CallState::Ended)
     on_final(status >= 300 ? unfenced(status) : 900, phrase);
   drop();
@@ -473,13 +470,16 @@ void CallImpl::send_dtmf(char digit) {
 
 void CallImpl::request_keyframe_by_info() { send_info(kFastUpdateType, kFastUpdate); }
 
-void CallImpl::hangup(EndReason reason) {
+void CallImpl::hangup(EndReason reason) { hangup(reason, std::string(describe(reason))); }
+
+void CallImpl::hangup(EndReason reason, const std::string &why) {
   if (state_ == CallState::Ended) return;
+  if (incoming_ && state_ != CallState::Answered) return refuse(reason, why);
   if (state_ == CallState::Answered)
     nua_bye(handle_.get(), TAG_END());
   else
     nua_cancel(handle_.get(), TAG_END());
-  end(reason, 0, std::string(describe(reason)));
+  end(reason, 0, why);
 }
 
 void CallImpl::end(EndReason reason, int code, std::string text) {
@@ -490,9 +490,10 @@ void CallImpl::end(EndReason reason, int code, std::string text) {
     const auto keep = shared_from_this();
     drop();
   });
-  for (const auto &session : setup_.sessions) session->close();
-  host_->log(LogLevel::Info, "call " + setup_.id + " to " + setup_.uri + " ended " +
-                                 std::string(to_string(reason)) + ": " + text);
+  for (const auto &session : setup_.sessions)
+    if (session) session->close();
+  host_->log(LogLevel::Info, "call " + setup_.id + (incoming_ ? " from " : " to ") + setup_.uri +
+                                 " ended " + std::string(to_string(reason)) + ": " + text);
   host_->deliver([self, reason, code, text = std::move(text)] {
     if (const auto listener = self->listener_.lock()) listener->on_ended(*self, reason, code, text);
   });

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// One outgoing call on a nua handle.
+// One call on a nua handle.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,11 @@ class CallHost {
   virtual void retire(const std::string &id) = 0;
   /// Nothing is left of the call's handle.
   virtual void forget(const std::string &id) = 0;
+  /// A port for one medium of a call.
+  virtual Result<std::shared_ptr<rtp::Session>> open_session(std::shared_ptr<Reactor> reactor,
+                                                             Medium medium,
+                                                             const std::string &address,
+                                                             const std::string &cname) = 0;
   /// Runs `function` from the context later; shutdown() waits for it.
   virtual void deliver(std::function<void()> function) = 0;
 };
@@ -45,7 +51,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     std::string media_address;
     Duration answer_timeout{};
     std::vector<OwnMedium> media;
-    std::vector<std::shared_ptr<rtp::Session>> sessions;  ///< one for each of `media`
+    /// One for each of `media`; null for a line of the caller's that is of no use.
+    std::vector<std::shared_ptr<rtp::Session>> sessions;
   };
 
   CallImpl(CallHost &host, Setup setup, std::weak_ptr<CallListener> listener);
@@ -53,6 +60,12 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
 
   /// Sends the INVITE; from now on the answer timeout counts.
   Result<void> start();
+  /// Takes over an INVITE that came to us. An error has the answer: its handle stays the caller's.
+  struct Refusal {
+    int status;
+    const char *phrase;  ///< a literal
+  };
+  std::optional<Refusal> take(nua_handle_t *handle, const sip_t *sip);
   /// One event of the handle. The caller holds a reference.
   void on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip, tagi_t *tags);
   /// Destroys the handle without waiting for the peer.
@@ -69,6 +82,9 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     listener_ = std::move(listener);
   }
   void hangup(EndReason reason) override;
+  void hangup(EndReason reason, const std::string &why) override;
+  void alert() override;
+  Result<void> answer(const AnswerOptions &options) override;
   void send_dtmf(char digit) override;
   void request_keyframe_by_info() override;
 
@@ -90,6 +106,17 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   void on_bye(const sip_t *sip);
   void on_state(int status, const char *phrase, tagi_t *tags);
 
+  // Of a call that came to us: call_incoming.cpp.
+  Result<std::string> answer_offer(const AnswerOptions &options);
+  Result<std::string> offer_in_answer(const AnswerOptions &options);
+  Result<void> open_sessions(const std::shared_ptr<Reactor> &reactor);
+  void refuse(EndReason reason, const std::string &why);
+  /// The other side, as people call it.
+  const char *peer() const { return incoming_ ? "the caller" : "the callee"; }
+  EndReason peer_hangup() const {
+    return incoming_ ? EndReason::CallerHangup : EndReason::CalleeHangup;
+  }
+
   /// Our side as SDP; its version rises with each change (RFC 3264 section 8).
   std::string describe_ours(sdp::Description description);
   Identity identity() const { return {setup_.media_address, sdp_id_, sdp_version_}; }
@@ -110,7 +137,9 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   bool rung_ = false;
   bool challenged_ = false;
   int redirects_ = 0;
-  bool offered_in_reinvite_ = false;  ///< the answer comes with the ACK
+  bool incoming_ = false;                  ///< it came to us
+  std::optional<sdp::Description> offer_;  ///< of a call that came to us, until it is answered
+  bool offered_in_reinvite_ = false;       ///< the answer comes with the ACK
   std::uint64_t sdp_id_;
   std::uint64_t sdp_version_;
   std::string last_description_;             ///< that we sent

@@ -74,4 +74,30 @@ EndReason reason_of(int code) {
   return EndReason::Internal;
 }
 
+Status status_of(EndReason reason) {
+  switch (reason) {
+    case EndReason::Busy:
+      return {486, "Busy Here"};
+    case EndReason::Declined:
+    case EndReason::CalleeHangup:
+    case EndReason::Admin:
+      return {603, "Decline"};
+    case EndReason::NotAcceptable:
+      return {488, "Not Acceptable Here"};
+    case EndReason::Unauthorized:
+      return {403, "Forbidden"};
+    case EndReason::Overloaded:
+    case EndReason::Shutdown:
+      return {503, "Service Unavailable"};
+    case EndReason::Internal:
+      return {500, "Server Internal Error"};
+    case EndReason::CallerHangup:
+    case EndReason::NoAnswer:
+    case EndReason::NoPushMedia:
+    case EndReason::Unreachable:
+      return {480, "Temporarily Unavailable"};
+  }
+  return {480, "Temporarily Unavailable"};
+}
+
 }  // namespace junctor::sip

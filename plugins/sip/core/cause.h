@@ -22,4 +22,11 @@ std::span<const Cause> causes();
 /// but those about credentials.
 EndReason reason_of(int code);
 
+/// What a call that came to us is refused with for a reason of ours.
+struct Status {
+  int code;
+  const char *phrase;  ///< a literal
+};
+Status status_of(EndReason reason);
+
 }  // namespace junctor::sip

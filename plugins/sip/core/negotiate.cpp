@@ -247,9 +247,15 @@ const sdp::Format *choose(const OwnMedium &medium, const Agreed *current,
           known_format(format, medium.medium) == current->format &&
           (current->format->codec == Codec::H264 || find_own(medium, format)))
         return &format;
-  for (const sdp::Format &format : line.formats)
-    if (find_own(medium, format)) return &format;
-  return nullptr;
+  const sdp::Format *best = nullptr;
+  int rank = 0;
+  for (const sdp::Format &format : line.formats) {
+    const OwnFormat *own = find_own(medium, format);
+    if (!own || (best && own->rank >= rank)) continue;
+    best = &format;
+    rank = own->rank;
+  }
+  return best;
 }
 
 }  // namespace
@@ -290,6 +296,7 @@ std::vector<OwnFormat> offered_formats(Medium medium, const std::vector<Offered>
 
   for (const Offered &wanted : offer) {
     const rtp::Format *format = wanted.format;
+    const std::size_t before = own.size();
     if (!format || medium_of(format->codec) != medium) continue;
     const std::string fmtp = wanted.fmtp.empty() ? std::string(format->offered_fmtp) : wanted.fmtp;
     if (format->variable) {
@@ -303,6 +310,7 @@ std::vector<OwnFormat> offered_formats(Medium medium, const std::vector<Offered>
     } else {
       add({format, -1, fmtp, format->clock_rate, format->channels}, format->offered_payload_type);
     }
+    for (std::size_t i = before; i < own.size(); ++i) own[i].rank = wanted.rank;
   }
   return own;
 }
@@ -316,6 +324,27 @@ std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &code
     for (const rtp::Format &format : rtp::formats())
       if (format.codec == codec) offer.push_back({&format});
   return offered_formats(medium, offer, h264);
+}
+
+std::vector<OwnMedium> laid_out(const std::vector<OwnMedium> &own, const sdp::Description &offer) {
+  std::vector<OwnMedium> media;
+  std::vector<OwnMedium> left = own;
+  for (const sdp::MediaLine &line : offer.media) {
+    const auto fits = [&](const OwnMedium &medium) {
+      return line.port != 0 && line.kind == to_string(medium.medium) &&
+             known_protocol(line.protocol) && choose(medium, nullptr, line);
+    };
+    const auto found = std::ranges::find_if(left, fits);
+    if (found == left.end()) {
+      media.push_back({.medium = Medium::Audio, .port = 0, .formats = {}});
+      continue;
+    }
+    media.push_back(std::move(*found));
+    left.erase(found);
+    if (left.empty()) break;
+  }
+  while (!media.empty() && media.back().formats.empty()) media.pop_back();
+  return media;
 }
 
 sdp::Description make_offer(const Identity &identity, const std::vector<OwnMedium> &media) {
@@ -420,9 +449,12 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
     reply.protocol = line.protocol;
     reply.port = media[i].port;
     sdp::Format format = to_sdp(*own, chosen->payload_type);
-    if (own->format->codec == Codec::H264)
-      format.fmtp =
-          h264_fmtp(rtp::H264Profile::from_fmtp(own->fmtp), packetization_mode(chosen->fmtp));
+    if (own->format->codec == Codec::H264) {
+      // The profile of a first offer stays as it is (RFC 6184 section 8.2.2): any can be received.
+      const bool first = i >= current.size() || !current[i].accepted;
+      format.fmtp = h264_fmtp(rtp::H264Profile::from_fmtp(first ? chosen->fmtp : own->fmtp),
+                              packetization_mode(chosen->fmtp));
+    }
     if (own->format->variable) {
       format.channels = agreed.channels;
       format.fmtp = rtp::AacConfig{own->clock_rate, agreed.channels}.fmtp(*own->format);

@@ -24,6 +24,7 @@ struct OwnFormat {
   std::string fmtp;
   std::uint32_t clock_rate = 0;  ///< Hz
   int channels = 1;
+  int rank = 0;  ///< as in Offered
 };
 
 /// One medium of ours, open on a port.
@@ -64,6 +65,11 @@ std::vector<OwnFormat> offered_formats(Medium medium, const std::vector<Offered>
 /// The same for all formats of `codecs`; if that is empty, for those offered by default.
 std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &codecs,
                                    const std::optional<rtp::H264Profile> &h264);
+
+/// `own`, one of a medium, in the order of the lines of somebody else's first offer: each at the
+/// first line that it can stand for. Lines before it that are of no use have an entry without
+/// formats. An own medium without a line is left out.
+std::vector<OwnMedium> laid_out(const std::vector<OwnMedium> &own, const sdp::Description &offer);
 
 /// Our offer: one m= line for each of `media`, in their order.
 sdp::Description make_offer(const Identity &identity, const std::vector<OwnMedium> &media);

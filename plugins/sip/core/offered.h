@@ -17,6 +17,9 @@ struct Offered {
   std::string fmtp{};
   /// Of a variable format, whose `fmtp` follows from it; nothing: as the table says.
   std::optional<rtp::AacConfig> aac{};
+  /// In an answer of ours the lowest rank that the offer has is taken; of equals, what the offer
+  /// has first.
+  int rank = 0;
 };
 
 }  // namespace junctor::sip

@@ -61,7 +61,28 @@ std::optional<std::uint32_t> seconds(const char *text) {
   return value;
 }
 
+void read_digest(const msg_auth_t *header, Credentials &request) {
+  for (; header; header = header->au_next) {
+    if (!header->au_scheme || ::strcasecmp(header->au_scheme, "Digest") != 0) continue;
+    request.has_credentials = true;
+    request.credentials = parameters_of(*header);
+    return;
+  }
+}
+
 }  // namespace
+
+Credentials read_credentials(const sip_t &sip, const Endpoint &source) {
+  Credentials request;
+  request.source = source;
+  read_digest(sip.sip_authorization, request);
+  if (!request.has_credentials) read_digest(sip.sip_proxy_authorization, request);
+  if (const auto user = request.credentials.find("username"); user != request.credentials.end())
+    request.to_user = user->second;
+  else if (sip.sip_from && sip.sip_from->a_url->url_user)
+    request.to_user = percent_decode(sip.sip_from->a_url->url_user);
+  return request;
+}
 
 RegisterRequest read_register(const sip_t &sip, const Endpoint &source) {
   RegisterRequest request;
@@ -84,12 +105,7 @@ RegisterRequest read_register(const sip_t &sip, const Endpoint &source) {
     request.contacts.push_back(
         {text_of(url_as_string(home.get(), contact->m_url)), seconds(contact->m_expires)});
   }
-  for (const msg_auth_t *header = sip.sip_authorization; header; header = header->au_next) {
-    if (!header->au_scheme || ::strcasecmp(header->au_scheme, "Digest") != 0) continue;
-    request.has_credentials = true;
-    request.credentials = parameters_of(*header);
-    break;
-  }
+  read_digest(sip.sip_authorization, request);
   return request;
 }
 

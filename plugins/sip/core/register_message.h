@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A REGISTER taken out of Sofia's form.
+// Requests of accounts taken out of Sofia's form.
 #pragma once
 
 #include <sofia-sip/sip.h>
@@ -7,6 +7,10 @@
 #include "sip/core/registrar.h"
 
 namespace junctor::sip {
+
+/// Of a request outside of dialogs that came from `source`: it is about the account that its digest
+/// names, else that of From.
+Credentials read_credentials(const sip_t &sip, const Endpoint &source);
 
 /// `sip` is a REGISTER that came from `source`.
 RegisterRequest read_register(const sip_t &sip, const Endpoint &source);

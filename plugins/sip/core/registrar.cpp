@@ -68,6 +68,12 @@ void Registrar::note_failure(const std::string &key, Time now) {
 
 RegisterReply Registrar::handle(const RegisterRequest &request, Time now) {
   if (!options_.ha1) return reply(405, "Method Not Allowed");
+  RegisterReply out = authenticate(request, "REGISTER", now);
+  return out.status == 200 ? store(request, now) : out;
+}
+
+RegisterReply Registrar::authenticate(const Credentials &request, std::string_view method,
+                                      Time now) {
   if (request.to_user.empty() || request.to_user.size() > kMaxName) return reply(404, "Not Found");
   const std::string source = address_group(request.source.address);
   if (!request.has_credentials) return challenge(source, now, false);
@@ -80,7 +86,7 @@ RegisterReply Registrar::handle(const RegisterRequest &request, Time now) {
         std::chrono::ceil<std::chrono::seconds>(options_.failure_window).count());
     return out;
   }
-  switch (digest_.verify(request.credentials, "REGISTER", options_.ha1, source, now)) {
+  switch (digest_.verify(request.credentials, method, options_.ha1, source, now)) {
     case DigestVerifier::Verdict::Stale:
       return challenge(source, now, true);
     case DigestVerifier::Verdict::Refused: {
@@ -95,7 +101,7 @@ RegisterReply Registrar::handle(const RegisterRequest &request, Time now) {
   }
   // A right password opens its own account only (RFC 3261 section 10.3, step 4).
   if (request.credentials.at("username") != request.to_user) return reply(403, "Forbidden");
-  return store(request, now);
+  return reply(200, "OK");
 }
 
 RegisterReply Registrar::store(const RegisterRequest &request, Time now) {

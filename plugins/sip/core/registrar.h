@@ -16,9 +16,16 @@
 
 namespace junctor::sip {
 
+/// What a request shows of who sends it.
+struct Credentials {
+  std::string to_user;  ///< the account that it is about, unescaped
+  bool has_credentials = false;
+  std::map<std::string, std::string> credentials;  ///< of Authorization: keys lower, unquoted
+  Endpoint source;
+};
+
 /// What a REGISTER asks, taken out of the message.
-struct RegisterRequest {
-  std::string to_user;  ///< of the address of record, unescaped
+struct RegisterRequest : Credentials {
   std::string call_id;
   std::uint32_t cseq = 0;
   struct Contact {
@@ -28,10 +35,7 @@ struct RegisterRequest {
   std::vector<Contact> contacts;
   bool star = false;                     ///< "Contact: *"
   std::optional<std::uint32_t> expires;  ///< of the header
-  bool has_credentials = false;
-  std::map<std::string, std::string> credentials;  ///< of Authorization: keys lower, unquoted
   std::string user_agent;
-  Endpoint source;
   std::string transport = "udp";  ///< it came by
 };
 
@@ -69,6 +73,9 @@ class Registrar {
   explicit Registrar(Options options);
 
   RegisterReply handle(const RegisterRequest &request, Time now);
+  /// Whether a request of `method` proves the password of the account that it is about. Status 200
+  /// if so; else what it is answered.
+  RegisterReply authenticate(const Credentials &request, std::string_view method, Time now);
   /// Those not expired at `now`, the newest first.
   std::vector<Registration> find(const std::string &account, Time now) const;
   /// Drops all of the account's.

@@ -25,6 +25,11 @@
 
 namespace junctor::sip {
 
+/// For a Call-ID, which nobody is to guess.
+std::string random_id();
+/// The address to name in Contact and Via towards `host`.
+std::string signalling_address(const Endpoint &local, const std::string &host);
+
 class AgentImpl final : public Agent, public CallHost {
  public:
   AgentImpl(GMainContext *context, AgentOptions options);
@@ -36,6 +41,9 @@ class AgentImpl final : public Agent, public CallHost {
   Endpoint local() const override { return local_; }
   Result<std::shared_ptr<Call>> invite(const InviteOptions &options,
                                        std::weak_ptr<CallListener> listener) override;
+  void set_incoming(std::function<void(const IncomingCall &)> incoming) override {
+    incoming_ = std::move(incoming);
+  }
   std::shared_ptr<Call> find_call(const std::string &id) const override;
   std::vector<Registration> registrations(const std::string &account) const override;
   void forget_registrations(const std::string &account) override;
@@ -47,6 +55,9 @@ class AgentImpl final : public Agent, public CallHost {
   void log(LogLevel level, std::string_view text) override;
   void retire(const std::string &id) override;
   void forget(const std::string &id) override;
+  Result<std::shared_ptr<rtp::Session>> open_session(std::shared_ptr<Reactor> reactor,
+                                                     Medium medium, const std::string &address,
+                                                     const std::string &cname) override;
   void deliver(std::function<void()> function) override;
 
  private:
@@ -72,6 +83,12 @@ class AgentImpl final : public Agent, public CallHost {
   void refuse(nua_handle_t *handle, int status, const char *phrase);
   /// Names the peer of the request at hand.
   void log_refused(int status, const char *phrase);
+
+  // incoming.cpp: calls that come to us.
+  void on_invite(nua_handle_t *handle, const sip_t *sip);
+  std::optional<RegisterReply> check_caller(const sip_t &sip, const Endpoint &source,
+                                            std::string &account);
+  CallImpl::Setup prepare_incoming(const sip_t &sip, const Endpoint &source);
 
   // gate.cpp: what the fence asks before anything is done about a request.
   bool admit(const FencedRequest &request);
@@ -105,6 +122,7 @@ class AgentImpl final : public Agent, public CallHost {
   std::map<std::string, std::shared_ptr<CallImpl>> calls_;
   std::map<std::string, std::shared_ptr<CallImpl>> lingering_;  ///< ended, BYE or CANCEL under way
   std::optional<Registrar> registrar_;
+  std::function<void(const IncomingCall &)> incoming_;
   std::list<Delayed> delayed_;
   PeerLogBudget refusals_;
   Admission admission_;

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Calls that came to us: from the INVITE to its answer.
+#include <sofia-sip/nua_tag.h>
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/sip_tag.h>
+
+#include <algorithm>
+
+#include "sip/core/call.h"
+#include "sip/core/cause.h"
+#include "sip/core/sip_body.h"
+
+namespace junctor::sip {
+
+namespace {
+
+/// A call that nobody ends by then is forgotten; who takes it has less patience.
+constexpr Duration kLongestRing = std::chrono::minutes(10);
+/// Stands for a port while it is found out which media there will be: discard (RFC 863).
+constexpr std::uint16_t kNoPort = 9;
+
+std::vector<OwnMedium> own_media(const std::vector<Offered> &offer,
+                                 const std::optional<rtp::H264Profile> &h264) {
+  std::vector<OwnMedium> own;
+  for (const Medium medium : {Medium::Audio, Medium::Video}) {
+    auto formats = offered_formats(medium, offer, h264);
+    if (!formats.empty()) own.push_back({medium, kNoPort, std::move(formats)});
+  }
+  return own;
+}
+
+/// Whether anything in the offer could be agreed on, whoever answers.
+bool is_acceptable(const sdp::Description &offer) {
+  std::vector<Offered> all;
+  for (const rtp::Format &format : rtp::formats()) all.push_back({.format = &format});
+  return make_answer({}, laid_out(own_media(all, {}), offer), {}, offer).acceptable;
+}
+
+/// As a quoted string of a Warning header (RFC 3261 section 20.43; 399: for a person).
+std::string warning(const std::string &host, const std::string &text) {
+  const std::string words = quoted(clean_text(text, 200));
+  return words.empty() ? "" : "399 " + bracketed(host) + ' ' + words;
+}
+
+}  // namespace
+
+std::optional<CallImpl::Refusal> CallImpl::take(nua_handle_t *handle, const sip_t *sip) {
+  incoming_ = true;
+  const std::string_view body = sdp_of(sip);
+  if (body.empty() && !payload_of(sip).empty()) return Refusal{SIP_415_UNSUPPORTED_MEDIA};
+  if (!body.empty()) {
+    auto offer = sdp::parse(body);
+    if (!offer) {
+      host_->log(LogLevel::Warning,
+                 "call " + setup_.id + " from " + setup_.uri + " refused: " + offer.error().detail);
+      return Refusal{400, "Bad Session Description"};
+    }
+    if (!is_acceptable(*offer)) return Refusal{SIP_488_NOT_ACCEPTABLE};
+    offer_ = *std::move(offer);
+  }
+  handle_ = Handle(handle);
+  nua_handle_bind(handle, reinterpret_cast<nua_hmagic_t *>(this));
+  timer_ = ContextTimer(host_->context(), kLongestRing, [this] {
+    const auto self = shared_from_this();
+    refuse(EndReason::NoAnswer, std::string(describe(EndReason::NoAnswer)));
+  });
+  return std::nullopt;
+}
+
+void CallImpl::alert() {
+  if (!incoming_ || state_ != CallState::Trying) return;
+  state_ = CallState::Ringing;
+  nua_respond(handle_.get(), SIP_180_RINGING, SIPTAG_CONTACT_STR(setup_.contact.c_str()),
+              TAG_END());
+}
+
+Result<void> CallImpl::answer(const AnswerOptions &options) {
+  if (!incoming_) return refused("it is our own call");
+  if (state_ == CallState::Answered || state_ == CallState::Ended)
+    return refused("it waits for no answer any more");
+  auto description = offer_ ? answer_offer(options) : offer_in_answer(options);
+  if (!description) {
+    const bool ours = description.error().fault != Fault::Refused;
+    refuse(ours ? EndReason::Internal : EndReason::NotAcceptable, description.error().detail);
+    return description.error();
+  }
+  timer_.reset();
+  state_ = CallState::Answered;
+  nua_respond(handle_.get(), SIP_200_OK, SIPTAG_CONTACT_STR(setup_.contact.c_str()),
+              SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(description->c_str()),
+              TAG_END());
+  return {};
+}
+
+/// Ports for all media that have a line of ours.
+Result<void> CallImpl::open_sessions(const std::shared_ptr<Reactor> &reactor) {
+  setup_.sessions.resize(setup_.media.size());
+  for (std::size_t i = 0; i < setup_.media.size(); ++i) {
+    OwnMedium &medium = setup_.media[i];
+    if (medium.formats.empty()) continue;
+    auto session = host_->open_session(reactor, medium.medium, setup_.media_address, setup_.id);
+    if (!session) return session.error();
+    setup_.sessions[i] = *std::move(session);
+    medium.port = setup_.sessions[i]->port();
+  }
+  return {};
+}
+
+Result<std::string> CallImpl::answer_offer(const AnswerOptions &options) {
+  const sdp::Description offer = *std::exchange(offer_, std::nullopt);
+  setup_.media = laid_out(own_media(options.offer, options.h264), offer);
+  if (!make_answer(identity(), setup_.media, {}, offer).acceptable)
+    return refused("none of the media that the caller offers can be carried");
+  if (auto opened = open_sessions(options.reactor); !opened) return opened.error();
+  Answer answer = make_answer(identity(), setup_.media, {}, offer);
+  other_lines_.assign(
+      answer.description.media.begin() + static_cast<std::ptrdiff_t>(setup_.media.size()),
+      answer.description.media.end());
+  apply(std::move(answer.agreed));
+  return describe_ours(std::move(answer.description));
+}
+
+Result<std::string> CallImpl::offer_in_answer(const AnswerOptions &options) {
+  setup_.media = own_media(options.offer, options.h264);
+  if (setup_.media.empty()) return refused("there is nothing that could be offered");
+  if (auto opened = open_sessions(options.reactor); !opened) return opened.error();
+  offered_in_reinvite_ = true;
+  offered_again_ = setup_.media;
+  return describe_ours(make_offer(identity(), setup_.media));
+}
+
+void CallImpl::refuse(EndReason reason, const std::string &why) {
+  const Status status = status_of(reason);
+  const std::string words = warning(setup_.media_address, why);
+  nua_respond(handle_.get(), status.code, status.phrase,
+              TAG_IF(!words.empty(), SIPTAG_WARNING_STR(words.c_str())), TAG_END());
+  end(reason, 0, why);
+}
+
+}  // namespace junctor::sip

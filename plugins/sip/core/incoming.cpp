@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Who may call us, and what becomes of the INVITE.
+#include <sofia-sip/msg_addr.h>
+#include <sofia-sip/nua_tag.h>
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/sip_tag.h>
+#include <sofia-sip/url.h>
+
+#include <algorithm>
+
+#include "common/percent.h"
+#include "sip/core/register_message.h"
+#include "sip/core/source_address.h"
+#include "sip/core/stack.h"
+#include "sip/core/uri.h"
+
+namespace junctor::sip {
+
+namespace {
+
+constexpr std::size_t kLongestName = 128, kLongestId = 128;
+
+/// A quoted or bare display name as people write it.
+std::string display_of(const sip_from_t &from) {
+  std::string_view text = from.a_display ? from.a_display : "";
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"')
+    text = text.substr(1, text.size() - 2);
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    out += text[i];
+  }
+  return clean_text(out, kLongestName);
+}
+
+std::string uri_of(const url_t &url) {
+  Uri uri;
+  uri.secure = url.url_type == url_sips;
+  uri.user = url.url_user ? url.url_user : "";
+  uri.host = url.url_host ? url.url_host : "";
+  return clean_text(uri.to_string(), 2 * kLongestName);
+}
+
+bool is_plain(std::string_view id) {
+  return !id.empty() && id.size() <= kLongestId &&
+         std::ranges::all_of(id, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+}  // namespace
+
+/// Nothing if the caller may call, and `account` is then whose password was shown; else the answer.
+std::optional<RegisterReply> AgentImpl::check_caller(const sip_t &sip, const Endpoint &source,
+                                                     std::string &account) {
+  if (!registrar_) {
+    if (options_.callers == Callers::Anyone) return std::nullopt;
+    RegisterReply nobody;
+    nobody.status = 403;
+    nobody.phrase = "Forbidden";
+    return nobody;
+  }
+  const Credentials shown = read_credentials(sip, source);
+  if (options_.callers == Callers::Anyone && !shown.has_credentials) return std::nullopt;
+  RegisterReply reply = registrar_->authenticate(shown, "INVITE", Clock::now());
+  if (reply.status != 200) return reply;
+  account = shown.to_user;
+  return std::nullopt;
+}
+
+CallImpl::Setup AgentImpl::prepare_incoming(const sip_t &sip, const Endpoint &source) {
+  CallImpl::Setup setup;
+  // The peer chooses it, and two may have chosen the same.
+  setup.id = sip.sip_call_id->i_id;
+  if (!is_plain(setup.id) || calls_.contains(setup.id) || lingering_.contains(setup.id))
+    setup.id = random_id();
+  setup.uri = uri_of(*sip.sip_from->a_url);
+  setup.tcp = options_.tcp;
+  setup.media_address = options_.media_address.empty() ? source_address_towards(source.address)
+                                                       : options_.media_address;
+  const bool tcp = sip.sip_via && sip.sip_via->v_protocol &&
+                   std::string_view(sip.sip_via->v_protocol).ends_with("/TCP");
+  const char *user = sip.sip_request->rq_url->url_user;
+  setup.contact = "<sip:" + escape_user(percent_decode(user ? user : "")) + '@' +
+                  bracketed(signalling_address(local_, source.address)) + ':' +
+                  std::to_string(local_.port) + (tcp ? ";transport=tcp>" : ">");
+  return setup;
+}
+
+void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
+  msg_t *message = nua_current_request(nua_);
+  const su_sockaddr_t *address = message ? msg_addr(message) : nullptr;
+  if (!sip || !sip->sip_request || !sip->sip_from || !sip->sip_call_id || !address)
+    return refuse(handle, SIP_400_BAD_REQUEST);
+  const char *user = sip->sip_request->rq_url->url_user;
+  if (!user) return refuse(handle, SIP_404_NOT_FOUND);
+  if (!incoming_ || stopping_) return refuse(handle, SIP_480_TEMPORARILY_UNAVAILABLE);
+  const Endpoint source = Endpoint::from_sockaddr(&address->su_sa);
+
+  IncomingCall incoming;
+  if (const auto reply = check_caller(*sip, source, incoming.account)) {
+    if (reply->status != 401) log_refused(reply->status, reply->phrase);
+    answer_register(handle, nullptr, *reply);
+    return nua_handle_destroy(handle);
+  }
+  if (calls_.size() >= options_.max_calls) return refuse(handle, SIP_503_SERVICE_UNAVAILABLE);
+  incoming.to = percent_decode(user);
+  if (incoming.to.empty() || incoming.to.size() > kLongestName)
+    return refuse(handle, SIP_404_NOT_FOUND);
+  incoming.display = display_of(*sip->sip_from);
+
+  auto setup = prepare_incoming(*sip, source);
+  incoming.uri = setup.uri;
+  const std::string id = setup.id;
+  auto call = std::make_shared<CallImpl>(*this, std::move(setup), std::weak_ptr<CallListener>());
+  if (const auto refusal = call->take(handle, sip)) {
+    call->detach();
+    return refuse(handle, refusal->status, refusal->phrase);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    calls_[id] = call;
+  }
+  log(LogLevel::Info, "call " + id + " came from " + incoming.uri + " (" + source.to_string() +
+                          (incoming.account.empty() ? "" : ", as " + incoming.account) + ") for " +
+                          clean_text(incoming.to));
+  incoming.call = call;
+  incoming_(incoming);
+}
+
+}  // namespace junctor::sip

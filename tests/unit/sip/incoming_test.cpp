@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Phones that call us.
+#include <gmock/gmock.h>
+
+#include "agent_fixture.h"
+#include "sip/core/digest.h"
+
+namespace junctor::sip::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// Its calls go to bob, who is whatever the test makes of him.
+class Incoming : public AgentTest {
+ protected:
+  AgentOptions options() override {
+    AgentOptions options = AgentTest::options();
+    options.callers = callers_;
+    options.ha1 = [](const std::string &user) -> std::optional<std::string> {
+      if (user != "carol") return std::nullopt;
+      return digest_ha1("carol", "junctor", "secret");
+    };
+    return options;
+  }
+  void SetUp() override {
+    AgentTest::SetUp();
+    agent_->set_incoming([this](const IncomingCall &incoming) {
+      came_.push_back(incoming);
+      call_ = incoming.call;
+      call_->set_listener(recorder_);
+      if (alerts_) call_->alert();
+    });
+  }
+
+  std::string request(const std::string &method, int cseq, const std::string &extra = "",
+                      const std::string &sdp = "", const std::string &to_tag = "",
+                      const std::string &branch = "") {
+    const std::string target = "sip:bob@" + agent_->local().to_string();
+    std::string text = method + ' ' + target + " SIP/2.0\r\nVia: SIP/2.0/UDP " +
+                       peer_.local().to_string() + ";rport;branch=z9hG4bK-" +
+                       (branch.empty() ? method + std::to_string(cseq) : branch) +
+                       "\r\nMax-Forwards: 70\r\nFrom: \"Carol \\\"C\\\"\" <sip:carol@example.org>"
+                       ";tag=carols\r\nTo: <" +
+                       target + ">" + (to_tag.empty() ? "" : ";tag=" + to_tag) +
+                       "\r\nCall-ID: from-carol\r\nCSeq: " + std::to_string(cseq) + ' ' + method +
+                       "\r\nContact: " + peer_.contact() + "\r\n" + extra;
+    if (!sdp.empty()) text += "Content-Type: application/sdp\r\n";
+    return text + "Content-Length: " + std::to_string(sdp.size()) + "\r\n\r\n" + sdp;
+  }
+  void send(const std::string &text) { peer_.send(text, agent_->local()); }
+  Message final_of(int cseq) {
+    return peer_.receive([&](const Message &m) { return m.status() >= 200 && m.cseq() == cseq; })
+        .value_or(Message{"SIP/2.0 000 Nothing\r\n\r\n"});
+  }
+  std::string credentials(const Message &challenged, const std::string &password,
+                          const std::string &header = "Authorization") {
+    const std::string value = challenged.header("WWW-Authenticate");
+    const auto start = value.find("nonce=\"") + 7;
+    const std::string nonce = value.substr(start, value.find('"', start) - start);
+    return header + ": Digest username=\"carol\", realm=\"junctor\", nonce=\"" + nonce +
+           "\", uri=\"sip:bob@junctor\", response=\"" +
+           digest_response(digest_ha1("carol", "junctor", password), nonce, "00000001", "c", "auth",
+                           "INVITE", "sip:bob@junctor") +
+           "\", algorithm=MD5, cnonce=\"c\", qop=auth, nc=00000001\r\n";
+  }
+  /// Calls with the right password, until it rings.
+  void ring(const std::string &sdp = phone_sdp()) {
+    send(request("INVITE", 1, "", sdp));
+    const Message challenged = final_of(1);
+    ASSERT_EQ(challenged.status(), 401);
+    send(request("ACK", 1, "", "", tag_of(challenged), "INVITE1"));
+    send(request("INVITE", 2, credentials(challenged, "secret"), sdp));
+    ringing_ = peer_.response(180);
+    ASSERT_TRUE(call_);
+  }
+  static std::string tag_of(const Message &response) {
+    const std::string to = response.header("To");
+    return to.substr(to.find(";tag=") + 5);
+  }
+  AnswerOptions answering(std::vector<Offered> offer = {}) {
+    AnswerOptions options;
+    options.offer = std::move(offer);
+    if (options.offer.empty())
+      for (const rtp::Format &format : rtp::formats())
+        options.offer.push_back({.format = &format, .rank = format.by_default ? 0 : 1});
+    options.reactor = reactor_->reactor();
+    return options;
+  }
+  /// Up to the ACK.
+  Message answered(const std::string &sdp = phone_sdp(), const std::string &in_ack = "") {
+    ring(sdp);
+    const auto done = call_->answer(answering());
+    EXPECT_TRUE(done) << done.error().detail;
+    const Message ok = peer_.response(200);
+    send(request("ACK", 2, "", in_ack, tag_of(ok), "ack"));
+    return ok;
+  }
+
+  Callers callers_ = Callers::Accounts;
+  bool alerts_ = true;
+  std::vector<IncomingCall> came_;
+  Message ringing_;
+};
+
+class IncomingFromAnyone : public Incoming {
+ protected:
+  IncomingFromAnyone() { callers_ = Callers::Anyone; }
+};
+
+TEST_F(Incoming, RingsOnceTheCallerHasProvedWhoItIs) {
+  ring();
+  ASSERT_EQ(came_.size(), 1u);
+  EXPECT_EQ(came_[0].to, "bob");
+  EXPECT_EQ(came_[0].account, "carol");
+  EXPECT_EQ(came_[0].uri, "sip:carol@example.org");
+  EXPECT_EQ(came_[0].display, "Carol \"C\"");
+  EXPECT_EQ(call_->id(), "from-carol");
+  EXPECT_EQ(call_->state(), CallState::Ringing);
+  EXPECT_EQ(agent_->find_call("from-carol"), call_);
+  EXPECT_THAT(ringing_.header("Contact"), HasSubstr("sip:bob@127.0.0.1:"));
+}
+
+TEST_F(Incoming, TakesProxyAuthorizationToo) {
+  send(request("INVITE", 1, "", phone_sdp()));
+  const Message challenged = final_of(1);
+  send(request("INVITE", 2, credentials(challenged, "secret", "Proxy-Authorization"), phone_sdp()));
+  EXPECT_EQ(peer_.response(180).cseq(), 2);
+}
+
+TEST_F(Incoming, AWrongPasswordIsRefusedAndTenOfThemBlock) {
+  for (int cseq = 1; cseq < 30; cseq += 2) {
+    send(request("INVITE", cseq, "", phone_sdp()));
+    const Message challenged = final_of(cseq);
+    ASSERT_EQ(challenged.status(), 401);
+    send(request("INVITE", cseq + 1, credentials(challenged, "guess"), phone_sdp()));
+    EXPECT_EQ(final_of(cseq + 1).status(), cseq < 20 ? 403 : 503) << cseq;
+  }
+  EXPECT_TRUE(came_.empty());
+  EXPECT_EQ(agent_->calls(), 0u);
+}
+
+TEST_F(IncomingFromAnyone, NeedsNoPasswordButAccountsAreOnlyThoseThatShowIt) {
+  send(request("INVITE", 1, "", phone_sdp()));
+  peer_.response(180);
+  ASSERT_EQ(came_.size(), 1u);
+  EXPECT_EQ(came_[0].account, "");
+  EXPECT_EQ(came_[0].uri, "sip:carol@example.org");
+}
+
+TEST_F(Incoming, IsAnsweredAndHungUpByEitherSide) {
+  const Message ok = answered();
+  EXPECT_EQ(tag_of(ok), tag_of(ringing_));
+  ASSERT_EQ(call_->media().size(), 2u);
+  EXPECT_EQ(call_->media()[0].format->codec, Codec::Pcma);
+  EXPECT_EQ(call_->media()[1].format->codec, Codec::H264);
+  EXPECT_EQ(call_->media()[1].direction, Direction::SendRecv);
+  EXPECT_THAT(ok.body(), HasSubstr("a=rtpmap:96 H264/90000")) << "in the caller's numbers";
+  EXPECT_THAT(ok.body(), HasSubstr("profile-level-id=42e01f"));
+  send(request("BYE", 3, "", "", tag_of(ok)));
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::CallerHangup);
+  EXPECT_EQ(recorder_->text, "the caller hung up");
+  EXPECT_EQ(final_of(3).status(), 200);
+}
+
+TEST_F(Incoming, IsHungUpByUs) {
+  answered();
+  call_->hangup(EndReason::CalleeHangup);
+  const Message bye = peer_.request("BYE");
+  EXPECT_THAT(bye.header("To"), HasSubstr("tag=carols"));
+  peer_.reply(bye, "200 OK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::CalleeHangup);
+}
+
+TEST_F(Incoming, PutsOnHoldAndResumes) {
+  const Message ok = answered();
+  send(request("INVITE", 3, "", phone_sdp(40000, 40002, "a=sendonly\r\n", "127.0.0.1", 2),
+               tag_of(ok)));
+  EXPECT_THAT(final_of(3).body(), HasSubstr("a=recvonly"));
+  send(request("ACK", 3, "", "", tag_of(ok), "ack3"));
+  EXPECT_EQ(call_->media()[0].direction, Direction::RecvOnly);
+  send(request("INVITE", 4, "", phone_sdp(40000, 40002, "", "127.0.0.1", 3), tag_of(ok)));
+  EXPECT_EQ(final_of(4).status(), 200);
+  send(request("ACK", 4, "", "", tag_of(ok), "ack4"));
+  EXPECT_EQ(call_->media()[0].direction, Direction::SendRecv);
+  EXPECT_EQ(recorder_->count("changed"), 2);
+}
+
+TEST_F(Incoming, AnOfferIsAnsweredInTheOrderOfItsLines) {
+  const Message ok = answered(
+      "v=0\r\no=carol 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+      "m=application 5000 TCP/BFCP *\r\nm=video 40002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+      "m=audio 40000 RTP/AVP 0\r\nm=audio 40004 RTP/AVP 8\r\n");
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; (at = ok.body().find("\r\nm=", at)) != std::string::npos; ++at)
+    lines.push_back(ok.body().substr(at + 4, ok.body().find(' ', at + 4) - at - 4));
+  EXPECT_THAT(lines, testing::ElementsAre("application", "video", "audio", "audio"));
+  EXPECT_THAT(ok.body(), HasSubstr("m=application 0"));
+  EXPECT_THAT(ok.body(), HasSubstr("m=audio 0 RTP/AVP 8"));
+  ASSERT_EQ(call_->media().size(), 3u);
+  EXPECT_FALSE(call_->media()[0].accepted);
+  EXPECT_EQ(call_->media()[1].format->codec, Codec::H264);
+  EXPECT_EQ(call_->media()[2].format->codec, Codec::Pcmu);
+  // The order holds for what comes later.
+  send(request("INVITE", 3, "",
+               "v=0\r\no=carol 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+               "m=application 5000 TCP/BFCP *\r\nm=video 0 RTP/AVP 96\r\nm=audio 40000 RTP/AVP 0"
+               "\r\nm=audio 40004 RTP/AVP 8\r\n",
+               tag_of(ok)));
+  EXPECT_EQ(final_of(3).status(), 200);
+  EXPECT_FALSE(call_->media()[1].accepted);
+  EXPECT_TRUE(call_->media()[2].accepted);
+}
+
+TEST_F(Incoming, TakesWhatHasTheLowestRankOfTheOffer) {
+  ring(
+      "v=0\r\no=carol 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+      "m=audio 40000 RTP/AVP 0 8 97\r\na=rtpmap:97 SPEEX/16000\r\n");
+  std::vector<Offered> offer;
+  for (const rtp::Format &format : rtp::formats())
+    offer.push_back({.format = &format, .rank = format.codec == Codec::Speex ? 0 : 1});
+  ASSERT_TRUE(call_->answer(answering(offer)));
+  ASSERT_EQ(call_->media().size(), 1u);
+  EXPECT_EQ(call_->media()[0].format->codec, Codec::Speex);
+  EXPECT_EQ(call_->media()[0].payload_type, 97);
+}
+
+TEST_F(Incoming, WithoutAnOfferGetsOursAndAnswersItInTheAck) {
+  const Message ok = answered("", phone_sdp());
+  EXPECT_THAT(ok.body(), HasSubstr("m=audio"));
+  EXPECT_THAT(ok.body(), HasSubstr("m=video"));
+  ASSERT_TRUE(run_until([&] { return recorder_->count("changed") == 1; }));
+  ASSERT_EQ(call_->media().size(), 2u);
+  EXPECT_TRUE(call_->media()[0].accepted && call_->media()[1].accepted);
+}
+
+TEST_F(Incoming, EndsWhereTheAckHasNoAnswer) {
+  answered("", "");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::NotAcceptable);
+  peer_.reply(peer_.request("BYE"), "200 OK");
+}
+
+TEST_F(Incoming, IsCancelled) {
+  ring();
+  send(request("CANCEL", 2, "", "", "", "INVITE2"));
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::CallerHangup);
+  const auto invite = peer_.receive(
+      [](const Message &m) { return m.status() >= 200 && m.header("CSeq") == "2 INVITE"; });
+  ASSERT_TRUE(invite);
+  EXPECT_EQ(invite->status(), 487);
+  EXPECT_FALSE(call_->answer(answering())) << "too late";
+  expect_alive();
+}
+
+struct Refused {
+  EndReason reason;
+  int status;
+};
+class IncomingRefusals : public Incoming, public testing::WithParamInterface<Refused> {};
+
+TEST_P(IncomingRefusals, HaveTheirStatusAndWordsForPeople) {
+  ring();
+  call_->hangup(GetParam().reason, "Nobody \"here\" today.\r\nX: y");
+  const Message refused = final_of(2);
+  EXPECT_EQ(refused.status(), GetParam().status);
+  EXPECT_THAT(refused.header("Warning"), HasSubstr("399 127.0.0.1 \"Nobody \\\"here\\\" today."));
+  EXPECT_EQ(refused.header("X"), "");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, GetParam().reason);
+  EXPECT_EQ(agent_->calls(), 0u);
+  EXPECT_EQ(agent_->find_call("from-carol"), nullptr);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, IncomingRefusals,
+    testing::Values(Refused{EndReason::Busy, 486}, Refused{EndReason::Declined, 603},
+                    Refused{EndReason::Unreachable, 480}, Refused{EndReason::NoAnswer, 480},
+                    Refused{EndReason::Overloaded, 503}, Refused{EndReason::NotAcceptable, 488},
+                    Refused{EndReason::Internal, 500}));
+
+TEST_F(IncomingFromAnyone, NeedsMediaThatWeKnow) {
+  const std::string head =
+      "v=0\r\no=carol 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n";
+  send(request("INVITE", 1, "", head + "m=audio 4000 RTP/AVP 18\r\n"));
+  EXPECT_EQ(final_of(1).status(), 488);
+  send(request("INVITE", 2, "", "v=0\r\nthis is none\r\n"));
+  EXPECT_EQ(final_of(2).status(), 400);
+  std::string text = request("INVITE", 3, "", "hello");
+  text.replace(text.find("application/sdp"), 15, "text/plain");
+  send(text);
+  EXPECT_EQ(final_of(3).status(), 415);
+  EXPECT_TRUE(came_.empty());
+  EXPECT_EQ(agent_->calls(), 0u);
+  expect_alive();
+}
+
+TEST_F(IncomingFromAnyone, RingsOnceThoughItComesOnTwoWays) {
+  send(request("INVITE", 1, "", phone_sdp(), "", "one-way"));
+  peer_.response(180);
+  send(request("INVITE", 1, "", phone_sdp(), "", "another-way"));
+  EXPECT_EQ(final_of(1).status(), 482);
+  EXPECT_EQ(came_.size(), 1u);
+}
+
+TEST_F(IncomingFromAnyone, TwoMayChooseTheSameCallId) {
+  send(request("INVITE", 1, "", phone_sdp()));
+  peer_.response(180);
+  std::string other = request("INVITE", 1, "", phone_sdp(), "", "eves");
+  other.replace(other.find("tag=carols"), 10, "tag=eves");
+  send(other);
+  peer_.response(180);
+  ASSERT_EQ(came_.size(), 2u);
+  EXPECT_NE(came_[0].call->id(), came_[1].call->id());
+  EXPECT_EQ(agent_->calls(), 2u);
+}
+
+TEST_F(IncomingFromAnyone, IsRefusedByAServerThatEnds) {
+  send(request("INVITE", 1, "", phone_sdp()));
+  peer_.response(180);
+  agent_->shutdown(EndReason::Shutdown, std::chrono::milliseconds(50));
+  EXPECT_EQ(final_of(1).status(), 503);
+  EXPECT_EQ(recorder_->reason, EndReason::Shutdown);
+}
+
+}  // namespace
+}  // namespace junctor::sip::test
