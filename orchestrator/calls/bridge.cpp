@@ -47,6 +47,7 @@ void Bridge::stop() {
   stopped_ = true;
   pending_update_.reset();
   drop_path();
+  sound_loan_.reset();
 }
 
 void Bridge::update() {
@@ -146,11 +147,22 @@ WatchdogSetting Bridge::watchdogs() const {
   return {around_->options.watchdog_interval, {tries_left(Side::Caller), tries_left(Side::Callee)}};
 }
 
+/// Decided anew only when the plan's sound costs something else: a path must not be replaced for
+/// what other calls do.
+SoundWork Bridge::borrow_for_sound() {
+  if (const double percent = plan_.sound_percent(); percent != sound_percent_) {
+    sound_loan_.reset();
+    sound_loan_ = around_->headroom.borrow(percent);
+    sound_percent_ = percent;
+  }
+  return sound_loan_ ? SoundWork::OnReactor : SoundWork::InThreads;
+}
+
 /// Runs `plan_`, unless it runs already.
 Result<void> Bridge::build() {
   const unsigned tries = around_->options.watchdog_tries;
-  auto line =
-      make_line(around_->templates, plan_, {around_->options.watchdog_interval, {tries, tries}});
+  auto line = make_line(around_->templates, plan_,
+                        {around_->options.watchdog_interval, {tries, tries}}, borrow_for_sound());
   if (!line) return line.error();
   const std::string key = key_of(line->text());
   launch_ = pasteable(*line, settings_for_people());
@@ -180,7 +192,7 @@ Result<void> Bridge::build() {
 }
 
 Result<std::unique_ptr<MediaPath>> Bridge::make_path(bool sending) {
-  auto line = make_line(around_->templates, plan_, watchdogs());
+  auto line = make_line(around_->templates, plan_, watchdogs(), borrow_for_sound());
   if (!line) return line.error();
   PathSpec spec;
   spec.line = *line;

@@ -62,6 +62,7 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   std::string key_of(const std::string &line) const;
   std::vector<Setting> settings_for_people() const;
   WatchdogSetting watchdogs() const;
+  SoundWork borrow_for_sound();
   unsigned tries_left(Side side) const;
   void on_push_media(Side side, const std::string &state);
   void on_path_failed(const std::string &element, const std::string &message);
@@ -80,6 +81,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   RouteSet left_out_told_;  ///< what the log has of it
   std::string left_out_why_;
   std::string launch_;
+  double sound_percent_ = 0;
+  Headroom::Loan sound_loan_;  ///< of `sound_percent_`; null where threads do the work
   std::unique_ptr<MediaPath> path_;
   bool sending_ = false;  ///< the path carries the caller's media too
   std::string path_key_;  ///< what the running path was made for

@@ -13,21 +13,26 @@ namespace junctor::calls {
 namespace {
 
 Result<Fragment> transcoder(const Templates &templates, Medium medium, const Route &route,
-                            std::string_view encode) {
+                            std::string_view encode, SoundWork sound) {
   Holes holes = encoder_holes(route);
   holes["decode"] = Fragment::ours(find_codec_row(*route.from)->decode);
   holes["encode"] = Fragment::ours(encode);
-  return (medium == Medium::Audio ? templates.transcode_audio : templates.transcode_video)
-      .fill(holes);
+  if (medium == Medium::Video) return templates.transcode_video.fill(holes);
+  auto coded = templates.transcode_audio.fill(holes);
+  if (!coded || sound == SoundWork::OnReactor) return coded;
+  const auto hand_over = templates.hand_over.fill({});
+  if (!hand_over) return hand_over.error();
+  return hand_over->joined(*coded, " ! ");
 }
 
 /// From what comes out of the giver to what the taker takes; may be empty.
-Result<Fragment> way_of(const Templates &templates, Medium medium, const Route &route) {
+Result<Fragment> way_of(const Templates &templates, Medium medium, const Route &route,
+                        SoundWork sound) {
   Fragment way = Fragment::ours(route.from_format ? route.from_format->depay : "");
   if (route.transcoded) {
     const std::string_view own = route.to_format ? route.to_format->encode : "";
-    auto coded =
-        transcoder(templates, medium, route, own.empty() ? find_codec_row(*route.to)->encode : own);
+    auto coded = transcoder(templates, medium, route,
+                            own.empty() ? find_codec_row(*route.to)->encode : own, sound);
     if (!coded) return coded.error();
     way = way.joined(*coded, " ! ");
   }
@@ -37,8 +42,9 @@ Result<Fragment> way_of(const Templates &templates, Medium medium, const Route &
 /// Fills the templates of a call's line.
 class LineMaker {
  public:
-  LineMaker(const Templates &templates, const Plan &plan, const WatchdogSetting &watchdog)
-      : templates_(templates), plan_(plan), watchdog_(watchdog) {}
+  LineMaker(const Templates &templates, const Plan &plan, const WatchdogSetting &watchdog,
+            SoundWork sound)
+      : templates_(templates), plan_(plan), watchdog_(watchdog), sound_(sound) {}
 
   Result<Fragment> make() {
     Fragment legs;
@@ -83,7 +89,7 @@ class LineMaker {
       holes["side"] = Fragment::ours(to_string(taker));
       auto to = of(taker).to.fill(holes);
       if (!to) return to.error();
-      auto way = way_of(templates_, medium, route);
+      auto way = way_of(templates_, medium, route, sound_);
       if (!way) return way.error();
       holes["to"] = *to;
       holes["way"] = way->empty() ? *way : way->joined(Fragment::ours("!"));
@@ -97,6 +103,7 @@ class LineMaker {
   const Templates &templates_;
   const Plan &plan_;
   const WatchdogSetting &watchdog_;
+  const SoundWork sound_;
   Fragment routes_;
   std::array<int, 2> taken_{};  ///< pads of each giver's watchdog
 };
@@ -200,6 +207,7 @@ Result<Templates> Templates::load(const std::string &directory) {
       {&templates.unused, "unused"},
       {&templates.transcode_audio, "transcode-audio"},
       {&templates.transcode_video, "transcode-video"},
+      {&templates.hand_over, "hand-over"},
       {&templates.loop_picture, "loop-picture"},
       {&templates.loop_tone, "loop-tone"},
   };
@@ -212,8 +220,8 @@ Result<Templates> Templates::load(const std::string &directory) {
 }
 
 Result<Fragment> make_line(const Templates &templates, const Plan &plan,
-                           const WatchdogSetting &watchdog) {
-  return LineMaker(templates, plan, watchdog).make();
+                           const WatchdogSetting &watchdog, SoundWork sound) {
+  return LineMaker(templates, plan, watchdog, sound).make();
 }
 
 std::string pasteable(const Fragment &line, const std::vector<Setting> &settings) {

@@ -19,7 +19,7 @@ struct Templates {
   struct OfLeg {
     LaunchTemplate elements, from, to;
   };
-  LaunchTemplate call, route, unused, transcode_audio, transcode_video;
+  LaunchTemplate call, route, unused, transcode_audio, transcode_video, hand_over;
   std::array<OfLeg, 2> legs;  ///< by LegKind
   LaunchTemplate loop_picture, loop_tone;
   static Result<Templates> load(const std::string &directory);
@@ -35,11 +35,17 @@ struct WatchdogSetting {
 /// What fills the holes of a route's codec fragments.
 Holes encoder_holes(const Route &route);
 
+/// Where sound is transcoded.
+enum class SoundWork : std::uint8_t {
+  InThreads,  ///< one for each direction
+  OnReactor,  ///< where it arrives
+};
+
 /// The line of a call by its plan. Elements of a side are named after it, `caller` for example: of
 /// a phone `caller` alone, of a terminal `caller` (its push), `caller_watchdog`, and
 /// `caller_player` (its pull).
 Result<Fragment> make_line(const Templates &templates, const Plan &plan,
-                           const WatchdogSetting &watchdog);
+                           const WatchdogSetting &watchdog, SoundWork sound = SoundWork::InThreads);
 
 /// Plans that between them use every row of the codec table and every template, for a check that
 /// all of them can run.

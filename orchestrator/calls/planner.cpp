@@ -308,6 +308,14 @@ PlanStep step(const char *direction, Medium medium, const Route &route) {
 
 }  // namespace
 
+double Plan::sound_percent() const {
+  double percent = 0;
+  for (const Side side : kSides)
+    if (const Route &route = to(side, Medium::Audio); route.flows && route.transcoded)
+      percent += expected_cpu(route, Medium::Audio);
+  return percent;
+}
+
 std::vector<PlanStep> Plan::steps() const {
   std::vector<PlanStep> steps;
   for (const Medium medium : {Medium::Video, Medium::Audio})

@@ -58,6 +58,8 @@ struct Plan {
   }
   /// For people: all four, flowing or not.
   std::vector<PlanStep> steps() const;
+  /// What transcoding its sound is expected to cost, in percent of a core; 0 if none is transcoded.
+  double sound_percent() const;
   RouteSet flowing() const;
   /// The same, but some of its routes do not flow. `why` is what failed with them.
   Plan without(RouteSet left_out, const std::string &why) const;

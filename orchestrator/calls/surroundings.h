@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "calls/headroom.h"
 #include "calls/launch_line.h"
 #include "calls/loop_cache.h"
 #include "calls/media_path.h"
@@ -27,12 +28,16 @@ struct World {
   std::function<void(Tone, Codec, LoopReady)> tone;
 };
 
+/// Of the reactor's core: what is left is for the sockets of all calls.
+inline constexpr double kHeadroomPercent = 40;
+
 struct Surroundings {
   GMainContext *context = nullptr;
   std::shared_ptr<rtmp::Server> server;
   std::shared_ptr<sip::Agent> agent;
   Options options;
   Templates templates;
+  Headroom headroom{kHeadroomPercent};
   World world;
 
   void log(LogLevel level, const std::string &text) const {

@@ -111,6 +111,17 @@ TEST(LaunchLine, IsTheCheapestForEachRoute) {
             "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse ! caller_player.audio");
 }
 
+TEST(LaunchLine, SoundIsTranscodedOnTheReactorWhereItMay) {
+  auto templates = Templates::load(pipelines());
+  ASSERT_TRUE(templates);
+  auto line = make_line(*templates, both_ways(), {}, SoundWork::OnReactor);
+  ASSERT_TRUE(line);
+  EXPECT_NE(line->text().find("caller_watchdog.src_1 ! aacparse ! avdec_aac ! audioconvert"),
+            std::string::npos);
+  EXPECT_NE(line->text().find("rtppcmadepay ! alawdec ! audioconvert"), std::string::npos);
+  EXPECT_EQ(line->text().find("queue"), std::string::npos);
+}
+
 TEST(LaunchLine, PassthroughHasNoQueueAndNoThread) {
   auto templates = Templates::load(pipelines());
   ASSERT_TRUE(templates);

@@ -474,8 +474,32 @@ TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
   play(6, {{"audio", "aac"}});
   answered_call();
   EXPECT_EQ(tone_codec_, Codec::Pcmu);
-  EXPECT_TRUE(line_has("rtppcmadepay ! queue")) << "A-law to µ-law: " << line();
+  EXPECT_TRUE(line_has("rtppcmadepay ! alawdec")) << "A-law to µ-law: " << line();
   EXPECT_TRUE(line_has("mulawenc ! caller_player.audio"));
+}
+
+TEST_F(ServiceTest, SoundIsTranscodedInAThreadWhereTheReactorHasNoRoom) {
+  const double all = around_->headroom.left();
+  auto others = around_->headroom.borrow(all - 0.5);
+  ASSERT_TRUE(others);
+  EXPECT_FALSE(around_->headroom.borrow(1)) << "there is half a percent";
+  play_from_start_ = false;
+  play(5, {{"audio", "pcmu"}});
+  answered_call();
+  EXPECT_TRUE(line_has("rtppcmadepay ! queue")) << line();
+  others.reset();
+  EXPECT_DOUBLE_EQ(around_->headroom.left(), all);
+}
+
+TEST_F(ServiceTest, WhatACallBorrowsForItsSoundItGivesBack) {
+  const double all = around_->headroom.left();
+  play_from_start_ = false;
+  play(5, {{"audio", "pcmu"}});
+  answered_call();
+  EXPECT_FALSE(line_has("queue")) << line();
+  EXPECT_LT(around_->headroom.left(), all);
+  EXPECT_TRUE(service_->hangup(last().id, EndReason::Admin));
+  EXPECT_DOUBLE_EQ(around_->headroom.left(), all);
 }
 
 TEST_F(ServiceTest, NothingIsDrawnNorSentBackWhileNobodyPlays) {
