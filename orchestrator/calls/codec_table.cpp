@@ -7,6 +7,14 @@ namespace junctor::calls {
 
 namespace {
 
+// libav's encoders of the H.263 family keep no bit rate as GStreamer 1.22 drives them: it gives
+// them a clock of nanoseconds, by which they find each picture far too large, and so they quantize
+// as coarsely as they may. How coarsely that is makes the rate, then: at these bounds a lively
+// picture has about what is asked for.
+#define JUNCTOR_ENCODE_H263                                            \
+  "video/x-raw,format=I420,width=${h263_width},height=${h263_height}," \
+  "pixel-aspect-ratio=12/11 ! avenc_h263 bitrate=${kbit}000 qmax=8 gop-size=60"
+
 // One encoder thread at most. AAC at 44.1 kHz: its own delay is 40 ms there and three times that at
 // 16 kHz. FLV has Speex at 16 kHz alone.
 constexpr std::array kRows{
@@ -27,13 +35,10 @@ constexpr std::array kRows{
              "video/x-h264,profile=constrained-baseline,level=(string)${level},stream-format=avc,"
              "alignment=au",
              1.3, 2.9, 0, 0},
-    CodecRow{Codec::H263, "H.263", "avdec_h263",
-             "video/x-raw,format=I420,width=${h263_width},height=${h263_height},"
-             "pixel-aspect-ratio=12/11 ! avenc_h263 bitrate=${kbit}000 gop-size=60",
-             0.6, 1.9, 0, 0},
+    CodecRow{Codec::H263, "H.263", "avdec_h263", JUNCTOR_ENCODE_H263, 0.6, 1.9, 0, 0},
     CodecRow{Codec::Sorenson, "Sorenson H.263", "avdec_flv",
              "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
-             "pixel-aspect-ratio=1/1 ! avenc_flv bitrate=${kbit}000 gop-size=60",
+             "pixel-aspect-ratio=1/1 ! avenc_flv bitrate=${kbit}000 qmax=6 gop-size=60",
              1.1, 2.2, 0, 0},
     CodecRow{Codec::Vp8, "VP8", "vp8dec threads=1",
              "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
@@ -59,9 +64,7 @@ constexpr std::string_view kEncodeAac =
     "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse";
 
 /// RFC 2190 splits a picture only where a group of blocks has a header: each gets one.
-constexpr std::string_view kEncodeH263WithHeaders =
-    "video/x-raw,format=I420,width=${h263_width},height=${h263_height},"
-    "pixel-aspect-ratio=12/11 ! avenc_h263 bitrate=${kbit}000 gop-size=60 ps=1";
+constexpr std::string_view kEncodeH263WithHeaders = JUNCTOR_ENCODE_H263 " ps=1";
 
 constexpr std::array kFormats{
     FormatRow{Codec::Pcma, "PCMA", 8000, "", "rtppcmadepay", ""},
@@ -85,6 +88,7 @@ constexpr std::array kFormats{
 };
 
 #undef JUNCTOR_SPEEX_DEPAY
+#undef JUNCTOR_ENCODE_H263
 
 constexpr std::array kH263Sizes{
     H263Size{"sub-QCIF", 128, 96, 100},  H263Size{"QCIF", 176, 144, 200},

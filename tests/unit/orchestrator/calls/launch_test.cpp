@@ -174,7 +174,7 @@ TEST(LaunchLine, MakesPicturesOfTheSizesThatH263Has) {
   auto line = make_line(*templates, plan, {});
   ASSERT_TRUE(line) << line.error().detail;
   EXPECT_NE(line->text().find("width=352,height=288,pixel-aspect-ratio=12/11 ! avenc_h263 "
-                              "bitrate=600000 gop-size=60 ! caller_player.video"),
+                              "bitrate=600000 qmax=8 gop-size=60 ! caller_player.video"),
             std::string::npos)
       << line->text();
   video.h263 = &h263_sizes().front();
