@@ -124,6 +124,7 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
     std::function<void()> keyframe_request;  ///< of the peer
     std::function<void()> request_by_info;   ///< the session knows no way to ask
     std::function<void(ClockMap &)> update_clock;
+    std::function<void(Duration)> waited;       ///< how long gaps wait now
     std::function<void(GstFlowReturn)> failed;  ///< a push; nothing is pushed any more
   };
   Outlet(PadRef pad, Medium medium, std::shared_ptr<ClockMap> clock,

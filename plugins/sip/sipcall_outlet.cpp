@@ -127,12 +127,16 @@ void Outlet::on_packet(const rtp::IncomingPacket &packet) {
   if (packet.arrival - last_check_ >= kCheck) {
     last_check_ = packet.arrival;
     events_.update_clock(*clock_);
+    const auto session = this->session();
     // A report repeated to the clock would only cost time.
-    if (const auto clock = session() ? session()->sender_clock() : std::nullopt;
+    if (const auto clock = session ? session->sender_clock() : std::nullopt;
         clock && last_report_ != clock->extended_timestamp) {
       last_report_ = clock->extended_timestamp;
       playout_->set_sender_clock(*clock);
     }
+    if (session)
+      events_.waited(std::chrono::duration_cast<Duration>(
+          std::chrono::duration<double, std::milli>(session->stats().reorder_wait_ms)));
   }
   const bool anew = std::exchange(resync_, false) || packet.new_source;
   const auto mapped =

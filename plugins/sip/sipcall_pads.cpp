@@ -90,6 +90,7 @@ std::shared_ptr<Outlet> State::make_outlet(Medium medium) {
     if (control) control->request_keyframe_by_info();
   };
   events.update_clock = [this, keep](ClockMap &clock) { clock.update(element_); };
+  events.waited = [this, keep](Duration wait) { note_wait(wait); };
   events.failed = [this, keep](GstFlowReturn flow) { flow_error(flow); };
   return std::make_shared<Outlet>(PadRef(GST_PAD(gst_object_ref_sink(pad))), medium, clock_, sync_,
                                   group_id_, std::move(events));

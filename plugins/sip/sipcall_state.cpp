@@ -13,7 +13,6 @@ namespace {
 
 /// How long the second medium may take to say what it is, once the first one has.
 constexpr Duration kSecondMedium = std::chrono::milliseconds(500);
-constexpr Duration kDefaultLatency = std::chrono::milliseconds(40);
 
 /// The error that tells an application what kind of failure it was.
 GstResourceError error_of(EndReason reason) {
@@ -115,6 +114,7 @@ bool State::open() {
 }
 
 bool State::start() {
+  latency_ = kLatency.count();
   const Settings settings = this->settings();
   std::shared_ptr<sip::Call> call;
   if (!settings.call.empty()) {
@@ -369,13 +369,11 @@ std::string State::call_id() const {
   return control ? control->call_id() : std::string();
 }
 
-Duration State::latency() const {
-  const std::lock_guard lock(mutex_);
-  Duration longest{};
-  for (const auto &outlet : outlets_)
-    if (const auto session = outlet->session())
-      longest = std::max(longest, session->reorder_window());
-  return outlets_.empty() ? kDefaultLatency : longest;
+/// Packets may now wait so long for others: sinks must reckon with it.
+void State::note_wait(Duration wait) {
+  if (wait.count() <= latency_) return;
+  latency_ = wait.count();
+  gst_element_post_message(element_, gst_message_new_latency(GST_OBJECT(element_)));
 }
 
 // ---- What others learn ----
@@ -448,8 +446,9 @@ GstStructure *State::stats() const {
         stats.sent_bytes, "dropped", G_TYPE_UINT64, stats.dropped + dropped, "received-packets",
         G_TYPE_UINT64, stats.received_packets, "received-bytes", G_TYPE_UINT64,
         stats.received_bytes, "lost", G_TYPE_UINT64, stats.lost, "late", G_TYPE_UINT64, stats.late,
-        "reordered", G_TYPE_UINT64, stats.reordered, "duplicates", G_TYPE_UINT64, stats.duplicates,
-        "strangers", G_TYPE_UINT64, stats.strangers, "malformed", G_TYPE_UINT64, stats.malformed,
+        "reordered", G_TYPE_UINT64, stats.reordered, "reorder-wait", G_TYPE_DOUBLE,
+        stats.reorder_wait_ms, "duplicates", G_TYPE_UINT64, stats.duplicates, "strangers",
+        G_TYPE_UINT64, stats.strangers, "malformed", G_TYPE_UINT64, stats.malformed,
         "retransmitted", G_TYPE_UINT64, stats.retransmitted, "keyframe-requests-sent",
         G_TYPE_UINT64, stats.keyframe_requests_sent, "keyframe-requests-received", G_TYPE_UINT64,
         stats.keyframe_requests_received, "jitter", G_TYPE_DOUBLE, stats.jitter_ms, "round-trip",

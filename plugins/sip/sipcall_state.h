@@ -28,6 +28,9 @@ struct Settings {
 /// call into GStreamer, the control or a session is made under it.
 class State final : public Owner {
  public:
+  /// What is reported while no packet has waited longer for others.
+  static constexpr Duration kLatency = std::chrono::milliseconds(40);
+
   State(GstElement *element, GstDebugCategory *category);
 
   struct Signals {
@@ -55,7 +58,7 @@ class State final : public Owner {
   void remove_inlet(GstPad *pad);
   std::shared_ptr<Outlet> outlet_of(const GstPad *pad) const;
   std::vector<std::shared_ptr<Inlet>> inlets() const;
-  Duration latency() const;
+  Duration latency() const { return Duration(latency_); }  ///< for sinks that keep time
 
   // Streaming threads.
   void on_caps();               ///< of a sink pad
@@ -88,6 +91,7 @@ class State final : public Owner {
   std::shared_ptr<Outlet> make_outlet(Medium medium);
   void take_away(const std::shared_ptr<Outlet> &outlet);
   bool has(const std::shared_ptr<Outlet> &outlet) const;  ///< with mutex_
+  void note_wait(Duration wait);
   void post_eos();
   void flow_error(GstFlowReturn flow);
   void settings_error(const std::string &text);
@@ -97,6 +101,7 @@ class State final : public Owner {
   Signals signals_{};
   PadFunctions pad_functions_{};
   std::shared_ptr<ClockMap> clock_ = std::make_shared<ClockMap>();
+  std::atomic<Duration::rep> latency_ = kLatency.count();
   std::shared_ptr<Reactor> reactor_;  // READY to NULL
   bool reactor_ours_ = false;
   std::shared_ptr<Line> line_;  // READY to NULL

@@ -13,6 +13,19 @@ void ReorderBuffer::start_at(std::uint64_t sequence) {
   highest_ = sequence - 1;
   seen_.reset();
   far_.reset();
+  gaps_.clear();
+}
+
+void ReorderBuffer::open_gap(std::uint64_t first, std::uint64_t last, Time now) {
+  if (gaps_.size() >= kMaxGaps) gaps_.erase(gaps_.begin());
+  gaps_.push_back({first, last, now});
+}
+
+/// One that others had overtaken, whether its gap still waits or not.
+void ReorderBuffer::on_missing_came(std::uint64_t sequence, Time now) {
+  for (auto gap = gaps_.rbegin(); gap != gaps_.rend(); ++gap)
+    if (gap->first <= sequence && sequence <= gap->last)
+      return wait_.on_filled(now - gap->opened, now);
 }
 
 std::uint64_t ReorderBuffer::extend(std::uint16_t sequence) const {
@@ -22,7 +35,11 @@ std::uint64_t ReorderBuffer::extend(std::uint16_t sequence) const {
 
 ReorderBuffer::Arrival ReorderBuffer::push(IncomingPacket packet,
                                            std::vector<IncomingPacket> &out) {
-  if (!started_) start_at(65536U + packet.sequence);
+  const Time arrival = packet.arrival;
+  if (!started_) {
+    start_at(65536U + packet.sequence);
+    wait_.begin(arrival);
+  }
   const std::uint64_t sequence = extend(packet.sequence);
   const auto distance = static_cast<std::int64_t>(sequence - next_);
   if (distance >= kMaxDropout || distance < -static_cast<std::int64_t>(kMaxMisorder))
@@ -36,6 +53,7 @@ ReorderBuffer::Arrival ReorderBuffer::push(IncomingPacket packet,
     }
     seen_.set(sequence % seen_.size());
     ++counters_.late;
+    on_missing_came(sequence, arrival);
     return Arrival::Late;
   }
   if (sequence > highest_) {
@@ -45,12 +63,14 @@ ReorderBuffer::Arrival ReorderBuffer::push(IncomingPacket packet,
       for (std::uint64_t between = highest_ + 1; between <= sequence; ++between)
         seen_.reset(between % seen_.size());
     }
+    if (sequence - highest_ > 1) open_gap(highest_ + 1, sequence - 1, arrival);
     highest_ = sequence;
   } else if (seen_[sequence % seen_.size()]) {
     ++counters_.duplicates;
     return Arrival::Duplicate;
   } else {
     ++counters_.reordered;
+    on_missing_came(sequence, arrival);
   }
   seen_.set(sequence % seen_.size());
 
@@ -60,7 +80,6 @@ ReorderBuffer::Arrival ReorderBuffer::push(IncomingPacket packet,
     if (filled_gap) drain(out);
     return Arrival::Passed;
   }
-  const Time arrival = packet.arrival;
   if (held_.empty()) gap_since_ = arrival;
   held_.emplace(sequence, std::move(packet));
   while (!held_.empty() && sequence - next_ >= kWindow && sequence >= next_) give_up_first_gap(out);
@@ -119,12 +138,15 @@ void ReorderBuffer::flush(std::vector<IncomingPacket> &out) {
 }
 
 void ReorderBuffer::expire(Time now, std::vector<IncomingPacket> &out) {
-  while (!held_.empty() && gap_since_ + wait_ <= now) give_up_first_gap(out);
+  while (!held_.empty() && gap_since_ + wait_.at(gap_since_) <= now) {
+    wait_.on_given_up(gap_since_, now);
+    give_up_first_gap(out);
+  }
 }
 
 std::optional<Time> ReorderBuffer::deadline() const {
   if (held_.empty()) return std::nullopt;
-  return gap_since_ + wait_;
+  return gap_since_ + wait_.at(gap_since_);
 }
 
 std::vector<std::uint16_t> ReorderBuffer::missing(std::size_t limit) const {

@@ -20,7 +20,6 @@ class SessionHandle final : public Session {
   std::uint16_t port() const override { return core_->port(); }
   std::uint32_t ssrc() const override { return core_->ssrc(); }
   std::shared_ptr<Reactor> reactor() const override { return core_->reactor(); }
-  Duration reorder_window() const override { return core_->options().reorder; }
   void configure(const Stream &stream, const Remote &remote) override {
     core_->reactor()->post([core = core_, stream, remote] { core->configure(stream, remote); });
   }
@@ -77,7 +76,7 @@ SessionCore::SessionCore(std::shared_ptr<Reactor> reactor, PortRange::Pair ports
                      Clock::now().time_since_epoch() + kNtpToUnix),
       next_sequence_(static_cast<std::uint16_t>(generator_())),
       timeline_(static_cast<std::uint32_t>(generator_())),
-      reorder_(options_.reorder) {}
+      reorder_(ReorderWait(options_.reorder_start, options_.reorder_most)) {}
 
 void SessionCore::start() {
   if (closed_) return;
@@ -97,6 +96,7 @@ void SessionCore::configure(const Stream &stream, const Remote &remote) {
   stream_ = stream;
   remote_ = remote;
   if (!stream_.nack) history_.clear();
+  reorder_.wait().set_repair(stream_.nack, round_trip_);
   if (another_clock) {
     timeline_.begin_source();
     source_.reset();
@@ -155,6 +155,9 @@ void SessionCore::publish() {
   counted_.late = order.late;
   counted_.reordered = order.reordered;
   counted_.duplicates = order.duplicates;
+  if (reorder_.started())
+    counted_.reorder_wait_ms =
+        std::chrono::duration<double, std::milli>(reorder_.wait().at(reactor_->now())).count();
   if (reception_) counted_.jitter_ms = reception_->jitter_ms();
   std::optional<SenderClock> clock;
   if (peer_report_ && source_ == peer_report_->ssrc && timestamps_.started())

@@ -126,6 +126,7 @@ struct Stats {
   std::uint64_t malformed = 0;
   std::uint64_t nacks_sent = 0, nacks_received = 0;
   std::uint64_t retransmitted = 0, keyframe_requests_sent = 0, keyframe_requests_received = 0;
+  double reorder_wait_ms = 0;        ///< how long a gap waits now; 0: nothing is out of order
   double jitter_ms = 0;              ///< RFC 3550 A.8, of what arrives
   double round_trip_ms = 0;          ///< from the peer's last report; 0 if none
   double remote_fraction_lost = 0;   ///< 0 to 1, what the peer says it missed
@@ -143,8 +144,10 @@ class Session {
     std::string address = "0.0.0.0";  ///< to bind
     Medium medium = Medium::Audio;
     std::string cname;
-    /// How long a gap waits for a late packet; 0 passes on at once.
-    Duration reorder = std::chrono::milliseconds(40);
+    /// How long a gap waits at first for a late packet, and at most: how long really follows what
+    /// is measured (ReorderWait). Both 0 pass on at once.
+    Duration reorder_start = std::chrono::milliseconds(20);
+    Duration reorder_most = std::chrono::milliseconds(200);
     /// Mean time between reports (RFC 3550 section 6.2); each is randomised.
     Duration report_interval = std::chrono::seconds(5);
     LogSink log;
@@ -157,7 +160,6 @@ class Session {
   virtual std::uint16_t port() const = 0;  ///< local RTP port; any thread
   virtual std::uint32_t ssrc() const = 0;  ///< any thread
   virtual std::shared_ptr<Reactor> reactor() const = 0;
-  virtual Duration reorder_window() const = 0;  ///< Options.reorder; any thread
 
   /// Any thread; takes effect on the reactor, in order.
   virtual void configure(const Stream &stream, const Remote &remote) = 0;

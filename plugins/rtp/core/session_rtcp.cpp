@@ -55,6 +55,7 @@ void SessionCore::on_blocks(const std::vector<rtcp::ReportBlock> &blocks, Time n
     counted_.remote_fraction_lost = block.fraction_lost / 256.0;
     if (const auto trip = round_trip(block, ntp(now))) {
       round_trip_ = *trip;
+      reorder_.wait().set_repair(stream_.nack, round_trip_);
       counted_.round_trip_ms = std::chrono::duration<double, std::milli>(*trip).count();
     }
   }

@@ -13,7 +13,8 @@ namespace {
 constexpr Time kStart{1000s};
 
 struct Bench {
-  explicit Bench(Duration wait) : buffer(wait) {}
+  explicit Bench(Duration wait) : Bench(wait, wait) {}
+  Bench(Duration start, Duration most) : buffer(ReorderWait(start, most)) {}
   Arrival push(unsigned sequence, Duration at = 0ms) {
     IncomingPacket packet;
     packet.sequence = static_cast<std::uint16_t>(sequence);
@@ -154,4 +155,135 @@ TEST(Reorder, ShuffledBlocksComeOutSorted) {
   for (std::size_t i = 0; i < bench.out.size(); ++i)
     EXPECT_EQ(bench.out[i].sequence, static_cast<std::uint16_t>(65000 + i));
   EXPECT_EQ(bench.buffer.counters().lost, 0U);
+}
+
+// ---- How long gaps wait: traces of packets ----
+
+TEST(ReorderWait, GrowsAtOnceToWhatCameTooLate) {
+  Bench bench(10ms, 200ms);
+  bench.push(1);
+  bench.push(3, 0ms);
+  bench.buffer.expire(kStart + 10ms, bench.out);
+  EXPECT_EQ(bench.push(2, 60ms), Arrival::Late);
+  // A quarter and two milliseconds beyond the 60 ms of that one.
+  EXPECT_EQ(bench.buffer.wait().at(kStart + 60ms), 77ms);
+  bench.push(5, 100ms);
+  EXPECT_EQ(bench.buffer.deadline(), kStart + 177ms);
+  EXPECT_EQ(bench.push(4, 165ms), Arrival::Passed);
+  EXPECT_EQ(bench.text(), "1 !3 4 5");
+  EXPECT_EQ(bench.buffer.counters().lost, 1U);
+}
+
+TEST(ReorderWait, GrowsWhileAGapWaits) {
+  Bench bench(10ms, 200ms);
+  bench.push(1);
+  bench.push(3);
+  bench.buffer.expire(kStart + 10ms, bench.out);
+  bench.push(5, 50ms);
+  EXPECT_EQ(bench.buffer.deadline(), kStart + 60ms);
+  bench.push(2, 55ms);
+  EXPECT_EQ(bench.buffer.deadline(), kStart + 50ms + 70750us);
+}
+
+TEST(ReorderWait, ShrinksToNothingWhereNothingIsOutOfOrder) {
+  ReorderWait wait(20ms, 200ms);
+  wait.begin(kStart);
+  EXPECT_EQ(wait.at(kStart + 5s), 20ms);
+  EXPECT_NEAR(std::chrono::duration<double>(wait.at(kStart + 10s)).count(), 0.010, 0.0001);
+  Duration before = 20ms;
+  for (Duration age = 0s; age < 60s; age += 100ms) {
+    const Duration now = wait.at(kStart + age);
+    EXPECT_LE(now, before);
+    before = now;
+  }
+  EXPECT_EQ(before, 0ms);
+}
+
+TEST(ReorderWait, StaysUnderSteadyDisorder) {
+  // Each fifth second one of 50 packets a second is overtaken by two; none is ever given up.
+  Bench bench(20ms, 200ms);
+  unsigned sequence = 0;
+  for (int second = 0; second < 300; ++second) {
+    for (int i = 0; i < 50; ++i, ++sequence) {
+      const Duration at = second * 1s + i * 20ms;
+      if (second % 5 == 4 && i == 10) {
+        bench.buffer.expire(kStart + at + 60ms, bench.out);
+        bench.push(sequence + 1, at + 20ms);
+        bench.push(sequence + 2, at + 40ms);
+        bench.buffer.expire(kStart + at + 49ms, bench.out);
+        bench.push(sequence, at + 50ms);
+        i += 2;
+        sequence += 2;
+        continue;
+      }
+      bench.push(sequence, at);
+    }
+  }
+  EXPECT_EQ(bench.buffer.counters().reordered, 60U - bench.buffer.counters().late);
+  EXPECT_LE(bench.buffer.counters().late, 1U);  // the first showed how long to wait
+  EXPECT_EQ(bench.buffer.counters().lost, bench.buffer.counters().late);
+}
+
+TEST(ReorderWait, WhatIsLaterThanTheMostChangesNothing) {
+  Bench bench(10ms, 200ms);
+  bench.push(1);
+  bench.push(3);
+  bench.buffer.expire(kStart + 10ms, bench.out);
+  EXPECT_EQ(bench.push(2, 201ms), Arrival::Late);
+  EXPECT_EQ(bench.buffer.wait().at(kStart + 201ms), 10ms);
+  bench.push(5, 300ms);
+  bench.buffer.expire(kStart + 310ms, bench.out);
+  EXPECT_EQ(bench.push(4, 300ms + 190ms), Arrival::Late);
+  EXPECT_EQ(bench.buffer.wait().at(kStart + 490ms), 200ms);
+}
+
+TEST(ReorderWait, LossWithoutDisorderIsSoonNotWaitedFor) {
+  Bench bench(20ms, 200ms);
+  Duration longest{}, at{};
+  for (unsigned sequence = 0; sequence < 50 * 60; ++sequence, at += 20ms) {
+    if (sequence % 33 == 32) continue;
+    bench.push(sequence, at);
+    if (const auto deadline = bench.buffer.deadline(); deadline && at > 30s)
+      longest = std::max(longest, *deadline - (kStart + at));
+    bench.buffer.expire(kStart + at + 19ms, bench.out);
+  }
+  EXPECT_EQ(longest, 0ms);
+  EXPECT_EQ(bench.buffer.wait().at(kStart + at), 0ms);
+  EXPECT_EQ(bench.buffer.counters().late, 0U);
+}
+
+TEST(ReorderWait, WaitsForARepairAsLongAsOneTakes) {
+  ReorderWait wait(0ms, 200ms);
+  wait.begin(kStart);
+  wait.set_repair(true, 0ms);
+  EXPECT_EQ(wait.at(kStart), ReorderWait::kUnknownRepair);
+  wait.set_repair(true, 80ms);
+  EXPECT_EQ(wait.at(kStart), 110ms);
+  wait.set_repair(true, 180ms);  // its answer would come too late
+  EXPECT_EQ(wait.at(kStart), 0ms);
+  wait.set_repair(false, 80ms);
+  EXPECT_EQ(wait.at(kStart), 0ms);
+}
+
+TEST(ReorderWait, APeerThatRepairsNothingIsNotWaitedFor) {
+  ReorderWait wait(0ms, 200ms);
+  wait.begin(kStart);
+  wait.set_repair(true, 80ms);
+  Time now = kStart;
+  const auto lose = [&](unsigned times) {
+    for (unsigned i = 0; i < times; ++i, now += 1s) wait.on_given_up(now, now + 110ms);
+  };
+  lose(ReorderWait::kVainRepairs - 1);
+  EXPECT_EQ(wait.at(now), 110ms);
+  wait.on_filled(70ms, now);  // it does, now and then
+  lose(ReorderWait::kVainRepairs - 1);
+  EXPECT_GT(wait.at(now), 0ms);
+  wait.on_filled(2ms, now);  // no repair, only disorder
+  lose(1);
+  EXPECT_LT(wait.at(now + 8s), 110ms);
+  // Tried again later, though not as often.
+  now += 12s;
+  EXPECT_EQ(wait.at(now), 110ms);
+  lose(ReorderWait::kVainRepairs / 2);
+  EXPECT_LT(wait.at(now), 110ms);
 }

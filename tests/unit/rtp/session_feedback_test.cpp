@@ -30,7 +30,7 @@ TEST_F(SessionTest, NackIsAnsweredWithTheSamePacket) {
 
 TEST_F(SessionTest, LossIsNackedAndRepaired) {
   Session::Options options;
-  options.reorder = 10s;  // the repair, not the wait, must fill the gap
+  options.reorder_start = options.reorder_most = 10s;  // the repair, not the wait, must fill the gap
   auto session = open(options);
   auto listener = listen(*session);
   Wire wire;
@@ -141,7 +141,7 @@ TEST_F(SessionTest, FeedbackFromElsewhereIsIgnored) {
 TEST_F(SessionTest, ReportsComeAgainAndCarryRoundTripAndLoss) {
   Session::Options options;
   options.report_interval = 20ms;
-  options.reorder = 0ms;
+  options.reorder_start = options.reorder_most = 0ms;
   auto session = open(options);
   auto listener = listen(*session);
   Wire wire;

@@ -134,7 +134,7 @@ TEST_F(SessionTest, AnUnchangedAnswerKeepsWhatWasLearnt) {
 
 TEST_F(SessionTest, ReordersCountsDuplicatesAndGivesUp) {
   Session::Options options;
-  options.reorder = 20ms;
+  options.reorder_start = 20ms;
   auto session = open(options);
   auto listener = listen(*session);
   Wire wire;
@@ -150,6 +150,36 @@ TEST_F(SessionTest, ReordersCountsDuplicatesAndGivesUp) {
   EXPECT_EQ(stats.reordered, 1U);
   EXPECT_EQ(stats.duplicates, 1U);
   EXPECT_EQ(stats.lost, 2U);
+  EXPECT_GE(stats.reorder_wait_ms, 20);
+}
+
+// Which of two packets comes first is decided long after the first wait is over.
+TEST_F(SessionTest, WaitsLongerOnceAPacketCameTooLate) {
+  Session::Options options;
+  options.reorder_start = 1ms;
+  options.reorder_most = 10s;
+  auto session = open(options);
+  auto listener = listen(*session);
+  Wire wire;
+  Stream unrepaired = stream();
+  unrepaired.nack = false;
+  session->configure(unrepaired, remote(wire.endpoint()));
+  settle();
+  wire.rtp(session->port(), 1);
+  wire.rtp(session->port(), 3);
+  ASSERT_TRUE(until([&] { return listener->packets.size() == 2; }));
+  const Time late = Clock::now() + 100ms;
+  ASSERT_TRUE(until([&] { return Clock::now() >= late; }));
+  wire.rtp(session->port(), 2);
+  ASSERT_TRUE(until([&] { return session->stats().late == 1; }));
+  EXPECT_GE(session->stats().reorder_wait_ms, 100);
+  wire.rtp(session->port(), 5);
+  ASSERT_TRUE(until([&] { return session->stats().received_packets == 4; }));
+  EXPECT_EQ(listener->packets.size(), 2U);
+  wire.rtp(session->port(), 4);
+  ASSERT_TRUE(until([&] { return listener->packets.size() == 4; }));
+  EXPECT_EQ(listener->packets[2].sequence, 4);
+  EXPECT_EQ(session->stats().lost, 1U);
 }
 
 TEST_F(SessionTest, MediaMayOvertakeTheAnswerAndTheListener) {

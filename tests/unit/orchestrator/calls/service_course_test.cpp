@@ -368,7 +368,6 @@ struct CountedSession : rtp::Session {
   std::uint16_t port() const override { return 20000; }
   std::uint32_t ssrc() const override { return 1; }
   std::shared_ptr<Reactor> reactor() const override { return nullptr; }
-  Duration reorder_window() const override { return {}; }
   void configure(const rtp::Stream &, const rtp::Remote &) override {}
   void set_listener(std::weak_ptr<rtp::SessionListener>) override {}
   void send(std::span<const rtp::OutgoingPacket>) override {}
