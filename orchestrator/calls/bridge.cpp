@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "calls/call_latency.h"
 #include "calls/call_server.h"
 
 namespace junctor::calls {
@@ -125,7 +126,16 @@ bool Bridge::leave_out_more(const std::string &why) {
 
 std::vector<PlanStep> Bridge::steps() const {
   if (launch_.empty() && !hopeless_) return {};
-  return (hopeless_ ? whole_ : plan_).steps();
+  auto steps = (hopeless_ ? whole_ : plan_).steps();
+  for (const Side side : kSides)
+    if (leg(side)) tell_first_picture(steps, side, leg(side)->keyframe_distance());
+  return steps;
+}
+
+std::vector<RouteLatency> Bridge::latency() const {
+  if (!callee_) return {};
+  return route_latency({caller_->latency(), callee_->latency()},
+                       path_ ? path_->coding_latency() : CodingLatency());
 }
 
 bool Bridge::reaches(Side side, Medium medium) const {

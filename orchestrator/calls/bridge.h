@@ -50,6 +50,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   Course course_of(Side side) const;
   void force_keyframe(Side side);
   std::vector<PlanStep> steps() const;
+  /// Of every route in which something was measured in the last seconds.
+  std::vector<RouteLatency> latency() const;
   const std::string &launch() const { return launch_; }
 
  private:

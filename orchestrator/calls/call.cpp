@@ -258,6 +258,7 @@ View Call::view() const {
   if (state() != State::Ended) {
     caller_->count(view);
     if (bridge_->callee()) bridge_->callee()->count(view);
+    view.latency = bridge_->latency();
   }
   const auto &to_caller = first_to_[index_of(Side::Caller)];
   const auto &to_callee = first_to_[index_of(Side::Callee)];
@@ -275,6 +276,7 @@ void Call::end(EndReason reason, int sip_code, const std::string &detail) {
   record_.ended = around_->world.wall();
   caller_->count(record_);
   if (bridge_->callee()) bridge_->callee()->count(record_);
+  record_.latency = bridge_->latency();
   bridge_->stop();
   if (callees_.size() == 1) note(callees_.front()->target());
   for (const auto &leg : std::exchange(callees_, {})) leg->end(reason);

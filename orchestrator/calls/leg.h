@@ -2,6 +2,8 @@
 // A leg of a call: one participant, whatever it speaks.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -38,6 +40,16 @@ class LegListener {
   virtual void on_keyframe_request(Leg &) {}
   /// The last call.
   virtual void on_ended(Leg &, const LegEnd &) {}
+};
+
+/// How long media take at a leg, step by step; nothing is counted of steps that it has not.
+struct LegLatency {
+  struct Steps {
+    LatencyFigures receive, reorder;  ///< of what it sends
+    LatencyFigures pass_on;           ///< the same, all that is done with it at once
+    LatencyFigures packetize, send;   ///< of what comes to it
+  };
+  std::array<Steps, 2> of;  ///< by Medium
 };
 
 /// What a leg learns of its call after each change: by it a terminal's players see and hear how the
@@ -102,6 +114,10 @@ class Leg {
   virtual void add_settings_for_people(std::vector<Setting> &settings) const = 0;
   virtual void add_downlink(Downlinks &) const {}
   virtual void count(View &) const {}
+  virtual LegLatency latency() const { return {}; }
+  /// The distance of the keyframes that it sends, in ms, where it cannot be asked for any; else, or
+  /// while that is not known, 0.
+  virtual std::int64_t keyframe_distance() const { return 0; }
 
  protected:
   template <class Function, class... Arguments>

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -30,12 +31,15 @@ enum class LegKind : std::uint8_t {
   Phone,     ///< of SIP
 };
 
+struct PushFigures;
+
 /// What a push terminal sends, as far as it is known.
 struct PushTracks {
   std::optional<rtmp::Track> audio, video;
   const std::optional<rtmp::Track> &of(Medium medium) const {
     return medium == Medium::Audio ? audio : video;
   }
+  std::shared_ptr<const PushFigures> figures;  ///< null while no track is known
 };
 
 /// The media of one leg, whichever kind it is.

@@ -2,6 +2,7 @@
 // The media of one call as its state machine sees them.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "calls/launch_line.h"
 #include "common/clock.h"
+#include "common/latency.h"
 #include "common/reactor.h"
 #include "rtmp/core/server.h"
 #include "sip/core/agent.h"
@@ -35,6 +37,16 @@ struct PathEvents {
   std::function<void(const std::string &element, const std::string &message)> failed;
 };
 
+/// How long a path decodes and encodes; of a route that passes through nothing is counted.
+struct CodingLatency {
+  struct Steps {
+    LatencyFigures
+        decode;  ///< from the beginning of the route, queue included, to the decoder's end
+    LatencyFigures encode;  ///< from there to the end of the route: scaling, a payloader
+  };
+  std::array<std::array<Steps, 2>, 2> to;  ///< by Side that takes it, and Medium
+};
+
 /// Media of one call under way: made running, stopped by its destructor. Signalling thread.
 class MediaPath {
  public:
@@ -45,6 +57,8 @@ class MediaPath {
   virtual void set_watchdog_tries(Side side, unsigned tries) = 0;
   /// A keyframe for the phone of a side, where an encoder of ours makes its picture.
   virtual void force_keyframe(Side side) = 0;
+  /// Of the last seconds.
+  virtual CodingLatency coding_latency() const { return {}; }
 };
 
 using PathFactory = std::function<Result<std::unique_ptr<MediaPath>>(const PathSpec &, PathEvents)>;

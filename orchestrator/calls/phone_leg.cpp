@@ -99,8 +99,21 @@ void PhoneLeg::count(View &view) const {
     count.received_packets = stats.received_packets;
     count.lost = stats.lost;
     count.jitter_ms = stats.jitter_ms;
+    count.reorder_wait_ms = stats.reorder_wait_ms;
     if (stats.round_trip_ms > 0) count.round_trip_ms = stats.round_trip_ms;
   }
+}
+
+LegLatency PhoneLeg::latency() const {
+  LegLatency latency;
+  if (!call_) return latency;
+  for (const sip::Media &media : call_->media_snapshot()) {
+    if (!media.session) continue;
+    const rtp::SessionLatency its = media.session->latency();
+    latency.of[static_cast<std::size_t>(media.medium)] = {its.receive, its.reorder, its.pass_on,
+                                                          its.packetize, its.send};
+  }
+  return latency;
 }
 
 }  // namespace junctor::calls

@@ -34,6 +34,7 @@ class PhoneLeg final : public Leg,
   void add_settings(std::vector<Setting> &settings) const override;
   void add_settings_for_people(std::vector<Setting> &settings) const override;
   void count(View &view) const override;
+  LegLatency latency() const override;
 
   void on_ringing(sip::Call &) override { tell(&LegListener::on_ringing); }
   void on_early_media(sip::Call &) override { tell(&LegListener::on_early_media); }

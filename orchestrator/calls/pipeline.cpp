@@ -6,6 +6,7 @@
 
 #include <mutex>
 
+#include "calls/coding_probes.h"
 #include "common/handle.h"
 #include "common/main_context.h"
 #include "common/shared_box.h"
@@ -172,6 +173,7 @@ class Pipeline : public MediaPath {
       if (auto set = set_property(element.get(), setting.property, setting.value); !set) return set;
     }
     watch_first_packets();
+    coding_.attach(parsed);
     if (!spec.sending) hold_back();
     if (gst_element_set_state(parsed, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
       return internal_error("the media pipeline does not start: " + mailbox_->failure());
@@ -185,6 +187,8 @@ class Pipeline : public MediaPath {
     gst_element_set_locked_state(caller.get(), FALSE);
     gst_element_sync_state_with_parent(caller.get());
   }
+
+  CodingLatency coding_latency() const override { return coding_.figures(); }
 
   void set_watchdog_tries(Side side, unsigned tries) override {
     const ElementRef watchdog(find(watchdog_of(side)));
@@ -233,6 +237,7 @@ class Pipeline : public MediaPath {
 
   Held mailbox_;
   ElementRef pipeline_;
+  CodingProbes coding_;
 };
 
 }  // namespace

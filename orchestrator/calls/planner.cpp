@@ -38,7 +38,7 @@ bool can_encode(Codec codec) {
   return row && !row->encode.empty();
 }
 
-constexpr const char *kDirections[] = {"caller-to-callee", "callee-to-caller"};
+constexpr std::string_view kDirections[] = {kToCallee, kToCaller};
 
 /// Who sends and who gets, as sentences call them: "the push terminal", "the callee".
 struct Names {
@@ -293,7 +293,7 @@ Names names_towards(Side side, const LegMedia &giver, const LegMedia &taker) {
   return names;
 }
 
-PlanStep step(const char *direction, Medium medium, const Route &route) {
+PlanStep step(std::string_view direction, Medium medium, const Route &route) {
   PlanStep step;
   step.direction = direction;
   step.medium = medium;
@@ -361,6 +361,20 @@ Plan make_plan(const LegMedia &caller, const LegMedia &callee) {
     }
   }
   return plan;
+}
+
+void tell_first_picture(std::vector<PlanStep> &steps, Side from, std::int64_t distance_ms) {
+  for (PlanStep &step : steps) {
+    if (step.direction != kDirections[index_of(from)] || step.medium != Medium::Video ||
+        step.transcoded || step.from == "none" || distance_ms <= 0)
+      continue;
+    step.first_picture_ms = distance_ms;
+    const std::string seconds = std::to_string((distance_ms + 50) / 1000) + "." +
+                                std::to_string((distance_ms + 50) / 100 % 10);
+    step.reason +=
+        " Its keyframes come each " + seconds +
+        " s and cannot be asked for: a picture that is lost on the way is missed so long.";
+  }
 }
 
 std::vector<sip::Offered> make_offer(const PushTracks &push,

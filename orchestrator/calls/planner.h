@@ -72,6 +72,11 @@ struct Plan {
 /// terminal. Pure.
 Plan make_plan(const LegMedia &caller, const LegMedia &callee);
 
+/// Writes into the step whose picture comes from the push terminal of a side as it is what a missed
+/// picture costs there: it cannot be asked for a keyframe. `distance_ms` is that between its
+/// keyframes; 0: not known.
+void tell_first_picture(std::vector<PlanStep> &steps, Side from, std::int64_t distance_ms);
+
 /// What is offered to a phone: everything that this build can carry. First what passes through
 /// from the push terminal, then what nearly every phone has, then the rest, in the table's order.
 /// `names` are those that may be offered, as rtp::find_formats() knows them; none: all.

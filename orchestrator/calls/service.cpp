@@ -244,6 +244,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     if (found == terminals_.end()) return;
     PushTracks &tracks = found->second.tracks;
     (medium_of(track.codec) == Medium::Audio ? tracks.audio : tracks.video) = track;
+    if (found->second.watcher) tracks.figures = found->second.watcher->figures();
     if (const auto leg = found->second.leg) leg->on_tracks(tracks);
   }
 

@@ -2,14 +2,17 @@
 // The calls of this orchestrator: what the API and the command line ask of them.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/end_reason.h"
+#include "common/latency.h"
 #include "common/log.h"
 #include "common/reactor.h"
 #include "common/result.h"
@@ -23,14 +26,38 @@ std::string_view to_string(State state);  ///< "idle", "trying" …
 
 using WallTime = std::chrono::system_clock::time_point;
 
+constexpr std::string_view kToCallee = "caller-to-callee", kToCaller = "callee-to-caller";
+
 /// One medium in one direction: from which codec to which, and why.
 struct PlanStep {
-  std::string direction;  ///< "caller-to-callee" or "callee-to-caller"
+  std::string direction;  ///< kToCallee or kToCaller
   Medium medium = Medium::Audio;
   std::string from, to;  ///< codec names; "none" where the medium does not flow
   bool transcoded = false;
   std::string reason;      ///< a sentence
   double cpu_percent = 0;  ///< of a core, as expected of a usual call (see CodecRow)
+  /// How long a receiver that missed a picture, or comes late, may wait for one that it can show:
+  /// until the sender's next keyframe, if that cannot be asked for. Nothing where it can, where the
+  /// sender has not shown how often they come, and for sound.
+  std::optional<std::int64_t> first_picture_ms;
+};
+
+/// The steps of media through a call, in the order of the way. `receive` is from the kernel to
+/// being read, `reorder` from there on until what was missing in front has come or been given up
+/// (RTP only), `decode` and `encode` include their queues, `packetize` is what remains until
+/// packets or chunks are made, `send` is from there to the kernel.
+constexpr std::array<std::string_view, 6> kStages = {"receive", "reorder",   "decode",
+                                                     "encode",  "packetize", "send"};
+
+/// How long one medium took through one direction of a call, step by step; of the last seconds.
+struct RouteLatency {
+  std::string direction;  ///< as PlanStep has it
+  Medium medium = Medium::Audio;
+  struct Stage {
+    std::string_view name;  ///< one of kStages
+    LatencyFigures figures;
+  };
+  std::vector<Stage> stages;  ///< those that were measured, in the order of the way
 };
 
 /// A call as others see it; a copy, not alive.
@@ -53,8 +80,10 @@ struct View {
     std::uint64_t sent_packets = 0, received_packets = 0, lost = 0;
     double jitter_ms = 0;
     std::optional<double> round_trip_ms;  ///< nothing until the peer has reported
+    double reorder_wait_ms = 0;           ///< how long a gap in what the peer sends waits now
   };
   MediaCount audio, video;
+  std::vector<RouteLatency> latency;  ///< of routes where something flowed
 };
 
 struct Options {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "calls/terminal_leg.h"
 
+#include "calls/track_watcher.h"
 #include "common/main_context.h"
 
 namespace junctor::calls {
@@ -57,7 +58,8 @@ TerminalLeg::TerminalLeg(std::shared_ptr<const Surroundings> around, Side side, 
 
 TerminalLeg::~TerminalLeg() {
   // Its timer belongs to the reactor, where it must end.
-  around_->server->reactor()->post([downlink = std::move(downlink_)] { downlink->close(); });
+  around_->server->reactor()->post(
+      [downlink = std::move(downlink_), outlet = std::move(outlet_)] { downlink->close(); });
 }
 
 void TerminalLeg::open() {
@@ -68,8 +70,12 @@ void TerminalLeg::open() {
           if (const auto self = weak.lock()) self->on_live_frame(medium, when);
         });
       });
-  on_downlink([server = around_->server, name = account_](Downlink &downlink) {
+  on_downlink([server = around_->server, name = account_, weak = weak_from_this(),
+               context = around_->context](Downlink &downlink) {
     downlink.open(*server, name);
+    post_to(context, [weak, outlet = server->outlet(name)] {
+      if (const auto self = weak.lock()) self->outlet_ = outlet;
+    });
   });
 }
 
@@ -154,6 +160,23 @@ void TerminalLeg::end(EndReason reason) {
       [server = around_->server, name = account_, farewell = farewell_to_publisher(reason)] {
         server->end_publisher(name, farewell.code, farewell.words);
       });
+}
+
+LegLatency TerminalLeg::latency() const {
+  LegLatency latency;
+  const auto sent = outlet_ ? outlet_->stats().send : std::array<LatencyFigures, 2>{};
+  const Time now = Clock::now();
+  for (const Medium medium : {Medium::Audio, Medium::Video}) {
+    const auto at = static_cast<std::size_t>(medium);
+    if (tracks_.figures) latency.of[at].receive = tracks_.figures->receive[at].figures(now);
+    // Ring media are nobody's way through the call.
+    if (medium == Medium::Video ? course_.video : course_.audio) latency.of[at].send = sent[at];
+  }
+  return latency;
+}
+
+std::int64_t TerminalLeg::keyframe_distance() const {
+  return tracks_.figures ? tracks_.figures->keyframe_distance_ms.load() : 0;
 }
 
 void TerminalLeg::add_settings(std::vector<Setting> &settings) const {

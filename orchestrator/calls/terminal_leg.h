@@ -52,6 +52,8 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   void end(EndReason reason) override;
   void add_settings(std::vector<Setting> &settings) const override;
   void add_settings_for_people(std::vector<Setting> &settings) const override;
+  LegLatency latency() const override;
+  std::int64_t keyframe_distance() const override;
   void add_downlink(Downlinks &downlinks) const override { downlinks[account_] = downlink_; }
 
  private:
@@ -72,6 +74,7 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   const std::string account_, peer_;
   std::string application_ = "call";
   std::shared_ptr<Downlink> downlink_;
+  std::shared_ptr<rtmp::Outlet> outlet_;  ///< for its figures
   PushTracks tracks_;
   bool publisher_ = false;
   bool push_finished_ = false;

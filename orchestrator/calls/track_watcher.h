@@ -4,12 +4,25 @@
 
 #include <glib.h>
 
+#include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 
+#include "common/latency.h"
 #include "rtmp/core/server.h"
 
 namespace junctor::calls {
+
+/// What is measured of a push terminal's stream. One thread writes, any reads.
+struct PushFigures {
+  /// By Medium: how long frames were in the kernel before they were read.
+  std::array<LatencyMeter, 2> receive;
+  /// The longest from one keyframe to the next, of the last few, in ms of the publisher's clock; 0
+  /// until there were two.
+  std::atomic<std::int64_t> keyframe_distance_ms = 0;
+};
 
 /// Listens to one published stream and posts its tracks to a context, in order. Made anywhere,
 /// called by the server on its reactor.
@@ -19,14 +32,21 @@ class TrackWatcher : public rtmp::PublishListener {
   TrackWatcher(GMainContext *context, std::function<void(const rtmp::Track &)> on_track)
       : context_(context), on_track_(std::move(on_track)) {}
 
-  void on_publisher() override {}
+  /// Any thread.
+  std::shared_ptr<const PushFigures> figures() const { return figures_; }
+
+  void on_publisher() override;
   void on_track(const rtmp::Track &track) override;
-  void on_frame(const rtmp::Frame &) override {}
+  void on_frame(const rtmp::Frame &frame) override;
   void on_publisher_gone(bool) override {}
 
  private:
   GMainContext *context_;
   std::function<void(const rtmp::Track &)> on_track_;
+  std::shared_ptr<PushFigures> figures_ = std::make_shared<PushFigures>();
+  std::optional<std::int64_t> last_key_;     // ms
+  std::array<std::int64_t, 4> distances_{};  // of the last keyframes, in ms
+  std::size_t next_distance_ = 0;
 };
 
 }  // namespace junctor::calls

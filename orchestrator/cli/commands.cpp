@@ -289,6 +289,26 @@ void print_call(std::ostream &out, const json &call) {
       out << "\n";
     }
   }
+  if (const auto latency = call.find("latency"); latency != call.end() && !latency->empty()) {
+    out << "latency in the last seconds: median, 99th percentile, most, in ms\n";
+    for (const auto &route : *latency) {
+      out << "  " << text_of(route, "direction") << " " << text_of(route, "medium") << ":";
+      const json stages = route.value("stages", json::object());
+      const char *comma = " ";
+      for (const std::string_view name : calls::kStages) {
+        const auto stage = stages.find(name);
+        if (stage == stages.end()) continue;
+        const auto ms = [&stage](const char *which) {
+          std::ostringstream text;
+          text << std::fixed << std::setprecision(2) << stage->value(which, 0.0);
+          return text.str();
+        };
+        out << std::exchange(comma, "; ") << name << " " << ms("median_ms") << ", " << ms("p99_ms")
+            << ", " << ms("most_ms");
+      }
+      out << "\n";
+    }
+  }
   if (const auto launch = text_of(call, "launch"); !launch.empty())
     out << "launch line\n" << launch << "\n";
 }

@@ -7,8 +7,11 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <map>
+#include <tuple>
 
 #include "metrics/process.h"
 
@@ -85,6 +88,40 @@ void add_calls(const std::vector<calls::View> &running, std::vector<MetricFamily
     const auto count = std::ranges::count(running, state, &calls::View::state);
     family = std::move(family).add(static_cast<double>(count),
                                    {{"state", std::string(to_string(state))}});
+  }
+  std::move(family).to(all);
+}
+
+/// Of the calls that run: the median of their medians, and the highest of their 99th percentiles.
+void add_latency(const std::vector<calls::View> &running, std::vector<MetricFamily> &all) {
+  using Key = std::tuple<std::string, Medium, std::string_view>;
+  struct Figures {
+    std::vector<double> medians;
+    double highest = 0;
+  };
+  std::map<Key, Figures> found;
+  for (const auto &call : running)
+    for (const auto &route : call.latency)
+      for (const auto &[stage, figures] : route.stages) {
+        Figures &its = found[{route.direction, route.medium, stage}];
+        its.medians.push_back(figures.median_ms);
+        its.highest = std::max(its.highest, figures.p99_ms);
+      }
+  auto family = gauge("junctor_media_latency_seconds",
+                      "Latency of media in running calls, by step of their way: the median of the "
+                      "calls' medians, the highest of their 99th percentiles.");
+  for (auto &[key, its] : found) {
+    const auto &[direction, medium, stage] = key;
+    const auto middle = its.medians.begin() + static_cast<std::ptrdiff_t>(its.medians.size() / 2);
+    std::ranges::nth_element(its.medians, middle);
+    const auto labels = [&](const char *quantile) {
+      return Labels{{"direction", direction},
+                    {"medium", std::string(to_string(medium))},
+                    {"stage", std::string(stage)},
+                    {"quantile", quantile}};
+    };
+    family =
+        std::move(family).add(*middle / 1e3, labels("0.5")).add(its.highest / 1e3, labels("0.99"));
   }
   std::move(family).to(all);
 }
@@ -174,6 +211,7 @@ std::string Metrics::text(const Sample &sample) const {
       .add(1, {{"version", JUNCTOR_VERSION}})
       .to(all);
   add_calls(sample.calls, all);
+  add_latency(sample.calls, all);
   Packets audio = audio_, video = video_;
   for (const auto &call : sample.calls) {
     audio.add(call.audio);

@@ -26,6 +26,7 @@ json to_json(const View::MediaCount &count) {
           {"received_packets", count.received_packets},
           {"lost", count.lost},
           {"jitter_ms", count.jitter_ms},
+          {"reorder_wait_ms", count.reorder_wait_ms},
           {"round_trip_ms", optional_number(count.round_trip_ms)}};
 }
 
@@ -34,6 +35,7 @@ void from_json(const json &value, View::MediaCount &count) {
   count.received_packets = value.value("received_packets", std::uint64_t{0});
   count.lost = value.value("lost", std::uint64_t{0});
   count.jitter_ms = value.value("jitter_ms", 0.0);
+  count.reorder_wait_ms = value.value("reorder_wait_ms", 0.0);
   const auto trip = value.find("round_trip_ms");
   // Records of before have 0 where nothing was reported.
   if (trip != value.end() && trip->is_number() && trip->get<double>() > 0)
@@ -49,8 +51,45 @@ json plan_to_json(const std::vector<calls::PlanStep> &plan) {
                      {"to", step.to},
                      {"transcoded", step.transcoded},
                      {"cpu_percent", step.cpu_percent},
+                     {"first_picture_ms", optional_number(step.first_picture_ms)},
                      {"reason", step.reason}});
   return steps;
+}
+
+json to_json(const std::vector<calls::RouteLatency> &latency) {
+  json routes = json::array();
+  for (const auto &route : latency) {
+    json stages = json::object();
+    for (const auto &[name, figures] : route.stages)
+      stages[std::string(name)] = {{"count", figures.count},
+                                   {"median_ms", figures.median_ms},
+                                   {"p99_ms", figures.p99_ms},
+                                   {"most_ms", figures.most_ms}};
+    routes.push_back({{"direction", route.direction},
+                      {"medium", std::string(to_string(route.medium))},
+                      {"stages", std::move(stages)}});
+  }
+  return routes;
+}
+
+std::vector<calls::RouteLatency> latency_from_json(const json &routes) {
+  std::vector<calls::RouteLatency> latency;
+  for (const auto &value : routes) {
+    if (!value.is_object()) return {};
+    calls::RouteLatency route{
+        value.value("direction", ""),
+        value.value("medium", "audio") == "video" ? Medium::Video : Medium::Audio,
+        {}};
+    const json stages = value.value("stages", json::object());
+    for (const std::string_view name : calls::kStages)
+      if (const auto stage = stages.find(name); stage != stages.end() && stage->is_object())
+        route.stages.push_back(
+            {name,
+             {stage->value("count", std::uint64_t{0}), stage->value("median_ms", 0.0),
+              stage->value("p99_ms", 0.0), stage->value("most_ms", 0.0)}});
+    latency.push_back(std::move(route));
+  }
+  return latency;
 }
 
 // Texts of peers may hold anything; what is not UTF-8 is replaced.
@@ -95,6 +134,7 @@ json to_json(const View &call, bool full) {
   if (full) {
     value["plan"] = plan_to_json(call.plan);
     value["launch"] = call.launch;
+    value["latency"] = to_json(call.latency);
   }
   return value;
 }
@@ -116,6 +156,9 @@ std::vector<calls::PlanStep> plan_from_text(std::string_view text) {
     step.to = value.value("to", "");
     step.transcoded = value.value("transcoded", false);
     step.cpu_percent = value.value("cpu_percent", 0.0);
+    if (const auto wait = value.find("first_picture_ms");
+        wait != value.end() && wait->is_number_integer())
+      step.first_picture_ms = wait->get<std::int64_t>();
     step.reason = value.value("reason", "");
     plan.push_back(std::move(step));
   }
@@ -123,7 +166,9 @@ std::vector<calls::PlanStep> plan_from_text(std::string_view text) {
 }
 
 std::string counts_to_text(const View &call) {
-  return dump({{"audio", to_json(call.audio)}, {"video", to_json(call.video)}});
+  return dump({{"audio", to_json(call.audio)},
+               {"video", to_json(call.video)},
+               {"latency", to_json(call.latency)}});
 }
 
 void counts_from_text(std::string_view text, View &call) {
@@ -133,6 +178,8 @@ void counts_from_text(std::string_view text, View &call) {
     from_json(*audio, call.audio);
   if (const auto video = value.find("video"); video != value.end() && video->is_object())
     from_json(*video, call.video);
+  if (const auto latency = value.find("latency"); latency != value.end() && latency->is_array())
+    call.latency = latency_from_json(*latency);
 }
 
 std::optional<calls::State> state_from_string(std::string_view name) {

@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -18,13 +20,16 @@ namespace junctor {
 /// EPROTO for what is no TLS. One thread.
 class StreamSocket {
  public:
-  explicit StreamSocket(UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit StreamSocket(UniqueFd fd);
   virtual ~StreamSocket() = default;
   StreamSocket(const StreamSocket &) = delete;
   StreamSocket &operator=(const StreamSocket &) = delete;
 
   int fd() const { return fd_.get(); }
   virtual ssize_t receive(std::span<std::byte> into);
+  /// How long what the last receive() gave had been in the kernel, its last byte at least. Nothing
+  /// where that is not known, as under TLS.
+  std::optional<std::chrono::nanoseconds> waited() const { return waited_; }
   /// Whether a receive() that gave `got` of `asked` bytes may have left some that no event of the
   /// descriptor will tell of.
   virtual bool may_have_more(std::size_t got, std::size_t asked) const { return got == asked; }
@@ -41,6 +46,7 @@ class StreamSocket {
 
  private:
   UniqueFd fd_;
+  std::optional<std::chrono::nanoseconds> waited_;
 };
 
 }  // namespace junctor

@@ -243,6 +243,7 @@ std::shared_ptr<rtp::Session> Inlet::destination(GstFlowReturn &otherwise) const
 /// Hands `packets_` over.
 void Inlet::send(std::shared_ptr<rtp::Session> session) {
   const bool begin = new_source_.exchange(false);
+  packets_.front().entered = entered_;
   const auto reactor = session->reactor();
   if (reactor->in_thread()) {
     if (begin) session->begin_source();
@@ -258,6 +259,7 @@ void Inlet::send(std::shared_ptr<rtp::Session> session) {
 
 GstFlowReturn Inlet::push(GstBuffer *buffer) {
   GstFlowReturn flow;
+  entered_ = Clock::now();
   auto session = destination(flow);
   bool good = false;
   if (session && packetizer_) {
@@ -275,6 +277,7 @@ GstFlowReturn Inlet::push(GstBuffer *buffer) {
 
 GstFlowReturn Inlet::push(GstBufferList *list) {
   GstFlowReturn flow;
+  entered_ = Clock::now();
   auto session = destination(flow);
   const guint count = gst_buffer_list_length(list);
   guint good = 0;

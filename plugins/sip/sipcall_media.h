@@ -102,6 +102,7 @@ class Inlet {
   rtp::H264Packetizer *h264_ = nullptr;          // the same, if it is one
   bool unpackable_ = false;                      // frames come that none can be made for
   std::chrono::nanoseconds last_time_{};         // of a frame
+  Time entered_{};                               // what is being pushed
   std::vector<rtp::OutgoingPacket> packets_;     // empty between calls; for what it has allocated
   std::atomic<bool> new_source_ = false;
   std::atomic<bool> single_nal_ = false;

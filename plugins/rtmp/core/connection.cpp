@@ -96,6 +96,7 @@ void Connection::read_input() {
     }
     if (std::exchange(has_sent_, false)) quick_acknowledgement();
     progress_ = core_.reactor()->now();
+    waited_ = socket_->waited().value_or(Duration::zero());
     feed(ByteSpan(buffer).first(static_cast<std::size_t>(got)));
     if (!socket_ || !socket_->may_have_more(static_cast<std::size_t>(got), buffer.size())) return;
   }
@@ -156,7 +157,7 @@ void Connection::on_media(std::uint32_t stream, const Message &message) {
   if (found == publishing_.end() || !found->publication) return;
   // A listener may end the publisher, which empties publishing_.
   const auto publication = found->publication;
-  const auto taken = publication->take(message, core_.reactor()->now());
+  const auto taken = publication->take(message, core_.reactor()->now(), waited_);
   if (taken) return;
   const Error &error = taken.error();
   if (error.fault == Fault::Refused) {
@@ -386,7 +387,7 @@ bool Connection::send_once() {
   blocked_ = rest < batch.bytes() || socket_->has_unsent();
   if (source) {
     const std::size_t before = rest;
-    rest = source->player->advance(batch, rest, now);
+    rest = source->player->advance(batch, rest, now, Clock::now());
     if (rest < before) source->last_sent = progress_ = now;
   }
   control_at_ += rest;

@@ -124,7 +124,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   std::size_t control_at_ = 0;  ///< how far that is sent
   std::vector<Publishing> publishing_;
   std::vector<Playing> playing_;
-  Time progress_;  ///< when the peer last sent, or took media
+  Duration waited_{};  ///< what was read last, in the kernel
+  Time progress_;      ///< when the peer last sent, or took media
   Time pinged_;
 };
 

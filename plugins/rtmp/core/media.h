@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/codec.h"
 
 namespace junctor::rtmp {
@@ -34,6 +35,8 @@ struct Frame {
   bool droppable = false;        ///< video: no other picture refers to it
   std::int64_t dts = 0;          ///< ms, on the publisher's clock
   std::int32_t composition = 0;  ///< ms to add for the PTS
+  /// How long its last byte had been in the kernel when it was read; not set where frames are made.
+  Duration waited{};
   SharedBytes data;
 };
 

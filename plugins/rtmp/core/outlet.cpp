@@ -192,12 +192,14 @@ bool OutletRing::take_keyframe_wish(Time now) {
   return true;
 }
 
-Outlet::Stats OutletRing::stats() const {
+Outlet::Stats OutletRing::stats(Time now) const {
   Outlet::Stats stats;
   stats.players = players_;
   stats.frames = frames_;
   stats.bytes = bytes_;
   stats.dropped = dropped_;
+  for (std::size_t i = 0; i < send_latency_.size(); ++i)
+    stats.send[i] = send_latency_[i].figures(now);
   return stats;
 }
 

@@ -16,6 +16,7 @@
 
 #include "common/bytes.h"
 #include "common/clock.h"
+#include "common/latency.h"
 #include "rtmp/core/media.h"
 #include "rtmp/core/server.h"
 #include "rtmp/core/session.h"
@@ -63,7 +64,8 @@ class OutletRing {
   void begin_source();
   void set_track(const Track &track);
   void write(const Frame &frame, Time now);
-  Outlet::Stats stats() const;
+  /// Counts, and latencies of the last seconds before `now` if that is given.
+  Outlet::Stats stats(Time now = {}) const;
 
   /// A player waits for a keyframe.
   void wish_keyframe() { key_wished_ = true; }
@@ -88,6 +90,10 @@ class OutletRing {
 
   // Counted by players.
   void count_dropped(std::uint64_t frames) { dropped_ += frames; }
+  /// A frame, or its beginning, has gone to the kernel, so long after it was written.
+  void count_sent(Medium medium, Duration after, Time now) {
+    send_latency_[static_cast<std::size_t>(medium)].add(after, now);
+  }
   void count_player(int change) { players_ += static_cast<std::size_t>(change); }
 
  private:
@@ -126,6 +132,7 @@ class OutletRing {
   std::optional<Time> key_asked_;
   std::atomic<std::size_t> players_ = 0;
   std::atomic<std::uint64_t> frames_ = 0, bytes_ = 0, dropped_ = 0;
+  std::array<LatencyMeter, 2> send_latency_;  ///< by Medium, of all players
 };
 
 class Player;
@@ -181,7 +188,11 @@ class Player {
   void gather_rest(Batch &batch);
   /// `written` bytes of what gather() or gather_rest() added were sent; the ring has not changed in
   /// between. Returns how many of them were not this player's.
-  std::size_t advance(const Batch &batch, std::size_t written, Time now);
+  std::size_t advance(const Batch &batch, std::size_t written, Time now) {
+    return advance(batch, written, now, now);
+  }
+  /// The same, where `sent` is more exact than the turn's time.
+  std::size_t advance(const Batch &batch, std::size_t written, Time now, Time sent);
 
   /// A message is sent in part: nothing else may be sent before its rest.
   bool mid_message() const { return static_cast<bool>(rest_.owner); }

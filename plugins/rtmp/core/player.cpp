@@ -141,7 +141,7 @@ void Player::settle(const Cursor &cursor) {
   cursor_ = cursor;
 }
 
-std::size_t Player::advance(const Batch &batch, std::size_t written, Time now) {
+std::size_t Player::advance(const Batch &batch, std::size_t written, Time now, Time sent) {
   if (written > 0) progress_ = now;
   for (std::size_t i = 0; i < batch.count_ && written > 0; ++i) {
     const Batch::Entry &entry = batch.entries_[i];
@@ -154,6 +154,9 @@ std::size_t Player::advance(const Batch &batch, std::size_t written, Time now) {
     }
     if (entry.frame->config())
       has_[static_cast<std::size_t>(entry.frame->kind)] = entry.frame->position + 1;
+    if (!entry.frame->config())
+      ring_->count_sent(entry.frame->video() ? Medium::Video : Medium::Audio,
+                        sent - std::max(entry.frame->written, since_), sent);
     if (taken == entry.size) continue;
     rest_written_ = std::max(entry.frame->written, since_);
     if (stream_ != 1 && taken < kHeaderSize) {

@@ -65,7 +65,7 @@ void Publication::begin() {
   tell([](PublishListener &listener) { listener.on_publisher(); });
 }
 
-Result<void> Publication::take(const Message &message, Time now) {
+Result<void> Publication::take(const Message &message, Time now, Duration waited) {
   if (!source_) return {};
   if (message.type == MessageType::DataAmf0 || message.type == MessageType::DataAmf3) {
     const auto data = parse_data(message);
@@ -82,6 +82,7 @@ Result<void> Publication::take(const Message &message, Time now) {
   if (content->frame && source_) {
     Frame &frame = *content->frame;
     compact(frame.data);
+    frame.waited = waited;
     ++frames_;
     bytes_ += frame.data.view.size();
     last_frame_ = now;

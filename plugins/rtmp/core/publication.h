@@ -35,7 +35,7 @@ class Publication {
   void begin();
   /// An audio, video or data message of the publisher. An error says what is wrong with it; what
   /// follows may well be right. Refused is for codecs that are not known.
-  Result<void> take(const Message &message, Time now);
+  Result<void> take(const Message &message, Time now, Duration waited = {});
   void end(bool finished);
 
   Server::PublishStats stats() const;

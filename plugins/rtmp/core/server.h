@@ -2,6 +2,7 @@
 // RTMP server on a reactor: publishers, players, and what flows between.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "common/endpoint.h"
+#include "common/latency.h"
 #include "common/log.h"
 #include "common/reactor.h"
 #include "common/result.h"
@@ -125,6 +127,8 @@ class Outlet {
     std::size_t players = 0;
     std::uint64_t frames = 0, bytes = 0;  ///< written, each once however many players hear it
     std::uint64_t dropped = 0;            ///< not written, or skipped for a player that lags
+    /// By Medium: from write() to the kernel, of the last seconds and all players.
+    std::array<LatencyFigures, 2> send;
   };
   virtual Stats stats() const = 0;  ///< any thread
 };

@@ -30,7 +30,7 @@ class ServerOutlet final : public Outlet, public std::enable_shared_from_this<Se
   void write(const Frame &frame) override;
   void set_keyframe_wanted(std::function<void()> callback) override;
   void end(const std::string &code, const std::string &description) override;
-  Stats stats() const override { return ring_->stats(); }
+  Stats stats() const override { return ring_->stats(Clock::now()); }
 
   /// A player for `connection`, which is told to flush whenever something comes, until remove().
   std::unique_ptr<Player> join(Connection &connection, std::uint32_t stream);

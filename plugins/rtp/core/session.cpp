@@ -5,6 +5,7 @@
 
 #include <atomic>
 
+#include "common/kernel_time.h"
 #include "rtp/core/session_core.h"
 
 namespace junctor::rtp {
@@ -30,6 +31,7 @@ class SessionHandle final : public Session {
   void begin_source() override { core_->begin_source(); }
   bool request_keyframe() override { return core_->request_keyframe(); }
   Stats stats() const override { return core_->stats(); }
+  SessionLatency latency() const override { return core_->latency(); }
   std::optional<SenderClock> sender_clock() const override { return core_->sender_clock(); }
   void close() override {
     if (closed_.exchange(true)) return;
@@ -57,6 +59,8 @@ Result<std::shared_ptr<Session>> Session::open(std::shared_ptr<Reactor> reactor,
   constexpr int kBuffer = 1 << 20;
   for (const int option : {SO_RCVBUF, SO_SNDBUF})
     ::setsockopt(pair->rtp.get(), SOL_SOCKET, option, &kBuffer, sizeof kBuffer);
+  // For latencies: without it they are not measured from the arrival on.
+  ask_for_kernel_times(pair->rtp.get());
   auto core =
       std::make_shared<SessionCore>(std::move(reactor), *std::move(pair), std::move(options));
   core->reactor()->post([core] { core->start(); });
@@ -142,6 +146,13 @@ void SessionCore::shutdown() {
 Stats SessionCore::stats() const {
   const std::lock_guard lock(mutex_);
   return published_;
+}
+
+SessionLatency SessionCore::latency() const {
+  const Time now = Clock::now();
+  return {receive_latency_.figures(now), reorder_latency_.figures(now),
+          pass_on_latency_.figures(now), packetize_latency_.figures(now),
+          send_latency_.figures(now)};
 }
 
 std::optional<SenderClock> SessionCore::sender_clock() const {

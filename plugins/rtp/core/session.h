@@ -14,6 +14,7 @@
 #include "common/bytes.h"
 #include "common/codec.h"
 #include "common/endpoint.h"
+#include "common/latency.h"
 #include "common/log.h"
 #include "common/reactor.h"
 #include "common/result.h"
@@ -76,6 +77,8 @@ struct OutgoingPacket {
   std::array<std::byte, 4> prefix{};
   std::uint8_t prefix_size = 0;  ///< at most 4
   SharedBytes payload;           ///< without the RTP header
+  /// When it, or the frame that it is a part of, came to whoever packs it; unset: not measured.
+  Time entered{};
   /// When the content was captured; sender reports relate it to other media, so that the peer
   /// plays them in sync. Unset: the time of send().
   Time capture{};
@@ -134,6 +137,17 @@ struct Stats {
   std::optional<Time> last_packet;
 };
 
+/// How long packets of a session took, step by step.
+struct SessionLatency {
+  // From the peer.
+  LatencyFigures receive;  ///< from the network card's driver to our reading
+  LatencyFigures reorder;  ///< from there to the listener: waiting for packets in front
+  LatencyFigures pass_on;  ///< in the listener, all that it does at once included
+  // To the peer.
+  LatencyFigures packetize;  ///< from OutgoingPacket::entered to the queue
+  LatencyFigures send;       ///< from the queue to the kernel
+};
+
 /// One medium's session. Opened when the offer is made (its ports go into the SDP), configured by
 /// each answer. Symmetric RTP (RFC 4961): sends from the port it receives on, and latches onto what
 /// comes from the host that configure() named, or onto another host when for a moment nothing came
@@ -175,6 +189,8 @@ class Session {
   virtual bool request_keyframe() = 0;
   /// Any thread.
   virtual Stats stats() const = 0;
+  /// Any thread. Of the last seconds.
+  virtual SessionLatency latency() const = 0;
   /// Any thread. Nothing before the first sender report of the current source.
   virtual std::optional<SenderClock> sender_clock() const = 0;
   /// Any thread. Sends RTCP BYE and closes the sockets; further calls do nothing. Dropping the last

@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 
+#include "common/latency.h"
 #include "rtp/core/outgoing.h"
 #include "rtp/core/reception.h"
 #include "rtp/core/reorder.h"
@@ -88,6 +89,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   const std::shared_ptr<Reactor> &reactor() const { return reactor_; }
   const Session::Options &options() const { return options_; }
   Stats stats() const;
+  SessionLatency latency() const;
   std::optional<SenderClock> sender_clock() const;
 
  private:
@@ -209,6 +211,10 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::optional<PeerReport> peer_report_;
 
   Stats counted_;
+  LatencyMeter receive_latency_, reorder_latency_, pass_on_latency_, packetize_latency_,
+      send_latency_;
+  std::optional<Time> queued_since_;  // the oldest in queue_
+  bool waited_for_listener_ = false;  // what is in ready_
 
   mutable std::mutex mutex_;  // guards the two below
   Stats published_;

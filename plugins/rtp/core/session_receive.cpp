@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/kernel_time.h"
 #include "rtp/core/session_core.h"
 
 namespace junctor::rtp {
@@ -39,18 +40,21 @@ void SessionCore::on_socket(int fd, std::uint32_t events) {
     std::array<sockaddr_storage, kBatch> sources;
     std::array<iovec, kBatch> vectors;
     std::array<mmsghdr, kBatch> messages{};
+    std::array<KernelTimeSpace, kBatch> asides;
     for (std::size_t i = 0; i < kBatch; ++i) {
       vectors[i] = {buffers[i].data(), kMaxDatagram};
       messages[i].msg_hdr.msg_name = &sources[i];
       messages[i].msg_hdr.msg_namelen = sizeof sources[i];
       messages[i].msg_hdr.msg_iov = &vectors[i];
       messages[i].msg_hdr.msg_iovlen = 1;
+      asides[i].attach(messages[i].msg_hdr);
     }
     const int count = ::recvmmsg(fd, messages.data(), kBatch, MSG_DONTWAIT, nullptr);
     // An ICMP error of what was sent may show here; it says nothing about what is to be read.
     if (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK) continue;
     if (count <= 0) break;
     any = true;
+    const auto wall = std::chrono::system_clock::now().time_since_epoch();
     // One block for the batch; each packet is a view into it.
     Bytes block;
     std::size_t total = 0;
@@ -63,6 +67,8 @@ void SessionCore::on_socket(int fd, std::uint32_t events) {
     for (int i = 0; i < count && !closed_; ++i) {
       const SharedBytes datagram{shared.owner, shared.view.subspan(offset, messages[i].msg_len)};
       offset += messages[i].msg_len;
+      if (const auto came = kernel_time(messages[i].msg_hdr))
+        receive_latency_.add(wall - *came, now);
       if (messages[i].msg_hdr.msg_flags & MSG_TRUNC)
         ++counted_.malformed;
       else
@@ -230,6 +236,7 @@ void SessionCore::deliver() {
   if (ready_.empty()) return;
   const auto listener = listener_.lock();
   if (!listener) {
+    waited_for_listener_ = true;
     const Time oldest = reactor_->now() - kMaxWait;
     std::size_t gone = ready_.size() > kMaxWaiting ? ready_.size() - kMaxWaiting : 0;
     while (gone < ready_.size() && ready_[gone].arrival < oldest) ++gone;
@@ -250,6 +257,10 @@ void SessionCore::deliver() {
   }
   std::vector<IncomingPacket> batch;
   batch.swap(ready_);
+  const Time begun = Clock::now();
+  if (!std::exchange(waited_for_listener_, false))
+    for (const IncomingPacket &packet : batch)
+      reorder_latency_.add(reactor_->now() - packet.arrival, begun);
   if (std::exchange(unseen_, false)) {
     batch.front().discontinuity = true;
     batch.front().new_source |= std::exchange(unseen_source_, false);
@@ -258,6 +269,8 @@ void SessionCore::deliver() {
     listener->on_packet(packet);
     if (closed_) return;
   }
+  const Time ended = Clock::now();
+  pass_on_latency_.add(ended - begun, ended);
   batch.clear();
   if (ready_.empty()) ready_.swap(batch);  // keeps the memory for the next batch
 }

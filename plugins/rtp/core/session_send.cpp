@@ -56,6 +56,10 @@ void SessionCore::send(std::span<const OutgoingPacket> packets) {
     return;
   }
   const Time now = reactor_->now();
+  const Time queued = Clock::now();
+  if (!packets.empty() && packets.front().entered != Time{})
+    packetize_latency_.add(queued - packets.front().entered, queued);
+  if (!queued_since_) queued_since_ = queued;
   for (const OutgoingPacket &packet : packets) {
     if (queue_.size() >= kMaxQueue) {
       ++counted_.dropped;
@@ -145,6 +149,7 @@ void SessionCore::flush() {
   if (destination == nullptr || !remote_.send) {
     counted_.dropped += queue_.size();
     queue_.clear();
+    queued_since_.reset();
     return;
   }
   std::size_t done = 0;
@@ -154,6 +159,11 @@ void SessionCore::flush() {
   if (stream_.nack)
     for (std::size_t i = 0; i < done; ++i) history_.remember(queue_[i], reactor_->now());
   queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(done));
+  if (queued_since_) {
+    const Time sent = Clock::now();
+    send_latency_.add(sent - *queued_since_, sent);
+    if (queue_.empty()) queued_since_.reset();
+  }
   if (blocked) {
     send_blocked_ = true;
     rtp_watch_.set_events(EPOLLIN | EPOLLOUT);

@@ -51,6 +51,24 @@ TEST(Metrics, CountsCallsByStateAndByEndReason) {
   EXPECT_EQ(value(text, "junctor_call_setup_seconds_count"), 0);
 }
 
+TEST(Metrics, TellsTheLatencyOfRunningCallsByTheirSteps) {
+  const Metrics metrics;
+  Sample sample;
+  for (const double median : {2.0, 30.0, 4.0}) {
+    auto view = call(std::to_string(median), calls::State::Answered);
+    view.latency = {{std::string(calls::kToCallee),
+                     Medium::Video,
+                     {{"encode", {50, median, 2 * median, 3 * median}}}}};
+    sample.calls.push_back(view);
+  }
+  const std::string text = metrics.text(sample);
+  const std::string series =
+      "junctor_media_latency_seconds{direction=\"caller-to-callee\",medium=\"video\",stage="
+      "\"encode\",quantile=";
+  EXPECT_EQ(value(text, series + "\"0.5\"}"), 0.004);
+  EXPECT_EQ(value(text, series + "\"0.99\"}"), 0.06);
+}
+
 TEST(Metrics, TimesACallOnceHoweverOftenItChanges) {
   Metrics metrics;
   auto view = call("1", calls::State::Answered);

@@ -120,6 +120,12 @@ TEST(CallStore, KeepsEverythingOfACall) {
   call.audio.lost = 3;
   call.video.jitter_ms = 1.5;
   call.video.round_trip_ms = 20.5;
+  call.video.reorder_wait_ms = 12;
+  call.plan[0].first_picture_ms = 2000;
+  call.latency = {{"caller-to-callee",
+                   Medium::Video,
+                   {{"receive", {7, 0.25, 1.5, 2}}, {"send", {9, 0.125, 0.5, 1}}}},
+                  {"callee-to-caller", Medium::Audio, {{"reorder", {50, 0, 20, 41}}}}};
   {
     auto store = open_store(dir);
     store->save(example("c1"));
@@ -131,6 +137,11 @@ TEST(CallStore, KeepsEverythingOfACall) {
   EXPECT_EQ(to_json(*found, true), to_json(call, true));
   EXPECT_FALSE(found->first_packet_to_caller_ms);
   EXPECT_EQ(found->video.round_trip_ms, 20.5);
+  EXPECT_EQ(found->video.reorder_wait_ms, 12);
+  EXPECT_EQ(found->plan[0].first_picture_ms, 2000);
+  ASSERT_EQ(found->latency.size(), 2U);
+  EXPECT_EQ(found->latency[0].stages[1].name, "send");
+  EXPECT_EQ(found->latency[0].stages[1].figures, (LatencyFigures{9, 0.125, 0.5, 1}));
   EXPECT_EQ(found->audio.round_trip_ms, std::nullopt);
   EXPECT_FALSE(find(*store, "c2"));
   struct stat status {};

@@ -41,6 +41,44 @@ TEST_F(SessionTest, TwoSessionsExchangeMediaAndReports) {
   ASSERT_TRUE(until([&] { return at_b->byes == 1; }));
 }
 
+// On loopback, so that each step takes a moment and no more than the test lets it.
+TEST_F(SessionTest, LatencyIsMeasuredStepByStep) {
+  auto a = open();
+  Session::Options patient;
+  patient.reorder_start = patient.reorder_most = 10s;
+  auto b = open(patient);
+  auto at_b = listen(*b);
+  Stream plain = stream();
+  plain.nack = false;
+  Wire taker, wire;
+  a->configure(plain, remote(taker.endpoint()));
+  b->configure(plain, remote(wire.endpoint()));
+  settle();
+  EXPECT_EQ(a->latency().send.count, 0U);
+  OutgoingPacket one = packet(0, "x");
+  one.entered = Clock::now() - 30ms;
+  a->send({&one, 1});
+  ASSERT_TRUE(until([&] { return a->stats().sent_packets == 1; }));
+  EXPECT_GE(a->latency().packetize.most_ms, 30);
+  EXPECT_EQ(a->latency().send.count, 1U);
+
+  wire.rtp(b->port(), 1);
+  wire.rtp(b->port(), 3);
+  const Time read = Clock::now() + 20ms;
+  while (Clock::now() < read) {
+  }
+  ASSERT_TRUE(until([&] { return b->stats().received_packets == 2; }));
+  EXPECT_GE(b->latency().receive.most_ms, 20) << "they lay in the kernel";
+  EXPECT_EQ(b->latency().reorder.count, 1U);
+  const Time filled = Clock::now() + 25ms;
+  ASSERT_TRUE(until([&] { return Clock::now() >= filled; }));
+  wire.rtp(b->port(), 2);
+  ASSERT_TRUE(until([&] { return at_b->packets.size() == 3; }));
+  EXPECT_GE(b->latency().reorder.most_ms, 25) << "the third waited for the second";
+  EXPECT_LT(b->latency().reorder.median_ms, 1) << "the others did not";
+  EXPECT_EQ(b->latency().pass_on.count, 2U);
+}
+
 TEST_F(SessionTest, SenderReportRelatesCaptureTimes) {
   auto a = open(), b = open();
   auto at_b = listen(*b);

@@ -373,6 +373,7 @@ struct CountedSession : rtp::Session {
   void send(std::span<const rtp::OutgoingPacket>) override {}
   void begin_source() override {}
   bool request_keyframe() override { return true; }
+  rtp::SessionLatency latency() const override { return {}; }
   rtp::Stats stats() const override { return counted; }
   std::optional<rtp::SenderClock> sender_clock() const override { return std::nullopt; }
   void close() override {}
