@@ -250,6 +250,23 @@ class RtpPeer:
             timestamp += step
             due += period
 
+    def send_timed(self, medium, frames, clock_rate, payload_type, to):
+        """Sends [(milliseconds, [payloads])] once, in their own time, the last payload of each with
+        the marker; returns when all is sent."""
+        out = next(s for s, use in self._sockets.items() if use == (medium, "rtp"))
+        ssrc, sequence = int.from_bytes(os.urandom(4), "big"), 0
+        began = time.monotonic()
+        for at, payloads in frames:
+            if self._stop.wait(max(0.0, began + at / 1000 - time.monotonic())):
+                return
+            timestamp = round(at * clock_rate / 1000)
+            for place, payload in enumerate(payloads):
+                marker = place == len(payloads) - 1
+                header = struct.pack("!BBHII", 0x80, marker << 7 | payload_type,
+                                     sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+                out.sendto(header + payload, (HOST, to))
+                sequence += 1
+
     def stop_sending(self, medium):
         if medium in self._sending:
             stop, thread = self._sending.pop(medium)

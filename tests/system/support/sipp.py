@@ -7,7 +7,7 @@ import re
 import time
 
 from .ports import HOST, free_port
-from .process import Process
+from .process import Process, wait_until
 
 SCENARIOS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sipp")
 
@@ -38,6 +38,13 @@ class Sipp:
         argv += list(extra)
         self.process = Process(f"sipp {name}", argv, os.path.join(self.directory, "log"),
                                cwd=self.directory)
+
+    def wait_listening(self, guard=10.0):
+        """Until an INVITE over UDP finds it."""
+        def look():
+            with open("/proc/net/udp", encoding="ascii") as file:
+                return f":{self.port:04X} " in file.read()
+        wait_until(look, guard, "SIPp's socket", every=0.02)
 
     def uri(self, user="callee", transport=None):
         suffix = f";transport={transport}" if transport else ""
