@@ -149,6 +149,9 @@ GstFlowReturn chain(GstPad *pad, GstObject *parent, GstBuffer *taken) {
       GST_BUFFER_FLAG_IS_SET(buffer.get(), GST_BUFFER_FLAG_HEADER))
     return GST_FLOW_OK;
   frame.data = junctor::rtmp::unwrap(buffer.get());
+  if (lane.track->codec == junctor::Codec::H263)
+    frame.data.view = frame.data.view.first(frame.data.view.size() -
+                                            junctor::rtmp::h263_padding(frame.data.view));
   if (frame.data.view.empty()) return GST_FLOW_OK;
   if (frame.medium == Medium::Video && !describe_picture(lane, buffer.get(), frame)) {
     GST_WARNING_OBJECT(pad, "not a picture of its caps: %" GST_PTR_FORMAT, buffer.get());

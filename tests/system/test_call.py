@@ -208,6 +208,39 @@ class G6_AacAndH264(WholeCall):
             self.assertLess(end - begin, 0.1)
             self.assertLess(phone, 0.5)
 
+    def test_G8_latency_is_told_step_by_step(self):
+        routes = {(route["direction"], route["medium"]): route["stages"]
+                  for route in self.during["latency"]}
+        coding = ["decode", "encode"]
+        for (direction, medium), stages in routes.items():
+            there = direction == "caller-to-callee"
+            wanted = ["receive", *([] if there else ["reorder"]),
+                      *(coding if medium == "audio" else []),
+                      *(["packetize"] if there or medium == "video" else []), "send"]
+            self.assertEqual(sorted(stages), sorted(wanted), (direction, medium))
+            for name, stage in stages.items():
+                self.assertGreater(stage["count"], 0, name)
+                self.assertLessEqual(0, stage["median_ms"], name)
+                self.assertLessEqual(stage["median_ms"], stage["p99_ms"], name)
+                self.assertLessEqual(stage["p99_ms"], stage["most_ms"], name)
+            told = ", ".join(f"{name} {stages[name]['median_ms']:.2f}/{stages[name]['p99_ms']:.2f}"
+                             for name in wanted)
+            print(f"# {direction} {medium}, ms median/p99: {told}", flush=True)
+        self.assertEqual(len(routes), 4)
+        # AAC begins when its 1024 samples are there; a frame waits in the encoder for the next.
+        self.assertGreater(routes["callee-to-caller", "audio"]["encode"]["most_ms"], 10)
+        # What passes through is decoded nowhere, and nothing came out of order.
+        self.assertLessEqual(self.during["video"]["reorder_wait_ms"], 20)
+        self.assertTrue(self.record["latency"])
+
+    def test_plan_says_how_long_a_lost_picture_is_missed(self):
+        """ffmpeg sends a keyframe each second, and cannot be asked for one."""
+        steps = {(step["direction"], step["medium"]): step for step in self.during["plan"]}
+        step = steps["caller-to-callee", "video"]
+        self.assertEqual(step["first_picture_ms"], 1000)
+        self.assertIn("keyframes come each 1.0 s", step["reason"])
+        self.assertIsNone(steps["callee-to-caller", "video"]["first_picture_ms"])
+
     def test_end_is_told_to_all_and_recorded(self):
         self.assertEqual(self.record["reason"], "caller-hangup")
         self.assertEqual((self.record["from"], self.record["to"]), ("alice", "bob"))

@@ -114,6 +114,12 @@ Result<CodedPicture> parse_vp8_picture(ByteSpan frame) {
   return picture;
 }
 
+std::size_t h263_padding(ByteSpan picture) {
+  std::size_t zeros = 0;
+  while (zeros < picture.size() && picture[picture.size() - 1 - zeros] == std::byte{0}) ++zeros;
+  return zeros >= 6 ? 6 : zeros >= 4 ? 4 : 0;
+}
+
 std::optional<CodedPicture> parse_picture(Codec codec, ByteSpan picture) {
   switch (codec) {
     case Codec::H263:

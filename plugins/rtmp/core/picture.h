@@ -22,6 +22,10 @@ struct CodedPicture {
 /// picture's beginning.
 std::optional<CodedPicture> parse_h263_picture(ByteSpan picture);
 
+/// How many zero bytes at a picture's end are not its own: rtph263pdepay adds 4 or 6, for the sake
+/// of decoders. No picture ends with more than one, for 16 zero bits begin the next (5.1.1).
+std::size_t h263_padding(ByteSpan picture);
+
 /// Sorenson H.263 (Adobe FLV 10.1, E.4.3.3: H263VIDEOPACKET). Nothing for bytes that are none.
 std::optional<CodedPicture> parse_sorenson_picture(ByteSpan picture);
 

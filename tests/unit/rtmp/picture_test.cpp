@@ -48,6 +48,16 @@ const PictureRow kPictures[] = {
 
 class Pictures : public testing::TestWithParam<PictureRow> {};
 
+TEST(H263Padding, IsWhatTheDepayloaderAdds) {
+  for (const std::size_t own : {0, 1})  // zero bytes of the picture itself
+    for (const std::size_t added : {0, 4, 6}) {
+      Bytes picture(20, std::byte{0xff});
+      picture.resize(20 + own + added);
+      EXPECT_EQ(h263_padding(picture), added) << own;
+    }
+  EXPECT_EQ(h263_padding({}), 0U);
+}
+
 TEST_P(Pictures, TellWhatTheyAre) {
   const Bytes bytes = wire(GetParam().bytes);
   const auto told = parse_picture(GetParam().codec, bytes);
