@@ -43,6 +43,7 @@ struct WirePacket {
   std::array<std::byte, kMaxHead> head{};
   std::uint8_t head_size = 0;
   SharedBytes payload;
+  std::uint8_t trailer_size = 0;  ///< of SRTP, at the end of `payload`
 
   std::size_t size() const { return head_size + payload.view.size(); }
   std::uint16_t sequence() const {

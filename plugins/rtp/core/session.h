@@ -19,6 +19,7 @@
 #include "common/reactor.h"
 #include "common/result.h"
 #include "rtp/core/g711.h"
+#include "rtp/core/srtp.h"
 
 namespace junctor::rtp {
 
@@ -65,6 +66,9 @@ struct Stream {
   std::vector<Alternate> alternates;      ///< of the same clock rate
   std::uint32_t clock_rate = 8000;
   bool pli = false, fir = false, nack = false;  ///< RTCP feedback the peer knows (RFC 4585, 5104)
+  /// Nothing: plain RTP. With keys nothing leaves in clear, and nothing counts that does not
+  /// authenticate, wherever it comes from.
+  std::optional<SrtpKeys> srtp{};
 };
 
 /// A packet on its way to the peer. Sequence, SSRC and payload type are stamped by the session; the
@@ -127,6 +131,8 @@ struct Stats {
   std::uint64_t strangers = 0;      ///< from an address other than the peer's
   std::uint64_t wrong_payload = 0;  ///< of a payload type that was not agreed
   std::uint64_t malformed = 0;
+  std::uint64_t unauthenticated = 0;  ///< RTP and RTCP that SRTP refused (RFC 3711 section 3.3)
+  std::uint64_t replayed = 0;         ///< those that came before, or too late to tell
   std::uint64_t nacks_sent = 0, nacks_received = 0;
   std::uint64_t retransmitted = 0, keyframe_requests_sent = 0, keyframe_requests_received = 0;
   double reorder_wait_ms = 0;        ///< how long a gap waits now; 0: nothing is out of order

@@ -108,6 +108,15 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void deliver();
   void arm_reorder_timer();
 
+  // session_srtp.cpp
+  /// False if the session can neither send nor receive under these keys.
+  bool use_srtp(const std::optional<SrtpKeys> &keys);
+  /// Decrypts a datagram in its place; false if it does not count.
+  bool decrypt(std::span<std::byte> datagram, unsigned &size, int fd);
+  bool decrypt(SharedBytes &datagram, int fd);
+  /// False if the packet must not leave.
+  bool encrypt(WirePacket &packet);
+
   // session_send.cpp
   void flush();
   std::size_t write_some(std::span<const WirePacket> packets, const sockaddr_storage &destination,
@@ -154,6 +163,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   Reactor::Watch rtp_watch_, rtcp_watch_;
   Latch latch_;
   std::optional<sockaddr_storage> rtcp_destination_;  // nothing: where RTP goes
+  std::unique_ptr<Srtp> srtp_;                        // null: plain RTP
+  bool srtp_failure_told_ = false;
 
   // Sending.
   std::uint16_t next_sequence_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <cerrno>
 #include <utility>
 
@@ -36,7 +37,7 @@ void SessionCore::on_socket(int fd, std::uint32_t events) {
   const Time now = reactor_->now();
   bool any = false;
   for (int round = 0; round < kBatchesPerTurn && !closed_; ++round) {
-    std::array<std::array<std::byte, kMaxDatagram>, kBatch> buffers;
+    alignas(std::uint64_t) std::array<std::array<std::byte, kMaxDatagram>, kBatch> buffers;
     std::array<sockaddr_storage, kBatch> sources;
     std::array<iovec, kBatch> vectors;
     std::array<mmsghdr, kBatch> messages{};
@@ -55,6 +56,11 @@ void SessionCore::on_socket(int fd, std::uint32_t events) {
     if (count <= 0) break;
     any = true;
     const auto wall = std::chrono::system_clock::now().time_since_epoch();
+    std::bitset<kBatch> refused;
+    if (srtp_)
+      for (int i = 0; i < count; ++i)
+        if (!(messages[i].msg_hdr.msg_flags & MSG_TRUNC))
+          refused[i] = !decrypt(buffers[i], messages[i].msg_len, fd);
     // One block for the batch; each packet is a view into it.
     Bytes block;
     std::size_t total = 0;
@@ -71,7 +77,7 @@ void SessionCore::on_socket(int fd, std::uint32_t events) {
         receive_latency_.add(wall - *came, now);
       if (messages[i].msg_hdr.msg_flags & MSG_TRUNC)
         ++counted_.malformed;
-      else
+      else if (!refused[i])
         on_datagram(datagram, sources[i], fd, now);
     }
     deliver();
@@ -219,8 +225,9 @@ void SessionCore::take(IncomingPacket packet, std::uint32_t timestamp) {
 }
 
 void SessionCore::replay_early() {
-  const std::vector<Early> early = std::exchange(early_, {});
-  for (const Early &each : early) {
+  std::vector<Early> early = std::exchange(early_, {});
+  for (Early &each : early) {
+    if (srtp_ && !decrypt(each.datagram, each.fd)) continue;
     on_datagram(each.datagram, each.source, each.fd, each.arrival);
     if (closed_) return;
   }

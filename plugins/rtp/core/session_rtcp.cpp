@@ -185,15 +185,24 @@ void SessionCore::send_report() {
 }
 
 void SessionCore::send_rtcp(const Bytes &compound) {
-  if (closed_) return;
+  if (closed_ || (stream_.srtp && !srtp_)) return;
   const bool multiplexed = remote_.rtcp == remote_.rtp;
   const sockaddr_storage *destination = multiplexed         ? latch_.destination()
                                         : rtcp_destination_ ? &*rtcp_destination_
                                                             : nullptr;
   if (destination == nullptr) return;
+  ByteSpan packet = compound;
+  Bytes encrypted;
+  if (srtp_) {
+    std::size_t size = compound.size();
+    encrypted = compound;
+    encrypted.resize(size + Srtp::kMaxTrailer);
+    if (!srtp_->protect_rtcp(encrypted, size)) return;
+    packet = ByteSpan(encrypted).first(size);
+  }
   // A report lost here is like one lost on the way.
   [[maybe_unused]] const auto sent =
-      ::sendto(multiplexed ? rtp_.get() : rtcp_.get(), compound.data(), compound.size(),
+      ::sendto(multiplexed ? rtp_.get() : rtcp_.get(), packet.data(), packet.size(),
                MSG_DONTWAIT | MSG_NOSIGNAL, reinterpret_cast<const sockaddr *>(destination),
                sockaddr_length(*destination));
 }

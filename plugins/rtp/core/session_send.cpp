@@ -79,6 +79,10 @@ void SessionCore::send(std::span<const OutgoingPacket> packets) {
     std::copy_n(packet.prefix.begin(), prefix, wire.head.begin() + kFixedHeaderSize);
     wire.head_size = static_cast<std::uint8_t>(kFixedHeaderSize + prefix);
     wire.payload = packet.payload;
+    if (srtp_ && !encrypt(wire)) {
+      ++counted_.dropped;
+      continue;
+    }
     queue_.push_back(std::move(wire));
   }
   if (!send_blocked_ && !queue_.empty()) flush_at_end_.request(*reactor_);
@@ -116,7 +120,8 @@ std::size_t SessionCore::write_some(std::span<const WirePacket> packets,
     for (int i = 0; i < sent; ++i) done += sizes[i];
     for (const WirePacket &packet : packets.first(done)) {
       counted_.sent_bytes += packet.size();
-      sent_payload_octets_ += static_cast<std::uint32_t>(packet.size() - kFixedHeaderSize);
+      sent_payload_octets_ +=
+          static_cast<std::uint32_t>(packet.size() - kFixedHeaderSize - packet.trailer_size);
     }
     counted_.sent_packets += done;
     return done;
