@@ -50,8 +50,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     std::vector<sip::Offered> all;
     for (const rtp::Format &format : rtp::formats()) all.push_back({&format});
     return std::vector<sip::OwnMedium>{
-        {Medium::Audio, 20000, sip::offered_formats(Medium::Audio, all, {})},
-        {Medium::Video, 20002, sip::offered_formats(Medium::Video, all, {})}};
+        {Medium::Audio, 20000, sip::offered_formats(Medium::Audio, all, {}),
+         sip::own_srtp(rtp::SrtpPolicy::Prefer, true)},
+        {Medium::Video, 20002, sip::offered_formats(Medium::Video, all, {}), {}}};
   }();
   const sip::Identity identity{"192.0.2.1", 1, 1};
   const auto agreed = sip::read_answer(media, *description);

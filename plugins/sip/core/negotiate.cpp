@@ -23,7 +23,7 @@ constexpr const char *kPli = "nack pli", *kFir = "ccm fir", *kNack = "nack";
 constexpr std::array kFeedback{kPli, kFir, kNack};
 
 bool known_protocol(const std::string &protocol) {
-  return protocol == "RTP/AVP" || protocol == "RTP/AVPF";
+  return is_plain_profile(protocol) || is_secure_profile(protocol);
 }
 
 /// Neither a name nor a group nor everybody: what an answer asks for goes to one host.
@@ -267,7 +267,8 @@ bool Agreed::same_as(const Agreed &other) const {
          stream.payload_type == other.stream.payload_type &&
          stream.receive_payload_type == other.stream.receive_payload_type &&
          stream.alternates == other.stream.alternates && stream.pli == other.stream.pli &&
-         stream.fir == other.stream.fir && stream.nack == other.stream.nack;
+         stream.fir == other.stream.fir && stream.nack == other.stream.nack &&
+         stream.srtp == other.stream.srtp;
 }
 
 std::vector<OwnFormat> offered_formats(Medium medium, const std::vector<Offered> &offer,
@@ -356,6 +357,7 @@ sdp::Description make_offer(const Identity &identity, const std::vector<OwnMediu
     for (const OwnFormat &own : medium.formats)
       line.formats.push_back(to_sdp(own, own.payload_type));
     offer_feedback(line, medium.medium);
+    offer_srtp(medium.srtp, line);
     line.direction = sdp::Direction::SendRecv;
     offer.media.push_back(std::move(line));
   }
@@ -380,6 +382,14 @@ std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
           add_alternate(*own, agreed);
         else if (usable && agreed.problem.empty())
           agreed.problem = problem_with(media[i], theirs);
+      }
+      if (agreed.accepted) {
+        auto keys = read_srtp_answer(media[i].srtp, line);
+        if (keys)
+          agreed.stream.srtp = std::move(*keys);
+        else
+          agreed.problem = keys.error().detail;
+        agreed.accepted = static_cast<bool>(keys);
       }
     }
     if (!agreed.accepted) {
@@ -442,9 +452,17 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
       answer.description.media.push_back(refused(line));
       continue;
     }
+    auto srtp = answer_srtp(media[i].srtp, line);
+    if (!srtp) {
+      answer.agreed[i].problem = srtp.error().detail;
+      answer.description.media.push_back(refused(line));
+      continue;
+    }
     accept_format(*own, *chosen, chosen->payload_type, line, agreed);
+    agreed.stream.srtp = std::move(srtp->keys);
 
     sdp::MediaLine reply;
+    reply.crypto = std::move(srtp->lines);
     reply.kind = line.kind;
     reply.protocol = line.protocol;
     reply.port = media[i].port;

@@ -11,6 +11,7 @@
 #include "rtp/core/formats.h"
 #include "rtp/core/session.h"
 #include "sip/core/offered.h"
+#include "sip/core/sdes.h"
 #include "sip/core/sdp.h"
 
 /// RFC 3264 over our own table of formats. Pure functions: what they decide depends on their
@@ -32,6 +33,7 @@ struct OwnMedium {
   Medium medium = Medium::Audio;
   std::uint16_t port = 0;
   std::vector<OwnFormat> formats;  ///< in order of preference
+  OwnSrtp srtp{};
 };
 
 /// What both sides are described by in every description that we send.
@@ -76,8 +78,8 @@ sdp::Description make_offer(const Identity &identity, const std::vector<OwnMediu
 
 /// What `answer` makes of the offer of `media`; as long as `media`. A medium whose line is missing,
 /// has port 0, another kind or protocol, no format of ours, or a host name for an address is not
-/// accepted. Of several formats the first one counts, as the peer prefers; the others that can pass
-/// for it are its alternates.
+/// accepted; nor is one whose encryption is not as the medium's policy wants. Of several formats
+/// the first one counts, as the peer prefers; the others that can pass for it are its alternates.
 std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
                                 const sdp::Description &answer);
 

@@ -13,6 +13,9 @@ namespace junctor::sip::sdp {
 
 namespace {
 
+constexpr std::size_t kMaxTagDigits = 9;  // RFC 4568 section 9.1
+constexpr std::size_t kMaxSessionParams = 16;
+
 constexpr std::array kDirections{
     std::pair{Direction::SendRecv, std::string_view("sendrecv")},
     std::pair{Direction::SendOnly, std::string_view("sendonly")},
@@ -205,6 +208,7 @@ class Parser {
     }
     if (name == "rtcp") return read_rtcp(medium, value);
     if (name == "rtcp-mux") medium.rtcp_mux = true;
+    if (name == "crypto") return read_crypto(medium, value);
     if (name == "rtcp-fb") {
       if (medium.feedback.size() == kMaxFeedback) return fail("one rtcp-fb too many");
       const std::string_view type = next_word(value);
@@ -212,6 +216,23 @@ class Parser {
       if (known || type == "*")
         medium.feedback.push_back({known.value_or(-1), std::string(trimmed(value))});
     }
+    return {};
+  }
+
+  Result<void> read_crypto(MediaLine &medium, std::string_view value) {
+    if (medium.crypto.size() == kMaxCrypto) return fail("one a=crypto too many");
+    const std::string_view digits = next_word(value);
+    const auto tag = digits.size() <= kMaxTagDigits ? number<unsigned>(digits) : std::nullopt;
+    Crypto crypto;
+    crypto.tag = tag.value_or(0);
+    crypto.suite = next_word(value);
+    crypto.key_params = next_word(value);
+    for (std::string_view word = next_word(value); !word.empty(); word = next_word(value)) {
+      if (crypto.session_params.size() == kMaxSessionParams) return {};
+      crypto.session_params.emplace_back(word);
+    }
+    if (tag && !crypto.suite.empty() && !crypto.key_params.empty())
+      medium.crypto.push_back(std::move(crypto));
     return {};
   }
 
@@ -283,6 +304,11 @@ void write_media(std::string &out, const MediaLine &medium) {
   if (medium.rtcp) {
     out += "a=rtcp:" + std::to_string(medium.rtcp->port);
     if (!medium.rtcp->address.empty()) out += ' ' + address_line(medium.rtcp->address);
+    out += "\r\n";
+  }
+  for (const Crypto &crypto : medium.crypto) {
+    out += "a=crypto:" + std::to_string(crypto.tag) + ' ' + crypto.suite + ' ' + crypto.key_params;
+    for (const std::string &parameter : crypto.session_params) out += ' ' + parameter;
     out += "\r\n";
   }
   if (medium.rtcp_mux) out += "a=rtcp-mux\r\n";

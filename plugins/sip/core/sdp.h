@@ -20,6 +20,7 @@ inline constexpr std::size_t kMaxLine = 2048;    ///< bytes of one line; longer 
 inline constexpr std::size_t kMaxMedia = 16;     ///< m= lines
 inline constexpr std::size_t kMaxFormats = 64;   ///< formats of one m= line
 inline constexpr std::size_t kMaxFeedback = 64;  ///< a=rtcp-fb lines of one medium
+inline constexpr std::size_t kMaxCrypto = 32;    ///< a=crypto lines of one medium
 
 /// As the description's sender sees it (RFC 4566 section 6).
 enum class Direction : std::uint8_t { SendRecv, SendOnly, RecvOnly, Inactive };
@@ -50,6 +51,14 @@ struct Rtcp {
   std::string address;  ///< empty: that of the medium
 };
 
+/// a=crypto (RFC 4568 section 9.1). Its keys are secrets: never to be logged.
+struct Crypto {
+  unsigned tag = 0;                         ///< at most nine digits
+  std::string suite;                        ///< as written
+  std::string key_params;                   ///< "inline:…", with ';' between several
+  std::vector<std::string> session_params;  ///< in order, at most 16
+};
+
 struct MediaLine {
   std::string kind;        ///< "audio", "video" …
   std::uint16_t port = 0;  ///< 0: refused or switched off
@@ -61,6 +70,8 @@ struct MediaLine {
   std::optional<Rtcp> rtcp;
   bool rtcp_mux = false;  ///< RFC 5761
   std::vector<Feedback> feedback;
+  /// In order. A malformed line is as if it were not there: it offers nothing that can be used.
+  std::vector<Crypto> crypto;
   std::uint32_t bandwidth_kbps = 0;  ///< b=AS; 0 for none
 };
 
