@@ -241,6 +241,15 @@ std::unique_ptr<StreamSocket> TlsIdentity::accept(UniqueFd fd, Time now) {
   return std::make_unique<TlsSocket>(std::move(fd), std::move(ssl));
 }
 
+bool TlsIdentity::use_for(SSL *ssl, Time now) {
+  const std::lock_guard lock(mutex_);
+  look_for_renewal(now);
+  STACK_OF(X509) *chain = nullptr;
+  SSL_CTX_get0_chain_certs(context_.get(), &chain);
+  return SSL_use_cert_and_key(ssl, SSL_CTX_get0_certificate(context_.get()),
+                              SSL_CTX_get0_privatekey(context_.get()), chain, 1) == 1;
+}
+
 Result<SelfSigned> make_self_signed(const std::string &host, int days) {
   ERR_clear_error();
   const auto failed = [] {

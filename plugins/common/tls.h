@@ -12,6 +12,7 @@
 #include "common/result.h"
 #include "common/stream_socket.h"
 
+using SSL = struct ssl_st;
 using SSL_CTX = struct ssl_ctx_st;
 
 namespace junctor {
@@ -34,6 +35,9 @@ class TlsIdentity {
   /// A connection whose handshake is still to come, with receive() and send(). It looks at the
   /// files, at most once a second.
   std::unique_ptr<StreamSocket> accept(UniqueFd fd, Time now);
+  /// Gives a connection of somebody else's, before its handshake, what accept() would show. It
+  /// looks at the files as well. False if OpenSSL will not have it.
+  bool use_for(SSL *ssl, Time now);
 
  private:
   /// What tells that a file is another one.

@@ -32,6 +32,8 @@ constexpr unsigned kMaxRetries = 4;
 constexpr unsigned kIdleConnection = 3700 * 1000;
 /// A connection that stops in the middle of a message.
 constexpr unsigned kHalfMessage = 30 * 1000;
+/// Certificates between a server's own and an authority's.
+constexpr unsigned kVerifyDepth = 8;
 constexpr std::size_t kMaxDelayed = 1000;
 constexpr int kPortAttempts = 16;
 constexpr int kLastTurns = 4;
@@ -59,6 +61,15 @@ Result<Endpoint> probe(const Endpoint &wanted, bool tcp) {
       return listener.error();
   }
   return Error{Fault::Unreachable, "no port of " + wanted.address + " is free for UDP and TCP"};
+}
+
+/// The same of TLS alone.
+Result<Endpoint> probe_tls(const Endpoint &wanted) {
+  auto listener = listen_tcp(wanted);
+  if (!listener) return listener.error();
+  Endpoint endpoint = wanted;
+  endpoint.port = local_endpoint(listener->get()).port;
+  return endpoint;
 }
 
 unsigned milliseconds(Duration duration) {
@@ -120,25 +131,50 @@ Result<void> AgentImpl::start() {
                                    });
   root_ = std::make_unique<Root>(context_.get());
   if (!root_->get()) return internal_error("Sofia-SIP could not make an event loop");
-  const int attempts = options_.listen.port == 0 ? kPortAttempts : 1;
+  if (options_.tls) {
+    auto tls = SofiaTls::create(
+        *options_.tls, {.awaited = [this](const Endpoint &peer) { return awaited_hosts(peer); },
+                        .refused = [this](const Endpoint &peer,
+                                          const std::string &why) { on_tls_refused(peer, why); },
+                        .log = options_.log});
+    if (!tls) return tls.error();
+    sofia_tls_ = std::move(*tls);
+  }
+  const bool any_port =
+      options_.listen.port == 0 || (options_.tls && options_.tls->listen.port == 0);
+  const int attempts = any_port ? kPortAttempts : 1;
   Result<void> result;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     auto endpoint = probe(options_.listen, options_.tcp);
     if (!endpoint) return endpoint.error();
-    result = start_on(*endpoint);
+    std::optional<Endpoint> tls;
+    if (options_.tls) {
+      auto secure = probe_tls(options_.tls->listen);
+      if (!secure) return secure.error();
+      tls = *secure;
+    }
+    result = start_on(*endpoint, tls);
     if (result) break;
   }
   return result;
 }
 
-Result<void> AgentImpl::start_on(const Endpoint &endpoint) {
+Result<void> AgentImpl::start_on(const Endpoint &endpoint, const std::optional<Endpoint> &tls) {
   const std::string url = "sip:" + bracketed(endpoint.address) + ':' +
                           std::to_string(endpoint.port) + (options_.tcp ? "" : ";transport=udp");
   const std::string allow = std::string("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK") +
                             (registrar_ ? ", REGISTER" : "");
+  std::string secure_url;
+  if (tls) {
+    secure_url = "sips:" + bracketed(tls->address) + ':' + std::to_string(tls->port);
+    sofia_tls_->begin_capture();
+  }
   nua_ = nua_create(root_->get(), on_nua, reinterpret_cast<nua_magic_t *>(this),
-                    NUTAG_URL(url.c_str()), NUTAG_SIP_PARSER(fence_->parser()),
-                    NTATAG_BAD_REQ_MASK(Fence::fatal_headers()),
+                    NUTAG_URL(url.c_str()), TAG_IF(tls, NUTAG_SIPS_URL(secure_url.c_str())),
+                    TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls ? sofia_tls_->directory().c_str() : "")),
+                    TAG_IF(tls, TPTAG_TLS_VERIFY_POLICY(tls ? sofia_tls_->verify_policy() : 0U)),
+                    TAG_IF(tls, TPTAG_TLS_VERIFY_DEPTH(kVerifyDepth)),
+                    NUTAG_SIP_PARSER(fence_->parser()), NTATAG_BAD_REQ_MASK(Fence::fatal_headers()),
                     // Media, answers and alerting are ours; acknowledging is nua's.
                     NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOANSWER(0), NUTAG_AUTOALERT(0),
                     NUTAG_AUTOACK(1), NUTAG_ENABLEMESSAGE(0), NUTAG_SESSION_TIMER(0),
@@ -154,23 +190,60 @@ Result<void> AgentImpl::start_on(const Endpoint &endpoint) {
                     // One that comes on two ways rings once (RFC 3261 section 8.2.2.2).
                     NTATAG_MERGE_482(1), TPTAG_IDLE(kIdleConnection), TPTAG_TIMEOUT(kHalfMessage),
                     TPTAG_PONG2PING(1), TAG_END());
-  if (!nua_)
+  if (!nua_) {
+    if (tls) sofia_tls_->abandon_capture();
     return Error{Fault::Unreachable, "SIP could not be served on " + endpoint.to_string() +
+                                         (tls ? " and " + tls->to_string() : "") +
                                          "; is something else listening there?"};
+  }
+  if (tls)
+    if (auto captured = sofia_tls_->end_capture(); !captured) return captured.error();
   local_ = endpoint;
+  if (tls) local_tls_ = *tls;
   udp_ = polled_udp(context_.get(), endpoint.port);
-  if (options_.tcp)
-    connections_ = std::make_unique<Connections>(
-        context_.get(), Connections::Options{.port = endpoint.port,
-                                             .limits = options_.connections,
-                                             .wanted =
-                                                 [this] {
-                                                   return registrar_
-                                                              ? registrar_->connected(Clock::now())
-                                                              : std::vector<std::string>();
-                                                 },
-                                             .log = options_.log});
+  if (options_.tcp) connections_ = watch_connections(endpoint, false);
+  if (tls) tls_connections_ = watch_connections(*tls, true);
   return {};
+}
+
+std::unique_ptr<Connections> AgentImpl::watch_connections(const Endpoint &endpoint,
+                                                          bool encrypted) {
+  return std::make_unique<Connections>(
+      context_.get(), Connections::Options{.port = endpoint.port,
+                                           .encrypted = encrypted,
+                                           .limits = options_.connections,
+                                           .wanted =
+                                               [this] {
+                                                 return registrar_
+                                                            ? registrar_->connected(Clock::now())
+                                                            : std::vector<std::string>();
+                                               },
+                                           .log = options_.log});
+}
+
+std::vector<std::string> AgentImpl::awaited_hosts(const Endpoint &peer) const {
+  std::vector<std::string> hosts;
+  for (const auto &[id, call] : calls_) {
+    const std::string host = call->awaited_host();
+    // Which addresses a name has is Sofia's to know.
+    if (host.empty() || (is_address(host) && host != peer.address)) continue;
+    if (std::ranges::find(hosts, host) == hosts.end()) hosts.push_back(host);
+  }
+  return hosts;
+}
+
+/// Sofia tells its transactions nothing of it, which would wait for half a minute.
+void AgentImpl::on_tls_refused(const Endpoint &peer, const std::string &why) {
+  const std::vector<std::string> hosts = awaited_hosts(peer);
+  if (hosts.size() != 1) return;
+  std::vector<std::weak_ptr<CallImpl>> concerned;
+  for (const auto &[id, call] : calls_)
+    if (call->awaited_host() == hosts.front()) concerned.push_back(call);
+  deliver([concerned, text = peer.to_string() + ": " + why] {
+    for (const auto &each : concerned)
+      if (const auto call = each.lock(); call && !call->awaited_host().empty())
+        call->on_unreachable(text);
+  });
 }
 
 void AgentImpl::log(LogLevel level, std::string_view text) {
@@ -276,12 +349,18 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
     next_hop = *proxy;
   }
   for (const Uri &checked : {*uri, next_hop}) {
-    const bool tcp = checked.transport == "tcp" && options_.tcp;
-    if (checked.secure || !(tcp || checked.transport.empty() || checked.transport == "udp"))
+    const std::string carrier = checked.carrier();
+    if (carrier == "tls" && !options_.tls)
+      return bad_input("\"" + clean_text(checked.to_string()) +
+                       "\" wants TLS, which is off here; the option --sips switches it on");
+    if (carrier != "udp" && carrier != "tls" && !(carrier == "tcp" && options_.tcp))
       return bad_input("\"" + clean_text(checked.to_string()) +
                        "\" wants a transport that is not served here; use udp" +
                        (options_.tcp ? " or tcp" : ""));
   }
+  if (options.srtp == rtp::SrtpPolicy::Require && next_hop.carrier() != "tls")
+    return refused("SRTP is required for a call to " + clean_text(uri->to_string()) +
+                   ", but its keys would travel in clear: it is not reached over TLS");
   // Sofia cuts passwords at colons and puts the user into the header as it is.
   const auto plain = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != ':'; };
   if (!std::ranges::all_of(options.user + options.password, plain) ||
@@ -298,6 +377,10 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   setup.password = options.password;
   setup.may_redirect = options.may_redirect;
   setup.tcp = options_.tcp;
+  setup.tls = options_.tls.has_value();
+  setup.srtp = options.srtp;
+  setup.transport = next_hop.carrier();
+  setup.next_host = next_hop.host;
   setup.answer_timeout = options.answer_timeout;
   const std::string own = signalling_address(local_, next_hop.host);
   setup.media_address = options_.media_address.empty() ? source_address_towards(next_hop.host)
@@ -309,9 +392,18 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   setup.from = (display.empty() ? "" : display + ' ') + "<sip:" + user + '@' + bracketed(own) + '>';
   uri->parameters.clear();
   setup.to = '<' + uri->to_string() + '>';
-  setup.contact = "<sip:" + user + '@' + bracketed(own) + ':' + std::to_string(local_.port) +
-                  (next_hop.transport == "tcp" ? ";transport=tcp>" : ">");
+  setup.user_part = user;
+  setup.contact = contact_towards(next_hop, user);
   return setup;
+}
+
+std::string AgentImpl::contact_towards(const Uri &next_hop, const std::string &user) const {
+  const std::string carrier = next_hop.carrier();
+  const Endpoint &local = carrier == "tls" ? local_tls_ : local_;
+  // RFC 3261 section 8.1.1.8: sips: wants the same of us.
+  return (next_hop.secure ? "<sips:" : "<sip:") + user + '@' +
+         bracketed(signalling_address(local, next_hop.host)) + ':' + std::to_string(local.port) +
+         (carrier == "udp" || next_hop.secure ? ">" : ";transport=" + carrier + '>');
 }
 
 Result<std::shared_ptr<rtp::Session>> AgentImpl::open_session(std::shared_ptr<Reactor> reactor,
@@ -428,6 +520,7 @@ void AgentImpl::stop_stack() {
     call->detach();
   }
   connections_.reset();
+  tls_connections_.reset();
   nua_shutdown(nua_);
   iterate_until(Clock::now() + kStackPatience, [this] { return stopped_; });
   if (!stopped_) {
@@ -435,6 +528,7 @@ void AgentImpl::stop_stack() {
     static_cast<void>(root_.release());
     fence_->close();
     static_cast<void>(fence_.release());
+    static_cast<void>(sofia_tls_.release());
     return;
   }
   nua_destroy(std::exchange(nua_, nullptr));

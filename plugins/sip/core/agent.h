@@ -20,6 +20,7 @@
 #include "sip/core/connections.h"
 #include "sip/core/offered.h"
 #include "sip/core/sdp.h"
+#include "sip/core/sofia_tls.h"
 
 namespace junctor::sip {
 
@@ -38,6 +39,7 @@ struct Media {
   int payload_type = -1;          ///< that we send
   int receive_payload_type = -1;  ///< that the peer sends, in our numbering
   Direction direction = Direction::SendRecv;
+  std::optional<rtp::SrtpSuite> srtp;     ///< that encrypts both ways; nothing: plain RTP
   std::shared_ptr<rtp::Session> session;  ///< configured to match
 };
 
@@ -50,6 +52,9 @@ struct AnswerOptions {
   std::vector<Offered> offer;
   /// For H264 in an offer: as in InviteOptions.
   std::optional<rtp::H264Profile> h264;
+  /// As in InviteOptions. A caller that asks for SRTP over plain signalling gets it with `Prefer`:
+  /// its key has been seen already, and plain RTP would not be better.
+  rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;
   std::shared_ptr<Reactor> reactor;  ///< that the media sessions live on
 };
 
@@ -86,6 +91,8 @@ struct InviteOptions {
   std::vector<Codec> codecs;
   /// For H264: the profile offered, as the SPS that will be sent has it.
   std::optional<rtp::H264Profile> h264;
+  /// `Prefer` offers keys over TLS only (RFC 4568 section 8.3); `Require` without TLS fails.
+  rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;
   std::shared_ptr<Reactor> reactor;                    ///< that the media sessions live on
   Duration answer_timeout = std::chrono::seconds(60);  ///< then CANCEL, NoAnswer
 };
@@ -98,6 +105,8 @@ class Call {
   virtual CallState state() const = 0;
   /// The URI that a redirection led to; empty while the call is for InviteOptions::uri.
   virtual std::string redirected_to() const { return {}; }
+  /// What carries its signalling to the next hop: "udp", "tcp", "tls".
+  virtual std::string transport() const { return "udp"; }
   /// After early media or answer. Of our own calls audio first, else as the caller has them.
   virtual const std::vector<Media> &media() const = 0;
   virtual std::vector<Media> media_snapshot() const = 0;  ///< any thread
@@ -145,6 +154,7 @@ struct Registration {
 struct AgentOptions {
   Endpoint listen{"0.0.0.0", 5060};  ///< UDP and TCP, the same port
   bool tcp = true;
+  std::optional<AgentTls> tls;  ///< nothing: neither taken nor called over TLS
   std::string
       media_address;  ///< put into SDP and bound; empty: the source address towards the peer
   std::uint16_t rtp_low = 20000, rtp_high = 29999;
@@ -175,6 +185,8 @@ class Agent {
   virtual ~Agent() = default;
 
   virtual Endpoint local() const = 0;  ///< with the port really bound; any thread
+  /// The same, of TLS; port 0 without. Any thread.
+  virtual Endpoint local_tls() const { return {}; }
   /// That its thread iterates: where others post what must run on the agent's thread. Any thread.
   virtual GMainContext *context() = 0;
   /// Sends INVITE. Fails at once for a malformed URI or when over max_calls.

@@ -74,6 +74,11 @@ const char *answerable_realm(const sip_t *sip, int status) {
   return nullptr;
 }
 
+std::optional<rtp::SrtpSuite> suite_of(const Agreed &agreed) {
+  if (!agreed.accepted || !agreed.stream.srtp) return std::nullopt;
+  return agreed.stream.srtp->local.suite;
+}
+
 }  // namespace
 
 CallImpl::CallImpl(CallHost &host, Setup setup, std::weak_ptr<CallListener> listener)
@@ -114,6 +119,8 @@ Result<void> CallImpl::send_invite() {
   if (!handle_) return internal_error("no SIP handle for " + setup_.uri);
   last_description_.clear();
   other_lines_.clear();
+  for (OwnMedium &medium : setup_.media)
+    medium.srtp = own_srtp(setup_.srtp, setup_.transport == "tls");
   const std::string offer = describe_ours(make_offer(identity(), setup_.media));
   nua_invite(handle_.get(), TAG_IF(!setup_.proxy.empty(), NUTAG_PROXY(setup_.proxy.c_str())),
              SIPTAG_CALL_ID_STR(setup_.id.c_str()), SIPTAG_CONTACT_STR(setup_.contact.c_str()),
@@ -242,11 +249,12 @@ void CallImpl::on_final(int status, const char *phrase, bool heard) {
   EndReason reason = reason_of(status);
   // Somebody on the way gave up waiting for a phone that did ring.
   if (rung_ && (status == 408 || status == 504)) reason = EndReason::NoAnswer;
+  std::string text = status_text(status, phrase);
+  if (reason == EndReason::NotAcceptable && setup_.srtp == rtp::SrtpPolicy::Require)
+    text += ", where nothing but SRTP is offered, for it is required";
   // Sofia makes a status of its own where nobody answered; the record has only what was heard.
-  if (heard)
-    end(reason, status < 700 ? status : 0, status_text(status, phrase));
-  else
-    end(reason, 0, std::string("no answer from there: ") + (phrase ? phrase : "no reason told"));
+  if (heard) return end(reason, status < 700 ? status : 0, text);
+  end(reason, 0, std::string("no answer from there: ") + (phrase ? phrase : "no reason told"));
 }
 
 Result<Uri> CallImpl::redirect_target(int status, const sip_t *sip) const {
@@ -259,10 +267,14 @@ Result<Uri> CallImpl::redirect_target(int status, const sip_t *sip) const {
   // Nothing else counts: maddr, for one, would lead elsewhere than the host that is asked about.
   uri->parameters = uri->transport.empty() ? "" : ";transport=" + uri->transport;
   const std::string where = clean_text(uri->to_string());
+  const std::string carrier = uri->carrier();
   const bool served =
-      uri->transport.empty() || uri->transport == "udp" || (uri->transport == "tcp" && setup_.tcp);
-  if (uri->secure || !served)
-    return bad_input("it redirects to " + where + ", not over UDP or TCP");
+      carrier == "udp" || (carrier == "tcp" && setup_.tcp) || (carrier == "tls" && setup_.tls);
+  if (!served)
+    return bad_input("it redirects to " + where + ", over a transport that is not served here");
+  if (setup_.srtp == rtp::SrtpPolicy::Require && carrier != "tls")
+    return refused("it redirects to " + where +
+                   ", not over TLS, and SRTP is required for this call");
   if (!setup_.may_redirect)
     return refused("it redirects to " + where + ", and redirections of this call are not followed");
   if (!setup_.may_redirect(uri->to_string()))
@@ -285,6 +297,11 @@ void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
     setup_.proxy.clear();
   }
   setup_.uri = target->to_string();
+  const auto proxy = Uri::parse(setup_.proxy);
+  const Uri &next_hop = proxy ? *proxy : *target;
+  setup_.transport = next_hop.carrier();
+  setup_.next_host = next_hop.host;
+  setup_.contact = host_->contact_towards(next_hop, setup_.user_part);
   challenged_ = rung_ = false;
   state_ = CallState::Trying;
   forget_early_media();
@@ -437,6 +454,7 @@ bool CallImpl::apply(std::vector<Agreed> agreed) {
                      .payload_type = now.accepted ? now.stream.payload_type : -1,
                      .receive_payload_type = now.accepted ? now.stream.receive_payload_type : -1,
                      .direction = now.direction,
+                     .srtp = suite_of(now),
                      .session = setup_.sessions[i]});
   }
   agreed_ = std::move(agreed);
@@ -498,6 +516,16 @@ void CallImpl::end(EndReason reason, int code, std::string text) {
     if (const auto listener = self->listener_.lock()) listener->on_ended(*self, reason, code, text);
   });
   host_->retire(setup_.id);
+}
+
+std::string CallImpl::awaited_host() const {
+  const bool waits = state_ == CallState::Trying && setup_.transport == "tls" && agreed_.empty();
+  return waits ? setup_.next_host : std::string();
+}
+
+void CallImpl::on_unreachable(const std::string &why) {
+  end(EndReason::Unreachable, 0, why);
+  drop();
 }
 
 void CallImpl::drop() {

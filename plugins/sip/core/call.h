@@ -25,6 +25,8 @@ class CallHost {
   virtual nua_t *nua() = 0;
   virtual GMainContext *context() = 0;
   virtual void log(LogLevel level, std::string_view text) = 0;
+  /// Our Contact header in a dialog whose next hop that is.
+  virtual std::string contact_towards(const Uri &next_hop, const std::string &user) const = 0;
   /// The call has ended; its handle may still have a CANCEL or BYE to finish.
   virtual void retire(const std::string &id) = 0;
   /// Nothing is left of the call's handle.
@@ -43,11 +45,15 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   struct Setup {
     std::string id;          ///< Call-ID
     std::string contact;     ///< our Contact header
+    std::string user_part;   ///< of it, escaped
     std::string from, to;    ///< headers
     std::string uri, proxy;  ///< checked
     std::string user, password;
     std::function<bool(const std::string &uri)> may_redirect;  ///< as in InviteOptions
-    bool tcp = true;                                           ///< whether it may redirect to TCP
+    bool tcp = true, tls = false;  ///< what it may redirect to, beside UDP
+    rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;
+    std::string transport = "udp";  ///< to the next hop
+    std::string next_host;          ///< its host
     std::string media_address;
     Duration answer_timeout{};
     std::vector<OwnMedium> media;
@@ -68,6 +74,11 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   std::optional<Refusal> take(nua_handle_t *handle, const sip_t *sip);
   /// One event of the handle. The caller holds a reference.
   void on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip, tagi_t *tags);
+  /// The host that a TLS connection may be made to for this call's INVITE; empty if it is not
+  /// waiting for one.
+  std::string awaited_host() const;
+  /// That connection cannot be had.
+  void on_unreachable(const std::string &why);
   /// Destroys the handle without waiting for the peer.
   void drop();
   /// The host is gone; nothing of it is used from now on.
@@ -76,6 +87,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   const std::string &id() const override { return setup_.id; }
   CallState state() const override { return state_; }
   std::string redirected_to() const override { return redirects_ > 0 ? setup_.uri : ""; }
+  std::string transport() const override { return setup_.transport; }
   const std::vector<Media> &media() const override { return media_; }
   std::vector<Media> media_snapshot() const override;
   void set_listener(std::weak_ptr<CallListener> listener) override {
@@ -107,6 +119,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   void on_state(int status, const char *phrase, tagi_t *tags);
 
   // Of a call that came to us: call_incoming.cpp.
+  Result<void> decide_srtp(rtp::SrtpPolicy policy);
   Result<std::string> answer_offer(const AnswerOptions &options);
   Result<std::string> offer_in_answer(const AnswerOptions &options);
   Result<void> open_sessions(const std::shared_ptr<Reactor> &reactor);

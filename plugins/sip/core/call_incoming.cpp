@@ -33,7 +33,9 @@ std::vector<OwnMedium> own_media(const std::vector<Offered> &offer,
 bool is_acceptable(const sdp::Description &offer) {
   std::vector<Offered> all;
   for (const rtp::Format &format : rtp::formats()) all.push_back({.format = &format});
-  return make_answer({}, laid_out(own_media(all, {}), offer), {}, offer).acceptable;
+  auto own = laid_out(own_media(all, {}), offer);
+  for (OwnMedium &medium : own) medium.srtp = own_srtp(rtp::SrtpPolicy::Prefer, true);
+  return make_answer({}, own, {}, offer).acceptable;
 }
 
 /// As a quoted string of a Warning header (RFC 3261 section 20.43; 399: for a person).
@@ -106,11 +108,27 @@ Result<void> CallImpl::open_sessions(const std::shared_ptr<Reactor> &reactor) {
   return {};
 }
 
+Result<void> CallImpl::decide_srtp(rtp::SrtpPolicy policy) {
+  setup_.srtp = policy;
+  const bool secure = setup_.transport == "tls";
+  if (policy == rtp::SrtpPolicy::Require && !secure)
+    return refused(
+        "SRTP is required for this call, but its keys would travel in clear: it has not "
+        "come over TLS");
+  for (OwnMedium &medium : setup_.media) medium.srtp = own_srtp(policy, secure);
+  return {};
+}
+
 Result<std::string> CallImpl::answer_offer(const AnswerOptions &options) {
   const sdp::Description offer = *std::exchange(offer_, std::nullopt);
   setup_.media = laid_out(own_media(options.offer, options.h264), offer);
-  if (!make_answer(identity(), setup_.media, {}, offer).acceptable)
-    return refused("none of the media that the caller offers can be carried");
+  if (auto decided = decide_srtp(options.srtp); !decided) return decided.error();
+  if (const Answer tried = make_answer(identity(), setup_.media, {}, offer); !tried.acceptable) {
+    std::string why = "none of the media that the caller offers can be carried";
+    for (const Agreed &agreed : tried.agreed)
+      if (!agreed.problem.empty()) why += ": " + agreed.problem;
+    return refused(why);
+  }
   if (auto opened = open_sessions(options.reactor); !opened) return opened.error();
   Answer answer = make_answer(identity(), setup_.media, {}, offer);
   other_lines_.assign(
@@ -123,6 +141,7 @@ Result<std::string> CallImpl::answer_offer(const AnswerOptions &options) {
 Result<std::string> CallImpl::offer_in_answer(const AnswerOptions &options) {
   setup_.media = own_media(options.offer, options.h264);
   if (setup_.media.empty()) return refused("there is nothing that could be offered");
+  if (auto decided = decide_srtp(options.srtp); !decided) return decided.error();
   if (auto opened = open_sessions(options.reactor); !opened) return opened.error();
   offered_in_reinvite_ = true;
   offered_again_ = setup_.media;

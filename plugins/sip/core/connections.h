@@ -68,6 +68,8 @@ class Connections {
  public:
   struct Options {
     std::uint16_t port = 0;
+    /// What comes is ciphertext (TLS): its lines are not counted.
+    bool encrypted = false;
     ConnectionLimits limits;
     /// The peers that registered over a connection, as Endpoint::to_string() has them.
     std::function<std::vector<std::string>()> wanted;

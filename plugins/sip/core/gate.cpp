@@ -102,7 +102,8 @@ bool AgentImpl::admit(const FencedRequest &request) {
   if (!request.problem.empty()) {
     log_about(request.source,
               "refused at parsing: " + request.problem + " (" + name_of(sip) + ", 400)");
-    if (connections_ && request.stream) connections_->distrust(request.source);
+    for (const auto &connections : {connections_.get(), tls_connections_.get()})
+      if (connections && request.stream) connections->distrust(request.source);
     return true;
   }
   if (belongs_to_a_call(sip)) return true;
@@ -139,7 +140,8 @@ void AgentImpl::answer_busy(const FencedRequest &request, Duration wait) {
   const std::string answer = busy_answer(request.sip, request.source, wait);
   if (request.stream) {
     const int fd = connections_ ? connections_->find(request.source) : -1;
-    // Only what fits at once: whoever does not read its answers needs no other one.
+    // Only what fits at once: whoever does not read its answers needs no other one. Over TLS, which
+    // is Sofia's to write to, nobody is told.
     if (fd >= 0) ::send(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     return;
   }

@@ -76,12 +76,15 @@ CallImpl::Setup AgentImpl::prepare_incoming(const sip_t &sip, const Endpoint &so
   setup.tcp = options_.tcp;
   setup.media_address = options_.media_address.empty() ? source_address_towards(source.address)
                                                        : options_.media_address;
-  const bool tcp = sip.sip_via && sip.sip_via->v_protocol &&
-                   std::string_view(sip.sip_via->v_protocol).ends_with("/TCP");
+  setup.tls = options_.tls.has_value();
+  setup.transport = transport_of(sip);
+  Uri next_hop;
+  next_hop.secure = sip.sip_request->rq_url->url_type == url_sips;
+  next_hop.host = source.address;
+  next_hop.transport = setup.transport;
   const char *user = sip.sip_request->rq_url->url_user;
-  setup.contact = "<sip:" + escape_user(percent_decode(user ? user : "")) + '@' +
-                  bracketed(signalling_address(local_, source.address)) + ':' +
-                  std::to_string(local_.port) + (tcp ? ";transport=tcp>" : ">");
+  setup.user_part = escape_user(percent_decode(user ? user : ""));
+  setup.contact = contact_towards(next_hop, setup.user_part);
   return setup;
 }
 

@@ -84,6 +84,14 @@ Credentials read_credentials(const sip_t &sip, const Endpoint &source) {
   return request;
 }
 
+std::string transport_of(const sip_t &sip) {
+  // Sofia refuses a Via that names another transport than the one it came by.
+  const char *protocol = sip.sip_via ? sip.sip_via->v_protocol : nullptr;
+  if (protocol && ::strcasecmp(protocol, "SIP/2.0/TCP") == 0) return "tcp";
+  if (protocol && ::strcasecmp(protocol, "SIP/2.0/TLS") == 0) return "tls";
+  return "udp";
+}
+
 RegisterRequest read_register(const sip_t &sip, const Endpoint &source) {
   RegisterRequest request;
   request.source = source;
@@ -93,9 +101,7 @@ RegisterRequest read_register(const sip_t &sip, const Endpoint &source) {
   if (sip.sip_cseq) request.cseq = sip.sip_cseq->cs_seq;
   if (sip.sip_expires) request.expires = static_cast<std::uint32_t>(sip.sip_expires->ex_delta);
   if (sip.sip_user_agent) request.user_agent = text_of(sip.sip_user_agent->g_string);
-  if (sip.sip_via && sip.sip_via->v_protocol &&
-      ::strcasecmp(sip.sip_via->v_protocol, "SIP/2.0/TCP") == 0)
-    request.transport = "tcp";
+  request.transport = transport_of(sip);
   Home home;
   for (const sip_contact_t *contact = sip.sip_contact; contact; contact = contact->m_next) {
     if (contact->m_url->url_type == url_any) {

@@ -15,4 +15,7 @@ Credentials read_credentials(const sip_t &sip, const Endpoint &source);
 /// `sip` is a REGISTER that came from `source`.
 RegisterRequest read_register(const sip_t &sip, const Endpoint &source);
 
+/// By what the request came: "udp", "tcp", "tls".
+std::string transport_of(const sip_t &sip);
+
 }  // namespace junctor::sip

@@ -22,6 +22,7 @@
 #include "sip/core/registrar.h"
 #include "sip/core/sofia.h"
 #include "sip/core/sofia_log.h"
+#include "sip/core/sofia_tls.h"
 
 namespace junctor::sip {
 
@@ -39,6 +40,7 @@ class AgentImpl final : public Agent, public CallHost {
   Result<void> start();
 
   Endpoint local() const override { return local_; }
+  Endpoint local_tls() const override { return local_tls_; }
   Result<std::shared_ptr<Call>> invite(const InviteOptions &options,
                                        std::weak_ptr<CallListener> listener) override;
   void set_incoming(std::function<void(const IncomingCall &)> incoming) override {
@@ -100,7 +102,11 @@ class AgentImpl final : public Agent, public CallHost {
   /// What peers cause, within the budget for it.
   void log_about(const Endpoint &source, const std::string &text);
 
-  Result<void> start_on(const Endpoint &endpoint);
+  Result<void> start_on(const Endpoint &endpoint, const std::optional<Endpoint> &tls);
+  std::unique_ptr<Connections> watch_connections(const Endpoint &endpoint, bool encrypted);
+  std::string contact_towards(const Uri &next_hop, const std::string &user) const override;
+  std::vector<std::string> awaited_hosts(const Endpoint &peer) const;
+  void on_tls_refused(const Endpoint &peer, const std::string &why);
   Result<CallImpl::Setup> prepare(const InviteOptions &options);
   Result<void> open_media(const InviteOptions &options, CallImpl::Setup &setup);
   /// Iterates the context until `done` or the deadline.
@@ -109,10 +115,11 @@ class AgentImpl final : public Agent, public CallHost {
 
   ContextRef context_;
   AgentOptions options_;
-  Endpoint local_;
+  Endpoint local_, local_tls_;
   rtp::PortRange ports_;
   std::unique_ptr<SofiaLog> sofia_log_;
   std::unique_ptr<Fence> fence_;
+  std::unique_ptr<SofiaTls> sofia_tls_;
   std::unique_ptr<Root> root_;
   nua_t *nua_ = nullptr;
   bool stopping_ = false, stopped_ = false;
@@ -129,8 +136,9 @@ class AgentImpl final : public Agent, public CallHost {
   std::unordered_set<std::string> registered_;  // address_group()s, until then
   Time registered_until_{};
   LogBudget busy_answers_{100};  // so many a second are told why; others find out by trying again
-  std::unique_ptr<Connections> connections_;  // while nua_ is there, and with TCP only
-  std::vector<int> udp_;                      // Sofia's
+  std::unique_ptr<Connections> connections_;      // while nua_ is there, and with TCP only
+  std::unique_ptr<Connections> tls_connections_;  // the same, with TLS
+  std::vector<int> udp_;                          // Sofia's
 };
 
 }  // namespace junctor::sip

@@ -133,6 +133,12 @@ std::string Uri::to_string() const {
   return out + parameters;
 }
 
+std::string Uri::carrier() const {
+  // RFC 3261 section 26.2.2: sips: goes over TLS, whatever lies below.
+  if (secure) return "tls";
+  return transport.empty() ? "udp" : transport;
+}
+
 std::string escape_user(std::string_view user) {
   constexpr std::string_view kAllowed = "-_.!~*'()&=+$,/";
   std::string out;

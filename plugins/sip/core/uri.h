@@ -29,6 +29,8 @@ struct Uri {
   /// 1024 bytes. Headers ("?…") are refused: they would be put into our requests.
   static Result<Uri> parse(std::string_view text);
   std::string to_string() const;
+  /// What a request to it goes over: "udp", "tcp", "tls"; the parameter where that is another.
+  std::string carrier() const;
 };
 
 /// %XX for everything that the user part of a URI may not hold as it is (RFC 3261 section 25).

@@ -153,6 +153,11 @@ class ScriptedPeer {
   /// Answers `request`; `extra` are header lines with CRLF.
   void reply(const Message &request, const std::string &status, const std::string &extra = "",
              const std::string &sdp = "", const std::string &tag = "peer-tag") {
+    send(reply_text(request, status, extra, sdp, tag), agent_);
+  }
+  std::string reply_text(const Message &request, const std::string &status,
+                         const std::string &extra = "", const std::string &sdp = "",
+                         const std::string &tag = "peer-tag") {
     std::string text = "SIP/2.0 " + status + "\r\n";
     for (const auto &via : request.headers("Via")) text += "Via: " + via + "\r\n";
     text += "From: " + request.header("From") + "\r\n";
@@ -163,8 +168,7 @@ class ScriptedPeer {
     if (extra.find("Contact:") == std::string::npos && status[0] <= '2')
       text += "Contact: " + contact() + "\r\n";
     if (!sdp.empty()) text += "Content-Type: application/sdp\r\n";
-    text += "Content-Length: " + std::to_string(sdp.size()) + "\r\n\r\n" + sdp;
-    send(text, agent_);
+    return text + "Content-Length: " + std::to_string(sdp.size()) + "\r\n\r\n" + sdp;
   }
 
   /// A request within the dialog that `invite` (from the agent) opened and this peer answered.
