@@ -10,6 +10,7 @@ bool SessionCore::use_srtp(const std::optional<SrtpKeys> &keys) {
     // What is in clear, or under a key that was, leaves no more.
     counted_.dropped += queue_.size();
     queue_.clear();
+    queued_since_.reset();
     history_.clear();
   }
   Result<void> done;
