@@ -25,6 +25,8 @@ constexpr Duration kPacketTime = std::chrono::milliseconds(20);
 /// Publishers stamp sound in whole milliseconds, and not evenly: only what is farther off than this
 /// is a gap.
 constexpr std::int32_t kTolerance = 320;
+/// Beyond this what waits for its packet to be full is of the past.
+constexpr std::int32_t kStale = 8000;
 
 }  // namespace
 
@@ -129,7 +131,9 @@ Result<void> G711Packetizer::add(const Frame &frame, std::vector<OutgoingPacket>
   const auto waiting = static_cast<std::uint32_t>(rest_.size());
   const auto off = static_cast<std::int32_t>(told - (next_ + waiting));
   if (!started_ || frame.discontinuity || off > kTolerance || off < -kTolerance) {
-    // What waits belongs to the time before: a short packet.
+    // What waits belongs to the time before: a short packet. After a long gap it is let go, for a
+    // packet so late would only tell the receiver of jitter that is not there.
+    if (off > kStale) rest_.clear();
     if (started_ && !rest_.empty()) put(SharedBytes::own(std::exchange(rest_, {})), packets);
     started_ = begins_ = true;
     next_ = told;

@@ -261,6 +261,14 @@ TEST_F(G711, AGapIsAGap) {
   expect_unbroken();
 }
 
+TEST_F(G711, AfterALongGapNothingOfThePastIsSent) {
+  push(200, 0ms);
+  push(160, 20s);
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{160, 160}));
+  EXPECT_EQ(packets_[1].timestamp, 160'000U);
+  EXPECT_TRUE(packets_[1].marker);
+}
+
 TEST_F(G711, ADiscontinuityStartsAnew) {
   push(160, 0ms);
   push(160, 25ms, true);
