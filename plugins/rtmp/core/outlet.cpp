@@ -158,6 +158,8 @@ void OutletRing::announce(std::uint32_t timestamp, Time now) {
     const Bytes body = config_body(*tracks_[index(medium)].track);
     if (body.empty()) continue;
     const std::array<ByteSpan, 1> parts = {ByteSpan(body)};
+    // The other medium's frame that brings it may be ahead of what follows of this one.
+    last_[index(medium)] = std::max<std::int64_t>(last_[index(medium)], timestamp);
     append_config(config_kind(medium),
                   make_wire_frame(media_message(medium, timestamp), parts, kServerChunkSize));
   }

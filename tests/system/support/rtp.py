@@ -55,13 +55,14 @@ def tone_packets(frequency, amplitude=10000):
     return [coded[i:i + 160] for i in range(0, 8000, 160)]
 
 
-def encode_pictures(picture, count, path, fps=marks.FPS):
-    """Access units (lists of NAL units) of the first `count` frames of a Picture, a key each second."""
+def encode_pictures(picture, count, path, fps=marks.FPS, key_every=None):
+    """Access units (lists of NAL units) of the first `count` frames of a Picture, a key each second
+    or each so many pictures."""
     done = subprocess.run(
         ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s",
          f"{picture.width}x{picture.height}", "-r", str(fps), "-i", "-", "-c:v", "libx264",
          "-profile:v", "baseline", "-preset", "ultrafast", "-tune", "zerolatency", "-x264-params",
-         "threads=1:sliced-threads=0:aud=1", "-g", str(fps), "-f", "h264", path],
+         "threads=1:sliced-threads=0:aud=1", "-g", str(key_every or fps), "-f", "h264", path],
         input=b"".join(picture.frame(n) for n in range(count)), check=True, timeout=60)
     assert done.returncode == 0
     with open(path, "rb") as file:
@@ -149,6 +150,7 @@ class RtpPeer:
                 made.bind((HOST, port + offset))
                 self._sockets[made] = (medium, kind)
         self._sending = {}
+        self._lose = {AUDIO: 0, VIDEO: 0}
         threading.Thread(target=self._receive, daemon=True).start()
 
     def keys(self):
@@ -242,13 +244,24 @@ class RtpPeer:
                     header = struct.pack("!BBHII", 0x80, marker << 7 | payload_type,
                                          sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
                     try:
-                        out.sendto(header + payload, self.target[medium])
+                        if self._lose[medium] == 0 or index % len(payloads) == 0:
+                            out.sendto(header + payload, self.target[medium])
+                        else:
+                            self._lose[medium] -= 1
                     except OSError:
                         pass
                     sequence += 1
                 index += 1
             timestamp += step
             due += period
+
+    def lose(self, medium, packets=1):
+        """The next packets are numbered, and not sent: but of the first frame, which may be a key."""
+        self._lose[medium] = packets
+
+    def send_rtcp(self, medium, data, port):
+        out = next(s for s, use in self._sockets.items() if use == (medium, "rtcp"))
+        out.sendto(data, (HOST, port))
 
     def send_timed(self, medium, frames, clock_rate, payload_type, to):
         """Sends [(milliseconds, [payloads])] once, in their own time, the last payload of each with

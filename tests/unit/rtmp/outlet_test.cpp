@@ -187,6 +187,21 @@ TEST_F(OutletTest, OnlyTracksOfTheSourceAreAnnounced) {
   EXPECT_THAT(late.take(), ElementsAre("data onMetaData 0", "video config 120", "video key 120"));
 }
 
+// Sound that comes first brings the configuration of the picture, and is a little ahead of it.
+TEST_F(OutletTest, NoPictureIsBeforeItsConfiguration) {
+  ring->begin_source();
+  ring->set_track(aac_track());
+  ring->write(sound(0), now);
+  Fake fake(ring, now);
+  ring->set_track(h264_track());
+  ring->write(sound(40), now + 40ms);
+  ring->write(picture(Picture::Key, 10), now + 40ms);
+  ring->write(picture(Picture::Inter, 50), now + 80ms);
+  fake.flush(now + 80ms);
+  const Words heard = fake.take();
+  EXPECT_THAT(heard, testing::IsSupersetOf({"video config 40", "video key 40", "video 50"}));
+}
+
 TEST_F(OutletTest, TimestampsRiseAcrossSources) {
   Fake fake(ring, now);
   both_tracks();

@@ -1,0 +1,216 @@
+# What peers' users complain about, and must not here: a medium that falls silent, a long hold, a push
+# that drops and comes back. SPDX-License-Identifier: LGPL-2.1-or-later
+import os
+import subprocess
+import time
+import unittest
+
+from support import marks, player, rawphone, rtmp, rtmp_raw, rtp
+from support.case import FULL, SystemTest
+from support.junctor import Junctor
+from support.process import wait_until
+from support.sipp import SCENARIOS
+
+ALICE, BOB = rtmp.FfmpegPush.IDENTITY, 0xC0
+TONE = 1000
+# How long a hold lasts, and for how long a push is gone.
+HOLD = 15 * 60 if FULL else 5
+GONE = 20 if FULL else 6
+
+
+class PromiseTest(SystemTest):
+    def begin(self, config="", pull_query="", **phone):
+        self.junctor = self.start(Junctor(
+            self.workspace, '[sip]\nallow = ["sip:*@127.0.0.1:*"]\n' + config))
+        self.alice = self.junctor.account("alice")
+        self.phone = self.start(rawphone.RawPhone(self.workspace, **phone))
+        self.player = self.start(player.Player(self.junctor.rtmp_port,
+                                               self.alice.pull_url(pull_query)))
+        self.units = rtp.encode_pictures(marks.Picture(BOB, "bob"), 50,
+                                         self.workspace.file("bob.h264"))
+
+    def answered(self):
+        self.call_id = self.junctor.find_call("alice")
+        self.junctor.wait_state(self.call_id, "answered")
+
+    def talk(self):
+        targets = self.phone.targets()
+        self.phone.peer.send(rtp.AUDIO, frequency=TONE, to=targets[rtp.AUDIO][0])
+        self.phone.peer.send(rtp.VIDEO, units=self.units, payload_type=targets[rtp.VIDEO][1],
+                             to=targets[rtp.VIDEO][0])
+
+    def flows(self, count, seconds, least, what):
+        """So many more come within that time of the medium's own clock, and a generous guard."""
+        before = count()
+        wait_until(lambda: count() - before >= least, 5 * seconds + 10, f"{least} more {what}")
+
+    def running(self):
+        self.assertEqual(self.junctor.call(self.call_id)["state"], "answered")
+
+    def steps_of(self, tags):
+        """Milliseconds between the timestamps of tags that follow each other."""
+        return [b[1] - a[1] for a, b in zip(tags, tags[1:])]
+
+
+class P_OneSilentMedium(PromiseTest):
+    """Either medium stops at either end; the other goes on as if nothing had been."""
+
+    def test_a_phone_that_stops_one_medium(self):
+        self.silent_phone("audio=pcma")
+
+    def test_a_phone_that_stops_one_medium_with_sound_transcoded(self):
+        self.silent_phone("audio=aac")
+
+    def silent_phone(self, query):
+        self.begin(pull_query=query)
+        push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url(self.phone.uri()),
+                                          audio="pcm_alaw"))
+        self.answered()
+        self.talk()
+        wait_until(lambda: self.player.count(player.VIDEO) > 50, 20, "the phone's pictures")
+        for silent, other, kind in ((rtp.VIDEO, player.AUDIO, player.VIDEO),
+                                    (rtp.AUDIO, player.VIDEO, player.AUDIO)):
+            self.phone.peer.stop_sending(silent)
+            stopped = time.monotonic()
+            self.flows(lambda o=other: self.player.count(o), 2.5, 60, f"tags of type {other}")
+            self.assertLess(max(self.steps_of(self.player.tags(other, since=stopped))), 200)
+            self.assertLessEqual(self.player.count(kind, since=stopped + 0.5), 1,
+                                 "the silent one is silent")
+            self.running()
+            self.talk()
+            self.flows(lambda k=kind: self.player.count(k), 1, 15, "of what was silent")
+        push.stop()
+        self.assertEqual(self.junctor.wait_ended(self.call_id)["reason"], "caller-hangup")
+        self.phone.sipp.wait(20)
+
+    def test_a_push_terminal_that_stops_one_medium(self):
+        self.begin()
+        tags = self.recorded(12)
+        push = self.start(player.Publisher(self.junctor.rtmp_port,
+                                           self.alice.push_url(self.phone.uri())))
+        # Pictures are missing from the fourth to the seventh second, sound from the eighth on.
+        kinds = {player.VIDEO: (4000, 7000), player.AUDIO: (8000, 11000)}
+        push.send([tag for tag in tags
+                   if not kinds[tag[1]][0] <= tag[0] < kinds[tag[1]][1]])
+        self.answered()
+        self.talk()
+        push.thread.join(30)
+        time.sleep(0.5)
+        self.running()
+        for medium, clock in ((rtp.AUDIO, 8000), (rtp.VIDEO, 90000)):
+            packets = self.phone.peer.packets(medium)
+            steps = [(b.timestamp - a.timestamp) % 2**32 / clock
+                     for a, b in zip(packets, packets[1:]) if b.timestamp != a.timestamp]
+            gaps = [step for step in steps if step > 0.2]
+            self.assertEqual(len(gaps), 1, f"{medium} has the one gap that was made: {gaps}")
+            self.assertAlmostEqual(gaps[0], 3.0, delta=0.15)
+            self.assertEqual(self.phone.peer.lost(medium), 0)
+        push.stop()
+        self.assertEqual(self.junctor.wait_ended(self.call_id)["reason"], "caller-hangup")
+
+    def recorded(self, seconds):
+        """Tags of H.264 and AAC for that long."""
+        path = self.workspace.file("push.flv")
+        picture = marks.Picture(ALICE, "alice")
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p",
+             "-s", f"{marks.WIDTH}x{marks.HEIGHT}", "-r", str(marks.FPS), "-i", "-", "-f", "lavfi",
+             "-i", f"sine=frequency=440:sample_rate=44100:duration={seconds}", *rtmp.X264, "-c:a",
+             "aac", "-ac", "1", path], check=True, timeout=60,
+            input=b"".join(picture.frame(n) for n in range(seconds * marks.FPS)))
+        return [tag for tag in rtmp_raw.flv_tags(path) if tag[1] in (player.AUDIO, player.VIDEO)]
+
+
+class P_LongHold(PromiseTest):
+    def test_media_flow_both_ways_again(self):
+        with open(os.path.join(SCENARIOS, "callee_hold.xml"), encoding="utf-8") as file:
+            text = file.read()
+        begin = text.index('<pause milliseconds="2000"/>')
+        end = text.index('<recv request="BYE"/>')
+        steps = "  " + text[begin:end]
+        # The first pause is before the hold, the second is the hold.
+        head, _, tail = steps.partition('<recv response="200"/>')
+        steps = head + '<recv response="200"/>' + tail.replace(
+            'milliseconds="2000"', f'milliseconds="{HOLD * 1000}"', 1)
+        self.begin(steps=steps, keys={"hold": "inactive"})
+        push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url(self.phone.uri())))
+        self.answered()
+        self.talk()
+        self.flows(lambda: self.player.count(player.VIDEO), 2, 25, "pictures before the hold")
+        # The phone keeps its media to itself while it holds.
+        wait_until(lambda: self.messages("INVITE", "sent") >= 1, 20, "the hold")
+        for medium in (rtp.AUDIO, rtp.VIDEO):
+            self.phone.peer.stop_sending(medium)
+        wait_until(lambda: self.messages("INVITE", "sent") >= 2, HOLD + 30, "the end of the hold")
+        resumed = time.monotonic()
+        self.talk()
+        for medium in (rtp.AUDIO, rtp.VIDEO):
+            wait_until(lambda m=medium: self.phone.peer.count(m, since=resumed) > 25, 15,
+                       f"{medium} at the phone")
+        for kind in (player.AUDIO, player.VIDEO):
+            wait_until(lambda k=kind: self.player.count(k, since=resumed + 0.5) > 25, 15,
+                       f"tags of type {kind} at the player")
+        # Timestamps went on through all of it, without going back.
+        for kind in (player.AUDIO, player.VIDEO):
+            tags = self.player.tags(kind)
+            back = [(a[1], b[1], a[3][:6].hex(), b[3][:6].hex())
+                    for a, b in zip(tags, tags[1:]) if b[1] < a[1]]
+            self.assertEqual(back, [])
+        self.running()
+        push.stop()
+        self.assertEqual(self.junctor.wait_ended(self.call_id)["reason"], "caller-hangup")
+        self.phone.sipp.wait(20)
+
+    def messages(self, method, way):
+        return sum(its == way and text.startswith(method)
+                   for _, its, text in self.phone.sipp.messages_seen())
+
+
+class P_PushThatDrops(PromiseTest):
+    def test_it_comes_back_and_all_go_on(self):
+        """With the watchdog as it is by default: 30 seconds."""
+        self.begin()
+        push = rtmp.FfmpegPush(self.workspace, self.alice.push_url(self.phone.uri()))
+        self.addCleanup(push.drop)
+        self.answered()
+        self.talk()
+        self.flows(lambda: self.phone.peer.count(rtp.VIDEO), 2, 50, "packets of the picture")
+        push.drop()
+        dropped = time.monotonic()
+        ssrcs = {m: self.phone.peer.packets(m)[-1].ssrc for m in (rtp.AUDIO, rtp.VIDEO)}
+        while time.monotonic() < dropped + GONE:
+            time.sleep(1)
+            self.running()
+        # Whoever plays has seen and heard the phone all the while.
+        for kind, least in ((player.AUDIO, 30), (player.VIDEO, 20)):
+            self.assertGreater(self.player.count(kind, since=dropped), least * (GONE - 1))
+            self.assertLess(max(self.steps_of(self.player.tags(kind, since=dropped))), 400)
+        again = self.start(rtmp.FfmpegPush(self.workspace,
+                                           self.alice.push_url(self.phone.uri()),
+                                           log_name="push-again.log"))
+        back = time.monotonic()
+        for medium in (rtp.AUDIO, rtp.VIDEO):
+            wait_until(lambda m=medium: self.phone.peer.count(m, since=back) > 50, 20,
+                       f"{medium} at the phone again")
+            packets = self.phone.peer.packets(medium)
+            first = next(p for p in packets if p.at >= back)
+            last = [p for p in packets if p.at < back][-1]
+            self.assertEqual(first.ssrc, ssrcs[medium], "one stream to the phone")
+            self.assertEqual(first.sequence, (last.sequence + 1) % 0x10000)
+            # Its timestamps tell how long it was gone.
+            clock = 8000 if medium == rtp.AUDIO else 90000
+            gone = (first.timestamp - last.timestamp) % 2**32 / clock
+            self.assertAlmostEqual(gone, first.at - last.at, delta=1.5, msg=medium)
+        # The picture that comes back can be shown: it begins with one that stands alone.
+        nals = rtp.h264_nals(self.phone.peer.packets(rtp.VIDEO, since=back))
+        pictures = [nal[0] & 31 for nal in nals if nal[0] & 31 in (1, 5)]
+        self.assertEqual(pictures[0], 5)
+        self.running()
+        self.assertEqual(len(self.junctor.calls()), 1, "the same call")
+        again.stop()
+        self.assertEqual(self.junctor.wait_ended(self.call_id)["reason"], "caller-hangup")
+        self.phone.sipp.wait(20)
+
+
+if __name__ == "__main__":
+    unittest.main()
