@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "store/call_json.h"
 
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -21,12 +22,15 @@ json optional_number(const std::optional<Number> &number) {
   return number ? json(*number) : json(nullptr);
 }
 
+/// To microseconds: more digits would say nothing.
+double rounded(double ms) { return std::round(ms * 1000) / 1000; }
+
 json to_json(const View::MediaCount &count) {
   return {{"sent_packets", count.sent_packets},
           {"received_packets", count.received_packets},
           {"lost", count.lost},
           {"jitter_ms", count.jitter_ms},
-          {"reorder_wait_ms", count.reorder_wait_ms},
+          {"reorder_wait_ms", rounded(count.reorder_wait_ms)},
           {"round_trip_ms", optional_number(count.round_trip_ms)}};
 }
 
@@ -62,9 +66,9 @@ json to_json(const std::vector<calls::RouteLatency> &latency) {
     json stages = json::object();
     for (const auto &[name, figures] : route.stages)
       stages[std::string(name)] = {{"count", figures.count},
-                                   {"median_ms", figures.median_ms},
-                                   {"p99_ms", figures.p99_ms},
-                                   {"most_ms", figures.most_ms}};
+                                   {"median_ms", rounded(figures.median_ms)},
+                                   {"p99_ms", rounded(figures.p99_ms)},
+                                   {"most_ms", rounded(figures.most_ms)}};
     routes.push_back({{"direction", route.direction},
                       {"medium", std::string(to_string(route.medium))},
                       {"stages", std::move(stages)}});
