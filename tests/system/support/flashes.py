@@ -1,0 +1,146 @@
+# A flash and a beep at the same moment, each second. SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is seen and heard in sync can be measured by it at the other end: each flash begins with a
+keyframe whose bytes are known, each beep with a sample that is loud after silence."""
+
+import array
+import math
+import os
+import struct
+import threading
+import time
+
+from . import rtp
+from .ports import HOST
+
+FPS = 25
+BEEP = 0.32          # seconds of each second
+_LOUD, _QUIET = 3000, 0.2
+_NTP = 2_208_988_800  # seconds from 1900 to 1970
+
+
+class Picture:
+    """White for a third of each second, else black: a packet each."""
+
+    width, height = 320, 180
+
+    def frame(self, counter):
+        shade = 235 if counter % FPS < FPS // 3 else 16
+        size = self.width * self.height
+        return bytes([shade]) * size + bytes([128]) * (size // 2)
+
+
+def beep_samples(rate=8000):
+    """One second."""
+    return [int(10000 * math.sin(2 * math.pi * 1000 * n / rate)) if n < BEEP * rate else 0
+            for n in range(rate)]
+
+
+def beep_packets():
+    coded = rtp.alaw_encode(beep_samples())
+    return [coded[i:i + 160] for i in range(0, 8000, 160)]
+
+
+def onsets(pieces, rate=8000):
+    """Times at which sound begins after silence; `pieces` are (seconds, samples) in order."""
+    found, quiet_since = [], None
+    for at, samples in pieces:
+        if quiet_since is None:
+            quiet_since = at
+        for n, sample in enumerate(samples):
+            if abs(sample) < _LOUD:
+                continue
+            now = at + n / rate
+            if now - quiet_since > _QUIET:
+                found.append(now)
+            quiet_since = now
+    return found
+
+
+def pairs(seen, heard, apart=0.5):
+    """(flash, beep − flash) for each flash that has a beep near it."""
+    result = []
+    for flash in seen:
+        beep = min(heard, key=lambda at: abs(at - flash), default=None)
+        if beep is not None and abs(beep - flash) < apart:
+            result.append((flash, beep - flash))
+    return result
+
+
+class Talker:
+    """Sends flashes and beeps from an RtpPeer, with sender reports, by a clock that is `ppm` off."""
+
+    def __init__(self, peer, targets, units, rtcp_ports, ppm=0):
+        self.peer, self.targets, self.rtcp_ports = peer, targets, rtcp_ports
+        self.payloads = {rtp.AUDIO: [[packet] for packet in beep_packets()],
+                         rtp.VIDEO: [rtp.h264_payloads(unit) for unit in units]}
+        self.ppm = ppm
+        self._stop = threading.Event()
+        self.began = time.monotonic()
+        self._threads = [threading.Thread(target=self._run, args=row, daemon=True) for row in (
+            (rtp.AUDIO, 0.02, 8000), (rtp.VIDEO, 1 / FPS, 90000))]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, medium, period, clock_rate):
+        peer, (port, number) = self.peer, self.targets[medium]
+        out = next(s for s, use in peer._sockets.items() if use == (medium, "rtp"))
+        ssrc = int.from_bytes(os.urandom(4), "big")
+        base = int.from_bytes(os.urandom(4), "big")
+        frames, sequence, index = self.payloads[medium], 0, 0
+        reported = -1.0
+        # Not begun at the same moment, as with real phones.
+        real = period * (1 - self.ppm / 1e6)
+        while not self._stop.wait(max(0.0, self.began + index * real - time.monotonic())):
+            at = index * period  # by its own clock
+            timestamp = base + round(at * clock_rate) & 0xFFFFFFFF
+            if at - reported >= 1.0:
+                reported = at
+                seconds = 1_700_000_000 + _NTP + at
+                report = struct.pack("!BBHIQIII", 0x80, 200, 6, ssrc, int(seconds * 2**32),
+                                     timestamp, sequence, 0)
+                peer.send_rtcp(medium, report, self.rtcp_ports[medium])
+            group = frames[index % len(frames)]
+            for place, payload in enumerate(group):
+                marker = medium == rtp.VIDEO and place == len(group) - 1 or index == 0
+                header = struct.pack("!BBHII", 0x80, marker << 7 | number, sequence & 0xFFFF,
+                                     timestamp, ssrc)
+                try:
+                    out.sendto(header + payload, (HOST, port))
+                except OSError:
+                    return
+                sequence += 1
+            index += 1
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def sender_reports(peer, medium):
+    """[(NTP seconds, RTP timestamp)] of the reports that came."""
+    found = []
+    with peer._lock:
+        packets = list(peer.rtcp[medium])
+    for _, data in packets:
+        if len(data) >= 28 and data[1] == 200:
+            ntp, timestamp = struct.unpack_from("!QI", data, 8)
+            found.append((ntp / 2**32, timestamp))
+    return found
+
+
+def to_wall(reports, timestamp, clock_rate):
+    """The sender's time of an RTP timestamp, by the report that is nearest."""
+    def ahead(report):
+        return (timestamp - report[1] + 2**31) % 2**32 - 2**31
+    nearest = min(reports, key=lambda report: abs(ahead(report)))
+    return nearest[0] + ahead(nearest) / clock_rate
+
+
+def alaw_pieces(tags):
+    """(seconds, samples) of A-law tags (arrival, milliseconds, type, body)."""
+    return [(at / 1000, rtp.alaw_decode(body[1:])) for _, at, _, body in tags if body[0] >> 4 == 7]
+
+
+def pcm(samples):
+    return array.array("h", samples)

@@ -1,0 +1,213 @@
+# Sound and picture stay together, and late media do not get later: over a line that loses and
+# reorders packets, and with a phone whose clock is not ours. A flash and a beep are sent at one moment;
+# how far apart they are at the other end is read from timestamps.
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import statistics
+import subprocess
+import time
+import unittest
+
+from support import elementary, flashes, line, player, rawphone, rtmp_raw, rtp
+from support.case import FULL, SystemTest
+from support.junctor import Junctor
+from support.process import wait_until
+
+SECONDS = 60 if FULL else 12
+SOAK = 20 * 60
+LOSS = REORDERED = 0.03
+LATE = 0.05            # of a packet that is overtaken
+BOUND = 0.080          # between a flash and its beep
+GROWTH = 0.100         # of the delay, in a soak
+AUDIO_TAG, VIDEO_TAG = 8, 9
+
+
+def bad_line(ports):
+    return line.Line(ports, loss=LOSS, reordered=REORDERED, late=LATE, delay=0.02)
+
+
+class SyncTest(SystemTest):
+    def call(self, audio, make_line=bad_line):
+        self.junctor = self.start(Junctor(self.workspace,
+                                          '[sip]\nallow = ["sip:*@127.0.0.1:*"]\n', log="info"))
+        self.alice = self.junctor.account("alice")
+        self.units = rtp.encode_pictures(flashes.Picture(), 2 * flashes.FPS,
+                                         self.workspace.file("flashes.h264"))
+        self.keys = {nal for unit in self.units for nal in unit if nal[0] & 31 == 5}
+        self.phone = self.start(rawphone.RawPhone(self.workspace, line=make_line))
+        self.player = self.start(player.Player(
+            self.junctor.rtmp_port, self.alice.pull_url(f"video=h264&audio={audio}")))
+        self.push = self.start(player.Publisher(self.junctor.rtmp_port,
+                                                self.alice.push_url(self.phone.uri())))
+
+    def answered(self):
+        self.call_id = self.junctor.find_call("alice")
+        self.junctor.wait_state(self.call_id, "answered")
+
+    def talk(self, ppm=0):
+        media = (rtp.AUDIO, rtp.VIDEO)
+        self.talker = self.start(flashes.Talker(
+            self.phone.peer, self.phone.targets(), self.units,
+            {medium: self.phone.rtcp_port(medium) for medium in media}, ppm))
+
+    def end(self):
+        self.push.stop()
+        return self.junctor.wait_ended(self.call_id)
+
+    def push_tags(self, audio, seconds):
+        """Flashes and beeps for that long, as a publisher sends them."""
+        stream = elementary.H264.__new__(elementary.H264)
+        path = self.workspace.file("push.flv")
+        picture = flashes.Picture()
+        samples = flashes.pcm(flashes.beep_samples() * 4).tobytes()
+        raw = self.workspace.file("push.raw")
+        with open(raw, "wb") as file:
+            file.write(samples)
+        codec = {"pcma": ["-c:a", "pcm_alaw"], "aac": ["-c:a", "aac", "-ar", "44100"]}[audio]
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p",
+             "-s", f"{picture.width}x{picture.height}", "-r", str(flashes.FPS), "-i", "-", "-f",
+             "s16le", "-ar", "8000", "-ac", "1", "-stream_loop", "-1", "-i", raw, "-t",
+             str(seconds), "-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast",
+             "-tune", "zerolatency", "-x264-params", "threads=1:sliced-threads=0", "-g",
+             str(flashes.FPS), *codec, path], check=True, timeout=120,
+            input=b"".join(picture.frame(n) for n in range(seconds * flashes.FPS)))
+        tags = [tag for tag in rtmp_raw.flv_tags(path) if tag[1] in (AUDIO_TAG, VIDEO_TAG)]
+        pictures = [stream.frame_of(body) for _, kind, body in tags if kind == VIDEO_TAG]
+        self.sent_keys = {nal for picture in pictures if picture for nal in picture
+                          if nal[0] & 31 == 5}
+        return tags
+
+    # --- what came ---------------------------------------------------------------------------
+
+    def flashes_at_player(self):
+        """(arrival, seconds) of each flash's keyframe."""
+        stream = elementary.H264.__new__(elementary.H264)
+        return [(came, at / 1000) for came, at, _, body in self.player.tags(player.VIDEO)
+                if self.keys & set(stream.frame_of(body) or ())]
+
+    def beeps_at_player(self, audio, since):
+        tags = [tag for tag in self.player.tags(player.AUDIO) if tag[1] / 1000 >= since]
+        if audio == "pcma":
+            return flashes.onsets(flashes.alaw_pieces(tags))
+        # Decoded by ffmpeg, silence where timestamps leave a hole.
+        path = self.workspace.file("sound.flv")
+        configs = [tag for tag in self.player.tags(player.AUDIO) if tag[3][1] == 0][:1]
+        first = tags[0][1]
+        with open(path, "wb") as file:
+            file.write(b"FLV\1\4\0\0\0\x09\0\0\0\0")
+            for _, at, kind, body in configs + [t for t in tags if t[3][1] != 0]:
+                at = max(0, at - first)
+                head = bytes([kind]) + len(body).to_bytes(3, "big") + \
+                    (at & 0xFFFFFF).to_bytes(3, "big") + bytes([at >> 24, 0, 0, 0])
+                file.write(head + body + (len(body) + 11).to_bytes(4, "big"))
+        done = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", path, "-af",
+                               "aresample=async=1:first_pts=0:min_hard_comp=0.02", "-f", "s16le",
+                               "-ac", "1", "-ar", "8000", "-"], stdout=subprocess.PIPE, timeout=60,
+                              check=True)
+        samples = flashes.pcm(())
+        samples.frombytes(done.stdout[:len(done.stdout) // 2 * 2])
+        return [first / 1000 + at for at in flashes.onsets([(0.0, samples)])]
+
+    def flashes_at_phone(self):
+        reports = flashes.sender_reports(self.phone.peer, rtp.VIDEO)
+        found = {}
+        for packet in self.phone.peer.packets(rtp.VIDEO):
+            if self.sent_keys & set(rtp.h264_nals([packet])):
+                found.setdefault(packet.timestamp, flashes.to_wall(reports, packet.timestamp, 90000))
+        return sorted(found.values())
+
+    def beeps_at_phone(self):
+        reports = flashes.sender_reports(self.phone.peer, rtp.AUDIO)
+        packets = {packet.timestamp: packet for packet in self.phone.peer.packets(rtp.AUDIO)
+                   if packet.payload_type == rtp.PCMA}
+        return flashes.onsets(sorted((flashes.to_wall(reports, packet.timestamp, 8000),
+                                      rtp.alaw_decode(packet.payload))
+                                     for packet in packets.values()))
+
+    def together(self, seen, heard, what, least):
+        found = flashes.pairs(seen, heard)
+        self.assertGreaterEqual(len(found), least, f"{what}: flashes with a beep")
+        apart = [beep for _, beep in found]
+        print(f"# {what}: beep after flash {statistics.median(apart) * 1000:+.0f} ms in the median "
+              f"of {len(apart)}, {min(apart) * 1000:+.0f} to {max(apart) * 1000:+.0f} ms",
+              flush=True)
+        self.assertLess(max(map(abs, apart)), BOUND, what)
+
+
+class S_LipSync(SyncTest):
+    def both_ways(self, audio):
+        self.call(audio)
+        self.push.send(self.push_tags(audio, SECONDS + 4))
+        self.answered()
+        self.talk()
+        time.sleep(SECONDS)
+        during = self.junctor.call(self.call_id)
+        self.end()
+        seen = [at for _, at in self.flashes_at_player()]
+        self.assertTrue(seen, "no flash at the player")
+        # The clocks of both media are related by the first reports.
+        self.together([at for at in seen if at > seen[0] + 2],
+                      self.beeps_at_player(audio, seen[0] + 1), f"{audio} at the player",
+                      SECONDS // 2)
+        self.together(self.flashes_at_phone(), self.beeps_at_phone(), f"{audio} at the phone",
+                      SECONDS // 2)
+        bad = self.phone.line
+        print(f"# the line: lost {bad.lost}, reordered {bad.overtaken}", flush=True)
+        self.assertGreater(bad.lost["back"], 0)
+        self.assertGreater(bad.overtaken["back"], 0)
+        # What only came late was waited for, once the gateway had learnt how late packets come.
+        lost = sum(during[medium]["lost"] for medium in ("audio", "video"))
+        self.assertLessEqual(lost, bad.lost["back"] + 4)
+        # A packet is overtaken by those that follow it before it comes.
+        for medium, period in (("audio", 0.02), ("video", 1 / flashes.FPS)):
+            self.assertGreater(during[medium]["reorder_wait_ms"], 500 * (LATE - period), medium)
+
+    def test_passed_through(self):
+        self.both_ways("pcma")
+
+    def test_sound_transcoded(self):
+        self.both_ways("aac")
+
+
+@unittest.skipUnless(FULL, "it takes 20 minutes")
+class S_Soak(SyncTest):
+    def soak(self, ppm):
+        self.call("pcma")
+        tags = self.push_tags("pcma", 2)
+        self.push.send([(at + 2000 * turn, kind, body) for turn in range(SOAK // 2 + 30)
+                        for at, kind, body in tags])
+        self.answered()
+        self.talk(ppm)
+        wait_until(lambda: len(self.flashes_at_player()) > 2, 20, "flashes at the player")
+        deadline = time.monotonic() + SOAK
+        while time.monotonic() < deadline:
+            time.sleep(10)
+            self.assertEqual(self.junctor.call(self.call_id)["state"], "answered")
+        self.end()
+        arrivals = self.flashes_at_player()
+        began, ended = arrivals[0][0], arrivals[-1][0]
+        period = 1 - ppm / 1e6
+        # From its sending to its arrival, and from its timestamp to its arrival.
+        late = [(came, (came - self.talker.began) % period, came - at) for came, at in arrivals]
+
+        def median(part, column):
+            return statistics.median(row[column] for row in part)
+        first = [row for row in late if began + 10 <= row[0] < began + 70]
+        last = [row for row in late if row[0] > ended - 60]
+        for column, what in ((1, "delay on the way"), (2, "arrival after timestamp")):
+            growth = median(last, column) - median(first, column)
+            print(f"# {ppm} ppm, {SOAK / 60:g} minutes: {what} {growth * 1000:+.1f} ms", flush=True)
+            self.assertLess(abs(growth), GROWTH, what)
+        seen = [at for _, at in arrivals]
+        self.together([at for at in seen if at > seen[0] + 2],
+                      self.beeps_at_player("pcma", seen[0] + 1), "at the player", SOAK // 2)
+
+    def test_a_phone_whose_clock_is_ours(self):
+        self.soak(0)
+
+    def test_a_phone_whose_clock_is_fast(self):
+        self.soak(200)
+
+
+if __name__ == "__main__":
+    unittest.main()
