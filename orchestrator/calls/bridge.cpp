@@ -220,8 +220,9 @@ Result<std::unique_ptr<MediaPath>> Bridge::make_path(bool sending) {
   events.media = [weak](Side side, const std::string &state) {
     if (auto self = weak.lock()) self->on_push_media(side, state);
   };
-  events.first_packet = [weak](Side side, Medium, Time when) {
-    if (auto self = weak.lock(); self && !self->stopped_) self->events_.first_packet(side, when);
+  events.first_packet = [weak](Side side, Medium medium, Time when) {
+    if (auto self = weak.lock(); self && !self->stopped_)
+      self->events_.first_packet(side, medium, when);
   };
   events.failed = [weak](const std::string &element, const std::string &message) {
     if (auto self = weak.lock()) self->on_path_failed(element, message);

@@ -26,7 +26,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
     std::function<void(const std::string &why)> failed;
     /// A side's push terminal has sent nothing for too long.
     std::function<void(Side)> silent;
-    std::function<void(Side to, Time)> first_packet;  ///< on its way to the phone there
+    /// Of a medium, on its way to the phone there.
+    std::function<void(Side to, Medium, Time)> first_packet;
   };
 
   /// `id` is the call's, for the log.

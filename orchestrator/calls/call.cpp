@@ -79,12 +79,12 @@ void Call::make_bridge() {
   events.silent = [weak](Side side) {
     if (auto self = weak.lock()) self->end_for_silence(side);
   };
-  events.first_packet = [weak](Side side, Time when) {
+  events.first_packet = [weak](Side side, Medium medium, Time when) {
     const auto self = weak.lock();
     const auto leg = !self                  ? nullptr
                      : side == Side::Caller ? self->caller_
                                             : self->bridge_->callee();
-    if (leg) self->on_first_packet(*leg, when);
+    if (leg) self->on_first_packet(*leg, medium, when);
   };
   bridge_ = std::make_shared<Bridge>(around_, id_, caller_, std::move(events));
 }
@@ -225,8 +225,8 @@ void Call::tell_legs() {
   }
 }
 
-void Call::on_first_packet(Leg &leg, Time when) {
-  auto &first = first_to_[index_of(leg.side())];
+void Call::on_first_packet(Leg &leg, Medium medium, Time when) {
+  auto &first = first_to_[index_of(leg.side())][static_cast<std::size_t>(medium)];
   // Media before the answer are early; the first after it are told too.
   if (state() == State::Ended || !answered_at_ || when < *answered_at_ || first) return;
   first = when;
@@ -235,8 +235,15 @@ void Call::on_first_packet(Leg &leg, Time when) {
 
 /// So that the record has them while the call runs.
 void Call::tell_first_packets() {
-  if (state() != State::Answered || !first_to_[0] || !first_to_[1]) return;
+  if (state() != State::Answered) return;
+  for (const Side side : kSides)
+    if (!first_packet_to(side)) return;
   if (!std::exchange(first_packets_told_, true)) changed_(*this);
+}
+
+std::optional<Time> Call::first_packet_to(Side side) const {
+  const auto &[audio, video] = first_to_[index_of(side)];
+  return audio && video ? std::min(*audio, *video) : audio ? audio : video;
 }
 
 void Call::end_for_silence(Side side) {
@@ -260,10 +267,14 @@ View Call::view() const {
     if (bridge_->callee()) bridge_->callee()->count(view);
     view.latency = bridge_->latency();
   }
-  const auto &to_caller = first_to_[index_of(Side::Caller)];
-  const auto &to_callee = first_to_[index_of(Side::Callee)];
-  if (answered_at_ && to_callee) view.first_packet_to_callee_ms = since(*answered_at_, *to_callee);
-  if (answered_at_ && to_caller) view.first_packet_to_caller_ms = since(*answered_at_, *to_caller);
+  const auto told = [this](const std::optional<Time> &when) {
+    return answered_at_ && when ? std::optional(since(*answered_at_, *when)) : std::nullopt;
+  };
+  constexpr auto kVideo = static_cast<std::size_t>(Medium::Video);
+  view.first_packet_to_callee_ms = told(first_packet_to(Side::Callee));
+  view.first_packet_to_caller_ms = told(first_packet_to(Side::Caller));
+  view.first_picture_to_callee_ms = told(first_to_[index_of(Side::Callee)][kVideo]);
+  view.first_picture_to_caller_ms = told(first_to_[index_of(Side::Caller)][kVideo]);
   return view;
 }
 

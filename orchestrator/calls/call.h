@@ -44,7 +44,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   void on_answered(Leg &leg) override;
   void on_media_changed(Leg &leg) override;
   void on_tracks(Leg &leg) override;
-  void on_first_packet(Leg &leg, Time when) override;
+  void on_first_packet(Leg &leg, Medium medium, Time when) override;
   void on_keyframe_request(Leg &leg) override;
   void on_ended(Leg &leg, const LegEnd &end) override;
 
@@ -67,6 +67,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   void update();
   void tell_legs();
   void tell_first_packets();
+  std::optional<Time> first_packet_to(Side side) const;
   void end_for_silence(Side side);
 
   std::shared_ptr<const Surroundings> around_;
@@ -82,7 +83,8 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   std::optional<Failure> worst_;  ///< the most telling end of a callee so far
   std::shared_ptr<void> waiting_for_tracks_;
   std::optional<Time> answered_at_;
-  std::array<std::optional<Time>, 2> first_to_;  ///< by Side
+  /// By Side and Medium, after the answer.
+  std::array<std::array<std::optional<Time>, 2>, 2> first_to_;
   bool first_packets_told_ = false;
 };
 

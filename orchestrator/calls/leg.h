@@ -35,8 +35,8 @@ class LegListener {
   virtual void on_answered(Leg &) {}       ///< of a callee
   virtual void on_media_changed(Leg &) {}  ///< what media() has, or what it holds back
   virtual void on_tracks(Leg &) {}         ///< the same, and more may follow in a moment
-  /// The first of what the other leg sends has come to it, or is on its way.
-  virtual void on_first_packet(Leg &, Time) {}
+  /// The first of a medium that the other leg sends has come to it, or is on its way.
+  virtual void on_first_packet(Leg &, Medium, Time) {}
   virtual void on_keyframe_request(Leg &) {}
   /// The last call.
   virtual void on_ended(Leg &, const LegEnd &) {}

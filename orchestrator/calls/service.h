@@ -74,6 +74,8 @@ struct View {
   std::optional<WallTime> ringing, answered, ended;
   std::optional<std::int64_t> first_packet_to_callee_ms,
       first_packet_to_caller_ms;  ///< since answer
+  /// The same, of video alone: what comes first of it can be shown.
+  std::optional<std::int64_t> first_picture_to_callee_ms, first_picture_to_caller_ms;
   std::vector<PlanStep> plan;
   std::string launch;  ///< the line that runs; it can be pasted into gst-launch-1.0
   struct MediaCount {

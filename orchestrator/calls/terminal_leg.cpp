@@ -145,7 +145,7 @@ void TerminalLeg::part(bool all) {
 void TerminalLeg::on_live_frame(Medium medium, Time when) {
   if (course_.state == State::Ended) return;
   if (medium == Medium::Video && course_.video) video_live_ = true;
-  tell(&LegListener::on_first_packet, when);
+  tell(&LegListener::on_first_packet, medium, when);
 }
 
 void TerminalLeg::end(EndReason reason) {

@@ -133,6 +133,8 @@ json to_json(const View &call, bool full) {
       {"ended", optional_time(call.ended)},
       {"first_packet_to_callee_ms", optional_number(call.first_packet_to_callee_ms)},
       {"first_packet_to_caller_ms", optional_number(call.first_packet_to_caller_ms)},
+      {"first_picture_to_callee_ms", optional_number(call.first_picture_to_callee_ms)},
+      {"first_picture_to_caller_ms", optional_number(call.first_picture_to_caller_ms)},
       {"audio", to_json(call.audio)},
       {"video", to_json(call.video)}};
   if (full) {
@@ -172,6 +174,8 @@ std::vector<calls::PlanStep> plan_from_text(std::string_view text) {
 std::string counts_to_text(const View &call) {
   return dump({{"audio", to_json(call.audio)},
                {"video", to_json(call.video)},
+               {"first_picture_to_callee_ms", optional_number(call.first_picture_to_callee_ms)},
+               {"first_picture_to_caller_ms", optional_number(call.first_picture_to_caller_ms)},
                {"latency", to_json(call.latency)}});
 }
 
@@ -182,6 +186,12 @@ void counts_from_text(std::string_view text, View &call) {
     from_json(*audio, call.audio);
   if (const auto video = value.find("video"); video != value.end() && video->is_object())
     from_json(*video, call.video);
+  const auto read = [&value](const char *name, std::optional<std::int64_t> &into) {
+    const auto found = value.find(name);
+    if (found != value.end() && found->is_number_integer()) into = found->get<std::int64_t>();
+  };
+  read("first_picture_to_callee_ms", call.first_picture_to_callee_ms);
+  read("first_picture_to_caller_ms", call.first_picture_to_caller_ms);
   if (const auto latency = value.find("latency"); latency != value.end() && latency->is_array())
     call.latency = latency_from_json(*latency);
 }

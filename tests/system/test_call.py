@@ -233,6 +233,16 @@ class G6_AacAndH264(WholeCall):
         self.assertLessEqual(self.during["video"]["reorder_wait_ms"], 20)
         self.assertTrue(self.record["latency"])
 
+    def test_first_pictures_come_within_a_second_of_the_answer(self):
+        """Told always; judged in the full form only."""
+        first = [self.during[f"first_picture_to_{side}_ms"] for side in ("caller", "callee")]
+        print(f"# first picture {first[0]} ms after the answer to the player, {first[1]} ms to the "
+              "phone")
+        for ms in first:
+            self.assertIsNotNone(ms)
+            if FULL:
+                self.assertLess(ms, 1000)
+
     def test_plan_says_how_long_a_lost_picture_is_missed(self):
         """ffmpeg sends a keyframe each second, and cannot be asked for one."""
         steps = {(step["direction"], step["medium"]): step for step in self.during["plan"]}

@@ -112,6 +112,7 @@ TEST(CallStore, KeepsEverythingOfACall) {
   call.answered = kStart + 2s;
   call.ended = kStart + 3s;
   call.first_packet_to_callee_ms = 12;
+  call.first_picture_to_callee_ms = 14;
   call.plan = {{"caller-to-callee", Medium::Video, "h264", "h264", false, "Both speak it.", 0.8},
                {"callee-to-caller", Medium::Audio, "pcma", "aac", true, "The player wants AAC."}};
   call.launch = "rtmpauthsrc ! sipcallsink";
@@ -136,6 +137,8 @@ TEST(CallStore, KeepsEverythingOfACall) {
   ASSERT_TRUE(found);
   EXPECT_EQ(to_json(*found, true), to_json(call, true));
   EXPECT_FALSE(found->first_packet_to_caller_ms);
+  EXPECT_EQ(found->first_picture_to_callee_ms, 14);
+  EXPECT_FALSE(found->first_picture_to_caller_ms);
   EXPECT_EQ(found->video.round_trip_ms, 20.5);
   EXPECT_EQ(found->video.reorder_wait_ms, 12);
   EXPECT_EQ(found->plan[0].first_picture_ms, 2000);
