@@ -294,7 +294,12 @@ class Orchestrator {
       say(LogLevel::Warning, "no calls: they need both RTMP and SIP");
       return {};
     }
+    auto media =
+        calls::load_state_media(config_.media.country, config_.media.pictures, config_.media.tones);
+    if (!media) return media.error();
     calls::Options options;
+    options.media = *std::move(media);
+    options.farewell = config_.media.farewell;
     options.watchdog_interval = config_.watchdog.interval;
     options.watchdog_tries = config_.watchdog.tries;
     options.answer_timeout = config_.sip.answer_timeout;

@@ -209,6 +209,7 @@ Result<Templates> Templates::load(const std::string &directory) {
       {&templates.transcode_video, "transcode-video"},
       {&templates.hand_over, "hand-over"},
       {&templates.loop_picture, "loop-picture"},
+      {&templates.loop_own_picture, "loop-own-picture"},
       {&templates.loop_tone, "loop-tone"},
   };
   for (const auto &[target, name] : files) {

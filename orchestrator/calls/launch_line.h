@@ -21,7 +21,7 @@ struct Templates {
   };
   LaunchTemplate call, route, unused, transcode_audio, transcode_video, hand_over;
   std::array<OfLeg, 2> legs;  ///< by LegKind
-  LaunchTemplate loop_picture, loop_tone;
+  LaunchTemplate loop_picture, loop_own_picture, loop_tone;
   static Result<Templates> load(const std::string &directory);
 };
 

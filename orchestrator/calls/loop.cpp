@@ -25,6 +25,18 @@ const char *caption(Card card) {
       return "audio call: the other side sends no video";
     case Card::OnHold:
       return "on hold";
+    case Card::Incoming:
+      return "is calling …";
+    case Card::Busy:
+      return "is busy";
+    case Card::Declined:
+      return "has declined the call";
+    case Card::NoAnswer:
+      return "does not answer";
+    case Card::Unreachable:
+      return "cannot be reached";
+    case Card::Failed:
+      return "the call could not be made";
   }
   return "";
 }
@@ -35,10 +47,17 @@ const char *colour(Card card) {
     case Card::OnHold:
       return "#5b7083";
     case Card::Ringing:
+    case Card::Incoming:
       return "#2f80c0";
     case Card::Connected:
     case Card::AudioOnly:
       return "#2e9d6a";
+    case Card::Busy:
+    case Card::Declined:
+    case Card::NoAnswer:
+    case Card::Unreachable:
+    case Card::Failed:
+      return "#b0553f";
   }
   return "#5b7083";
 }

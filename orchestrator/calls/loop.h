@@ -19,9 +19,26 @@ enum class Card : std::uint8_t {
   Connected,  ///< it has answered, its picture is on its way
   AudioOnly,  ///< it has answered without video
   OnHold,     ///< it holds the call: it sends neither sound nor picture
+  Incoming,   ///< it calls
+  // How a call ended that has not come about.
+  Busy,
+  Declined,
+  NoAnswer,
+  Unreachable,
+  Failed,
 };
+inline constexpr int kCardWidth = 640, kCardHeight = 360;
 
-enum class Tone : std::uint8_t { Silence, Ringback };
+enum class Tone : std::uint8_t {
+  Silence,
+  Ringback,  ///< to a caller: it rings over there
+  Ring,      ///< to a callee: somebody calls
+  Hold,
+  // How a call ended that has not come about, as telephone exchanges tell it (ITU-T E.180).
+  Busy,
+  Congestion,
+  SpecialInformation,
+};
 
 /// Packets at equal distances; the first one of a picture is a keyframe. Immutable once made.
 struct Loop {

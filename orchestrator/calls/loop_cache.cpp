@@ -2,6 +2,7 @@
 #include "calls/loop_cache.h"
 
 #include <gst/app/gstappsink.h>
+#include <gst/app/gstappsrc.h>
 #include <gst/gst.h>
 
 #include <mutex>
@@ -20,9 +21,10 @@ constexpr std::size_t kQueued = 1024;
 // As live video has: a player that measures the rate by the ring must not halve what follows.
 constexpr int kPictureRate = 25;
 constexpr int kPictureFrames = 25;
-constexpr double kToneSeconds = 1.0, kLoopSeconds = 3.0;
+constexpr std::uint64_t kSecond = GST_SECOND;
 
 using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
+using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
 using SampleRef = std::unique_ptr<GstSample, Releaser<gst_sample_unref>>;
 
 SharedBytes copy_of(GstBuffer *buffer) {
@@ -66,10 +68,12 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
       return;
     }
     g_clear_error(&error);
-    if (!wanted_.picture.empty()) {
+    if (!wanted_.drawing.empty()) {
       const ElementRef picture(gst_bin_get_by_name(GST_BIN(pipeline_.get()), "picture"));
       if (!picture) return finish("the template has no element named picture");
-      g_object_set(picture.get(), "data", wanted_.picture.c_str(), nullptr);
+      g_object_set(picture.get(), "data", wanted_.drawing.c_str(), nullptr);
+    } else if (!feed()) {
+      return finish("the template has no appsrc named in");
     }
     const ElementRef out(gst_bin_get_by_name(GST_BIN(pipeline_.get()), "out"));
     if (!out || !GST_IS_APP_SINK(out.get())) return finish("the template has no appsink named out");
@@ -92,6 +96,26 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
   }
 
  private:
+  /// All of it at once: it is bounded, and kept until the pipeline takes it.
+  bool feed() {
+    const ElementRef in(gst_bin_get_by_name(GST_BIN(pipeline_.get()), "in"));
+    if (!in || !GST_IS_APP_SRC(in.get())) return false;
+    GstAppSrc *source = GST_APP_SRC(in.get());
+    const CapsRef caps(gst_caps_from_string(wanted_.feed.caps.c_str()));
+    gst_app_src_set_caps(source, caps.get());
+    GstClockTime at = 0;
+    for (const Bytes &piece : wanted_.feed.pieces) {
+      GstBuffer *buffer = gst_buffer_new_memdup(piece.data(), piece.size());
+      GST_BUFFER_PTS(buffer) = at;
+      GST_BUFFER_DURATION(buffer) = wanted_.feed.piece_ns;
+      at += wanted_.feed.piece_ns;
+      gst_app_src_push_buffer(source, buffer);
+    }
+    gst_app_src_end_of_stream(source);
+    wanted_.feed = {};
+    return true;
+  }
+
   static GstFlowReturn on_sample(GstAppSink *sink, const std::shared_ptr<Job> &self) {
     const SampleRef sample(gst_app_sink_pull_sample(sink));
     if (!sample || !self) return GST_FLOW_EOS;
@@ -153,10 +177,12 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
   bool finished_ = false;  // guarded by mutex_
 };
 
-LoopCache::LoopCache(GMainContext *context, const Templates &templates, LogSink log)
+LoopCache::LoopCache(GMainContext *context, const Templates &templates, LogSink log,
+                     StateMedia media)
     : context_(context),
       templates_(templates),
       log_(std::move(log)),
+      media_(std::move(media)),
       self_(std::make_shared<LoopCache *>(this)) {}
 
 LoopCache::~LoopCache() {
@@ -166,9 +192,21 @@ LoopCache::~LoopCache() {
 
 void LoopCache::picture(Card card, const std::string &name, Codec codec, Ready ready) {
   Wanted wanted;
-  // A name of any length must not make a key of any length; what is cut off is not shown either.
-  wanted.picture = drawing(card, name);
-  wanted.key = std::string(to_string(codec)) + ' ' + wanted.picture;
+  const auto own = media_.pictures.find(card);
+  const bool drawn = own == media_.pictures.end();
+  if (drawn) {
+    // A name of any length must not make a key of any length; what is cut off is not shown either.
+    wanted.drawing = drawing(card, name);
+    wanted.key = std::string(to_string(codec)) + ' ' + wanted.drawing;
+  } else {
+    wanted.key =
+        std::string(to_string(codec)) + " picture " + std::to_string(static_cast<int>(card));
+    wanted.feed = {"video/x-raw,format=BGRA,pixel-aspect-ratio=1/1,width=" +
+                       std::to_string(kCardWidth) + ",height=" + std::to_string(kCardHeight) +
+                       ",framerate=" + std::to_string(kPictureRate) + "/1",
+                   {own->second},
+                   kSecond / kPictureRate};
+  }
   wanted.loop.track.codec = codec;
   wanted.loop.units_per_packet = 1;
   wanted.loop.units_per_second = kPictureRate;
@@ -182,44 +220,58 @@ void LoopCache::picture(Card card, const std::string &name, Codec codec, Ready r
   holes["frames"] = Fragment::number(kPictureFrames);
   holes["rate"] = Fragment::number(kPictureRate);
   holes["encode"] = Fragment::ours(row->encode);
-  auto line = templates_.loop_picture.fill(holes);
-  if (!line) {
-    if (log_) log_(LogLevel::Error, line.error().detail);
-    return ready(nullptr);
-  }
-  wanted.line = *line;
-  want(std::move(wanted), std::move(ready));
+  begin(std::move(wanted),
+        (drawn ? templates_.loop_picture : templates_.loop_own_picture).fill(holes),
+        std::move(ready));
 }
 
 void LoopCache::tone(Tone tone, Codec codec, Ready ready) {
   const CodecRow *row = find_codec_row(codec);
   if (!row || row->samples == 0) return ready(nullptr);
   // As live packets of the same codec.
-  const int rate = row->rate, samples = row->samples;
-  const auto packets = [&](double seconds) { return static_cast<int>(seconds * rate / samples); };
-  const int all = packets(kLoopSeconds), sounding = packets(kToneSeconds);
+  const int rate = row->rate, unit = row->samples;
   Wanted wanted;
-  wanted.key = std::string(to_string(codec)) + (tone == Tone::Ringback ? " ringback" : " silence");
+  wanted.key = std::string(to_string(codec)) + " tone " + std::to_string(static_cast<int>(tone));
   wanted.loop.track.codec = codec;
   wanted.loop.track.rate = rate;
   wanted.loop.track.channels = 1;
-  wanted.loop.units_per_packet = samples;
+  wanted.loop.units_per_packet = unit;
   wanted.loop.units_per_second = rate;
-  wanted.longest = static_cast<std::size_t>(all);
   Holes holes;
-  holes["wave"] = Fragment::ours(tone == Tone::Ringback ? "sine" : "silence");
-  holes["rate"] = Fragment::number(rate);
-  holes["samples"] = Fragment::number(samples);
-  holes["sounding"] = Fragment::number(sounding);
-  // A frame more than is kept: an encoder with a delay gives its last one late.
-  holes["silent"] = Fragment::number(all - sounding + 2);
   holes["encode"] = Fragment::ours(row->encode);
-  auto line = templates_.loop_tone.fill(holes);
+  // Not made for nothing where the loop is kept already.
+  if (!entries_.contains(wanted.key) && !waiting_.contains(wanted.key)) {
+    const auto samples = samples_of(tone, rate, unit);
+    const auto size = static_cast<std::size_t>(unit);
+    wanted.longest = samples.size() / size;
+    wanted.feed.caps =
+        "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=" + std::to_string(rate);
+    wanted.feed.piece_ns = kSecond * size / static_cast<std::uint64_t>(rate);
+    // More than is kept: an encoder with a delay gives its last packets late.
+    for (std::size_t n = 0; n < wanted.longest + 2; ++n) {
+      const auto piece = std::as_bytes(std::span(samples).subspan(n % wanted.longest * size, size));
+      wanted.feed.pieces.emplace_back(piece.begin(), piece.end());
+    }
+  }
+  begin(std::move(wanted), templates_.loop_tone.fill(holes), std::move(ready));
+}
+
+/// Whole packets of `unit` samples.
+std::vector<std::int16_t> LoopCache::samples_of(Tone tone, int rate, int unit) const {
+  const auto own = media_.tones.find(tone);
+  if (own == media_.tones.end()) return render(cadence(*media_.country, tone), rate, unit);
+  std::vector<std::int16_t> samples = own->second.at(rate);
+  const auto size = static_cast<std::size_t>(unit);
+  samples.resize((samples.size() + size - 1) / size * size);
+  return samples;
+}
+
+void LoopCache::begin(Wanted wanted, Result<Fragment> line, Ready ready) {
   if (!line) {
     if (log_) log_(LogLevel::Error, line.error().detail);
     return ready(nullptr);
   }
-  wanted.line = *line;
+  wanted.line = *std::move(line);
   want(std::move(wanted), std::move(ready));
 }
 

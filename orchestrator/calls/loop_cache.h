@@ -14,6 +14,7 @@
 
 #include "calls/launch_line.h"
 #include "calls/loop.h"
+#include "calls/state_media.h"
 #include "common/log.h"
 
 namespace junctor::calls {
@@ -26,7 +27,9 @@ class LoopCache {
   /// Gets null if the loop could not be made; the log says why.
   using Ready = std::function<void(std::shared_ptr<const Loop>)>;
 
-  LoopCache(GMainContext *context, const Templates &templates, LogSink log);
+  /// `media`: what is shown and sounded in each state, as far as it is not drawn here.
+  LoopCache(GMainContext *context, const Templates &templates, LogSink log,
+            StateMedia media = StateMedia());
   ~LoopCache();
   LoopCache(const LoopCache &) = delete;
   LoopCache &operator=(const LoopCache &) = delete;
@@ -44,14 +47,23 @@ class LoopCache {
     std::shared_ptr<const Loop> loop;
     std::list<std::string>::iterator age;
   };
+  /// What the line's `in` gets: equal pieces of raw media.
+  struct Feed {
+    std::string caps;
+    std::vector<Bytes> pieces;
+    std::uint64_t piece_ns = 0;  ///< how long each lasts
+  };
   struct Wanted {
     std::string key;
     Fragment line;
-    std::string picture;  ///< SVG, empty for a tone
-    Loop loop;            ///< filled but for packets and what the caps tell
+    std::string drawing;  ///< SVG; empty where `feed` has what is wanted
+    Feed feed;
+    Loop loop;  ///< filled but for packets and what the caps tell
     std::size_t longest = 0;
   };
 
+  std::vector<std::int16_t> samples_of(Tone tone, int rate, int unit) const;
+  void begin(Wanted wanted, Result<Fragment> line, Ready ready);
   void want(Wanted wanted, Ready ready);
   void start_jobs();
   void finish(const std::string &key, const std::shared_ptr<const Loop> &loop,
@@ -60,6 +72,7 @@ class LoopCache {
   GMainContext *context_;
   const Templates &templates_;
   LogSink log_;
+  const StateMedia media_;
   std::map<std::string, Entry> entries_;
   std::list<std::string> ages_;  ///< newest first
   std::map<std::string, std::vector<Ready>> waiting_;

@@ -38,11 +38,14 @@ struct Terminal {
   PullCodecs pull;
   std::shared_ptr<Call> call;
   std::shared_ptr<TerminalLeg> leg;  ///< of `call`
+  /// Of a call that is over, while its players are shown why, and the timer that ends it.
+  std::shared_ptr<TerminalLeg> leaving;
+  std::shared_ptr<void> leaving_timer;
   /// How a call ended that no player was there for, kept a moment for one that is on its way.
   std::optional<Farewell> untold;
   std::shared_ptr<void> forgetting;  ///< the timer of `untold`
 
-  bool idle() const { return publisher == 0 && players.empty() && !call && !untold; }
+  bool idle() const { return publisher == 0 && players.empty() && !call && !leaving && !untold; }
 };
 
 std::string account_of(const rtmp::Request &request) {
@@ -104,7 +107,8 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     }
     if (terminal.players.empty()) terminal.pull = *codecs;
     terminal.players.push_back({request.connection, *codecs});
-    if (const auto leg = terminal.leg) return leg->on_players(true, terminal.pull);
+    if (const auto leg = terminal.leg ? terminal.leg : terminal.leaving)
+      return leg->on_players(true, terminal.pull);
     if (!terminal.untold) return;
     tell_players(account, *std::exchange(terminal.untold, {}));
   }
@@ -116,7 +120,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     std::erase_if(found->second.players, [&](const Terminal::Player &player) {
       return player.connection == request.connection;
     });
-    if (const auto leg = found->second.leg)
+    if (const auto leg = found->second.leg ? found->second.leg : found->second.leaving)
       leg->on_players(!found->second.players.empty(), found->second.pull);
     tidy(account);
   }
@@ -145,6 +149,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
 
     Terminal &terminal = terminals_[from];
     watch(from, terminal);
+    make_way(terminal);
     const auto leg = TerminalLeg::create(around_, Side::Caller, from, to);
     std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
     auto call = Call::create(around_, id.get(), from, to, leg,
@@ -173,9 +178,17 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
                                         std::string(to_string(reason)) + "): " + detail);
     const auto found = terminals_.find(from);
     if (found == terminals_.end() || !found->second.call) {
+      if (found != terminals_.end()) make_way(found->second);
       const std::string text = words(reason, detail);
       tell_publisher(from, {farewell_to_publisher(reason).code, text});
-      remember(from, {farewell_to_player(reason).code, text});
+      const Farewell farewell{farewell_to_player(reason).code, text};
+      const auto leg = TerminalLeg::create(around_, Side::Caller, from, to);
+      Terminal &terminal = terminals_[from];
+      leg->on_players(!terminal.players.empty(), terminal.pull);
+      if (leg->linger(reason, farewell))
+        linger(from, leg);
+      else
+        remember(from, farewell);
     }
     if (!events_.changed) return;
     std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
@@ -214,6 +227,10 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     stopping_ = true;
     const auto running = running_;
     for (const auto &[id, call] : running) call->end(EndReason::Shutdown, 0, "");
+    std::vector<std::string> leaving;
+    for (const auto &[account, terminal] : terminals_)
+      if (terminal.leaving) leaving.push_back(account);
+    for (const std::string &account : leaving) part(account);
     // Behind what the ends have posted to this thread.
     post_to(around_->context, std::move(done));
   }
@@ -274,7 +291,10 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
           terminal != terminals_.end() && terminal->second.call.get() == &call) {
         const auto leg = std::exchange(terminal->second.leg, {});
         terminal->second.call.reset();
-        if (!leg->had_audience()) remember(view.from, farewell_to_player(*view.reason));
+        if (leg->lingers() && !stopping_)
+          linger(view.from, leg);
+        else if (!leg->had_audience())
+          remember(view.from, farewell_to_player(*view.reason));
         tidy(view.from);
       }
     }
@@ -284,6 +304,33 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   Error failed(const std::string &from, const std::string &to, EndReason reason, Error error) {
     fail_to_start(from, to, reason, error.detail);
     return error;
+  }
+
+  /// The players of a call that did not come about are shown why, for a while.
+  void linger(const std::string &account, std::shared_ptr<TerminalLeg> leg) {
+    Terminal &terminal = terminals_[account];
+    terminal.leaving = std::move(leg);
+    terminal.leaving_timer =
+        around_->world.after(around_->options.farewell, [weak = weak_from_this(), account] {
+          if (const auto self = weak.lock()) self->part(account);
+        });
+  }
+
+  /// The while is over.
+  void part(const std::string &account) {
+    const auto found = terminals_.find(account);
+    if (found == terminals_.end() || !found->second.leaving) return;
+    const auto leg = std::exchange(found->second.leaving, {});
+    // Its own function may be what runs: it ends when this turn does.
+    post_to(around_->context, [timer = std::exchange(found->second.leaving_timer, {})] {});
+    leg->part_players();
+    tidy(account);
+  }
+
+  /// What comes next is for the same players: they see it at once.
+  static void make_way(Terminal &terminal) {
+    terminal.leaving_timer.reset();
+    if (const auto leg = std::exchange(terminal.leaving, {})) leg->make_way();
   }
 
   static std::string words(EndReason reason, const std::string &detail) {
@@ -370,7 +417,8 @@ std::shared_ptr<Service> Service::create(std::shared_ptr<rtmp::Server> server,
   world.make_path = [context](const PathSpec &spec, PathEvents path_events) {
     return make_pipeline(context, spec, std::move(path_events));
   };
-  auto loops = std::make_shared<LoopCache>(context, around->templates, around->options.log);
+  auto loops = std::make_shared<LoopCache>(context, around->templates, around->options.log,
+                                           std::exchange(around->options.media, {}));
   world.picture = [loops](Card card, const std::string &name, Codec codec, World::LoopReady ready) {
     loops->picture(card, name, codec, std::move(ready));
   };
@@ -384,7 +432,7 @@ std::shared_ptr<Service> Service::create(std::shared_ptr<rtmp::Server> server,
     if (!tried) around->log(LogLevel::Error, tried.error().detail);
   }
   // Made before anybody rings: these are the same for all callees.
-  for (const Tone tone : {Tone::Silence, Tone::Ringback})
+  for (const Tone tone : {Tone::Silence, Tone::Ringback, Tone::Busy})
     loops->tone(tone, PullCodecs{}.audio, [](const std::shared_ptr<const Loop> &) {});
   return create_service(std::move(around), std::move(events));
 }

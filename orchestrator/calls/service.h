@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "calls/state_media.h"
 #include "common/end_reason.h"
 #include "common/latency.h"
 #include "common/log.h"
@@ -96,6 +97,8 @@ struct Options {
   std::size_t max_calls = 1000;
   /// Formats of SIP that calls offer, by the names of rtp::find_formats(); empty: all.
   std::vector<std::string> formats;
+  StateMedia media;                                     ///< what is shown and heard of states
+  Duration farewell = std::chrono::milliseconds(4000);  ///< see TerminalLeg::lingers()
   /// Text of a callee, or an error that says which rule forbids it: account → SIP URIs to try.
   std::function<Result<std::vector<sip::InviteOptions>>(const std::string &from,
                                                         const std::string &to)>

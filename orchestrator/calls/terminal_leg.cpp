@@ -97,7 +97,7 @@ void TerminalLeg::on_push_finished() {
 }
 
 void TerminalLeg::on_players(bool any, const PullCodecs &codecs) {
-  if (course_.state == State::Ended) return;
+  if (course_.state == State::Ended && !lingers()) return;
   if (audience_ != any) {
     audience_ = any;
     on_downlink([any](Downlink &downlink) { downlink.set_audience(any); });
@@ -109,6 +109,7 @@ void TerminalLeg::on_players(bool any, const PullCodecs &codecs) {
     card_.reset();
     tone_.reset();
   }
+  if (lingers()) return update_loops();
   tell(&LegListener::on_media_changed);
 }
 
@@ -148,12 +149,54 @@ void TerminalLeg::on_live_frame(Medium medium, Time when) {
   tell(&LegListener::on_first_packet, medium, when);
 }
 
-void TerminalLeg::end(EndReason reason) {
+std::optional<TerminalLeg::LastWords> TerminalLeg::last_words(EndReason reason) {
+  switch (reason) {
+    case EndReason::Busy:
+      return LastWords{Card::Busy, Tone::Busy};
+    case EndReason::Declined:
+      return LastWords{Card::Declined, Tone::Busy};
+    case EndReason::NoAnswer:
+      return LastWords{Card::NoAnswer, Tone::Congestion};
+    case EndReason::Unreachable:
+      return LastWords{Card::Unreachable, Tone::SpecialInformation};
+    case EndReason::NotAcceptable:
+    case EndReason::Unauthorized:
+      return LastWords{Card::Failed, Tone::Congestion};
+    default:  // where there is no room, there is none for pictures either
+      return std::nullopt;
+  }
+}
+
+bool TerminalLeg::linger(EndReason reason, Farewell farewell) {
+  if (around_->options.farewell > Duration::zero()) last_words_ = last_words(reason);
+  if (!lingers()) return false;
   course_.state = State::Ended;
   card_timer_.reset();
-  on_downlink([farewell = farewell_to_player(reason)](Downlink &downlink) {
-    downlink.end(farewell.code, farewell.words);
-  });
+  farewell_ = std::move(farewell);
+  part(true);
+  update_loops();
+  return true;
+}
+
+void TerminalLeg::part_players() {
+  last_words_.reset();
+  on_downlink(
+      [farewell = farewell_](Downlink &downlink) { downlink.end(farewell.code, farewell.words); });
+}
+
+void TerminalLeg::make_way() {
+  last_words_.reset();
+  on_downlink([](Downlink &downlink) { downlink.close(); });
+}
+
+void TerminalLeg::end(EndReason reason) {
+  const bool came_about = course_.state == State::Answered || side() == Side::Callee;
+  if (came_about || !linger(reason, farewell_to_player(reason))) {
+    course_.state = State::Ended;
+    card_timer_.reset();
+    farewell_ = farewell_to_player(reason);
+    part_players();
+  }
   // One that has left may be back already, with another call in mind.
   if (push_finished_) return;
   around_->server->reactor()->post(
@@ -197,8 +240,15 @@ void TerminalLeg::add_settings_for_people(std::vector<Setting> &settings) const 
 
 void TerminalLeg::update_loops() {
   // Nothing is drawn and encoded that nobody sees.
-  if (!audience_ || course_.state == State::Ended) return;
-  play(course_.state == State::Ringing ? Tone::Ringback : Tone::Silence);
+  if (!audience_) return;
+  if (last_words_) {
+    play(last_words_->tone);
+    return show(last_words_->card);
+  }
+  if (course_.state == State::Ended) return;
+  play(course_.state == State::Ringing ? Tone::Ringback
+       : course_.on_hold               ? Tone::Hold
+                                       : Tone::Silence);
   if (course_.state != State::Answered) {
     show(course_.state == State::Ringing ? Card::Ringing : Card::Calling);
   } else if (course_.on_hold) {
@@ -251,7 +301,7 @@ void TerminalLeg::play(Tone tone) {
 }
 
 void TerminalLeg::set_loop(Medium medium, std::shared_ptr<const Loop> loop) {
-  if (!loop || course_.state == State::Ended) return;
+  if (!loop || (course_.state == State::Ended && !lingers())) return;
   on_downlink(
       [medium, loop = std::move(loop)](Downlink &downlink) { downlink.set_loop(medium, loop); });
 }

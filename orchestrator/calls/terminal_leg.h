@@ -32,6 +32,17 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   /// Whether anybody has played, who was then told of the end too.
   bool had_audience() const { return pull_.has_value(); }
 
+  /// After end(): its players, those too who come now, are shown why the call has not come about,
+  /// until part_players() or make_way().
+  bool lingers() const { return last_words_.has_value(); }
+  /// The same for a call that could not even be begun; whether it lingers. Without a word to the
+  /// publisher.
+  bool linger(EndReason reason, Farewell farewell);
+  /// Tells the players that it is over.
+  void part_players();
+  /// Leaves the players to whoever writes to them next.
+  void make_way();
+
   void on_tracks(const PushTracks &tracks);
   /// Whether a push terminal is there, whose tracks may be known later.
   void on_publisher(bool present) { publisher_ = present; }
@@ -57,6 +68,12 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   void add_downlink(Downlinks &downlinks) const override { downlinks[account_] = downlink_; }
 
  private:
+  struct LastWords {
+    Card card;
+    Tone tone;
+  };
+  static std::optional<LastWords> last_words(EndReason reason);
+
   TerminalLeg(std::shared_ptr<const Surroundings> around, Side side, std::string account,
               std::string peer);
   void open();
@@ -81,6 +98,8 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   bool audience_ = false;
   std::optional<PullCodecs> pull_;  ///< once anybody has played
   Course course_;
+  std::optional<LastWords> last_words_;
+  Farewell farewell_;  ///< once it has ended
   std::optional<Card> card_;
   std::optional<Tone> tone_;
   bool video_live_ = false, card_due_ = false;  ///< see update_loops()

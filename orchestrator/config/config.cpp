@@ -16,6 +16,7 @@
 
 #include "accounts/networks.h"
 #include "accounts/webhook_client.h"
+#include "calls/tones.h"
 #include "config/nearest.h"
 #include "rtp/core/formats.h"
 
@@ -140,6 +141,14 @@ Result<void> check_networks(const std::vector<std::string> &names) {
   return networks ? Result<void>() : Result<void>(networks.error());
 }
 
+Result<std::string> parse_country(const std::string &country) {
+  if (calls::find_tone_row(country)) return country;
+  std::string known;
+  for (const calls::ToneRow &row : calls::tone_rows())
+    known += (known.empty() ? "" : ", ") + std::string(row.country);
+  return bad_input("there are no tones of '" + country + "'; there are those of " + known);
+}
+
 Result<void> check_formats(const std::vector<std::string> &names) {
   for (const std::string &name : names) {
     if (!rtp::find_formats(name).empty()) continue;
@@ -252,6 +261,14 @@ const std::vector<Key> &table() {
        integer([](Config &c) -> auto & { return c.watchdog.interval; }, 1, kMaxMs)},
       {"watchdog.tries", "looks without media until the call ends (N)",
        integer([](Config &c) -> auto & { return c.watchdog.tries; }, 1, 100000)},
+      {"media.country", "country whose ring tone and other tones of calls are heard, as in ISO 3166",
+       parsed([](Config &c) -> auto & { return c.media.country; }, parse_country)},
+      {"media.pictures", "directory of your own pictures of calls' states; empty: none",
+       text([](Config &c) -> auto & { return c.media.pictures; })},
+      {"media.tones", "directory of your own tones of calls' states; empty: none",
+       text([](Config &c) -> auto & { return c.media.tones; })},
+      {"media.farewell-ms", "how long players are shown why a call did not come about; 0: they part at once",
+       integer([](Config &c) -> auto & { return c.media.farewell; }, 0, 60000)},
       {"calls.max", "calls at once",
        integer([](Config &c) -> auto & { return c.calls.max; }, 1, 1000000)},
       {"calls.keep-days", "days that records of ended calls are kept",

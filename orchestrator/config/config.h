@@ -77,6 +77,13 @@ struct Watchdog {
   unsigned tries = 30;
 };
 
+/// What terminals see and hear of a call's states.
+struct Media {
+  std::string country = "itu";               ///< whose tones
+  std::string pictures, tones;               ///< directories of the operator's own; empty: none
+  std::chrono::milliseconds farewell{4000};  ///< how long the end of a failed call is shown
+};
+
 struct Calls {
   std::size_t max = 1000;
   unsigned keep_days = 365;  ///< records of ended calls
@@ -92,6 +99,7 @@ struct Config {
   Accounts accounts;
   Sip sip;
   Watchdog watchdog;
+  Media media;
   Calls calls;
 };
 

@@ -17,6 +17,9 @@ TEST_F(ServiceTest, AStartByTheApiThatFailsIsToldAndRecordedLikeAPublish) {
   EXPECT_EQ(last().detail, "No rule allows mallory.");
   const std::string words = "unreachable: No rule allows mallory.";
   EXPECT_EQ(server_->ended, std::vector<std::string>{"alice NetStream.Publish.Failed " + words});
+  EXPECT_EQ(card_, Card::Unreachable);
+  EXPECT_EQ(tone_, Tone::SpecialInformation);
+  pass(seconds(4));
   EXPECT_EQ(server_->outlets["alice"]->ended,
             std::vector<std::string>{"NetStream.Play.Failed " + words});
 }
@@ -93,7 +96,7 @@ TEST_F(ServiceTest, NoCardIsDrawnWhereThePictureIsThereAlready) {
   EXPECT_EQ(card_, Card::Ringing) << "nothing new";
 }
 
-TEST_F(ServiceTest, OnHoldThePlayerGetsACardAndSilenceUntilItGoesOn) {
+TEST_F(ServiceTest, OnHoldThePlayerGetsACardAndAToneUntilItGoesOn) {
   answered_call();
   fakes::Outlet &outlet = *server_->outlets["alice"];
   live(Medium::Video);
@@ -106,7 +109,7 @@ TEST_F(ServiceTest, OnHoldThePlayerGetsACardAndSilenceUntilItGoesOn) {
   sip(0).change(held);
   pump();
   EXPECT_EQ(card_, Card::OnHold);
-  EXPECT_EQ(tone_, Tone::Silence);
+  EXPECT_EQ(tone_, Tone::Hold);
   live(Medium::Video);
   live(Medium::Audio);
   EXPECT_EQ(outlet.written.size(), 2u) << "what was still on its way must not freeze the picture";

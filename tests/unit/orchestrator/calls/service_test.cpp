@@ -137,6 +137,8 @@ TEST_F(ServiceTest, APhoneWithoutVideoGetsAnAudioCallAndThePlayerAPictureThatSay
 struct FailureRow {
   EndReason reason;
   int code;
+  Card card;
+  Tone tone;
 };
 class Failures : public ServiceTest, public testing::WithParamInterface<FailureRow> {};
 
@@ -152,17 +154,84 @@ TEST_P(Failures, EndTheCallForBothTerminals) {
   const std::string words =
       std::string(to_string(GetParam().reason)) + ": " + std::string(describe(GetParam().reason));
   EXPECT_EQ(server_->ended, std::vector<std::string>{"alice NetStream.Publish.Failed " + words});
+  // The player is shown why, for a while.
+  EXPECT_EQ(card_, GetParam().card);
+  EXPECT_EQ(card_name_, "bob");
+  EXPECT_EQ(tone_, GetParam().tone);
+  EXPECT_TRUE(server_->outlets["alice"]->ended.empty());
+  pass(std::chrono::milliseconds(3999));
+  EXPECT_TRUE(server_->outlets["alice"]->ended.empty());
+  pass(std::chrono::milliseconds(1));
   EXPECT_EQ(server_->outlets["alice"]->ended,
             std::vector<std::string>{"NetStream.Play.Failed " + words});
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Failures,
-                         testing::Values(FailureRow{EndReason::Busy, 486},
-                                         FailureRow{EndReason::Declined, 603},
-                                         FailureRow{EndReason::NoAnswer, 0},
-                                         FailureRow{EndReason::Unauthorized, 407},
-                                         FailureRow{EndReason::NotAcceptable, 488},
-                                         FailureRow{EndReason::Unreachable, 503}));
+TEST_F(ServiceTest, OneWhoPlaysWhileTheEndIsShownIsShownItToo) {
+  play_from_start_ = false;
+  publish();
+  video_track();
+  sip(0).end(EndReason::Busy, 486, "");
+  pump();
+  EXPECT_FALSE(card_.has_value()) << "nothing is drawn that nobody sees";
+  pass(std::chrono::milliseconds(1000));
+  play(7);
+  EXPECT_EQ(card_, Card::Busy);
+  EXPECT_EQ(tone_, Tone::Busy);
+  pass(std::chrono::milliseconds(3000));
+  EXPECT_EQ(server_->outlets["alice"]->ended.size(), 1u);
+}
+
+TEST_F(ServiceTest, ANewCallTakesThePlayersOverWhileTheEndIsShown) {
+  publish();
+  video_track();
+  sip(0).end(EndReason::Busy, 486, "");
+  pump();
+  publish(2);
+  EXPECT_EQ(card_, Card::Calling);
+  EXPECT_EQ(tone_, Tone::Silence);
+  pass(std::chrono::milliseconds(5000));
+  EXPECT_TRUE(server_->outlets["alice"]->ended.empty()) << "the end of the first is not theirs";
+  ASSERT_EQ(agent_->invited.size(), 2u);
+  sip(1).ring();
+  EXPECT_EQ(card_, Card::Ringing);
+}
+
+TEST_F(ServiceTest, AShutdownDoesNotWaitUntilTheEndHasBeenShown) {
+  publish();
+  video_track();
+  sip(0).end(EndReason::Busy, 486, "");
+  pump();
+  service_->shutdown([] {});
+  pump();
+  EXPECT_EQ(server_->outlets["alice"]->ended.size(), 1u);
+}
+
+TEST_F(ServiceTest, WithoutAFarewellPlayersPartAtOnce) {
+  around_->options.farewell = Duration::zero();
+  publish();
+  video_track();
+  sip(0).end(EndReason::Busy, 486, "");
+  pump();
+  EXPECT_EQ(card_, Card::Calling);
+  EXPECT_EQ(server_->outlets["alice"]->ended.size(), 1u);
+}
+
+TEST_F(ServiceTest, ACallThatCameAboutEndsAtOnce) {
+  answered_call();
+  sip(0).end(EndReason::Unreachable, 0, "");
+  pump();
+  EXPECT_EQ(server_->outlets["alice"]->ended.size(), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Failures,
+    testing::Values(FailureRow{EndReason::Busy, 486, Card::Busy, Tone::Busy},
+                    FailureRow{EndReason::Declined, 603, Card::Declined, Tone::Busy},
+                    FailureRow{EndReason::NoAnswer, 0, Card::NoAnswer, Tone::Congestion},
+                    FailureRow{EndReason::Unauthorized, 407, Card::Failed, Tone::Congestion},
+                    FailureRow{EndReason::NotAcceptable, 488, Card::Failed, Tone::Congestion},
+                    FailureRow{EndReason::Unreachable, 503, Card::Unreachable,
+                               Tone::SpecialInformation}));
 
 TEST_F(ServiceTest, TheCalleesByeEndsItForBothTerminals) {
   answered_call();
@@ -370,6 +439,7 @@ TEST_F(ServiceTest, WhatNoRuleAllowsIsRefusedAndRecorded) {
 }
 
 TEST_F(ServiceTest, APlayThatComesJustAfterTheEndIsToldOfIt) {
+  around_->options.farewell = Duration::zero();
   play_from_start_ = false;
   publish();
   video_track();
@@ -388,13 +458,14 @@ TEST_F(ServiceTest, APlayThatComesLaterWaitsForTheNextCall) {
   publish();
   video_track();
   sip(0).end(EndReason::Busy, 486, "");
-  pass(seconds(3));
+  pass(seconds(4));
   const std::size_t told = server_->outlets["alice"]->ended.size();
   play(5);
   EXPECT_EQ(server_->outlets["alice"]->ended.size(), told);
 }
 
 TEST_F(ServiceTest, APlayThatComesAfterARefusedCallIsToldWhy) {
+  around_->options.farewell = Duration::zero();
   play_from_start_ = false;
   publish(1, "mallory");
   play(5);
