@@ -51,6 +51,7 @@ class Watcher:
 class Watching(SystemTest):
     def setUp(self):
         super().setUp()
+        self.known = []
         self.junctor = self.start(Junctor(self.workspace))
         self.alice, bob = self.junctor.account("alice"), self.junctor.account("bob")
         self.bob = self.start(Baresip(self.workspace, "bob", registrar=self.junctor.sip_address,
@@ -76,10 +77,7 @@ class Watching(SystemTest):
         wait_until(lambda: self.junctor.call(call)["video"]["sent_packets"] > 30, 20, "packets")
         return push, call
 
-    known = ()
-
     def test_events_and_metrics_of_a_call(self):
-        self.known = []
         watcher = self.start(Watcher(self.workspace, self.junctor))
         watcher.wait()
         before = self.metrics()
@@ -126,7 +124,6 @@ class Watching(SystemTest):
 
     def test_a_watcher_who_takes_nothing_hinders_nobody(self):
         """Stopped, it is parted; the others and the calls go on, and the end is clean."""
-        self.known = []
         stuck = self.start(Watcher(self.workspace, self.junctor, "stuck"))
         stuck.wait()
         subprocess.run(["kill", "-STOP", str(stuck.process.pid)], check=True)

@@ -45,7 +45,7 @@ class TlsPeer {
     back.insert(back.end(), more.begin(), more.end());
     return back;
   }
-  /// The common part of the name in the server's certificate, and its number.
+  /// The number of the server's certificate, "none" if it has shown none.
   std::string serial() const {
     const std::unique_ptr<X509, Releaser<X509_free>> certificate(
         SSL_get1_peer_certificate(ssl_.get()));
