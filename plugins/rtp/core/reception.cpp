@@ -8,7 +8,8 @@ namespace junctor::rtp {
 
 using std::chrono::nanoseconds;
 
-void Reception::on_packet(std::uint64_t extended_sequence, std::uint32_t timestamp, Time arrival) {
+void Reception::on_packet(std::uint64_t extended_sequence, std::optional<std::uint32_t> timestamp,
+                          Time arrival) {
   if (!base_) {
     base_ = extended_sequence;
     highest_ = extended_sequence;
@@ -17,11 +18,12 @@ void Reception::on_packet(std::uint64_t extended_sequence, std::uint32_t timesta
   base_ = std::min(*base_, extended_sequence);
   highest_ = std::max(highest_, extended_sequence);
   ++received_;
+  if (!timestamp) return;
 
   const double seconds = std::chrono::duration<double>(arrival.time_since_epoch()).count();
   const auto arrival_units =
       static_cast<std::uint32_t>(static_cast<std::uint64_t>(seconds * clock_rate_));
-  const std::uint32_t transit = arrival_units - timestamp;
+  const std::uint32_t transit = arrival_units - *timestamp;
   if (transit_) {
     const double step =
         std::abs(static_cast<double>(static_cast<std::int32_t>(transit - *transit_)));

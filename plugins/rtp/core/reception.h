@@ -16,7 +16,9 @@ class Reception {
   Reception(std::uint32_t ssrc, std::uint32_t clock_rate) : ssrc_(ssrc), clock_rate_(clock_rate) {}
 
   /// Each packet of the source that is believed, in order of arrival, duplicates and late ones too.
-  void on_packet(std::uint64_t extended_sequence, std::uint32_t timestamp, Time arrival);
+  /// Without a timestamp where that does not rise as the clock does: it counts, but not as jitter.
+  void on_packet(std::uint64_t extended_sequence, std::optional<std::uint32_t> timestamp,
+                 Time arrival);
   /// The source went on with other numbers (RFC 3550 A.1): the next packet is the new beginning.
   void restart();
   void on_sender_report(std::uint64_t ntp, Time arrival);

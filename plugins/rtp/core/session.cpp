@@ -30,6 +30,14 @@ class SessionHandle final : public Session {
   void send(std::span<const OutgoingPacket> packets) override { core_->send(packets); }
   void begin_source() override { core_->begin_source(); }
   bool request_keyframe() override { return core_->request_keyframe(); }
+  void send_digit(const Digit &digit) override {
+    core_->reactor()->post([core = core_, digit] { core->send_digit(digit); });
+  }
+  void set_digits_heard(std::function<void(const Digit &)> heard) override {
+    core_->reactor()->post([core = core_, heard = std::move(heard)]() mutable {
+      core->set_digits_heard(std::move(heard));
+    });
+  }
   Stats stats() const override { return core_->stats(); }
   SessionLatency latency() const override { return core_->latency(); }
   std::optional<SenderClock> sender_clock() const override { return core_->sender_clock(); }
@@ -102,6 +110,7 @@ void SessionCore::configure(const Stream &stream, const Remote &remote) {
   if (!use_srtp(stream.srtp)) remote_.send = remote_.receive = false;
   if (!stream_.nack) history_.clear();
   reorder_.wait().set_repair(stream_.nack, round_trip_);
+  if (another_clock || stream_.events.payload_type < 0 || !remote_.send) digits_out_.clear();
   if (another_clock) {
     timeline_.begin_source();
     source_.reset();
@@ -132,6 +141,9 @@ void SessionCore::shutdown() {
   report_timer_.reset();
   keyframe_timer_.reset();
   tell_timer_.reset();
+  digit_out_timer_.reset();
+  digit_in_timer_.reset();
+  digits_heard_ = nullptr;
   flush_at_end_.cancel();
   rtp_.reset();
   rtcp_.reset();

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "common/log.h"
 #include "common/reactor.h"
 #include "common/result.h"
+#include "rtp/core/dtmf.h"
 #include "rtp/core/g711.h"
 #include "rtp/core/srtp.h"
 
@@ -66,6 +68,7 @@ struct Stream {
   std::vector<Alternate> alternates;      ///< of the same clock rate
   std::uint32_t clock_rate = 8000;
   bool pli = false, fir = false, nack = false;  ///< RTCP feedback the peer knows (RFC 4585, 5104)
+  EventStream events;                           ///< beside audio (RFC 4733)
   /// Nothing: plain RTP. With keys nothing leaves in clear, and nothing counts that does not
   /// authenticate, wherever it comes from.
   std::optional<SrtpKeys> srtp{};
@@ -124,7 +127,8 @@ struct SenderClock {
 struct Stats {
   std::uint64_t sent_packets = 0, sent_bytes = 0;          ///< bytes: RTP packets as on the wire
   std::uint64_t received_packets = 0, received_bytes = 0;  ///< from the accepted source
-  std::uint64_t dropped = 0;  ///< given to send(), not sent: no peer yet, hold, or queue full
+  std::uint64_t dropped = 0;  ///< given to send(), not sent: no peer yet, hold, a digit in its
+                              ///< place, or queue full
   std::uint64_t lost = 0;     ///< given up when something after them was passed on
   std::uint64_t late = 0;     ///< those of `lost` that came after all
   std::uint64_t reordered = 0, duplicates = 0;
@@ -193,6 +197,12 @@ class Session {
   /// Reactor thread. Asks the peer for a keyframe, PLI before FIR, at most one each 500 ms.
   /// False if the peer knows neither (the caller may then use SIP INFO).
   virtual bool request_keyframe() = 0;
+  /// Any thread. A digit for the peer, after those that wait: as an event if Stream::events have
+  /// it, else it is dropped. Audio is held back while it sounds.
+  virtual void send_digit(const Digit &digit) = 0;
+  /// Any thread. `heard` is called on the reactor with each digit of the peer, whether or not there
+  /// is a listener; not after close().
+  virtual void set_digits_heard(std::function<void(const Digit &)> heard) = 0;
   /// Any thread.
   virtual Stats stats() const = 0;
   /// Any thread. Of the last seconds.

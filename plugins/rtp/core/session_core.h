@@ -81,6 +81,10 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void send(std::span<const OutgoingPacket> packets);
   void begin_source() { timeline_.begin_source(); }
   bool request_keyframe();
+  void send_digit(const Digit &digit);
+  void set_digits_heard(std::function<void(const Digit &)> heard) {
+    digits_heard_ = std::move(heard);
+  }
   void shutdown();
 
   // Any thread.
@@ -122,6 +126,14 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::size_t write_some(std::span<const WirePacket> packets, const sockaddr_storage &destination,
                          bool &blocked);
   void resend(std::span<const std::uint16_t> sequences, Time now);
+
+  // session_dtmf.cpp
+  bool is_event(const IncomingPacket &packet) const;
+  /// Takes the events out of what is ready to be passed on.
+  void take_events();
+  void tell_digits(const std::vector<Digit> &digits);
+  void arm_digit_timers();
+  void send_events();
 
   // session_rtcp.cpp
   void on_rtcp(ByteSpan datagram, const sockaddr_storage &source, int fd, Time now);
@@ -201,6 +213,14 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::vector<Early> undecided_;                 // RTP from who may turn out to be the peer
   bool unseen_ = false, unseen_source_ = false;  // packets, a source's first, went without listener
   Reactor::Timer reorder_timer_;
+
+  // Digits.
+  DigitSender digits_out_;
+  DigitReceiver digits_in_;
+  bool after_digit_ = false;                                // the next audio begins a talkspurt
+  bool lost_by_events_ = false, source_by_events_ = false;  // what events told of, not audio yet
+  std::function<void(const Digit &)> digits_heard_;
+  Reactor::Timer digit_out_timer_, digit_in_timer_;
 
   // Feedback and reports.
   struct Asked {

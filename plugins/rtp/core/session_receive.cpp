@@ -106,7 +106,8 @@ bool SessionCore::make_agreed(SharedBytes &datagram, PacketView &view) const {
   const std::uint8_t type = view.header.payload_type;
   const auto alternate = std::ranges::find(stream_.alternates, type, &Alternate::payload_type);
   if (type == stream_.receive_payload_type || alternate == stream_.alternates.end())
-    return type == stream_.receive_payload_type || type == stream_.payload_type;
+    return type == stream_.receive_payload_type || type == stream_.payload_type ||
+           type == stream_.events.receive_payload_type;
   Bytes bytes(datagram.view.begin(), datagram.view.end());
   constexpr std::byte kMarker{0x80};
   bytes[1] = (bytes[1] & kMarker) | std::byte{stream_.receive_payload_type};
@@ -217,11 +218,14 @@ void SessionCore::take(IncomingPacket packet, std::uint32_t timestamp) {
   }
   const std::uint16_t sequence = packet.sequence;
   const Time arrival = packet.arrival;
+  const bool event = is_event(packet);
   const std::uint64_t restarts = reorder_.restarts();
   if (reorder_.push(std::move(packet), ready_) == ReorderBuffer::Arrival::Probation) return;
   // What the buffer does not believe must not look like a loss of all that lies between.
   if (reorder_.restarts() != restarts) reception_->restart();
-  reception_->on_packet(reorder_.extend(sequence), timestamp, arrival);
+  // An event's timestamp is that of its begin, all along: nothing about jitter.
+  reception_->on_packet(reorder_.extend(sequence), event ? std::nullopt : std::optional(timestamp),
+                        arrival);
 }
 
 void SessionCore::replay_early() {
@@ -240,7 +244,8 @@ void SessionCore::set_listener(std::weak_ptr<SessionListener> listener) {
 }
 
 void SessionCore::deliver() {
-  if (ready_.empty()) return;
+  take_events();
+  if (ready_.empty() || closed_) return;
   const auto listener = listener_.lock();
   if (!listener) {
     waited_for_listener_ = true;

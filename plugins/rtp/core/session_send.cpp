@@ -68,10 +68,15 @@ void SessionCore::send(std::span<const OutgoingPacket> packets) {
     WirePacket wire;
     Header header;
     header.payload_type = stream_.payload_type;
-    header.marker = packet.marker;
-    header.sequence = next_sequence_++;
     header.timestamp = timeline_.stamp(
         packet.timestamp, packet.capture == Time{} ? now : packet.capture, stream_.clock_rate);
+    if (digits_out_.covers(header.timestamp, now)) {
+      after_digit_ = true;
+      ++counted_.dropped;
+      continue;
+    }
+    header.marker = std::exchange(after_digit_, false) || packet.marker;
+    header.sequence = next_sequence_++;
     header.ssrc = ssrc_;
     const auto fixed = build_header(header);
     const std::size_t prefix = std::min<std::size_t>(packet.prefix_size, packet.prefix.size());
