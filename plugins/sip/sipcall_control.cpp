@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "sip/sipcall_control.h"
 
+#include "sip/core/uri.h"
+
 namespace junctor::sipcall {
 
 namespace {
@@ -76,10 +78,14 @@ void Control::hangup(EndReason reason) {
   });
 }
 
-void Control::send_dtmf(std::string digits) {
-  line_->run([self = shared_from_this(), digits = std::move(digits)](sip::Agent &) {
-    if (const auto call = self->call())
-      for (const char digit : digits) call->send_dtmf(digit);
+void Control::send_dtmf(std::string digits, Duration length) {
+  line_->run([self = shared_from_this(), digits = std::move(digits), length](sip::Agent &) {
+    const auto call = self->call();
+    const auto sent = call ? call->send_dtmf(digits, length)
+                           : Result<void>(refused("Digits can be sent when there is a call."));
+    if (!sent)
+      GST_ELEMENT_WARNING(self->element_, RESOURCE, WRITE, ("%s", sent.error().detail.c_str()),
+                          ("digits \"%s\"", sip::clean_text(digits).c_str()));
   });
 }
 
@@ -149,11 +155,13 @@ void Control::on_media_changed(sip::Call &call) {
 
 void Control::on_keyframe_request(sip::Call &) { owner_.force_keyframe(); }
 
-void Control::on_dtmf(sip::Call &call, char digit) {
-  GstStructure *structure = change("dtmf", call.id());
-  const char text[2] = {digit, '\0'};
-  gst_structure_set(structure, "digit", G_TYPE_STRING, text, nullptr);
-  owner_.post_change(structure);
+void Control::on_dtmf(sip::Call &call, const sip::Dtmf &dtmf) {
+  const char text[2] = {dtmf.digit, '\0'};
+  const auto length = std::chrono::duration_cast<std::chrono::milliseconds>(dtmf.length);
+  owner_.post_change(gst_structure_new("junctor-dtmf", "digit", G_TYPE_STRING, text, "duration",
+                                       G_TYPE_UINT, static_cast<guint>(length.count()), "method",
+                                       G_TYPE_STRING, std::string(to_string(dtmf.method)).c_str(),
+                                       "call-id", G_TYPE_STRING, call.id().c_str(), nullptr));
 }
 
 void Control::on_ended(sip::Call &, EndReason reason, int code, const std::string &text) {

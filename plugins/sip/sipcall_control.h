@@ -49,7 +49,8 @@ class Control final : public sip::CallListener, public std::enable_shared_from_t
   /// Media of a call that somebody else holds and listens to.
   void attach(std::shared_ptr<sip::Call> call);
   void hangup(EndReason reason);
-  void send_dtmf(std::string digits);
+  /// Fails here only for what is no digit.
+  void send_dtmf(std::string digits, Duration length = sip::kDtmfLength);
   void request_keyframe_by_info();
   /// Runs `function` on the agent's thread after `delay`, unless the call goes first; one at a
   /// time.
@@ -63,7 +64,7 @@ class Control final : public sip::CallListener, public std::enable_shared_from_t
   void on_answered(sip::Call &call) override;
   void on_media_changed(sip::Call &call) override;
   void on_keyframe_request(sip::Call &call) override;
-  void on_dtmf(sip::Call &call, char digit) override;
+  void on_dtmf(sip::Call &call, const sip::Dtmf &dtmf) override;
   void on_ended(sip::Call &call, EndReason reason, int code, const std::string &text) override;
 
  private:

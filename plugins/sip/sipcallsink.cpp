@@ -251,11 +251,31 @@ static GstStateChangeReturn junctor_sip_call_sink_change_state(GstElement *eleme
   return result;
 }
 
+/// The digit that an event of the form of rtpdtmfsrc asks for, "dtmf-event"; where it begins, for
+/// here it has a length of its own.
+static bool parse_dtmf_event(GstEvent *event, char &digit) {
+  const GstStructure *structure = gst_event_get_structure(event);
+  gint number = -1, type = 1;
+  gboolean start = FALSE;
+  if (structure == nullptr || !gst_structure_has_name(structure, "dtmf-event") ||
+      !gst_structure_get_int(structure, "number", &number) ||
+      !gst_structure_get_boolean(structure, "start", &start))
+    return false;
+  gst_structure_get_int(structure, "type", &type);
+  if (!start || type != 1 || number < 0 || number >= static_cast<gint>(rtp::kDigits.size()))
+    return false;
+  digit = rtp::kDigits[static_cast<std::size_t>(number)];
+  return true;
+}
+
 static gboolean junctor_sip_call_sink_send_event(GstElement *element, GstEvent *event) {
   const GstEventType type = GST_EVENT_TYPE(event);
+  char digit[2] = {'\0', '\0'};
   if (type == GST_EVENT_EOS) state_of(element).end(gst_event_get_seqnum(event));
+  const bool dtmf = type == GST_EVENT_CUSTOM_UPSTREAM && parse_dtmf_event(event, digit[0]);
+  if (dtmf) state_of(element).send_dtmf(digit);
   gst_event_unref(event);
-  return type == GST_EVENT_EOS || type == GST_EVENT_LATENCY;
+  return type == GST_EVENT_EOS || type == GST_EVENT_LATENCY || dtmf;
 }
 
 static gboolean junctor_sip_call_sink_query(GstElement *element, GstQuery *query) {

@@ -123,6 +123,18 @@ TEST_F(SipCallSink, ActionsHangUpAndSendDtmf) {
   const Message info = peer_.request("INFO");
   EXPECT_NE(info.body().find("Signal=5"), std::string::npos) << info.text;
   peer_.reply(info, "200 OK");
+  // As rtpdtmfsrc has it.
+  EXPECT_TRUE(gst_element_send_event(
+      element_,
+      gst_event_new_custom(
+          GST_EVENT_CUSTOM_UPSTREAM,
+          gst_structure_new("dtmf-event", "type", G_TYPE_INT, 1, "number", G_TYPE_INT, 11, "volume",
+                            G_TYPE_INT, 10, "start", G_TYPE_BOOLEAN, TRUE, nullptr))));
+  const Message hash = peer_.request("INFO");
+  EXPECT_NE(hash.body().find("Signal=#"), std::string::npos) << hash.text;
+  peer_.reply(hash, "200 OK");
+  g_signal_emit_by_name(element_, "dtmf", "1x");
+  EXPECT_TRUE(message(GST_MESSAGE_WARNING));
   g_signal_emit_by_name(element_, "hangup");
   peer_.reply(bye(), "200 OK");
   EXPECT_EQ(in(change("ended"), "reason"), "caller-hangup");

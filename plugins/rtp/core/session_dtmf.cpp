@@ -58,6 +58,11 @@ void SessionCore::send_events() {
     static_assert(kFixedHeaderSize + TelephoneEvent::kSize <= WirePacket::kMaxHead);
     std::ranges::copy(payload, std::ranges::copy(head, wire.head.begin()).out);
     wire.head_size = static_cast<std::uint8_t>(head.size() + payload.size());
+    if (srtp_ && !encrypt(wire)) {
+      ++counted_.dropped;
+      continue;
+    }
+    if (!queued_since_) queued_since_ = Clock::now();
     queue_.push_back(std::move(wire));
   }
   if (!send_blocked_ && !queue_.empty()) flush_at_end_.request(*reactor_);

@@ -164,6 +164,8 @@ Result<void> AgentImpl::start_on(const Endpoint &endpoint, const std::optional<E
                           std::to_string(endpoint.port) + (options_.tcp ? "" : ";transport=udp");
   const std::string allow = std::string("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK") +
                             (registrar_ ? ", REGISTER" : "");
+  const auto expires = static_cast<unsigned>(options_.session_expires.count());
+  const auto least = static_cast<unsigned>(options_.min_session_expires.count());
   std::string secure_url;
   if (tls) {
     secure_url = "sips:" + bracketed(tls->address) + ':' + std::to_string(tls->port);
@@ -177,10 +179,11 @@ Result<void> AgentImpl::start_on(const Endpoint &endpoint, const std::optional<E
                     NUTAG_SIP_PARSER(fence_->parser()), NTATAG_BAD_REQ_MASK(Fence::fatal_headers()),
                     // Media, answers and alerting are ours; acknowledging is nua's.
                     NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOANSWER(0), NUTAG_AUTOALERT(0),
-                    NUTAG_AUTOACK(1), NUTAG_ENABLEMESSAGE(0), NUTAG_SESSION_TIMER(0),
+                    NUTAG_AUTOACK(1), NUTAG_ENABLEMESSAGE(0),
+                    NUTAG_SESSION_TIMER(expires), NUTAG_MIN_SE(least),
                     NUTAG_RETRY_COUNT(kMaxRetries), NUTAG_APPL_METHOD("UPDATE, INFO"),
                     TAG_IF(registrar_.has_value(), NUTAG_APPL_METHOD("REGISTER")),
-                    SIPTAG_ALLOW_STR(allow.c_str()), SIPTAG_SUPPORTED_STR("100rel"),
+                    SIPTAG_ALLOW_STR(allow.c_str()), SIPTAG_SUPPORTED_STR("timer, 100rel"),
                     SIPTAG_USER_AGENT_STR(options_.user_agent.c_str()),
                     NTATAG_SIP_T1X64(milliseconds(options_.transaction_timeout)),
                     NTATAG_MAXSIZE(kMaxMessage), NTATAG_MAX_PROCEEDING(kMaxProceeding),
@@ -382,6 +385,8 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   setup.transport = next_hop.carrier();
   setup.next_host = next_hop.host;
   setup.answer_timeout = options.answer_timeout;
+  setup.session_expires = options_.session_expires;
+  setup.min_session_expires = options_.min_session_expires;
   const std::string own = signalling_address(local_, next_hop.host);
   setup.media_address = options_.media_address.empty() ? source_address_towards(next_hop.host)
                                                        : options_.media_address;
@@ -426,6 +431,7 @@ Result<void> AgentImpl::open_media(const InviteOptions &options, CallImpl::Setup
       return session.error();
     }
     setup.media.push_back({medium, (*session)->port(), std::move(formats)});
+    setup.media.back().events = own_events(setup.media.back());
     setup.sessions.push_back(std::move(*session));
   }
   if (setup.media.empty())

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/end_reason.h"
@@ -58,6 +59,26 @@ struct AnswerOptions {
   std::shared_ptr<Reactor> reactor;  ///< that the media sessions live on
 };
 
+/// How a digit came.
+enum class DtmfMethod : std::uint8_t { RtpEvent, Info };
+std::string_view to_string(DtmfMethod method);  ///< "rtp-event", "info"
+
+/// A key that the peer pressed.
+struct Dtmf {
+  char digit = '0';   ///< of rtp::kDigits
+  Duration length{};  ///< that it sounded
+  DtmfMethod method = DtmfMethod::RtpEvent;
+};
+/// How long digits sound unless told; and in what bounds they may.
+inline constexpr Duration kDtmfLength = std::chrono::milliseconds(160);
+inline constexpr Duration kLeastDtmf = std::chrono::milliseconds(40);
+inline constexpr Duration kMostDtmf = std::chrono::seconds(10);
+/// Digits of one send_dtmf().
+inline constexpr std::size_t kMostDigits = 32;
+
+/// Checks what is to be sent; the error is a sentence for people.
+Result<void> check_dtmf(std::string_view digits, Duration length);
+
 class Call;
 
 /// Called on the agent's thread; never after on_ended. Held weakly by the call.
@@ -68,8 +89,8 @@ class CallListener {
   virtual void on_early_media(Call &) {}    ///< a provisional response with SDP; media() is valid
   virtual void on_answered(Call &) {}       ///< 200 with an acceptable answer; media() is valid
   virtual void on_media_changed(Call &) {}  ///< re-INVITE or UPDATE: hold, resume, new address
-  virtual void on_keyframe_request(Call &) {}  ///< INFO picture_fast_update (RFC 5168)
-  virtual void on_dtmf(Call &, char) {}        ///< INFO application/dtmf-relay
+  virtual void on_keyframe_request(Call &) {}    ///< INFO picture_fast_update (RFC 5168)
+  virtual void on_dtmf(Call &, const Dtmf &) {}  ///< once for each key, when it is let go
   /// `code` is the SIP status, 0 where there was none; `text` says what happened, for people.
   virtual void on_ended(Call &, EndReason, int /*code*/, const std::string & /*text*/) {}
 };
@@ -121,7 +142,9 @@ class Call {
   /// Of a call that came to us: 200. media() is valid then, or, if the caller offered nothing, with
   /// the on_media_changed that follows its ACK. An error has ended the call, which on_ended tells.
   virtual Result<void> answer(const AnswerOptions &) { return refused("it is our own call"); }
-  virtual void send_dtmf(char digit) = 0;
+  /// Digits for the peer, in order, behind those that are still to be sent: as RTP events where it
+  /// knows them, else by INFO. Fails for what check_dtmf() refuses, and where nothing can be sent.
+  virtual Result<void> send_dtmf(std::string_view digits, Duration length = kDtmfLength) = 0;
   /// INFO picture_fast_update; for peers without RTCP feedback.
   virtual void request_keyframe_by_info() = 0;
 };
@@ -173,6 +196,9 @@ struct AgentOptions {
   /// and in all: Admission says whom the second one meets.
   std::size_t max_requests_per_peer = 1000, max_requests = 5000;
   ConnectionLimits connections;  ///< that others open to us over TCP
+  /// How long a call lasts that nobody refreshes (RFC 4028), as we ask for it; 0: we do not. And
+  /// the least that others may ask for.
+  std::chrono::seconds session_expires{1800}, min_session_expires{90};
   LogSink log;
 };
 

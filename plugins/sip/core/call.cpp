@@ -14,6 +14,7 @@
 #include <random>
 
 #include "sip/core/cause.h"
+#include "sip/core/dtmf_info.h"
 #include "sip/core/fence.h"
 #include "sip/core/sip_body.h"
 
@@ -25,7 +26,6 @@ namespace {
 constexpr Duration kLinger = std::chrono::seconds(40);
 constexpr int kMaxRedirects = 4;
 constexpr const char *kFastUpdateType = "application/media_control+xml";
-constexpr const char *kDtmfType = "application/dtmf-relay";
 /// RFC 5168 section 7.
 constexpr const char *kFastUpdate =
     "<?xml version=\"1.0\" encoding=\"utf-8\" ?>\r\n<media_control><vc_primitive><to_encoder>"
@@ -33,28 +33,9 @@ constexpr const char *kFastUpdate =
 /// After these nua would wait for Retry-After and call again by itself.
 constexpr std::array kRetryAfter{404, 413, 480, 486, 500, 503, 600, 603};
 
-std::string status_text(int status, const char *phrase) {
-  std::string text = clean_text(phrase ? phrase : "");
-  return status >= 900 ? text : std::to_string(status) + (text.empty() ? "" : ' ' + text);
-}
-
 std::uint64_t random_number() {
   std::random_device device;
   return (static_cast<std::uint64_t>(device()) << 16 | (device() & 0xffff)) & 0xffffffffffff;
-}
-
-/// "Signal=5" in any case and spacing; 0 if it is no digit of a telephone.
-char dtmf_digit(std::string_view body) {
-  constexpr std::string_view kSignal = "signal";
-  const auto same = [](char a, char b) { return g_ascii_tolower(a) == b; };
-  const auto found = std::search(body.begin(), body.end(), kSignal.begin(), kSignal.end(), same);
-  if (found == body.end()) return 0;
-  std::string_view rest = body.substr(static_cast<std::size_t>(found - body.begin()) + 6);
-  const auto value = rest.find_first_not_of(" \t=");
-  if (value == std::string_view::npos) return 0;
-  const char digit = rest[value];
-  const bool known = std::string_view("0123456789*#ABCDabcd").find(digit) != std::string_view::npos;
-  return known ? digit : '\0';
 }
 
 /// The quoted realm of the first challenge that Sofia can answer: MD5, and no escapes in the realm
@@ -141,13 +122,9 @@ void CallImpl::on_event(nua_event_t event, int status, const char *phrase, const
       }
       return;
     case nua_r_info:
-      // These say that the peer has no such dialog any more (RFC 5057 section 5.1).
-      if ((status == 408 || status == 481) && state_ == CallState::Answered) {
-        nua_bye(handle_.get(), TAG_END());
-        end(EndReason::Unreachable, status,
-            std::string(peer()) + "'s phone was lost: " + status_text(status, phrase));
-      }
-      return;
+      return on_info_response(status, phrase);
+    case nua_r_update:
+      return on_refresh_response(status, phrase);
     case nua_i_cancel:
       if (incoming_ && state_ != CallState::Answered)
         end(EndReason::CallerHangup, 0, "the caller gave up");
@@ -162,6 +139,12 @@ void CallImpl::on_event(nua_event_t event, int status, const char *phrase, const
       return on_info(sip);
     case nua_i_bye:
       return on_bye(sip);
+    case nua_r_bye:
+      // nua's own, when whoever is to refresh the session does not.
+      if (status >= 200 && state_ == CallState::Answered)
+        end(EndReason::Unreachable, 0,
+            std::string(peer()) + "'s phone was lost: it stopped refreshing the session");
+      return;
     case nua_i_state:
       return on_state(status, phrase, tags);
     default:
@@ -175,7 +158,8 @@ void CallImpl::on_invite_response(int status, const char *phrase, const sip_t *s
     if (status >= 200 && status < 300) nua_bye(handle_.get(), TAG_END());
     return;
   }
-  if (state_ == CallState::Answered) return;
+  if (state_ == CallState::Answered)
+    return on_reinvite_response(status, phrase, sip, status < 300 ? sdp_of(sip) : "");
   if (status == 100) {
     // Reported so while nua calls again: with credentials, which is fine, or after a while because
     // of Retry-After, which is not for it to decide.
@@ -242,6 +226,7 @@ void CallImpl::on_success(const sip_t *sip) {
                                         agreed.problem);
   timer_.reset();
   state_ = CallState::Answered;
+  plan_refresh(sip);
   notify([this](CallListener &listener) { listener.on_answered(*this); });
 }
 
@@ -340,6 +325,7 @@ void CallImpl::authenticate(int status, const sip_t *sip) {
 
 void CallImpl::on_offer(const sip_t *sip, bool update) {
   const bool ready = state_ == CallState::Answered || (update && anything_accepted());
+  if (state_ == CallState::Answered) plan_refresh(sip);
   if (state_ == CallState::Ended) return respond(SIP_481_NO_TRANSACTION, {});
   if (!ready) return respond(SIP_491_REQUEST_PENDING, {});
   const std::string_view body = sdp_of(sip);
@@ -396,12 +382,12 @@ void CallImpl::on_info(const sip_t *sip) {
       notify([this](CallListener &listener) { listener.on_keyframe_request(*this); });
     return;
   }
-  if (has_type(sip, kDtmfType)) {
-    const char digit = dtmf_digit(body);
-    if (digit == 0) return respond(SIP_400_BAD_REQUEST, {});
+  const bool relay = has_type(sip, kDtmfRelayType);
+  if (relay || has_type(sip, kDtmfType)) {
+    const auto digit = relay ? read_dtmf_relay(body) : read_dtmf(body);
+    if (!digit) return respond(SIP_400_BAD_REQUEST, {});
     respond(SIP_200_OK, {});
-    if (live) notify([&](CallListener &listener) { listener.on_dtmf(*this, digit); });
-    return;
+    return tell_dtmf({digit->digit, digit->length, DtmfMethod::Info});
   }
   if (body.empty()) return respond(SIP_200_OK, {});
   respond(SIP_415_UNSUPPORTED_MEDIA, {});
@@ -434,6 +420,7 @@ bool CallImpl::anything_accepted() const { return std::ranges::any_of(agreed_, &
 
 bool CallImpl::apply(std::vector<Agreed> agreed) {
   bool changed = agreed_.empty();
+  if (changed) listen_for_digits();
   std::vector<Media> media;
   for (std::size_t i = 0; i < agreed.size(); ++i) {
     const Agreed &now = agreed[i];
@@ -473,17 +460,6 @@ void CallImpl::respond(int status, const char *phrase, const std::string &sdp) {
               TAG_IF(status < 300, SIPTAG_CONTACT_STR(setup_.contact.c_str())),
               TAG_IF(!sdp.empty(), SIPTAG_CONTENT_TYPE_STR(kSdpType)),
               TAG_IF(!sdp.empty(), SIPTAG_PAYLOAD_STR(sdp.c_str())), TAG_END());
-}
-
-void CallImpl::send_info(const char *type, const std::string &body) {
-  if (state_ != CallState::Answered) return;
-  nua_info(handle_.get(), SIPTAG_CONTENT_TYPE_STR(type), SIPTAG_PAYLOAD_STR(body.c_str()),
-           TAG_END());
-}
-
-void CallImpl::send_dtmf(char digit) {
-  if (std::string_view("0123456789*#ABCD").find(digit) == std::string_view::npos) return;
-  send_info(kDtmfType, "Signal=" + std::string(1, digit) + "\r\nDuration=160\r\n");
 }
 
 void CallImpl::request_keyframe_by_info() { send_info(kFastUpdateType, kFastUpdate); }

@@ -2,6 +2,7 @@
 // One call on a nua handle.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -56,6 +57,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     std::string next_host;          ///< its host
     std::string media_address;
     Duration answer_timeout{};
+    std::chrono::seconds session_expires{}, min_session_expires{};  ///< as in AgentOptions
     std::vector<OwnMedium> media;
     /// One for each of `media`; null for a line of the caller's that is of no use.
     std::vector<std::shared_ptr<rtp::Session>> sessions;
@@ -97,7 +99,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   void hangup(EndReason reason, const std::string &why) override;
   void alert() override;
   Result<void> answer(const AnswerOptions &options) override;
-  void send_dtmf(char digit) override;
+  Result<void> send_dtmf(std::string_view digits, Duration length) override;
   void request_keyframe_by_info() override;
 
  private:
@@ -136,7 +138,22 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   /// Takes over what was agreed; true if anything differs from before.
   bool apply(std::vector<Agreed> agreed);
   bool anything_accepted() const;
-  void send_info(const char *type, const std::string &body);
+  void listen_for_digits();
+  void tell_dtmf(const Dtmf &dtmf);
+  /// One after the other: the network may swap what is under way together.
+  void send_info(const char *type, std::string body);
+  void send_next_info();
+  void on_info_response(int status, const char *phrase);
+
+  // call_refresh.cpp: session timers (RFC 4028), which nua keeps.
+  /// After each INVITE or UPDATE that has gone well: the peer's request, or its answer to ours.
+  void plan_refresh(const sip_t *sip);
+  /// Of the UPDATE that refreshes the session.
+  void on_refresh_response(int status, const char *phrase);
+  void refresh_by_reinvite();
+  void on_reinvite_response(int status, const char *phrase, const sip_t *sip, std::string_view sdp);
+  /// Takes over the answer to an offer that we made again; an empty one changes nothing.
+  void read_new_answer(std::string_view body);
   /// `phrase` is a literal: nua keeps the pointer.
   void respond(int status, const char *phrase, const std::string &sdp);
   void end(EndReason reason, int code, std::string text);
@@ -159,9 +176,15 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   std::vector<OwnMedium> offered_again_;     ///< in answer to a re-INVITE without an offer
   std::vector<sdp::MediaLine> other_lines_;  ///< of the peer, behind ours, refused
   std::vector<Agreed> agreed_;
+  struct Info {
+    const char *type;
+    std::string body;
+  };
+  std::deque<Info> infos_;    ///< the first one is under way
   mutable std::mutex mutex_;  ///< guards media_ for media_snapshot()
   std::vector<Media> media_;
   ContextTimer timer_;
+  ContextTimer refresh_timer_;
 };
 
 }  // namespace junctor::sip

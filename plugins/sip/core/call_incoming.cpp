@@ -24,7 +24,9 @@ std::vector<OwnMedium> own_media(const std::vector<Offered> &offer,
   std::vector<OwnMedium> own;
   for (const Medium medium : {Medium::Audio, Medium::Video}) {
     auto formats = offered_formats(medium, offer, h264);
-    if (!formats.empty()) own.push_back({medium, kNoPort, std::move(formats)});
+    if (formats.empty()) continue;
+    own.push_back({medium, kNoPort, std::move(formats)});
+    own.back().events = own_events(own.back());
   }
   return own;
 }
@@ -62,6 +64,7 @@ std::optional<CallImpl::Refusal> CallImpl::take(nua_handle_t *handle, const sip_
   }
   handle_ = Handle(handle);
   nua_handle_bind(handle, reinterpret_cast<nua_hmagic_t *>(this));
+  plan_refresh(sip);
   timer_ = ContextTimer(host_->context(), kLongestRing, [this] {
     const auto self = shared_from_this();
     refuse(EndReason::NoAnswer, std::string(describe(EndReason::NoAnswer)));

@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "sip/core/uri.h"
+
 namespace junctor::sip {
 
 namespace {
@@ -98,6 +100,11 @@ Status status_of(EndReason reason) {
       return {480, "Temporarily Unavailable"};
   }
   return {480, "Temporarily Unavailable"};
+}
+
+std::string status_text(int status, const char *phrase) {
+  std::string text = clean_text(phrase ? phrase : "");
+  return status >= 900 ? text : std::to_string(status) + (text.empty() ? "" : ' ' + text);
 }
 
 }  // namespace junctor::sip

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "common/end_reason.h"
 
@@ -28,5 +29,8 @@ struct Status {
   const char *phrase;  ///< a literal
 };
 Status status_of(EndReason reason);
+
+/// "486 Busy Here", fit for a person; the phrase alone for Sofia's own codes.
+std::string status_text(int status, const char *phrase);
 
 }  // namespace junctor::sip

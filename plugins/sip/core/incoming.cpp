@@ -74,6 +74,8 @@ CallImpl::Setup AgentImpl::prepare_incoming(const sip_t &sip, const Endpoint &so
     setup.id = random_id();
   setup.uri = uri_of(*sip.sip_from->a_url);
   setup.tcp = options_.tcp;
+  setup.session_expires = options_.session_expires;
+  setup.min_session_expires = options_.min_session_expires;
   setup.media_address = options_.media_address.empty() ? source_address_towards(source.address)
                                                        : options_.media_address;
   setup.tls = options_.tls.has_value();

@@ -268,7 +268,7 @@ bool Agreed::same_as(const Agreed &other) const {
          stream.receive_payload_type == other.stream.receive_payload_type &&
          stream.alternates == other.stream.alternates && stream.pli == other.stream.pli &&
          stream.fir == other.stream.fir && stream.nack == other.stream.nack &&
-         stream.srtp == other.stream.srtp;
+         stream.srtp == other.stream.srtp && stream.events == other.stream.events;
 }
 
 std::vector<OwnFormat> offered_formats(Medium medium, const std::vector<Offered> &offer,
@@ -356,6 +356,7 @@ sdp::Description make_offer(const Identity &identity, const std::vector<OwnMediu
     line.port = medium.port;
     for (const OwnFormat &own : medium.formats)
       line.formats.push_back(to_sdp(own, own.payload_type));
+    offer_events(medium, line);
     offer_feedback(line, medium.medium);
     offer_srtp(medium.srtp, line);
     line.direction = sdp::Direction::SendRecv;
@@ -391,6 +392,7 @@ std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
           agreed.problem = keys.error().detail;
         agreed.accepted = static_cast<bool>(keys);
       }
+      if (agreed.accepted) read_events(media[i], line, agreed.stream);
     }
     if (!agreed.accepted) {
       std::string problem = std::move(agreed.problem);
@@ -408,6 +410,7 @@ std::vector<OwnMedium> offered_again(const std::vector<OwnMedium> &media,
   for (std::size_t i = 0; i < again.size() && i < current.size(); ++i) {
     const Agreed &agreed = current[i];
     if (!agreed.accepted) continue;
+    keep_events(agreed.stream, again[i]);
     std::vector<OwnFormat> &formats = again[i].formats;
     const auto in_use = std::ranges::find_if(formats, [&](const OwnFormat &own) {
       return own.format == agreed.format && own.clock_rate == agreed.stream.clock_rate &&
@@ -478,6 +481,7 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
       format.fmtp = rtp::AacConfig{own->clock_rate, agreed.channels}.fmtp(*own->format);
     }
     reply.formats.push_back(std::move(format));
+    answer_events(line, agreed.stream, reply);
     reply.feedback = common_feedback(line, media[i].medium, chosen->payload_type);
     // From the attribute alone: an address of nowhere is not answered by a direction.
     reply.direction = sdp::mirrored(offer.direction_of(line));

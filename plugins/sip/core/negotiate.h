@@ -13,6 +13,7 @@
 #include "sip/core/offered.h"
 #include "sip/core/sdes.h"
 #include "sip/core/sdp.h"
+#include "sip/core/telephone_events.h"
 
 /// RFC 3264 over our own table of formats. Pure functions: what they decide depends on their
 /// arguments alone.
@@ -32,7 +33,8 @@ struct OwnFormat {
 struct OwnMedium {
   Medium medium = Medium::Audio;
   std::uint16_t port = 0;
-  std::vector<OwnFormat> formats;  ///< in order of preference
+  std::vector<OwnFormat> formats;   ///< in order of preference
+  std::vector<OwnEvents> events{};  ///< beside them
   OwnSrtp srtp{};
 };
 

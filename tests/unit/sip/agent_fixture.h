@@ -21,7 +21,10 @@ struct Recorder : CallListener {
   void on_answered(Call &) override { events.push_back("answered"); }
   void on_media_changed(Call &) override { events.push_back("changed"); }
   void on_keyframe_request(Call &) override { events.push_back("keyframe"); }
-  void on_dtmf(Call &, char digit) override { events.push_back(std::string("dtmf ") + digit); }
+  void on_dtmf(Call &, const Dtmf &dtmf) override {
+    events.push_back(std::string("dtmf ") + dtmf.digit);
+    dtmfs.push_back(dtmf);
+  }
   void on_ended(Call &, EndReason why, int status, const std::string &what) override {
     events.push_back("ended");
     reason = why;
@@ -33,6 +36,7 @@ struct Recorder : CallListener {
   }
 
   std::vector<std::string> events;
+  std::vector<Dtmf> dtmfs;
   EndReason reason = EndReason::Internal;
   int code = -1;
   std::string text;

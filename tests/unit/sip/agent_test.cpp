@@ -156,7 +156,7 @@ TEST_F(AgentTest, DestroyedInTheMiddleOfACallItEndsIt) {
   EXPECT_EQ(recorder_->reason, EndReason::Shutdown);
   peer_.request("BYE");
   EXPECT_EQ(call_->state(), CallState::Ended);
-  call_->send_dtmf('1');
+  EXPECT_FALSE(call_->send_dtmf("1"));
   call_->hangup(EndReason::Admin);
   EXPECT_EQ(recorder_->count("ended"), 1);
 }

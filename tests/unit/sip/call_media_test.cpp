@@ -66,7 +66,7 @@ TEST_F(CallMedia, UselessEarlyMediaIsIgnored) {
 
 TEST_F(CallMedia, PeerThatForgotTheCallIsLost) {
   answered_call();
-  call_->send_dtmf('1');
+  EXPECT_TRUE(call_->send_dtmf("1"));
   peer_.reply(peer_.request("INFO"), "481 Call/Transaction Does Not Exist");
   ASSERT_TRUE(ended());
   EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
@@ -343,7 +343,7 @@ TEST_F(CallMedia, InfoBothWays) {
   EXPECT_EQ(wish.header("Content-Type"), "application/media_control+xml");
   EXPECT_THAT(wish.body(), HasSubstr("<picture_fast_update/>"));
   peer_.reply(wish, "200 OK");
-  call_->send_dtmf('#');
+  EXPECT_TRUE(call_->send_dtmf("#"));
   const Message digit = peer_.request("INFO");
   EXPECT_THAT(digit.body(), HasSubstr("Signal=#"));
   peer_.reply(digit, "200 OK");

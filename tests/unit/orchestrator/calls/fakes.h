@@ -92,7 +92,11 @@ struct Call : sip::Call {
   std::vector<sip::Media> media_snapshot() const override { return negotiated; }
   void set_listener(std::weak_ptr<sip::CallListener> listener) override { listener_ = listener; }
   void hangup(EndReason reason) override { hung_up.push_back(reason); }
-  void send_dtmf(char) override {}
+  Result<void> send_dtmf(std::string_view digits, Duration) override {
+    dtmf += digits;
+    return {};
+  }
+  std::string dtmf;
   void request_keyframe_by_info() override {}
 
   std::shared_ptr<sip::CallListener> listener() const { return listener_.lock(); }
