@@ -317,6 +317,9 @@ class Orchestrator {
       store_->save(call);
       if (api_) api_->call_changed(call);
     };
+    events.heard = [this](const calls::DigitHeard &heard) {
+      if (api_) api_->digit_heard(heard);
+    };
     service_ = calls::Service::create(rtmp_, agent_, std::move(options), std::move(events));
     if (!service_)
       return internal_error("the templates of calls in " + config::pipelines_dir() +

@@ -72,6 +72,8 @@ class Api {
   void handle(const Request &request, Reply answer);
   /// Each change of a call, for those who wait for its outcome and those who watch.
   void call_changed(const calls::View &call);
+  /// A key that was pressed, for those who watch.
+  void digit_heard(const calls::DigitHeard &heard) { feeds_.tell(heard); }
   /// Answers 503 to everybody who waits, and ends the answers of those who watch.
   void close();
 
@@ -103,6 +105,7 @@ class Api {
   void start_call(const Request &, const Parameters &, const Reply &);
   void show_call(const Request &, const Parameters &, const Reply &);
   void hang_up(const Request &, const Parameters &, const Reply &);
+  void send_dtmf(const Request &, const Parameters &, const Reply &);
 
   void answer_call(int status, const std::string &id, const Reply &reply);
   void wait_for(const std::string &id, std::chrono::seconds patience, const Reply &reply);

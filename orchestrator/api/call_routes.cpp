@@ -163,6 +163,35 @@ void Api::hang_up(const Request &, const Parameters &parameters, const Reply &re
   });
 }
 
+void Api::send_dtmf(const Request &request, const Parameters &parameters, const Reply &reply) {
+  calls::Service *service = backend_.service ? backend_.service() : nullptr;
+  if (!service) return reply(no_calls_here());
+  const json body = json::parse(request.body, nullptr, false);
+  if (!body.is_object())
+    return reply(problem(400, R"(The body must be a JSON object like {"digits": "12#"}.)"));
+  for (const auto &[name, member] : body.items())
+    if (!(name == "digits" && member.is_string()) &&
+        !(name == "duration_ms" && member.is_number_unsigned()))
+      return reply(
+          problem(422,
+                  "The body has the member 'digits', a text, and may have 'duration_ms', a "
+                  "whole number."));
+  Duration length = sip::kDtmfLength;
+  if (const auto ms = body.find("duration_ms"); ms != body.end())
+    length =
+        std::chrono::milliseconds(std::min<std::uint64_t>(ms->get<std::uint64_t>(), 1'000'000));
+  const auto sent = service->send_dtmf(parameters[0], body.value("digits", ""), length);
+  if (sent) return reply({204, {}, "", ""});
+  const Error &error = sent.error();
+  if (error.fault != Fault::Unreachable)
+    return reply(problem(error.fault == Fault::BadInput ? 422 : 409, error.detail));
+  backend_.store->find(parameters[0], [context = backend_.context,
+                                       reply](const std::optional<calls::View> &call) {
+    const Response response = call ? problem(409, "The call has ended already.") : no_such_call();
+    post_to(context, [reply, response] { reply(response); });
+  });
+}
+
 void Api::answer_call(int status, const std::string &id, const Reply &reply) {
   calls::Service *service = backend_.service ? backend_.service() : nullptr;
   if (service)

@@ -38,6 +38,17 @@ void EventFeeds::tell(const calls::View &call) {
   if (!feeds_.empty()) send(event_of(call));
 }
 
+void EventFeeds::tell(const calls::DigitHeard &heard) {
+  if (feeds_.empty()) return;
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(heard.dtmf.length);
+  const nlohmann::json data = {{"call", heard.call},
+                               {"leg", heard.leg},
+                               {"digit", std::string(1, heard.dtmf.digit)},
+                               {"duration_ms", ms.count()},
+                               {"method", std::string(to_string(heard.dtmf.method))}};
+  send("event: dtmf\ndata: " + data.dump() + "\n\n");
+}
+
 void EventFeeds::close() {
   for (const auto &feed : std::exchange(feeds_, {})) feed->end();
   timer_.reset();

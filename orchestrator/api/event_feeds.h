@@ -14,9 +14,9 @@
 
 namespace junctor::api {
 
-/// Server-sent events (WHATWG HTML, 9.2): each is `event: call` with the call as the list of calls
-/// shows it. A comment each 15 s tells a watcher that we live, and us that he does. Signalling
-/// thread only.
+/// Server-sent events (WHATWG HTML, 9.2): `event: call` with the call as the list of calls
+/// shows it, `event: dtmf` for a key that was pressed. A comment each 15 s tells a watcher that we
+/// live, and us that he does. Signalling thread only.
 class EventFeeds {
  public:
   static constexpr std::size_t kMost = 32;
@@ -29,6 +29,7 @@ class EventFeeds {
   /// The watcher is told first of the calls that run.
   void add(std::shared_ptr<Feed> feed, const std::vector<calls::View> &running);
   void tell(const calls::View &call);
+  void tell(const calls::DigitHeard &heard);
   void close();
 
  private:

@@ -189,6 +189,21 @@ void Call::on_tracks(Leg &leg) {
 
 void Call::on_keyframe_request(Leg &leg) { bridge_->force_keyframe(leg.side()); }
 
+void Call::on_dtmf(Leg &leg, const sip::Dtmf &dtmf) {
+  if (state() == State::Ended) return;
+  if (record_.digits.size() < View::kMostDigits) record_.digits += dtmf.digit;
+  if (around_->heard) around_->heard({id_, std::string(to_string(leg.side())), dtmf});
+}
+
+Result<void> Call::send_dtmf(std::string_view digits, Duration length) {
+  if (auto valid = sip::check_dtmf(digits, length); !valid) return valid;
+  const auto callee = bridge_->callee();
+  auto sent = callee ? callee->send_dtmf(digits, length)
+                     : Result<void>(refused("Digits can be sent when the call is answered."));
+  if (!sent && caller_->send_dtmf(digits, length)) return {};
+  return sent;
+}
+
 void Call::on_ended(Leg &leg, const LegEnd &ended) {
   if (state() == State::Ended) return;
   if (&leg == caller_.get()) return end(ended.reason, ended.code, ended.text);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "calls/bridge.h"
@@ -33,6 +34,9 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   /// `detail` is for people; empty: the reason's own sentence. Further calls do nothing.
   void end(EndReason reason, int sip_code, const std::string &detail);
 
+  /// To the phone of the call, the callee's before the caller's.
+  Result<void> send_dtmf(std::string_view digits, Duration length);
+
   State state() const { return machine_.state(); }
   const std::string &id() const { return id_; }
   const std::string &from() const { return from_; }
@@ -46,6 +50,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   void on_tracks(Leg &leg) override;
   void on_first_packet(Leg &leg, Medium medium, Time when) override;
   void on_keyframe_request(Leg &leg) override;
+  void on_dtmf(Leg &leg, const sip::Dtmf &dtmf) override;
   void on_ended(Leg &leg, const LegEnd &end) override;
 
  private:

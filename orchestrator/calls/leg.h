@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "calls/call_server.h"
@@ -38,6 +39,7 @@ class LegListener {
   /// The first of a medium that the other leg sends has come to it, or is on its way.
   virtual void on_first_packet(Leg &, Medium, Time) {}
   virtual void on_keyframe_request(Leg &) {}
+  virtual void on_dtmf(Leg &, const sip::Dtmf &) {}  ///< a key was pressed there
   /// The last call.
   virtual void on_ended(Leg &, const LegEnd &) {}
 };
@@ -103,6 +105,11 @@ class Leg {
   virtual void receive(const Course &, std::function<void()> /*ask*/) {}
   /// No path does any more: `all` of its media are over, else another follows at once.
   virtual void part(bool /*all*/) {}
+  /// Presses keys there, as the other leg would. What they are is for sip::check_dtmf(). Fails
+  /// where there is nobody who hears them.
+  virtual Result<void> send_dtmf(std::string_view /*digits*/, Duration /*length*/) {
+    return refused("Digits go to a phone, and there is none in this call.");
+  }
   /// Another callee has answered.
   virtual void give_up() { end(EndReason::CallerHangup); }
   /// Ends it, unless it has ended by itself, and tells it why.

@@ -67,6 +67,11 @@ Result<void> PhoneLeg::ring(const LegMedia &caller) {
   return {};
 }
 
+Result<void> PhoneLeg::send_dtmf(std::string_view digits, Duration length) {
+  if (!call_) return refused("The phone has not been called yet.");
+  return call_->send_dtmf(digits, length);
+}
+
 void PhoneLeg::end(EndReason reason) {
   if (call_) call_->hangup(reason);
 }

@@ -30,6 +30,7 @@ class PhoneLeg final : public Leg,
   std::function<void()> keyframe_request() const override;
   Target target() const override;
   Result<void> ring(const LegMedia &caller) override;
+  Result<void> send_dtmf(std::string_view digits, Duration length) override;
   void end(EndReason reason) override;
   void add_settings(std::vector<Setting> &settings) const override;
   void add_settings_for_people(std::vector<Setting> &settings) const override;
@@ -41,6 +42,7 @@ class PhoneLeg final : public Leg,
   void on_answered(sip::Call &) override { tell(&LegListener::on_answered); }
   void on_media_changed(sip::Call &) override { tell(&LegListener::on_media_changed); }
   void on_keyframe_request(sip::Call &) override { tell(&LegListener::on_keyframe_request); }
+  void on_dtmf(sip::Call &, const sip::Dtmf &dtmf) override { tell(&LegListener::on_dtmf, dtmf); }
   void on_ended(sip::Call &, EndReason reason, int code, const std::string &text) override {
     tell(&LegListener::on_ended, LegEnd{reason, code, text});
   }

@@ -211,6 +211,12 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     return true;
   }
 
+  Result<void> send_dtmf(const std::string &id, std::string_view digits, Duration length) override {
+    const auto found = running_.find(id);
+    if (found == running_.end()) return Error{Fault::Unreachable, "There is no such running call."};
+    return found->second->send_dtmf(digits, length);
+  }
+
   std::vector<View> list() const override {
     std::vector<View> views;
     for (const auto &[id, call] : running_) views.push_back(call->view());
@@ -390,6 +396,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
 }  // namespace
 
 std::shared_ptr<Service> create_service(std::shared_ptr<Surroundings> around, Events events) {
+  around->heard = events.heard;
   return std::make_shared<ServiceImpl>(std::move(around), std::move(events));
 }
 

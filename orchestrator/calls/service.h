@@ -87,6 +87,15 @@ struct View {
   };
   MediaCount audio, video;
   std::vector<RouteLatency> latency;  ///< of routes where something flowed
+  static constexpr std::size_t kMostDigits = 128;
+  std::string digits;  ///< that phones have pressed: the first kMostDigits
+};
+
+/// A key that was pressed at one of the legs.
+struct DigitHeard {
+  std::string call;  ///< id
+  std::string leg;   ///< "caller" or "callee"
+  sip::Dtmf dtmf;
 };
 
 struct Options {
@@ -111,6 +120,7 @@ struct Events {
   /// Each change of state, and once while answered when both first packets are known; the last
   /// has state Ended. A call that could not be started is told of once, as ended.
   std::function<void(const View &)> changed;
+  std::function<void(const DigitHeard &)> heard;  ///< may be unset
 };
 
 /// All calls. Signalling thread only; it never blocks.
@@ -139,6 +149,13 @@ class Service {
                              EndReason /*reason*/, const std::string & /*detail*/) {}
   /// False if there is no such running call.
   virtual bool hangup(const std::string &id, EndReason reason) = 0;
+  /// Presses keys at the phone of a running call. Fails with
+  /// BadInput for what is no digit, Unreachable if there is no such running call, Refused where
+  /// nobody hears them now.
+  virtual Result<void> send_dtmf(const std::string & /*id*/, std::string_view /*digits*/,
+                                 Duration /*length*/) {
+    return Error{Fault::Unreachable, "There is no such call."};
+  }
   virtual std::vector<View> list() const = 0;                         ///< running calls
   virtual std::optional<View> find(const std::string &id) const = 0;  ///< running calls
   /// Ends all with Shutdown; `done` when the last record is written.

@@ -39,6 +39,7 @@ struct Surroundings {
   Templates templates;
   Headroom headroom{kHeadroomPercent};
   World world;
+  std::function<void(const DigitHeard &)> heard;  ///< of Events; may be unset
 
   void log(LogLevel level, const std::string &text) const {
     if (options.log) options.log(level, text);

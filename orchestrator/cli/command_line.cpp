@@ -275,6 +275,12 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   client(hangup);
   verb(hangup, Verb::Hangup);
 
+  CLI::App *dtmf = app.add_subcommand("dtmf", "Press keys at the phone of a call");
+  dtmf->add_option("ID", line.id, "The call, as `junctor calls` shows it")->required();
+  dtmf->add_option("DIGITS", line.digits, "Of 0-9, *, # and A-D, like '12#'")->required();
+  client(dtmf);
+  verb(dtmf, Verb::Dtmf);
+
   CLI::App *doctor = app.add_subcommand(
       "doctor", "Check this machine: GStreamer elements, ports, data directory, fonts");
   serve_flags(doctor);

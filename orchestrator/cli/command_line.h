@@ -27,6 +27,7 @@ enum class Verb {
   Call,
   Calls,
   Hangup,
+  Dtmf,
   Doctor,
 };
 
@@ -37,7 +38,7 @@ struct CommandLine {
   config::Config config;  ///< defaults, then --config, then flags
   std::string url;
   std::string name;  ///< of an account
-  std::string from, to, id;
+  std::string from, to, id, digits;
   bool password_from_stdin = false;
   bool json = false;
   bool wait = true;

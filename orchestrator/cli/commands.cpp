@@ -271,6 +271,8 @@ void print_call(std::ostream &out, const json &call) {
     if (const auto text = text_of(call, row.name); !text.empty())
       out << std::left << std::setw(10) << row.label << text << "\n";
   out << std::setw(10) << "state" << outcome(call) << "\n";
+  if (const auto digits = text_of(call, "digits"); !digits.empty())
+    out << std::setw(10) << "digits" << digits << "\n";
   if (const auto code = text_of(call, "sip_code"); !code.empty() && code != "0")
     out << std::setw(10) << "SIP code" << code << "\n";
   for (const char *medium : {"audio", "video"})
@@ -353,6 +355,16 @@ int hangup(const CommandLine &line, const Streams &streams) {
   return kDone;
 }
 
+int dtmf(const CommandLine &line, const Streams &streams) {
+  auto client = Client::make(line.url, line.config.data_dir);
+  if (!client) return fail(streams, client.error());
+  auto answer =
+      client->send("POST", "/api/v1/calls/" + line.id + "/dtmf", {{"digits", line.digits}});
+  if (!answer) return fail(streams, answer.error());
+  streams.out << "The digits are on their way to call " << line.id << ".\n";
+  return kDone;
+}
+
 }  // namespace
 
 int run(const CommandLine &line, Streams streams) {
@@ -376,6 +388,8 @@ int run(const CommandLine &line, Streams streams) {
       return calls(line, streams);
     case Verb::Hangup:
       return hangup(line, streams);
+    case Verb::Dtmf:
+      return dtmf(line, streams);
     case Verb::Doctor:
       return doctor(line.config, streams.out);
     case Verb::Serve:

@@ -136,7 +136,8 @@ json to_json(const View &call, bool full) {
       {"first_picture_to_callee_ms", optional_number(call.first_picture_to_callee_ms)},
       {"first_picture_to_caller_ms", optional_number(call.first_picture_to_caller_ms)},
       {"audio", to_json(call.audio)},
-      {"video", to_json(call.video)}};
+      {"video", to_json(call.video)},
+      {"digits", call.digits}};
   if (full) {
     value["plan"] = plan_to_json(call.plan);
     value["launch"] = call.launch;
@@ -176,7 +177,8 @@ std::string counts_to_text(const View &call) {
                {"video", to_json(call.video)},
                {"first_picture_to_callee_ms", optional_number(call.first_picture_to_callee_ms)},
                {"first_picture_to_caller_ms", optional_number(call.first_picture_to_caller_ms)},
-               {"latency", to_json(call.latency)}});
+               {"latency", to_json(call.latency)},
+               {"digits", call.digits}});
 }
 
 void counts_from_text(std::string_view text, View &call) {
@@ -194,6 +196,8 @@ void counts_from_text(std::string_view text, View &call) {
   read("first_picture_to_caller_ms", call.first_picture_to_caller_ms);
   if (const auto latency = value.find("latency"); latency != value.end() && latency->is_array())
     call.latency = latency_from_json(*latency);
+  if (const auto digits = value.find("digits"); digits != value.end() && digits->is_string())
+    call.digits = digits->get<std::string>();
 }
 
 std::optional<calls::State> state_from_string(std::string_view name) {

@@ -10,6 +10,8 @@ namespace {
 
 /// Of what repeats a digit that is over, so long after it; later ones begin anew.
 constexpr Duration kMemory = std::chrono::seconds(2);
+/// How much later than it was captured audio may come.
+constexpr Duration kLate = std::chrono::seconds(1);
 constexpr Duration kShortest = std::chrono::milliseconds(1);
 
 std::uint32_t units_of(Duration length, std::uint32_t rate) {
@@ -97,8 +99,8 @@ std::vector<DigitSender::Packet> DigitSender::step(Time now, std::uint32_t times
                      .end = now + length,
                      .next = now,
                      .first = timestamp,
-                     .last = timestamp + units_of(length, rate),
                      .units = std::max(units_of(length, rate), 1U)};
+    covered_ = Covered{timestamp + tone_->units, tone_->end + kLate};
   }
   if (!tone_ || now < tone_->next) return packets;
   Sounding &tone = *tone_;
@@ -131,13 +133,14 @@ std::vector<DigitSender::Packet> DigitSender::step(Time now, std::uint32_t times
 }
 
 bool DigitSender::covers(std::uint32_t timestamp, Time now) const {
-  return tone_ && now < tone_->end + kPause &&
-         static_cast<std::int32_t>(timestamp - tone_->last) < 0;
+  return covered_ && now < covered_->until &&
+         static_cast<std::int32_t>(timestamp - covered_->end) < 0;
 }
 
 void DigitSender::clear() {
   waiting_.clear();
   tone_.reset();
+  covered_.reset();
 }
 
 void DigitReceiver::add(std::uint64_t timestamp, ByteSpan payload, std::uint32_t rate, Time now,

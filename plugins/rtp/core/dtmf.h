@@ -87,7 +87,6 @@ class DigitSender {
     std::uint8_t event;
     Time begin, end, next;
     std::uint32_t first;        ///< timestamp of the segment that is being told
-    std::uint32_t last;         ///< timestamp of the end
     std::uint32_t units = 0;    ///< of the whole
     std::uint32_t told = 0;     ///< of them, with earlier segments
     std::uint32_t segment = 0;  ///< where the segment begins, in units from the first one
@@ -97,6 +96,11 @@ class DigitSender {
   std::deque<Digit> waiting_;
   std::optional<Sounding> tone_;
   Time quiet_until_{};
+  struct Covered {
+    std::uint32_t end;  ///< timestamp
+    Time until;
+  };
+  std::optional<Covered> covered_;  ///< by the last digit
 };
 
 /// Digits of the peer, each once. Plain; time is an argument.

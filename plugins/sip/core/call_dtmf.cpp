@@ -33,9 +33,10 @@ Result<void> check_dtmf(std::string_view digits, Duration length) {
 
 Result<void> CallImpl::send_dtmf(std::string_view digits, Duration length) {
   if (auto valid = check_dtmf(digits, length); !valid) return valid;
-  const auto audio = std::ranges::find(agreed_, Medium::Audio, &Agreed::medium);
-  const bool sends =
-      state_ != CallState::Ended && audio != agreed_.end() && audio->accepted && audio->remote.send;
+  const auto audio = std::ranges::find_if(agreed_, [](const Agreed &agreed) {
+    return agreed.accepted && agreed.medium == Medium::Audio;
+  });
+  const bool sends = state_ != CallState::Ended && audio != agreed_.end() && audio->remote.send;
   const rtp::EventStream events = sends ? audio->stream.events : rtp::EventStream{};
   const bool by_rtp = events.payload_type >= 0 && std::ranges::all_of(digits, [&](char digit) {
                         return events.taken >> *rtp::event_of(digit) & 1U;

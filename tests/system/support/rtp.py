@@ -280,6 +280,11 @@ class RtpPeer:
                 out.sendto(header + payload, (HOST, to))
                 sequence += 1
 
+    def send_packet(self, medium, data, to):
+        """One packet as it is, from the port that the peer was told."""
+        out = next(s for s, use in self._sockets.items() if use == (medium, "rtp"))
+        out.sendto(data, (HOST, to))
+
     def stop_sending(self, medium):
         if medium in self._sending:
             stop, thread = self._sending.pop(medium)

@@ -43,6 +43,14 @@ class FakeService : public calls::Service {
     views.erase(found);
     return true;
   }
+  Result<void> send_dtmf(const std::string &id, std::string_view keys, Duration length) override {
+    if (!views.contains(id)) return Error{Fault::Unreachable, "There is no such running call."};
+    if (auto valid = sip::check_dtmf(keys, length); !valid) return valid;
+    if (failure) return *failure;
+    digits += keys;
+    last_length = length;
+    return {};
+  }
   std::vector<calls::View> list() const override {
     std::vector<calls::View> all;
     for (const auto &[id, call] : views) all.push_back(call);
@@ -61,6 +69,8 @@ class FakeService : public calls::Service {
     not_started.push_back(reason);
   }
   std::optional<EndReason> last_reason;
+  std::string digits;  ///< pressed
+  Duration last_length{};
   std::vector<EndReason> not_started;  ///< calls that the API itself refused
 };
 

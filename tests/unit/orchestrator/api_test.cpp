@@ -391,6 +391,41 @@ TEST_F(ApiTest, WatchersAreToldOfWhatRunsAndOfEachChange) {
   EXPECT_TRUE(feed->ended);
 }
 
+TEST_F(ApiTest, WatchersAreToldOfKeys) {
+  const Response response = ask(make("GET", "/api/v1/events"));
+  const auto feed = std::make_shared<KeptFeed>();
+  response.stream(feed);
+  feed->sent.clear();
+  api_->digit_heard(
+      {"call-1", "callee", {'#', std::chrono::milliseconds(90), sip::DtmfMethod::Info}});
+  ASSERT_TRUE(feed->sent.starts_with("event: dtmf\ndata: {")) << feed->sent;
+  const json told = json::parse(feed->sent.substr(feed->sent.find('{')));
+  EXPECT_EQ(told, json({{"call", "call-1"},
+                        {"leg", "callee"},
+                        {"digit", "#"},
+                        {"duration_ms", 90},
+                        {"method", "info"}}));
+}
+
+TEST_F(ApiTest, KeysArePressed) {
+  ASSERT_TRUE(service_.start("alice", "bob"));
+  const std::string path = "/api/v1/calls/call-1/dtmf";
+  EXPECT_EQ(ask(make("POST", path, R"({"digits": "12#"})")).status, 204);
+  EXPECT_EQ(service_.digits, "12#");
+  EXPECT_EQ(service_.last_length, sip::kDtmfLength);
+  EXPECT_EQ(ask(make("POST", path, R"({"digits": "4", "duration_ms": 300})")).status, 204);
+  EXPECT_EQ(service_.last_length, std::chrono::milliseconds(300));
+  expect_problem(ask(make("POST", path, "[]")), 400);
+  for (const char *wrong :
+       {"{}", R"({"digits": "x"})", R"({"digits": 1})", R"({"digits": "1", "duration_ms": -1})",
+        R"({"digits": "1", "duration_ms": 18446744073709551615})", R"({"digits": "1", "x": 1})"})
+    expect_problem(ask(make("POST", path, wrong)), 422);
+  service_.failure = refused("Nobody hears them.");
+  expect_problem(ask(make("POST", path, R"({"digits": "1"})")), 409);
+  expect_problem(ask(make("POST", "/api/v1/calls/none/dtmf", R"({"digits": "1"})")), 404);
+  EXPECT_EQ(service_.digits, "12#4");
+}
+
 TEST_F(ApiTest, WatchersAreBoundedAndThoseWhoHaveGoneMakeRoom) {
   std::vector<std::shared_ptr<KeptFeed>> feeds;
   for (std::size_t i = 0; i < EventFeeds::kMost; ++i) {

@@ -92,6 +92,7 @@ TEST(CommandLine, MistakesNameTheFix) {
            Row{{"hangup", "1", "2"}, "one argument too many: '2'"},
            Row{{"account", "fly"}, "unknown command 'fly'"},
            Row{{"hangup"}, "ID is required"},
+           Row{{"dtmf", "id"}, "DIGITS is required"},
        }) {
     const auto line = parse(row.arguments);
     EXPECT_EQ(line.verb, Verb::Say) << row.arguments[0];
@@ -113,6 +114,7 @@ TEST(CommandLine, EveryCommandNamesTheOptionThatItDoesNotKnow) {
       {"call"},
       {"calls"},
       {"hangup"},
+      {"dtmf"},
       {"doctor"},
   };
   for (const auto &command : commands) {
@@ -136,7 +138,7 @@ TEST(CommandLine, HelpAndVersion) {
   EXPECT_EQ(version.out, "junctor " JUNCTOR_VERSION "\n");
   const auto help = run_line({"--help"});
   EXPECT_EQ(help.code, kDone);
-  for (const char *command : {"serve", "account", "call", "calls", "hangup", "doctor"}) {
+  for (const char *command : {"serve", "account", "call", "calls", "hangup", "dtmf", "doctor"}) {
     EXPECT_NE(help.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
     EXPECT_EQ(run_line({command, "--help"}).code, kDone);
   }

@@ -127,6 +127,7 @@ TEST(CallStore, KeepsEverythingOfACall) {
                    Medium::Video,
                    {{"receive", {7, 0.25, 1.5, 2}}, {"send", {9, 0.125, 0.5, 1}}}},
                   {"callee-to-caller", Medium::Audio, {{"reorder", {50, 0, 20, 41}}}}};
+  call.digits = "12#";
   {
     auto store = open_store(dir);
     store->save(example("c1"));
@@ -145,6 +146,7 @@ TEST(CallStore, KeepsEverythingOfACall) {
   ASSERT_EQ(found->latency.size(), 2U);
   EXPECT_EQ(found->latency[0].stages[1].name, "send");
   EXPECT_EQ(found->latency[0].stages[1].figures, (LatencyFigures{9, 0.125, 0.5, 1}));
+  EXPECT_EQ(found->digits, "12#");
   EXPECT_EQ(found->audio.round_trip_ms, std::nullopt);
   EXPECT_FALSE(find(*store, "c2"));
   struct stat status {};

@@ -127,6 +127,10 @@ TEST(DigitSending, AudioIsHeldBackWhileADigitSounds) {
   EXPECT_TRUE(sender.covers(0xfffffff0 + 799, kStart + 40ms));
   EXPECT_TRUE(sender.covers(0xffffff00, kStart + 40ms));  // what was captured before, late
   EXPECT_FALSE(sender.covers(0xfffffff0 + 800, kStart + 40ms));
+  run(sender, 8000);
+  // Captured while it sounded, though it is over when that comes; and what has another time line.
+  EXPECT_TRUE(sender.covers(0xfffffff0 + 799, kStart + 400ms));
+  EXPECT_FALSE(sender.covers(0xfffffff0 + 799, kStart + 3s));
 }
 
 TEST(DigitSending, WhatIsNoDigitAndWhatIsTooMuchIsRefused) {

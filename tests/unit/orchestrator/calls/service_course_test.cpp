@@ -8,6 +8,30 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+TEST_F(ServiceTest, KeysGoToThePhoneAndComeFromIt) {
+  publish();
+  EXPECT_EQ(service_->send_dtmf(last().id, "1", sip::kDtmfLength).error().fault, Fault::Refused);
+  video_track();
+  sip(0).answer(both());
+  pump();
+  EXPECT_TRUE(service_->send_dtmf(last().id, "12#", sip::kDtmfLength));
+  EXPECT_EQ(sip(0).dtmf, "12#");
+  EXPECT_EQ(service_->send_dtmf(last().id, "x", sip::kDtmfLength).error().fault, Fault::BadInput);
+  EXPECT_EQ(service_->send_dtmf("none", "1", sip::kDtmfLength).error().fault, Fault::Unreachable);
+  for (std::size_t i = 0; i < View::kMostDigits + 10; ++i)
+    sip(0).listener()->on_dtmf(
+        sip(0), {i == 0 ? '*' : '1', std::chrono::milliseconds(90), sip::DtmfMethod::RtpEvent});
+  ASSERT_EQ(heard_.size(), View::kMostDigits + 10);
+  EXPECT_EQ(heard_[0].call, last().id);
+  EXPECT_EQ(heard_[0].leg, "callee");
+  EXPECT_EQ(heard_[0].dtmf.digit, '*');
+  const std::string id = last().id;
+  EXPECT_EQ(service_->find(id)->digits.size(), View::kMostDigits) << "the record has a bound";
+  sip(0).end(EndReason::CalleeHangup, 0, "");
+  pump();
+  EXPECT_EQ(last().digits.substr(0, 2), "*1");
+}
+
 TEST_F(ServiceTest, AStartByTheApiThatFailsIsToldAndRecordedLikeAPublish) {
   play(5);
   EXPECT_FALSE(service_->start("alice", "mallory"));
@@ -375,6 +399,8 @@ struct CountedSession : rtp::Session {
   void set_listener(std::weak_ptr<rtp::SessionListener>) override {}
   void send(std::span<const rtp::OutgoingPacket>) override {}
   void begin_source() override {}
+  void send_digit(const rtp::Digit &) override {}
+  void set_digits_heard(std::function<void(const rtp::Digit &)>) override {}
   bool request_keyframe() override { return true; }
   rtp::SessionLatency latency() const override { return {}; }
   rtp::Stats stats() const override { return counted; }

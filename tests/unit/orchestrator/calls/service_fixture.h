@@ -94,6 +94,7 @@ class ServiceTest : public testing::Test {
       changes_.push_back(view);
       if (on_change_) on_change_(view);
     };
+    events.heard = [this](const DigitHeard &heard) { heard_.push_back(heard); };
     service_ = create_service(around_, events);
   }
 
@@ -237,6 +238,7 @@ class ServiceTest : public testing::Test {
       {"carol", {"sip:carol@192.0.2.2", "sip:carol@192.0.2.3"}},
       {"nobody", {}}};
   std::vector<View> changes_;
+  std::vector<DigitHeard> heard_;
   std::function<void(const View &)> on_change_;
   std::vector<std::shared_ptr<FakePath::Log>> paths_;
   std::optional<Error> path_error_;
