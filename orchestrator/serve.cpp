@@ -135,7 +135,14 @@ class Orchestrator {
     auto book = Book::open(dir, config_.sip.realm);
     if (!book) return book.error();
     book_ = *book;
-    auto rules = accounts::DialRules::compile(config_.sip.allow);
+    trunks_ = config_.sip.trunks;
+    for (config::Trunk &trunk : trunks_) {
+      if (trunk.password_file.empty()) continue;
+      auto password = accounts::read_webhook_secret(trunk.password_file);
+      if (!password) return at("sip.trunks, password-file", password.error());
+      trunk.password = *password;
+    }
+    auto rules = accounts::DialRules::compile(config_.sip.allow, trunks_);
     if (!rules) return rules.error();
     rules_ = std::make_shared<const accounts::DialRules>(std::move(*rules));
     auto token = accounts::load_or_make_secret(config::admin_token_path(dir),
@@ -283,9 +290,16 @@ class Orchestrator {
     options.max_requests = config_.sip.requests;
     options.max_requests_per_peer = config_.sip.requests_per_address;
     options.log = log_;
+    options.session_expires = config_.sip.session_expires;
     auto agent = sip::Agent::create(nullptr, std::move(options));
     if (!agent) return at("SIP (--sip)", agent.error());
     agent_ = *agent;
+    for (const config::Trunk &trunk : trunks_) {
+      auto options = trunk_options(trunk);
+      auto added =
+          options ? agent_->add_trunk(*std::move(options), {}) : Result<void>(options.error());
+      if (!added) return at(("the trunk " + trunk.name).c_str(), added.error());
+    }
     return {};
   }
 
@@ -350,6 +364,7 @@ class Orchestrator {
         for (const auto &phone : agent_->registrations(account)) contacts.push_back(phone.contact);
       return contacts;
     };
+    backend.trunks = [this] { return agent_ ? agent_->trunks() : std::vector<sip::TrunkStatus>(); };
     backend.metrics = [this] { return metrics_->text(measure()); };
     backend.answered = [metrics = metrics_](int status) { metrics->answered(status); };
     backend.expelled = [this](const std::string &account, bool removed) {
@@ -380,6 +395,9 @@ class Orchestrator {
     if (rtmp_) sample.rtmp = rtmp_->stats();
     const auto accounts = book_->snapshot();
     sample.accounts = accounts->accounts.size();
+    if (agent_)
+      for (const auto &trunk : agent_->trunks())
+        ++sample.trunks[std::string(to_string(trunk.state))];
     if (agent_)
       for (const auto &[name, account] : accounts->accounts)
         sample.phones += agent_->registrations(name).size();
@@ -486,6 +504,7 @@ class Orchestrator {
   }
 
   const config::Config config_;
+  std::vector<config::Trunk> trunks_;  ///< with their passwords
   std::ostream &out_;
   const LogSink log_;
   UniqueFd lock_;

@@ -55,7 +55,7 @@ void note_call(accounts::BusyTable &busy, const calls::View &call) {
 
 Result<std::vector<sip::InviteOptions>> Dialler::contacts(const std::string &from,
                                                           const std::string &to) const {
-  const auto target = rules->resolve(to, *book->snapshot());
+  const auto target = rules->resolve(to, *book->snapshot(), from);
   if (!target) return target.error();
   sip::InviteOptions invite;
   invite.from_user = from;
@@ -67,9 +67,14 @@ Result<std::vector<sip::InviteOptions>> Dialler::contacts(const std::string &fro
     invite.proxy = uri->proxy;
     invite.user = uri->user;
     invite.password = uri->password;
+    if (!uri->trunk.empty()) {
+      invite.from_user = uri->from_user;
+      invite.from_host = uri->from_host;
+      invite.asserted = uri->asserted;
+    }
     // The rules hold for wherever the callee sends us, or they could be got around.
-    invite.may_redirect = [rules = rules, book = book](const std::string &moved) {
-      return static_cast<bool>(rules->resolve(moved, *book->snapshot()));
+    invite.may_redirect = [rules = rules, book = book, from](const std::string &moved) {
+      return static_cast<bool>(rules->resolve(moved, *book->snapshot(), from));
     };
     return std::vector{invite};
   }
@@ -87,6 +92,26 @@ Result<std::vector<sip::InviteOptions>> Dialler::contacts(const std::string &fro
     invites.push_back(invite);
   }
   return invites;
+}
+
+Result<sip::TrunkOptions> trunk_options(const config::Trunk &trunk) {
+  auto networks = accounts::Networks::parse(trunk.networks);
+  if (!networks) return networks.error();
+  sip::TrunkOptions options;
+  options.name = trunk.name;
+  options.uri = trunk.uri;
+  options.user = trunk.user;
+  options.password = trunk.password;
+  options.proxy = trunk.proxy;
+  options.registers = trunk.registers;
+  options.expires = trunk.expires;
+  options.numbers = trunk.numbers;
+  options.account = trunk.account;
+  if (!networks->empty())
+    options.may_call = [networks = *networks](const std::string &address) {
+      return networks.contain({address, 0});
+    };
+  return options;
 }
 
 void expel(const std::string &account, bool removed, sip::Agent *agent, calls::Service *calls,

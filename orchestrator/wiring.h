@@ -11,6 +11,7 @@
 #include "accounts/book.h"
 #include "accounts/busy.h"
 #include "accounts/dialling.h"
+#include "accounts/networks.h"
 #include "calls/service.h"
 #include "rtmp/core/server.h"
 #include "sip/core/agent.h"
@@ -41,6 +42,9 @@ struct Dialler {
   Result<std::vector<sip::InviteOptions>> contacts(const std::string &from,
                                                    const std::string &to) const;
 };
+
+/// What the agent needs for a trunk, whose password has been read from its file.
+Result<sip::TrunkOptions> trunk_options(const config::Trunk &trunk);
 
 /// An account is gone (`removed`), or its tokens are void: its calls and streams end. One that is
 /// gone cannot be called either; its phones have a password of their own, which no revocation

@@ -115,7 +115,55 @@ std::string SipUri::to_string() const {
          (transport.empty() ? "" : ";transport=" + transport);
 }
 
-Result<DialRules> DialRules::compile(const std::vector<config::Allow> &rules) {
+bool is_number(std::string_view text) {
+  constexpr std::size_t kLongest = 32;
+  if (text.starts_with('+')) text.remove_prefix(1);
+  return !text.empty() && text.size() <= kLongest &&
+         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+Result<DialRules::TrunkRule> DialRules::compile_trunk(const config::Trunk &trunk) {
+  auto uri = SipUri::parse(trunk.uri);
+  if (!uri)
+    return bad_input("the trunk '" + trunk.name + "' has the uri '" + trunk.uri +
+                     "', which is not of the form sip:HOST[:PORT][;transport=udp|tcp]");
+  uri->user.clear();
+  return TrunkRule{*uri, trunk};
+}
+
+std::optional<Result<Target>> DialRules::over_trunk(std::string_view number, std::string_view host,
+                                                    std::string_view from) const {
+  std::optional<Result<Target>> refusal;
+  for (const auto &[uri, trunk] : trunks_) {
+    if (!host.empty() && host != uri.host) continue;
+    const auto goes = [&](const std::string &pattern) { return matches(pattern, number); };
+    if (std::ranges::none_of(trunk.dial, goes)) continue;
+    const bool may = !from.empty() && std::ranges::any_of(trunk.accounts, [&](const auto &account) {
+      return account == "*" || account == from;
+    });
+    if (!may) {
+      refusal = refused("Calls to " + std::string(number) + " go over the trunk '" + trunk.name +
+                        "', which this account may not use. The operator can allow it there "
+                        "(accounts).");
+      continue;
+    }
+    SipUri called = uri;
+    called.user = number;
+    return Result<Target>(
+        Target(UriTarget{.uri = called.to_string(),
+                         .user = trunk.user,
+                         .password = trunk.password,
+                         .proxy = trunk.proxy,
+                         .trunk = trunk.name,
+                         .from_user = trunk.from.empty() ? trunk.user : trunk.from,
+                         .from_host = uri.host,
+                         .asserted = trunk.asserted}));
+  }
+  return refusal;
+}
+
+Result<DialRules> DialRules::compile(const std::vector<config::Allow> &rules,
+                                     const std::vector<config::Trunk> &trunks) {
   DialRules compiled;
   for (const auto &allow : rules) {
     SipUri parts;
@@ -125,27 +173,40 @@ Result<DialRules> DialRules::compile(const std::vector<config::Allow> &rules) {
                        "for example sip:*@example.org");
     compiled.rules_.push_back({parts.user, parts.host, parts.port, allow});
   }
+  for (const auto &trunk : trunks) {
+    auto rule = compile_trunk(trunk);
+    if (!rule) return rule.error();
+    compiled.trunks_.push_back(*std::move(rule));
+  }
   return compiled;
 }
 
-Result<Target> DialRules::resolve(std::string_view to, const Snapshot &accounts) const {
+Result<Target> DialRules::resolve(std::string_view to, const Snapshot &accounts,
+                                  std::string_view from) const {
   const bool uri_form =
       to.find('@') != std::string_view::npos || to.find(':') != std::string_view::npos;
   if (!uri_form) {
+    if (check_name(to) && accounts.find(to)) return Target(AccountTarget{std::string(to)});
+    if (is_number(to))
+      if (auto target = over_trunk(to, "", from)) return *std::move(target);
     if (!check_name(to)) {
       const auto malformed = SipUri::parse("");
       return malformed.error();
     }
-    if (accounts.find(to)) return Target(AccountTarget{std::string(to)});
     return refused("There is no account '" + std::string(to) + "' to call.");
   }
   auto uri = SipUri::parse(to);
   if (!uri) return uri.error();
+  if (is_number(uri->user))
+    if (auto target = over_trunk(uri->user, uri->host, from); target && *target)
+      return *std::move(target);
   for (const Rule &rule : rules_)
     if (matches(rule.user, uri->user) && matches(rule.host, uri->host) &&
         (rule.port.empty() || matches(rule.port, uri->port)))
-      return Target(
-          UriTarget{uri->to_string(), rule.allow.user, rule.allow.password, rule.allow.proxy});
+      return Target(UriTarget{.uri = uri->to_string(),
+                              .user = rule.allow.user,
+                              .password = rule.allow.password,
+                              .proxy = rule.allow.proxy});
   return refused("Calls to " + uri->to_string() +
                  " are not allowed here. The operator can allow them by a rule in sip.allow.");
 }

@@ -2,6 +2,7 @@
 // Whom an account may call.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -29,6 +30,8 @@ struct UriTarget {
   std::string uri;
   std::string user, password;  ///< for 401 and 407, from the rule
   std::string proxy;           ///< from the rule
+  /// Of a trunk: its name, who the call is from there, and what asserts that (may be empty).
+  std::string trunk{}, from_user{}, from_host{}, asserted{};
 };
 using Target = std::variant<AccountTarget, UriTarget>;
 
@@ -36,18 +39,34 @@ using Target = std::variant<AccountTarget, UriTarget>;
 /// money. Immutable; any thread.
 class DialRules {
  public:
-  static Result<DialRules> compile(const std::vector<config::Allow> &rules);
-  /// What `to` means, if it may be called: an account, or a URI that a rule allows. The error is
-  /// a sentence for the caller.
-  Result<Target> resolve(std::string_view to, const Snapshot &accounts) const;
+  static Result<DialRules> compile(const std::vector<config::Allow> &rules,
+                                   const std::vector<config::Trunk> &trunks = {});
+  /// What `to` means, if account `from` may call it: an account, a number that goes to a trunk
+  /// which takes it and which `from` may use, or a URI that a rule allows. The error is a sentence
+  /// for the caller.
+  Result<Target> resolve(std::string_view to, const Snapshot &accounts,
+                         std::string_view from = {}) const;
 
  private:
   struct Rule {
     std::string user, host, port;  ///< with '*' for anything; an empty port for every one
     config::Allow allow;
   };
+  struct TrunkRule {
+    SipUri uri;
+    config::Trunk trunk;
+  };
+  static Result<TrunkRule> compile_trunk(const config::Trunk &trunk);
+  /// Nothing if no trunk takes it; an error if one does, but not from this account.
+  std::optional<Result<Target>> over_trunk(std::string_view number, std::string_view host,
+                                           std::string_view from) const;
+
   std::vector<Rule> rules_;
+  std::vector<TrunkRule> trunks_;  ///< in the order of the configuration
 };
+
+/// Digits, and + in front; at most 32.
+bool is_number(std::string_view text);
 
 /// Whether '*', standing for any run of characters, makes `pattern` equal to `text`.
 bool matches(std::string_view pattern, std::string_view text);

@@ -37,7 +37,7 @@ Result<void> HouseRules::may_start(const rtmp::Request &request, const std::stri
   if (!options_.calls)
     return refused(
         "Nobody can be called here: this server runs without SIP. Publish without 'to'.");
-  if (const auto target = rules_->resolve(to->second, *book_->snapshot()); !target)
+  if (const auto target = rules_->resolve(to->second, *book_->snapshot(), account); !target)
     return target.error();
   if (!options_.busy) return {};
   if (const auto other = options_.busy->claim(account, request.connection, to->second, now))

@@ -45,6 +45,8 @@ struct Backend {
   std::function<std::int64_t()> seconds;  ///< since 1970
   /// SIP phones of an account that are registered now.
   std::function<std::vector<std::string>(const std::string &account)> registrations;
+  /// The trunks and how they are doing; unset: there are none.
+  std::function<std::vector<sip::TrunkStatus>()> trunks;
   /// An account is gone, or its tokens are void: end what it does.
   std::function<void(const std::string &account, bool removed)> expelled;
   /// All metrics as text; unset: there are none.
@@ -101,6 +103,7 @@ class Api {
   void issue_token(const Request &, const Parameters &, const Reply &);
   void revoke_tokens(const Request &, const Parameters &, const Reply &);
   void revoke_token(const Request &, const Parameters &, const Reply &);
+  void list_trunks(const Request &, const Parameters &, const Reply &);
   void list_calls(const Request &, const Parameters &, const Reply &);
   void start_call(const Request &, const Parameters &, const Reply &);
   void show_call(const Request &, const Parameters &, const Reply &);

@@ -114,7 +114,7 @@ void Api::start_call(const Request &request, const Parameters &, const Reply &re
   const auto snapshot = backend_.book->snapshot();
   if (!snapshot->find(from))
     return reply(problem(422, "'from' must be an account; there is none of this name."));
-  if (const auto target = backend_.rules->resolve(to, *snapshot); !target) {
+  if (const auto target = backend_.rules->resolve(to, *snapshot, from); !target) {
     const Error &error = target.error();
     if (error.fault != Fault::Refused) return reply(problem(422, error.detail));
     service->fail_to_start(from, to, EndReason::Unreachable, error.detail);

@@ -281,6 +281,12 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   client(dtmf);
   verb(dtmf, Verb::Dtmf);
 
+  CLI::App *trunks =
+      app.add_subcommand("trunks", "List the trunks and how their registration is doing");
+  client(trunks);
+  as_json(trunks);
+  verb(trunks, Verb::Trunks);
+
   CLI::App *doctor = app.add_subcommand(
       "doctor", "Check this machine: GStreamer elements, ports, data directory, fonts");
   serve_flags(doctor);

@@ -28,6 +28,7 @@ enum class Verb {
   Calls,
   Hangup,
   Dtmf,
+  Trunks,
   Doctor,
 };
 

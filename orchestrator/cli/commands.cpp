@@ -365,6 +365,33 @@ int dtmf(const CommandLine &line, const Streams &streams) {
   return kDone;
 }
 
+int trunks(const CommandLine &line, const Streams &streams) {
+  auto client = Client::make(line.url, line.config.data_dir);
+  if (!client) return fail(streams, client.error());
+  auto answer = client->send("GET", "/api/v1/trunks");
+  if (!answer) return fail(streams, answer.error());
+  if (line.json) {
+    streams.out << answer->body.dump(2) << "\n";
+    return kDone;
+  }
+  const json list = answer->body.value("trunks", json::array());
+  if (list.empty()) {
+    streams.out << "There is no trunk. The configuration names them: [[sip.trunks]]\n";
+    return kDone;
+  }
+  std::vector<std::vector<std::string>> rows = {{"NAME", "STATE", "URI", "DETAIL"}};
+  for (const auto &each : list) {
+    std::string detail = text_of(each, "detail");
+    if (const auto retry = text_of(each, "retry_in"); !retry.empty())
+      detail += "; tried again in " + retry + " s";
+    if (const auto expires = text_of(each, "expires_in"); !expires.empty())
+      detail = "for " + expires + " s";
+    rows.push_back({text_of(each, "name"), text_of(each, "state"), text_of(each, "uri"), detail});
+  }
+  print_table(streams.out, rows);
+  return kDone;
+}
+
 }  // namespace
 
 int run(const CommandLine &line, Streams streams) {
@@ -388,6 +415,8 @@ int run(const CommandLine &line, Streams streams) {
       return calls(line, streams);
     case Verb::Hangup:
       return hangup(line, streams);
+    case Verb::Trunks:
+      return trunks(line, streams);
     case Verb::Dtmf:
       return dtmf(line, streams);
     case Verb::Doctor:

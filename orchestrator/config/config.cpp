@@ -18,6 +18,7 @@
 #include "accounts/webhook_client.h"
 #include "calls/tones.h"
 #include "config/nearest.h"
+#include "config/trunks.h"
 #include "rtp/core/formats.h"
 
 namespace junctor::config {
@@ -133,6 +134,15 @@ Result<void> read_allow(const toml::node &node, Config &config) {
     rules.push_back(std::move(rule));
   }
   config.sip.allow = std::move(rules);
+  return {};
+}
+
+Result<void> read_session_expires(const toml::node &node, std::chrono::seconds &field) {
+  const auto value = node.is_integer() ? node.value<std::int64_t>() : std::nullopt;
+  // Shorter ones are not allowed by RFC 4028 section 4.
+  if (!value || (*value != 0 && (*value < 90 || *value > 86400)))
+    return bad_input("must be 0, or a whole number from 90 to 86400");
+  field = std::chrono::seconds(*value);
   return {};
 }
 
@@ -257,6 +267,9 @@ const std::vector<Key> &table() {
       {"sip.formats", "codecs or formats that calls offer to phones; empty: all",
        texts([](Config &c) -> auto & { return c.sip.formats; }, check_formats)},
       {"sip.allow", "SIP addresses that accounts may call besides each other", read_allow},
+      {"sip.session-expires-s", "seconds after which a call that nobody refreshes is over (RFC 4028); 0: not asked for",
+       [](const toml::node &n, Config &c) { return read_session_expires(n, c.sip.session_expires); }},
+      {"sip.trunks", "other SIP servers that calls go to and come from", [](const toml::node &n, Config &c) { return read_trunks(n, c.sip.trunks); }},
       {"watchdog.interval-ms", "milliseconds between two looks for the publisher's media (M)",
        integer([](Config &c) -> auto & { return c.watchdog.interval; }, 1, kMaxMs)},
       {"watchdog.tries", "looks without media until the call ends (N)",
@@ -339,8 +352,9 @@ Result<void> read_file(const std::string &path, Config &config) {
     return bad_input("cannot read the configuration file " + path +
                      "; name a TOML file of at most 1 MiB, or leave --config out");
   if (auto read = read_text(content.str(), path, config); !read) return read.error();
-  const bool secrets = std::any_of(config.sip.allow.begin(), config.sip.allow.end(),
-                                   [](const Allow &rule) { return !rule.password.empty(); });
+  const auto secret = [](const auto &entry) { return !entry.password.empty(); };
+  const bool secrets = std::ranges::any_of(config.sip.allow, secret) ||
+                       std::ranges::any_of(config.sip.trunks, secret);
   struct stat status {};
   if (secrets && ::stat(path.c_str(), &status) == 0 && (status.st_mode & 077) != 0)
     return refused(path + " holds a password and can be read by others; close it with: chmod 600 " +

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,24 @@ struct Allow {
   std::string uri;             ///< "sip:*@example.org"; * stands for anything
   std::string user, password;  ///< answer to 401 and 407; empty for none
   std::string proxy;           ///< outbound proxy as a SIP URI; empty for none
+};
+
+/// Another SIP server that calls go to and come from; see sip::TrunkOptions.
+struct Trunk {
+  std::string name;
+  std::string uri;
+  std::string user, password;
+  std::string password_file;  ///< of mode 0600, instead of a password here
+  std::string proxy;
+  bool registers = true;
+  std::chrono::seconds expires{600};
+  std::vector<std::string> dial;      ///< numbers that go there, with '*' for anything
+  std::vector<std::string> accounts;  ///< that may call there; "*": all
+  std::string from;                   ///< user of From; empty: `user`
+  std::string asserted;               ///< P-Asserted-Identity; empty for none
+  std::string account;                ///< that is called by numbers which are not in `numbers`
+  std::map<std::string, std::string> numbers;  ///< dialled there: account here
+  std::vector<std::string> networks;           ///< that calls may come from besides the registrar
 };
 
 /// When an RTMP terminal must say who it is.
@@ -65,6 +84,8 @@ struct Sip {
   std::string media_address;  ///< put into SDP; empty: the source address towards the peer
   std::chrono::seconds answer_timeout{60};
   std::vector<Allow> allow;
+  std::vector<Trunk> trunks;
+  std::chrono::seconds session_expires = sip::AgentOptions().session_expires;  ///< 0: not asked for
   std::vector<std::string> formats;   ///< that calls offer; empty: all
   sip::ConnectionLimits connections;  ///< that others open over TCP
   /// Requests outside of calls that are open at once, in all and for each address.

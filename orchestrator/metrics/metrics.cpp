@@ -240,6 +240,16 @@ std::string Metrics::text(const Sample &sample) const {
         .to(all);
   }
   gauge("junctor_accounts", "Accounts.").add(static_cast<double>(sample.accounts)).to(all);
+  const auto trunks = [&](const char *state) {
+    const auto found = sample.trunks.find(state);
+    return static_cast<double>(found == sample.trunks.end() ? 0 : found->second);
+  };
+  gauge("junctor_sip_trunks", "Trunks by the state of their registration.")
+      .add(trunks("registered"), {{"state", "registered"}})
+      .add(trunks("trying"), {{"state", "trying"}})
+      .add(trunks("failed"), {{"state", "failed"}})
+      .add(trunks("static"), {{"state", "static"}})
+      .to(all);
   gauge("junctor_sip_phones", "SIP phones that are registered.")
       .add(static_cast<double>(sample.phones))
       .to(all);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -20,9 +21,10 @@ namespace junctor::metrics {
 
 /// What others count, as it is at the moment of asking.
 struct Sample {
-  std::vector<calls::View> calls;           ///< that run
-  std::optional<rtmp::Server::Stats> rtmp;  ///< nothing where RTMP is off
-  std::size_t accounts = 0, phones = 0;     ///< phones that are registered
+  std::vector<calls::View> calls;             ///< that run
+  std::optional<rtmp::Server::Stats> rtmp;    ///< nothing where RTMP is off
+  std::size_t accounts = 0, phones = 0;       ///< phones that are registered
+  std::map<std::string, std::size_t> trunks;  ///< by sip::TrunkState
 };
 
 /// Counts what happens, and tells it. No series has a label whose values peers choose.

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "sip/core/challenge.h"
 #include "sip/core/register_message.h"
 #include "sip/core/source_address.h"
 #include "sip/core/stack.h"
@@ -171,28 +172,28 @@ Result<void> AgentImpl::start_on(const Endpoint &endpoint, const std::optional<E
     secure_url = "sips:" + bracketed(tls->address) + ':' + std::to_string(tls->port);
     sofia_tls_->begin_capture();
   }
-  nua_ = nua_create(root_->get(), on_nua, reinterpret_cast<nua_magic_t *>(this),
-                    NUTAG_URL(url.c_str()), TAG_IF(tls, NUTAG_SIPS_URL(secure_url.c_str())),
-                    TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls ? sofia_tls_->directory().c_str() : "")),
-                    TAG_IF(tls, TPTAG_TLS_VERIFY_POLICY(tls ? sofia_tls_->verify_policy() : 0U)),
-                    TAG_IF(tls, TPTAG_TLS_VERIFY_DEPTH(kVerifyDepth)),
-                    NUTAG_SIP_PARSER(fence_->parser()), NTATAG_BAD_REQ_MASK(Fence::fatal_headers()),
-                    // Media, answers and alerting are ours; acknowledging is nua's.
-                    NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOANSWER(0), NUTAG_AUTOALERT(0),
-                    NUTAG_AUTOACK(1), NUTAG_ENABLEMESSAGE(0),
-                    NUTAG_SESSION_TIMER(expires), NUTAG_MIN_SE(least),
-                    NUTAG_RETRY_COUNT(kMaxRetries), NUTAG_APPL_METHOD("UPDATE, INFO"),
-                    TAG_IF(registrar_.has_value(), NUTAG_APPL_METHOD("REGISTER")),
-                    SIPTAG_ALLOW_STR(allow.c_str()), SIPTAG_SUPPORTED_STR("timer, 100rel"),
-                    SIPTAG_USER_AGENT_STR(options_.user_agent.c_str()),
-                    NTATAG_SIP_T1X64(milliseconds(options_.transaction_timeout)),
-                    NTATAG_MAXSIZE(kMaxMessage), NTATAG_MAX_PROCEEDING(kMaxProceeding),
-                    // RFC 3261 section 18.1.1 asks for TCP above 1300 bytes, but a phone that only
-                    // has UDP would then not be reached; fragments do arrive.
-                    NTATAG_UDP_MTU(kMaxMessage - 1),
-                    // One that comes on two ways rings once (RFC 3261 section 8.2.2.2).
-                    NTATAG_MERGE_482(1), TPTAG_IDLE(kIdleConnection), TPTAG_TIMEOUT(kHalfMessage),
-                    TPTAG_PONG2PING(1), TAG_END());
+  nua_ =
+      nua_create(root_->get(), on_nua, reinterpret_cast<nua_magic_t *>(this),
+                 NUTAG_URL(url.c_str()), TAG_IF(tls, NUTAG_SIPS_URL(secure_url.c_str())),
+                 TAG_IF(tls, NUTAG_CERTIFICATE_DIR(tls ? sofia_tls_->directory().c_str() : "")),
+                 TAG_IF(tls, TPTAG_TLS_VERIFY_POLICY(tls ? sofia_tls_->verify_policy() : 0U)),
+                 TAG_IF(tls, TPTAG_TLS_VERIFY_DEPTH(kVerifyDepth)),
+                 NUTAG_SIP_PARSER(fence_->parser()), NTATAG_BAD_REQ_MASK(Fence::fatal_headers()),
+                 // Media, answers and alerting are ours; acknowledging is nua's.
+                 NUTAG_MEDIA_ENABLE(0), NUTAG_AUTOANSWER(0), NUTAG_AUTOALERT(0), NUTAG_AUTOACK(1),
+                 NUTAG_ENABLEMESSAGE(0), NUTAG_SESSION_TIMER(expires), NUTAG_MIN_SE(least),
+                 NUTAG_RETRY_COUNT(kMaxRetries), NUTAG_APPL_METHOD("UPDATE, INFO"),
+                 TAG_IF(registrar_.has_value(), NUTAG_APPL_METHOD("REGISTER")),
+                 SIPTAG_ALLOW_STR(allow.c_str()), SIPTAG_SUPPORTED_STR("timer, 100rel"),
+                 SIPTAG_USER_AGENT_STR(options_.user_agent.c_str()),
+                 NTATAG_SIP_T1X64(milliseconds(options_.transaction_timeout)),
+                 NTATAG_MAXSIZE(kMaxMessage), NTATAG_MAX_PROCEEDING(kMaxProceeding),
+                 // RFC 3261 section 18.1.1 asks for TCP above 1300 bytes, but a phone that only
+                 // has UDP would then not be reached; fragments do arrive.
+                 NTATAG_UDP_MTU(kMaxMessage - 1),
+                 // One that comes on two ways rings once (RFC 3261 section 8.2.2.2).
+                 NTATAG_MERGE_482(1), TPTAG_IDLE(kIdleConnection), TPTAG_TIMEOUT(kHalfMessage),
+                 TPTAG_PONG2PING(1), TAG_END());
   if (!nua_) {
     if (tls) sofia_tls_->abandon_capture();
     return Error{Fault::Unreachable, "SIP could not be served on " + endpoint.to_string() +
@@ -261,6 +262,8 @@ void AgentImpl::on_nua(nua_event_t event, int status, const char *phrase, nua_t 
     if (status >= 200) agent->stopped_ = true;
     return;
   }
+  for (const auto &trunk : agent->trunks_)
+    if (trunk->owns(handle)) return trunk->on_event(event, status, phrase, sip);
   if (!hmagic) return agent->on_stray(event, status, handle, sip);
   const auto call = reinterpret_cast<CallImpl *>(hmagic)->shared_from_this();
   call->on_event(event, status, phrase, sip, tags);
@@ -342,16 +345,9 @@ void AgentImpl::answer_register(nua_handle_t *handle, nua_saved_event_t *saved,
       TAG_IF(reply.retry_after != 0, SIPTAG_RETRY_AFTER_STR(retry_after.c_str())), TAG_END());
 }
 
-Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
-  auto uri = parse_target(options.uri);
-  if (!uri) return uri.error();
-  Uri next_hop = *uri;
-  if (!options.proxy.empty()) {
-    auto proxy = parse_target(options.proxy);
-    if (!proxy) return proxy.error();
-    next_hop = *proxy;
-  }
-  for (const Uri &checked : {*uri, next_hop}) {
+/// Whether all of them can be reached by what is served here.
+Result<void> AgentImpl::check_transports(const std::vector<Uri> &uris) const {
+  for (const Uri &checked : uris) {
     const std::string carrier = checked.carrier();
     if (carrier == "tls" && !options_.tls)
       return bad_input("\"" + clean_text(checked.to_string()) +
@@ -361,16 +357,23 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
                        "\" wants a transport that is not served here; use udp" +
                        (options_.tcp ? " or tcp" : ""));
   }
+  return {};
+}
+
+Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
+  auto uri = parse_target(options.uri);
+  if (!uri) return uri.error();
+  Uri next_hop = *uri;
+  if (!options.proxy.empty()) {
+    auto proxy = parse_target(options.proxy);
+    if (!proxy) return proxy.error();
+    next_hop = *proxy;
+  }
+  if (auto served = check_transports({*uri, next_hop}); !served) return served.error();
   if (options.srtp == rtp::SrtpPolicy::Require && next_hop.carrier() != "tls")
     return refused("SRTP is required for a call to " + clean_text(uri->to_string()) +
                    ", but its keys would travel in clear: it is not reached over TLS");
-  // Sofia cuts passwords at colons and puts the user into the header as it is.
-  const auto plain = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != ':'; };
-  if (!std::ranges::all_of(options.user + options.password, plain) ||
-      options.user.find_first_of("\"\\") != std::string::npos)
-    return bad_input(
-        "a SIP user or password with colons, quotes or control characters cannot be "
-        "used; choose another");
+  if (auto plain = check_credentials(options.user, options.password); !plain) return plain.error();
 
   CallImpl::Setup setup;
   setup.id = random_id();
@@ -394,7 +397,13 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   const std::string fallback = options.user.empty() ? "anonymous" : options.user;
   const std::string user = escape_user(options.from_user.empty() ? fallback : options.from_user);
   const std::string display = quoted(options.from_display);
-  setup.from = (display.empty() ? "" : display + ' ') + "<sip:" + user + '@' + bracketed(own) + '>';
+  const std::string host = options.from_host.empty() ? bracketed(own) : options.from_host;
+  setup.from = (display.empty() ? "" : display + ' ') + "<sip:" + user + '@' + host + '>';
+  if (!options.asserted.empty()) {
+    auto asserted = Uri::parse(options.asserted);
+    if (!asserted) return asserted.error();
+    setup.asserted = "P-Asserted-Identity: <" + asserted->to_string() + '>';
+  }
   uri->parameters.clear();
   setup.to = '<' + uri->to_string() + '>';
   setup.user_part = user;
@@ -459,6 +468,40 @@ Result<std::shared_ptr<Call>> AgentImpl::invite(const InviteOptions &options,
   return std::shared_ptr<Call>(call);
 }
 
+Result<void> AgentImpl::add_trunk(TrunkOptions options,
+                                  std::function<void(const TrunkStatus &)> changed) {
+  if (stopping_) return refused("the SIP agent is shutting down");
+  auto uri = parse_target(options.uri);
+  if (!uri) return uri.error();
+  if (options.user.empty()) return bad_input("a trunk needs a user");
+  if (auto plain = check_credentials(options.user, options.password); !plain) return plain;
+  Uri next_hop = *uri;
+  if (!options.proxy.empty()) {
+    auto proxy = parse_target(options.proxy);
+    if (!proxy) return proxy.error();
+    next_hop = *proxy;
+  }
+  if (auto served = check_transports({*uri, next_hop}); !served) return served;
+  TrunkRegistration::Setup setup;
+  uri->user.clear();
+  setup.registrar = uri->to_string();
+  if (!options.proxy.empty()) setup.proxy = next_hop.to_string();
+  setup.identity = "<sip:" + escape_user(options.user) + '@' + bracketed(uri->host) + '>';
+  setup.contact_user = options.name + '-' + random_id();
+  setup.contact = contact_towards(next_hop, setup.contact_user);
+  setup.options = std::move(options);
+  trunks_.push_back(
+      std::make_unique<TrunkRegistration>(*this, std::move(setup), std::move(changed)));
+  trunks_.back()->start();
+  return {};
+}
+
+std::vector<TrunkStatus> AgentImpl::trunks() const {
+  std::vector<TrunkStatus> all;
+  for (const auto &trunk : trunks_) all.push_back(trunk->status());
+  return all;
+}
+
 std::shared_ptr<Call> AgentImpl::find_call(const std::string &id) const {
   const std::lock_guard lock(mutex_);
   const auto found = calls_.find(id);
@@ -509,8 +552,12 @@ void AgentImpl::shutdown(EndReason reason, Duration patience) {
     call->hangup(reason);
     retire(call->id());
   }
+  for (const auto &trunk : trunks_) trunk->stop();
   if (nua_) {
-    iterate_until(deadline, [this] { return lingering_.empty(); });
+    iterate_until(deadline, [this] {
+      return lingering_.empty() &&
+             std::ranges::all_of(trunks_, [](const auto &trunk) { return trunk->done(); });
+    });
     stop_stack();
   }
   iterate_until(deadline, [this] { return alive_->undelivered == 0; });
@@ -525,6 +572,7 @@ void AgentImpl::stop_stack() {
     call->drop();
     call->detach();
   }
+  trunks_.clear();
   connections_.reset();
   tls_connections_.reset();
   nua_shutdown(nua_);

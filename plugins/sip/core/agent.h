@@ -22,6 +22,7 @@
 #include "sip/core/offered.h"
 #include "sip/core/sdp.h"
 #include "sip/core/sofia_tls.h"
+#include "sip/core/trunk.h"
 
 namespace junctor::sip {
 
@@ -99,6 +100,8 @@ struct InviteOptions {
   std::string uri;             ///< "sip:bob@host:port;transport=tcp"
   std::string from_user;       ///< user part of From
   std::string from_display;    ///< shown to the callee; may be empty
+  std::string from_host;       ///< of From; empty: our address towards the callee
+  std::string asserted;        ///< URI of a P-Asserted-Identity (RFC 3325); empty for none
   std::string proxy;           ///< outbound proxy URI, empty for none
   std::string user, password;  ///< for 401/407; empty: cannot answer challenges
   /// Whether the callee may redirect us (3xx) to this URI, which has no parameter but transport.
@@ -156,6 +159,7 @@ struct IncomingCall {
   std::string account;         ///< whose password the caller has proved; empty: nobody's
   std::string uri;             ///< of From, "sip:bob@example.org": not proved by anything
   std::string display;         ///< name in From; may be empty
+  std::string trunk;           ///< name of the trunk that it came over, which says who `to` is
 };
 
 /// Whose calls are taken.
@@ -220,6 +224,12 @@ class Agent {
                                                std::weak_ptr<CallListener> listener) = 0;
   /// Who takes the calls that come to us, in the agent's thread; until then they are refused (480).
   virtual void set_incoming(std::function<void(const IncomingCall &)>) {}
+  /// Registers there, and again and again until shutdown(), which takes it back. Fails at once for
+  /// what cannot be used. `changed` is called for each change of state.
+  virtual Result<void> add_trunk(TrunkOptions, std::function<void(const TrunkStatus &)>) {
+    return refused("there are no trunks here");
+  }
+  virtual std::vector<TrunkStatus> trunks() const { return {}; }
   /// Any thread. Null if there is none such. A `sipcallsink` with property `call` finds its call
   /// so.
   virtual std::shared_ptr<Call> find_call(const std::string &id) const = 0;

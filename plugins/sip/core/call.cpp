@@ -14,6 +14,7 @@
 #include <random>
 
 #include "sip/core/cause.h"
+#include "sip/core/challenge.h"
 #include "sip/core/dtmf_info.h"
 #include "sip/core/fence.h"
 #include "sip/core/sip_body.h"
@@ -36,23 +37,6 @@ constexpr std::array kRetryAfter{404, 413, 480, 486, 500, 503, 600, 603};
 std::uint64_t random_number() {
   std::random_device device;
   return (static_cast<std::uint64_t>(device()) << 16 | (device() & 0xffff)) & 0xffffffffffff;
-}
-
-/// The quoted realm of the first challenge that Sofia can answer: MD5, and no escapes in the realm
-/// (it would match none). Null if there is none.
-const char *answerable_realm(const sip_t *sip, int status) {
-  if (!sip) return nullptr;
-  const msg_auth_t *challenge =
-      status == 407 ? sip->sip_proxy_authenticate : sip->sip_www_authenticate;
-  for (; challenge; challenge = challenge->au_next) {
-    if (!challenge->au_scheme || ::strcasecmp(challenge->au_scheme, "Digest") != 0) continue;
-    const char *realm = msg_params_find(challenge->au_params, "realm=");
-    const char *algorithm = msg_params_find(challenge->au_params, "algorithm=");
-    const bool md5 = !algorithm || ::strcasecmp(algorithm, "MD5") == 0 ||
-                     ::strcasecmp(algorithm, "\"MD5\"") == 0;
-    if (realm && md5 && std::string_view(realm).find('\\') == std::string_view::npos) return realm;
-  }
-  return nullptr;
 }
 
 std::optional<rtp::SrtpSuite> suite_of(const Agreed &agreed) {
@@ -105,6 +89,7 @@ Result<void> CallImpl::send_invite() {
   const std::string offer = describe_ours(make_offer(identity(), setup_.media));
   nua_invite(handle_.get(), TAG_IF(!setup_.proxy.empty(), NUTAG_PROXY(setup_.proxy.c_str())),
              SIPTAG_CALL_ID_STR(setup_.id.c_str()), SIPTAG_CONTACT_STR(setup_.contact.c_str()),
+             TAG_IF(!setup_.asserted.empty(), SIPTAG_HEADER_STR(setup_.asserted.c_str())),
              SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(offer.c_str()), TAG_END());
   return {};
 }
@@ -318,8 +303,7 @@ void CallImpl::authenticate(int status, const sip_t *sip) {
     return drop();
   }
   challenged_ = true;
-  const std::string credentials =
-      "Digest:" + std::string(realm) + ':' + setup_.user + ':' + setup_.password;
+  const std::string credentials = credentials_for(realm, setup_.user, setup_.password);
   nua_authenticate(handle_.get(), NUTAG_AUTH(credentials.c_str()), TAG_END());
 }
 

@@ -50,6 +50,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     std::string from, to;    ///< headers
     std::string uri, proxy;  ///< checked
     std::string user, password;
+    std::string asserted;  ///< P-Asserted-Identity header, with its name; empty: none
     std::function<bool(const std::string &uri)> may_redirect;  ///< as in InviteOptions
     bool tcp = true, tls = false;  ///< what it may redirect to, beside UDP
     rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;

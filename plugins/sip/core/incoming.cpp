@@ -66,6 +66,13 @@ std::optional<RegisterReply> AgentImpl::check_caller(const sip_t &sip, const End
   return std::nullopt;
 }
 
+const TrunkRegistration *AgentImpl::trunk_of(const std::string &user,
+                                             const Endpoint &source) const {
+  for (const auto &trunk : trunks_)
+    if (trunk->brings(user, source.address)) return trunk.get();
+  return nullptr;
+}
+
 CallImpl::Setup AgentImpl::prepare_incoming(const sip_t &sip, const Endpoint &source) {
   CallImpl::Setup setup;
   // The peer chooses it, and two may have chosen the same.
@@ -101,13 +108,26 @@ void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
   const Endpoint source = Endpoint::from_sockaddr(&address->su_sa);
 
   IncomingCall incoming;
-  if (const auto reply = check_caller(*sip, source, incoming.account)) {
+  if (const TrunkRegistration *trunk = trunk_of(percent_decode(user), source)) {
+    // Whose password is no question: the other side asks that of its own callers.
+    const char *called =
+        sip->sip_to && sip->sip_to->a_url->url_user ? sip->sip_to->a_url->url_user : "";
+    const std::string number =
+        percent_decode(trunk->status().state == TrunkState::Static ? user : called);
+    incoming.trunk = trunk->status().name;
+    incoming.to = trunk->account_for(number);
+    if (incoming.to.empty()) {
+      log(LogLevel::Warning,
+          "trunk " + incoming.trunk + ": a call for " + clean_text(number) + " is for no account");
+      return refuse(handle, SIP_404_NOT_FOUND);
+    }
+  } else if (const auto reply = check_caller(*sip, source, incoming.account)) {
     if (reply->status != 401) log_refused(reply->status, reply->phrase);
     answer_register(handle, nullptr, *reply);
     return nua_handle_destroy(handle);
   }
   if (calls_.size() >= options_.max_calls) return refuse(handle, SIP_503_SERVICE_UNAVAILABLE);
-  incoming.to = percent_decode(user);
+  if (incoming.trunk.empty()) incoming.to = percent_decode(user);
   if (incoming.to.empty() || incoming.to.size() > kLongestName)
     return refuse(handle, SIP_404_NOT_FOUND);
   incoming.display = display_of(*sip->sip_from);
@@ -125,7 +145,8 @@ void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
     calls_[id] = call;
   }
   log(LogLevel::Info, "call " + id + " came from " + incoming.uri + " (" + source.to_string() +
-                          (incoming.account.empty() ? "" : ", as " + incoming.account) + ") for " +
+                          (incoming.account.empty() ? "" : ", as " + incoming.account) +
+                          (incoming.trunk.empty() ? "" : ", trunk " + incoming.trunk) + ") for " +
                           clean_text(incoming.to));
   incoming.call = call;
   incoming_(incoming);

@@ -23,6 +23,7 @@
 #include "sip/core/sofia.h"
 #include "sip/core/sofia_log.h"
 #include "sip/core/sofia_tls.h"
+#include "sip/core/trunk_registration.h"
 
 namespace junctor::sip {
 
@@ -46,6 +47,9 @@ class AgentImpl final : public Agent, public CallHost {
   void set_incoming(std::function<void(const IncomingCall &)> incoming) override {
     incoming_ = std::move(incoming);
   }
+  Result<void> add_trunk(TrunkOptions options,
+                         std::function<void(const TrunkStatus &)> changed) override;
+  std::vector<TrunkStatus> trunks() const override;
   std::shared_ptr<Call> find_call(const std::string &id) const override;
   std::vector<Registration> registrations(const std::string &account) const override;
   void forget_registrations(const std::string &account) override;
@@ -88,6 +92,8 @@ class AgentImpl final : public Agent, public CallHost {
 
   // incoming.cpp: calls that come to us.
   void on_invite(nua_handle_t *handle, const sip_t *sip);
+  /// The trunk that a call has come over; null: none.
+  const TrunkRegistration *trunk_of(const std::string &user, const Endpoint &source) const;
   std::optional<RegisterReply> check_caller(const sip_t &sip, const Endpoint &source,
                                             std::string &account);
   CallImpl::Setup prepare_incoming(const sip_t &sip, const Endpoint &source);
@@ -107,6 +113,7 @@ class AgentImpl final : public Agent, public CallHost {
   std::string contact_towards(const Uri &next_hop, const std::string &user) const override;
   std::vector<std::string> awaited_hosts(const Endpoint &peer) const;
   void on_tls_refused(const Endpoint &peer, const std::string &why);
+  Result<void> check_transports(const std::vector<Uri> &uris) const;
   Result<CallImpl::Setup> prepare(const InviteOptions &options);
   Result<void> open_media(const InviteOptions &options, CallImpl::Setup &setup);
   /// Iterates the context until `done` or the deadline.
@@ -131,6 +138,7 @@ class AgentImpl final : public Agent, public CallHost {
   std::optional<Registrar> registrar_;
   std::function<void(const IncomingCall &)> incoming_;
   std::list<Delayed> delayed_;
+  std::vector<std::unique_ptr<TrunkRegistration>> trunks_;
   PeerLogBudget refusals_;
   Admission admission_;
   std::unordered_set<std::string> registered_;  // address_group()s, until then

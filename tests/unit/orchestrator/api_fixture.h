@@ -101,6 +101,7 @@ class ApiTest : public ::testing::Test {
     backend.metrics = [] { return "measured 1\n"; };
     backend.answered = [this](int status) { answered_.push_back(status); };
     backend.longest_delay = 1ms;
+    backend.trunks = [this] { return trunks_; };
     backend.log = [this](LogLevel, std::string_view text) { logged_.emplace_back(text); };
     api_ = std::make_unique<Api>(std::move(backend));
   }
@@ -158,6 +159,7 @@ class ApiTest : public ::testing::Test {
   bool has_service_ = true;
   std::vector<std::string> expelled_;
   std::vector<int> answered_;  ///< statuses
+  std::vector<sip::TrunkStatus> trunks_;
   std::vector<std::string> logged_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<Server> server_;

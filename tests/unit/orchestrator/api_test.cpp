@@ -407,6 +407,25 @@ TEST_F(ApiTest, WatchersAreToldOfKeys) {
                         {"method", "info"}}));
 }
 
+TEST_F(ApiTest, TrunksAreListedWithoutSecrets) {
+  sip::TrunkStatus status;
+  status.name = "carrier";
+  status.uri = "sip:carrier.example";
+  status.state = sip::TrunkState::Failed;
+  status.code = 401;
+  status.detail = "401: it refused our user and password";
+  status.failures = 2;
+  status.retry = Clock::now() + std::chrono::seconds(30);
+  trunks_ = {status};
+  const json list = json::parse(ask(make("GET", "/api/v1/trunks")).body)["trunks"];
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(list[0]["state"], "failed");
+  EXPECT_EQ(list[0]["sip_code"], 401);
+  EXPECT_EQ(list[0]["failures"], 2);
+  EXPECT_TRUE(list[0]["expires_in"].is_null());
+  EXPECT_NEAR(list[0]["retry_in"].get<double>(), 30, 5);
+}
+
 TEST_F(ApiTest, KeysArePressed) {
   ASSERT_TRUE(service_.start("alice", "bob"));
   const std::string path = "/api/v1/calls/call-1/dtmf";

@@ -13,6 +13,62 @@ using namespace junctor;
 using namespace junctor::accounts;
 using namespace std::chrono_literals;
 
+TEST(DialRules, NumbersGoOverTheTrunksThatTakeThemForWhoMayUseThem) {
+  config::Trunk home, world;
+  home.name = "home";
+  home.uri = "sip:home.example:5070;transport=tcp";
+  home.user = "u1";
+  home.password = "p1";
+  home.dial = {"0*", "+49*"};
+  home.accounts = {"alice"};
+  home.asserted = "sip:+4930@home.example";
+  world.name = "world";
+  world.uri = "sip:world.example";
+  world.user = "u2";
+  world.from = "+4930";
+  world.dial = {"*"};
+  world.accounts = {"*"};
+  const auto rules = DialRules::compile({{"sip:*@open.example", "", "", ""}}, {home, world});
+  ASSERT_TRUE(rules) << rules.error().detail;
+  Snapshot accounts;
+  const auto over = [&](const char *to, const char *from) {
+    return std::get<UriTarget>(*rules->resolve(to, accounts, from));
+  };
+  const UriTarget first = over("030123", "alice");
+  EXPECT_EQ(first.uri, "sip:030123@home.example:5070;transport=tcp");
+  EXPECT_EQ(first.trunk, "home");
+  EXPECT_EQ(first.user, "u1");
+  EXPECT_EQ(first.password, "p1");
+  EXPECT_EQ(first.from_user, "u1");
+  EXPECT_EQ(first.from_host, "home.example");
+  EXPECT_EQ(first.asserted, "sip:+4930@home.example");
+  // Another account has only the other trunk, which takes everything.
+  EXPECT_EQ(over("030123", "bob").trunk, "world");
+  EXPECT_EQ(over("+1555", "alice").from_user, "+4930");
+  EXPECT_EQ(over("sip:030123@world.example", "alice").trunk, "world");
+  EXPECT_EQ(over("sip:bob@open.example", "bob").trunk, "");
+  // Nobody in particular may use none.
+  EXPECT_FALSE(rules->resolve("030123", accounts));
+  EXPECT_FALSE(rules->resolve("sip:030123@home.example", accounts, "bob"));
+  for (const char *to : {"+", "0;x", "0 1", "123456789012345678901234567890123", "0@home.example:"})
+    EXPECT_FALSE(rules->resolve(to, accounts, "alice")) << to;
+}
+
+TEST(DialRules, ATrunkIsOpenToNobodyUnlessTold) {
+  config::Trunk trunk;
+  trunk.name = "carrier";
+  trunk.uri = "sip:carrier.example";
+  trunk.user = "u";
+  trunk.dial = {"*"};
+  const auto rules = DialRules::compile({}, {trunk});
+  const auto refused = rules->resolve("110", Snapshot{}, "alice");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::Refused);
+  EXPECT_NE(refused.error().detail.find("'carrier'"), std::string::npos);
+  trunk.uri = "carrier example";
+  EXPECT_FALSE(DialRules::compile({}, {trunk}));
+}
+
 TEST(Dialling, StarStandsForAnything) {
   EXPECT_TRUE(matches("*", ""));
   EXPECT_TRUE(matches("*", "abc"));

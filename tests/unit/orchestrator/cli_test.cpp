@@ -115,6 +115,7 @@ TEST(CommandLine, EveryCommandNamesTheOptionThatItDoesNotKnow) {
       {"calls"},
       {"hangup"},
       {"dtmf"},
+      {"trunks"},
       {"doctor"},
   };
   for (const auto &command : commands) {
@@ -138,7 +139,8 @@ TEST(CommandLine, HelpAndVersion) {
   EXPECT_EQ(version.out, "junctor " JUNCTOR_VERSION "\n");
   const auto help = run_line({"--help"});
   EXPECT_EQ(help.code, kDone);
-  for (const char *command : {"serve", "account", "call", "calls", "hangup", "dtmf", "doctor"}) {
+  for (const char *command :
+       {"serve", "account", "call", "calls", "hangup", "dtmf", "trunks", "doctor"}) {
     EXPECT_NE(help.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
     EXPECT_EQ(run_line({command, "--help"}).code, kDone);
   }

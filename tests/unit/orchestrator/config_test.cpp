@@ -149,6 +149,54 @@ TEST(Config, PasswordsOpenRtmpWhereTheyAreAskedFor) {
   EXPECT_FALSE(passwords_open_rtmp(config));
 }
 
+constexpr const char *kTrunk =
+    "[[sip.trunks]]\nname = \"carrier\"\nuri = \"sip:carrier.example\"\nuser = \"u\"\n";
+
+TEST(Config, TrunksAreTablesOfTheirOwn) {
+  Config config;
+  const auto read = read_text(
+      std::string(kTrunk) +
+          "password = \"p\"\nproxy = \"sip:x\"\nexpires-s = 120\ndial = [\"+49*\", \"0*\"]\n"
+          "accounts = [\"alice\"]\nfrom = \"f\"\nasserted = \"sip:1@c\"\naccount = \"bob\"\n"
+          "numbers = { \"+4930\" = \"carol\" }\nnetworks = [\"192.0.2.0/24\"]\n"
+          "[[sip.trunks]]\nname = \"fixed\"\nuri = \"sip:192.0.2.1\"\nuser = \"x\"\n"
+          "register = false\n",
+      "x.toml", config);
+  ASSERT_TRUE(read) << read.error().detail;
+  ASSERT_EQ(config.sip.trunks.size(), 2U);
+  const Trunk &carrier = config.sip.trunks[0];
+  EXPECT_EQ(carrier.dial, (std::vector<std::string>{"+49*", "0*"}));
+  EXPECT_EQ(carrier.numbers.at("+4930"), "carol");
+  EXPECT_EQ(carrier.expires, std::chrono::seconds(120));
+  EXPECT_TRUE(carrier.accounts == std::vector<std::string>{"alice"});
+  EXPECT_TRUE(carrier.registers);
+  EXPECT_FALSE(config.sip.trunks[1].registers);
+  EXPECT_TRUE(config.sip.trunks[1].accounts.empty()) << "nobody, unless told";
+}
+
+TEST(Config, TrunksSayWhatIsWrong) {
+  for (const auto &[text, part] : std::vector<std::pair<std::string, std::string>>{
+           {"[sip]\ntrunks = 1", "[[sip.trunks]]"},
+           {"[[sip.trunks]]\nuri = \"sip:x\"\n", "`name`"},
+           {"[[sip.trunks]]\nname = \"a b\"\n", "`name`"},
+           {"[[sip.trunks]]\nname = \"a\"\n", "needs `uri`"},
+           {std::string(kTrunk) + "pasword = \"p\"", "did you mean 'password'"},
+           {std::string(kTrunk) + "password = 1", "password: must be a text"},
+           {std::string(kTrunk) + "password = \"p\"\npassword-file = \"f\"", "both"},
+           {std::string(kTrunk) + "expires-s = 5", "60 to 86400"},
+           {std::string(kTrunk) + "dial = \"0\"", "list of texts"},
+           {std::string(kTrunk) + "numbers = { a = 1 }", "numbers and their accounts"},
+           {std::string(kTrunk) + "networks = [\"x\"]", "networks"},
+           {std::string(kTrunk) + "register = false\naccount = \"a\"", "known by `networks`"},
+           {std::string(kTrunk) + kTrunk, "two trunks"},
+           {"[sip]\nsession-expires-s = 30", "90 to 86400"}}) {
+    Config config;
+    const auto read = read_text(text, "x.toml", config);
+    ASSERT_FALSE(read) << text;
+    EXPECT_NE(read.error().detail.find(part), std::string::npos) << read.error().detail;
+  }
+}
+
 TEST(Config, FileWithAPasswordMustBePrivate) {
   const TemporaryDirectory dir;
   const std::string path = dir.path() + "/junctor.toml";

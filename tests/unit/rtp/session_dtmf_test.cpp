@@ -165,7 +165,7 @@ TEST_F(SessionDigits, AreHeardWithoutListenerAndWithoutTheirEnd) {
 
 TEST_F(SessionDigits, ALostPacketOfAnEventIsToldToTheAudioBehindIt) {
   Session::Options options;
-  options.reorder = 0ms;
+  options.reorder_start = options.reorder_most = 0ms;
   auto session = open(options);
   auto listener = listen(*session);
   Wire wire;

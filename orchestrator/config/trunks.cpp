@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "config/trunks.h"
+
+#include <algorithm>
+
+#include "accounts/networks.h"
+#include "config/nearest.h"
+
+namespace junctor::config {
+
+namespace {
+
+bool is_name(const std::string &text) {
+  constexpr std::size_t kLongest = 32;
+  return !text.empty() && text.size() <= kLongest && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("-_.").find(c) != std::string_view::npos;
+  });
+}
+
+Result<void> read_text(const toml::node &node, std::string &field) {
+  if (!node.is_string()) return bad_input("must be a text in \"quotes\"");
+  field = *node.value<std::string>();
+  return {};
+}
+
+Result<void> read_list(const toml::node &node, std::vector<std::string> &field) {
+  const Error wrong = bad_input("must be a list of texts, like [\"one\", \"two\"]");
+  const auto *array = node.as_array();
+  if (!array) return wrong;
+  field.clear();
+  for (const auto &item : *array) {
+    if (!item.is_string()) return wrong;
+    field.push_back(*item.value<std::string>());
+  }
+  return {};
+}
+
+Result<void> read_numbers(const toml::node &node, std::map<std::string, std::string> &field) {
+  const Error wrong =
+      bad_input("must be numbers and their accounts, like { \"4930123\" = \"alice\" }");
+  const auto *table = node.as_table();
+  if (!table) return wrong;
+  for (const auto &[number, account] : *table) {
+    if (!account.is_string()) return wrong;
+    field[std::string(number.str())] = *account.value<std::string>();
+  }
+  return {};
+}
+
+Result<void> read_expires(const toml::node &node, std::chrono::seconds &field) {
+  const auto value = node.is_integer() ? node.value<std::int64_t>() : std::nullopt;
+  if (!value || *value < 60 || *value > 86400)
+    return bad_input("must be a whole number from 60 to 86400");
+  field = std::chrono::seconds(*value);
+  return {};
+}
+
+Result<void> read_register(const toml::node &node, bool &field) {
+  if (!node.is_boolean()) return bad_input("must be true or false");
+  field = *node.value<bool>();
+  return {};
+}
+
+struct Key {
+  const char *name;
+  Result<void> (*read)(const toml::node &, Trunk &);
+};
+
+constexpr Key kKeys[] = {
+    {"name", [](const toml::node &n, Trunk &t) { return read_text(n, t.name); }},
+    {"uri", [](const toml::node &n, Trunk &t) { return read_text(n, t.uri); }},
+    {"user", [](const toml::node &n, Trunk &t) { return read_text(n, t.user); }},
+    {"password", [](const toml::node &n, Trunk &t) { return read_text(n, t.password); }},
+    {"password-file", [](const toml::node &n, Trunk &t) { return read_text(n, t.password_file); }},
+    {"proxy", [](const toml::node &n, Trunk &t) { return read_text(n, t.proxy); }},
+    {"register", [](const toml::node &n, Trunk &t) { return read_register(n, t.registers); }},
+    {"expires-s", [](const toml::node &n, Trunk &t) { return read_expires(n, t.expires); }},
+    {"dial", [](const toml::node &n, Trunk &t) { return read_list(n, t.dial); }},
+    {"accounts", [](const toml::node &n, Trunk &t) { return read_list(n, t.accounts); }},
+    {"from", [](const toml::node &n, Trunk &t) { return read_text(n, t.from); }},
+    {"asserted", [](const toml::node &n, Trunk &t) { return read_text(n, t.asserted); }},
+    {"account", [](const toml::node &n, Trunk &t) { return read_text(n, t.account); }},
+    {"numbers", [](const toml::node &n, Trunk &t) { return read_numbers(n, t.numbers); }},
+    {"networks", [](const toml::node &n, Trunk &t) { return read_list(n, t.networks); }},
+};
+
+Result<void> check(const Trunk &trunk) {
+  if (!is_name(trunk.name))
+    return bad_input("a trunk has a `name` of 1 to 32 letters, digits, '-', '_' and '.'");
+  const auto wrong = [&](const std::string &what) {
+    return bad_input("trunk '" + trunk.name + "': " + what);
+  };
+  if (trunk.uri.empty() || trunk.user.empty())
+    return wrong("it needs `uri`, like \"sip:carrier.example\", and `user`");
+  if (!trunk.password.empty() && !trunk.password_file.empty())
+    return wrong("it has both `password` and `password-file`");
+  if (const auto networks = accounts::Networks::parse(trunk.networks); !networks)
+    return wrong("networks: " + networks.error().detail);
+  if (!trunk.registers && trunk.networks.empty() &&
+      (!trunk.account.empty() || !trunk.numbers.empty()))
+    return wrong("without `register`, calls from it are known by `networks`, and there are none");
+  return {};
+}
+
+Result<Trunk> read_one(const toml::table &table) {
+  Trunk trunk;
+  for (const auto &[name, node] : table) {
+    const auto known = std::ranges::find_if(
+        kKeys, [&](const Key &key) { return name.str() == std::string_view(key.name); });
+    if (known == std::end(kKeys)) {
+      std::vector<std::string> names;
+      for (const Key &key : kKeys) names.emplace_back(key.name);
+      std::string what = "unknown key '" + std::string(name.str()) + "'";
+      if (const auto meant = nearest(std::string(name.str()), names))
+        what += "; did you mean '" + *meant + "'?";
+      return bad_input(what);
+    }
+    if (auto read = known->read(node, trunk); !read)
+      return bad_input(std::string(name.str()) + ": " + read.error().detail);
+  }
+  if (auto good = check(trunk); !good) return good.error();
+  return trunk;
+}
+
+}  // namespace
+
+Result<void> read_trunks(const toml::node &node, std::vector<Trunk> &trunks) {
+  const auto *array = node.as_array();
+  if (!array) return bad_input("write each trunk as a table of its own, under [[sip.trunks]]");
+  trunks.clear();
+  for (const auto &item : *array) {
+    const auto *table = item.as_table();
+    if (!table) return bad_input("write each trunk as a table of its own, under [[sip.trunks]]");
+    auto trunk = read_one(*table);
+    if (!trunk) return trunk.error();
+    if (std::ranges::find(trunks, trunk->name, &Trunk::name) != trunks.end())
+      return bad_input("two trunks have the name '" + trunk->name + "'");
+    trunks.push_back(*std::move(trunk));
+  }
+  return {};
+}
+
+}  // namespace junctor::config

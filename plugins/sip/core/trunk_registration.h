@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Our registration at one trunk.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "common/main_context.h"
+#include "sip/core/call.h"
+#include "sip/core/sofia.h"
+#include "sip/core/trunk.h"
+
+namespace junctor::sip {
+
+/// Registers by digest, again before it expires (nua does that), and again after failures, later
+/// each time. Agent's thread.
+class TrunkRegistration {
+ public:
+  struct Setup {
+    TrunkOptions options;
+    std::string registrar, proxy;  ///< checked URIs
+    std::string identity;          ///< From and To header
+    std::string contact;           ///< header
+    std::string contact_user;      ///< nobody else knows it: calls for it come from there
+  };
+  TrunkRegistration(CallHost &host, Setup setup, std::function<void(const TrunkStatus &)> changed);
+
+  void start();
+  /// Takes the registration back.
+  void stop();
+  /// Nothing of it is under way any more, after stop().
+  bool done() const { return stopping_ && !handle_; }
+
+  bool owns(const nua_handle_t *handle) const { return handle && handle == handle_.get(); }
+  void on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip);
+
+  /// Whether a call for `user` from `address` has come over this trunk.
+  bool brings(const std::string &user, const std::string &address) const;
+  /// The account that is called by a number there; empty: nobody.
+  std::string account_for(const std::string &number) const;
+
+  const TrunkStatus &status() const { return status_; }
+
+ private:
+  void on_response(int status, const char *phrase, const sip_t *sip);
+  void authenticate(int status, const sip_t *sip);
+  void succeed(const sip_t *sip);
+  void fail(int code, const std::string &detail, bool refused);
+  void tell(TrunkState state);
+
+  CallHost &host_;
+  const Setup setup_;
+  std::function<void(const TrunkStatus &)> changed_;
+  Handle handle_;
+  bool challenged_ = false, stopping_ = false;
+  std::set<std::string> registrars_;  ///< addresses that have answered
+  TrunkStatus status_;
+  ContextTimer retry_;
+};
+
+}  // namespace junctor::sip
