@@ -285,6 +285,7 @@ class Orchestrator {
     options.rtp_high = config_.listen.rtp_high;
     options.user_agent = "Junctor/" JUNCTOR_VERSION;
     options.realm = book_->realm();
+    options.callers = config_.sip.incoming;
     options.ha1 = [book = book_](const std::string &user) { return book->ha1(user); };
     options.connections = config_.sip.connections;
     options.max_requests = config_.sip.requests;
@@ -323,6 +324,9 @@ class Orchestrator {
     options.dial =
         [dialler = Dialler{rules_, book_, agent_, reactor_->reactor(), config_.sip.answer_timeout}](
             const std::string &from, const std::string &to) { return dialler.contacts(from, to); };
+    options.is_account = [book = book_](const std::string &name) {
+      return book->snapshot()->find(name) != nullptr;
+    };
     options.log = log_;
     calls::Events events;
     events.changed = [this](const calls::View &call) {
@@ -339,6 +343,12 @@ class Orchestrator {
       return internal_error("the templates of calls in " + config::pipelines_dir() +
                             " cannot be used, and the log says why; install Junctor anew, or name "
                             "their directory in the environment variable JUNCTOR_PIPELINES");
+    agent_->set_incoming([this](const sip::IncomingCall &incoming) {
+      if (service_)
+        service_->on_incoming(incoming);
+      else
+        incoming.call->hangup(EndReason::Shutdown);
+    });
     return {};
   }
 

@@ -47,14 +47,15 @@ rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator
 }
 
 void note_call(accounts::BusyTable &busy, const calls::View &call) {
-  if (call.state == calls::State::Ended)
-    busy.call_ended(call.from, call.id);
-  else
-    busy.call_began(call.from, call.id, call.to);
+  for (const auto &[account, other] :
+       {std::pair(call.from, call.to), std::pair(call.to, call.from)})
+    if (std::ranges::find(call.terminals, account) != call.terminals.end())
+      busy.call_began(account, call.id, other);
+    else
+      busy.call_ended(account, call.id);
 }
 
-Result<std::vector<sip::InviteOptions>> Dialler::contacts(const std::string &from,
-                                                          const std::string &to) const {
+Result<calls::Callee> Dialler::contacts(const std::string &from, const std::string &to) const {
   const auto target = rules->resolve(to, *book->snapshot(), from);
   if (!target) return target.error();
   sip::InviteOptions invite;
@@ -76,22 +77,20 @@ Result<std::vector<sip::InviteOptions>> Dialler::contacts(const std::string &fro
     invite.may_redirect = [rules = rules, book = book, from](const std::string &moved) {
       return static_cast<bool>(rules->resolve(moved, *book->snapshot(), from));
     };
-    return std::vector{invite};
+    return calls::Callee{"", {invite}};
   }
   const std::string &name = std::get<accounts::AccountTarget>(*target).name;
   auto phones = agent->registrations(name);
-  if (phones.empty())
-    return Error{Fault::Unreachable, "No phone of '" + name + "' is registered now."};
   // The one that registered last is the likeliest to be there.
   std::stable_sort(phones.begin(), phones.end(),
                    [](const auto &a, const auto &b) { return a.expires > b.expires; });
-  std::vector<sip::InviteOptions> invites;
+  calls::Callee callee{name, {}};
   for (const auto &phone : phones) {
     invite.uri = phone.contact;
     invite.proxy = phone.route;
-    invites.push_back(invite);
+    callee.phones.push_back(invite);
   }
-  return invites;
+  return callee;
 }
 
 Result<sip::TrunkOptions> trunk_options(const config::Trunk &trunk) {
@@ -119,7 +118,8 @@ void expel(const std::string &account, bool removed, sip::Agent *agent, calls::S
   if (agent && removed) agent->forget_registrations(account);
   if (calls)
     for (const auto &call : calls->list())
-      if (call.from == account || (removed && call.to == account))
+      if (std::ranges::find(call.terminals, account) != call.terminals.end() ||
+          (removed && (call.from == account || call.to == account)))
         calls->hangup(call.id, EndReason::Admin);
   if (!server) return;
   server->reactor()->post([server, account] {

@@ -26,7 +26,7 @@ rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator
                                    const std::shared_ptr<accounts::BusyTable> &busy,
                                    const ToCalls &to_calls, const LogSink &log);
 
-/// Marks the account of a call that has changed as busy or free.
+/// Marks the accounts of a call that has changed as busy or free.
 void note_call(accounts::BusyTable &busy, const calls::View &call);
 
 /// What it takes to find a callee's phones.
@@ -37,10 +37,9 @@ struct Dialler {
   std::shared_ptr<Reactor> reactor;  ///< that the calls' media live on
   Duration answer_timeout{};
 
-  /// Where `to` can be reached: the address that a rule allows, or the phones of an account, the
-  /// one that registered last first. The error is a sentence for the caller. Signalling thread.
-  Result<std::vector<sip::InviteOptions>> contacts(const std::string &from,
-                                                   const std::string &to) const;
+  /// Who `to` is: the address that a rule allows, or an account with its phones, the one that
+  /// registered last first. The error is a sentence for the caller. Signalling thread.
+  Result<calls::Callee> contacts(const std::string &from, const std::string &to) const;
 };
 
 /// What the agent needs for a trunk, whose password has been read from its file.

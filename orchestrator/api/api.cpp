@@ -67,6 +67,8 @@ const std::vector<Api::Route> &Api::routes() {
       {"DELETE", "/api/v1/calls/{id}", Access::Admin, &Api::hang_up},
       {"GET", "/api/v1/trunks", Access::Admin, &Api::list_trunks},
       {"POST", "/api/v1/calls/{id}/dtmf", Access::Admin, &Api::send_dtmf},
+      {"POST", "/api/v1/calls/{id}/answer", Access::Admin, &Api::answer_ringing},
+      {"POST", "/api/v1/calls/{id}/decline", Access::Admin, &Api::decline_ringing},
   };
   return kRoutes;
 }

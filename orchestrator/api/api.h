@@ -109,7 +109,11 @@ class Api {
   void show_call(const Request &, const Parameters &, const Reply &);
   void hang_up(const Request &, const Parameters &, const Reply &);
   void send_dtmf(const Request &, const Parameters &, const Reply &);
+  void answer_ringing(const Request &, const Parameters &, const Reply &);
+  void decline_ringing(const Request &, const Parameters &, const Reply &);
 
+  /// What is asked of a call that does not run, or not so: 404 or 409.
+  void refuse_call(const std::string &id, const std::string &why, const Reply &reply);
   void answer_call(int status, const std::string &id, const Reply &reply);
   void wait_for(const std::string &id, std::chrono::seconds patience, const Reply &reply);
   void answer_waiter(std::multimap<std::string, Waiter>::iterator waiter, int status);

@@ -156,8 +156,30 @@ void Api::show_call(const Request &, const Parameters &parameters, const Reply &
 void Api::hang_up(const Request &, const Parameters &parameters, const Reply &reply) {
   calls::Service *service = backend_.service ? backend_.service() : nullptr;
   if (service && service->hangup(parameters[0], EndReason::Admin)) return reply({204, {}, "", ""});
-  backend_.store->find(parameters[0], [context = backend_.context,
-                                       reply](const std::optional<calls::View> &call) {
+  refuse_call(parameters[0], "The call has ended already.", reply);
+}
+
+void Api::answer_ringing(const Request &, const Parameters &parameters, const Reply &reply) {
+  calls::Service *service = backend_.service ? backend_.service() : nullptr;
+  if (!service) return reply(no_calls_here());
+  const auto done = service->answer(parameters[0]);
+  if (done) return answer_call(200, parameters[0], reply);
+  refuse_call(parameters[0], done.error().detail, reply);
+}
+
+void Api::decline_ringing(const Request &, const Parameters &parameters, const Reply &reply) {
+  calls::Service *service = backend_.service ? backend_.service() : nullptr;
+  if (!service) return reply(no_calls_here());
+  const auto done = service->decline(parameters[0]);
+  if (done) return reply({204, {}, "", ""});
+  refuse_call(parameters[0], done.error().detail, reply);
+}
+
+void Api::refuse_call(const std::string &id, const std::string &why, const Reply &reply) {
+  calls::Service *service = backend_.service ? backend_.service() : nullptr;
+  if (service && service->find(id)) return reply(problem(409, why));
+  backend_.store->find(id, [context = backend_.context,
+                            reply](const std::optional<calls::View> &call) {
     const Response response = call ? problem(409, "The call has ended already.") : no_such_call();
     post_to(context, [reply, response] { reply(response); });
   });

@@ -13,8 +13,9 @@ namespace {
 using std::chrono::milliseconds;
 
 /// How long the callee is rung later for a push terminal that is there to tell its picture's
-/// profile.
+/// profile, and how long a phone that calls waits for its answer.
 constexpr auto kTrackPatience = milliseconds(200);
+constexpr auto kAnswerPatience = milliseconds(300);
 
 /// Of the ends of several callees, the one that tells the caller most.
 int rank(EndReason reason) {
@@ -62,6 +63,8 @@ Call::Call(std::shared_ptr<const Surroundings> around, std::string id, std::stri
   record_.from = from_;
   record_.to = to_;
   record_.created = around_->world.wall();
+  record_.uri = caller_->target().uri;
+  if (caller_->kind() == LegKind::Phone) record_.direction = Direction::Incoming;
 }
 
 Call::~Call() { bridge_->stop(); }
@@ -91,7 +94,10 @@ void Call::make_bridge() {
 
 void Call::dial(std::vector<std::shared_ptr<Leg>> callees) {
   callees_ = std::move(callees);
-  if (!callees_.empty()) record_.uri = callees_.front()->target().uri;
+  if (!callees_.empty()) note(callees_.front()->target());
+  if (record_.direction != Direction::Incoming && !callees_.empty() &&
+      std::ranges::none_of(callees_, [](const auto &leg) { return leg->kind() == LegKind::Phone; }))
+    record_.direction = Direction::Internal;
   for (const auto &leg : callees_) leg->set_listener(weak_from_this());
   machine_.handle(Event::Dial);
   changed_(*this);
@@ -120,6 +126,8 @@ void Call::ring_all() {
 }
 
 void Call::note(const Leg::Target &target) {
+  // The phone of an incoming call is its caller.
+  if (record_.direction == Direction::Incoming) return;
   record_.uri = target.uri;
   record_.redirected_to = target.redirected_to;
 }
@@ -160,15 +168,34 @@ void Call::on_early_media(Leg &leg) {
 void Call::on_answered(Leg &leg) {
   const auto winner = callee(leg);
   if (!winner) return;
-  if (!machine_.handle(Event::Answer)) {
-    // Another contact was faster.
-    if (winner != bridge_->callee()) winner->give_up();
+  if (answering_ || state() == State::Answered || state() == State::Ended) {
+    // Another callee was faster.
+    if (winner != bridge_->callee() && winner != answering_) winner->give_up();
     return;
   }
   const auto losers = std::exchange(callees_, {winner});
-  bridge_->join(winner);
   for (const auto &loser : losers)
     if (loser != winner) loser->give_up();
+  if (!caller_->accepts_with_media() || winner->settled()) return connect(winner);
+  answering_ = winner;
+  waiting_for_tracks_ = around_->world.after(kAnswerPatience, [weak = weak_from_this(), winner] {
+    if (auto self = weak.lock()) self->connect(winner);
+  });
+}
+
+void Call::connect(std::shared_ptr<Leg> winner) {
+  waiting_for_tracks_.reset();
+  answering_.reset();
+  if (state() == State::Ended) return;
+  if (const auto accepted = caller_->accept(winner->media()); !accepted) {
+    const bool ours = accepted.error().fault != Fault::Refused;
+    return end(ours ? EndReason::Internal : EndReason::NotAcceptable, 0, accepted.error().detail);
+  }
+  if (!machine_.handle(Event::Answer)) return;
+  bridge_->join(winner);
+  if (record_.direction != Direction::Incoming)
+    record_.direction =
+        winner->kind() == LegKind::Terminal ? Direction::Internal : Direction::Outgoing;
   answered_at_ = around_->world.now();
   bridge_->answer(*answered_at_);
   record_.answered = around_->world.wall();
@@ -183,7 +210,8 @@ void Call::on_media_changed(Leg &leg) {
 }
 
 void Call::on_tracks(Leg &leg) {
-  if (waiting_for_tracks_ && leg.settled()) return ring_all();
+  if (answering_ && leg.settled()) return connect(answering_);
+  if (waiting_for_tracks_ && !answering_ && leg.settled()) return ring_all();
   if (state() == State::Answered) bridge_->schedule_update();
 }
 
@@ -272,9 +300,24 @@ void Call::end_for_silence(Side side) {
           " ms.");
 }
 
+bool Call::answer() {
+  for (const auto &leg : std::vector(callees_))
+    if (leg->answer()) return true;
+  return false;
+}
+
+bool Call::rings_at_terminal() const {
+  return std::ranges::any_of(callees_, [](const auto &leg) { return leg->rings_here(); });
+}
+
 View Call::view() const {
   View view = record_;
   view.state = state();
+  if (state() != State::Ended) {
+    if (caller_->kind() == LegKind::Terminal) view.terminals.push_back(from_);
+    for (const auto &leg : callees_)
+      if (leg->kind() == LegKind::Terminal) view.terminals.push_back(to_);
+  }
   view.plan = bridge_->steps();
   view.launch = bridge_->launch();
   if (state() != State::Ended) {
@@ -296,6 +339,7 @@ View Call::view() const {
 void Call::end(EndReason reason, int sip_code, const std::string &detail) {
   if (!machine_.end(reason)) return;
   waiting_for_tracks_.reset();
+  answering_.reset();
   record_.reason = reason;
   record_.sip_code = sip_code;
   record_.detail = detail.empty() ? std::string(describe(reason)) : as_sentence(detail);
@@ -306,7 +350,7 @@ void Call::end(EndReason reason, int sip_code, const std::string &detail) {
   bridge_->stop();
   if (callees_.size() == 1) note(callees_.front()->target());
   for (const auto &leg : std::exchange(callees_, {})) leg->end(reason);
-  caller_->end(reason);
+  caller_->end(reason, record_.detail);
   changed_(*this);
 }
 

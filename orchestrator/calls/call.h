@@ -31,6 +31,9 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   /// Rings all `callees`. If more of the caller's media may be known in a moment, waits so long,
   /// so that the offer names the profile that will be sent.
   void dial(std::vector<std::shared_ptr<Leg>> callees);
+  /// Answers for a terminal that rings; false if none does.
+  bool answer();
+  bool rings_at_terminal() const;
   /// `detail` is for people; empty: the reason's own sentence. Further calls do nothing.
   void end(EndReason reason, int sip_code, const std::string &detail);
 
@@ -63,6 +66,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
        std::shared_ptr<Leg> caller, Changed changed);
 
   void make_bridge();
+  void connect(std::shared_ptr<Leg> winner);
   void ring_all();
   void note(const Leg::Target &target);
   void fail(const Failure &failure);
@@ -87,6 +91,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   bool rung_ = false;
   std::optional<Failure> worst_;  ///< the most telling end of a callee so far
   std::shared_ptr<void> waiting_for_tracks_;
+  std::shared_ptr<Leg> answering_;  ///< has answered, and its tracks are waited for
   std::optional<Time> answered_at_;
   /// By Side and Medium, after the answer.
   std::array<std::array<std::optional<Time>, 2>, 2> first_to_;

@@ -75,6 +75,7 @@ class Leg {
   Leg &operator=(const Leg &) = delete;
 
   Side side() const { return side_; }
+  virtual LegKind kind() const = 0;
   void set_listener(std::weak_ptr<LegListener> listener) { listener_ = std::move(listener); }
 
   virtual LegMedia media() const = 0;
@@ -97,8 +98,13 @@ class Leg {
   virtual bool settled() const { return true; }
   /// Rings the callee. It is told of what the caller gives.
   virtual Result<void> ring(const LegMedia &caller) = 0;
+  /// Whether accept() makes something of the callee's media, that is worth waiting for settled().
+  virtual bool accepts_with_media() const { return false; }
   /// The other leg has answered: this one, the caller, is connected.
   virtual Result<void> accept(const LegMedia & /*callee*/) { return {}; }
+  /// Somebody else than the callee itself answers for it; false if that cannot be.
+  virtual bool answer() { return false; }
+  virtual bool rings_here() const { return false; }  ///< whether answer() would
   virtual void follow(const Course &) {}
   /// A path begins that carries the other leg's media here; `ask` is that leg's
   /// keyframe_request().
@@ -114,6 +120,7 @@ class Leg {
   virtual void give_up() { end(EndReason::CallerHangup); }
   /// Ends it, unless it has ended by itself, and tells it why.
   virtual void end(EndReason reason) = 0;
+  virtual void end(EndReason reason, const std::string & /*why*/) { end(reason); }
 
   /// What the elements of a running line are set to.
   virtual void add_settings(std::vector<Setting> &settings) const = 0;

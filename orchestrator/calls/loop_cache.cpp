@@ -5,6 +5,7 @@
 #include <gst/app/gstappsrc.h>
 #include <gst/gst.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "calls/codec_table.h"

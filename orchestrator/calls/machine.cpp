@@ -42,6 +42,18 @@ std::string_view to_string(State state) {
   return "ended";
 }
 
+std::string_view to_string(Direction direction) {
+  switch (direction) {
+    case Direction::Outgoing:
+      return "outgoing";
+    case Direction::Incoming:
+      return "incoming";
+    case Direction::Internal:
+      return "internal";
+  }
+  return "outgoing";
+}
+
 std::string_view to_string(Event event) {
   switch (event) {
     case Event::Dial:

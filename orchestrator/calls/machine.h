@@ -13,10 +13,10 @@ namespace junctor::calls {
 
 /// What can happen to a call.
 enum class Event : std::uint8_t {
-  Dial,        ///< an INVITE has been sent
-  Alert,       ///< 180, or another provisional answer without SDP that says so
+  Dial,        ///< callees are about to be rung
+  Alert,       ///< one of them rings: 180, or a terminal
   EarlyMedia,  ///< a provisional answer with SDP
-  Answer,      ///< 200 with media
+  Answer,      ///< 200 with media, or a terminal's publish
   End,         ///< any end, whatever its reason
 };
 std::string_view to_string(Event event);

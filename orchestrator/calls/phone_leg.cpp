@@ -9,6 +9,29 @@
 
 namespace junctor::calls {
 
+namespace {
+
+std::optional<rtp::H264Profile> pushed_profile(const LegMedia &leg) {
+  const auto &video = leg.tracks.video;
+  if (!video || video->codec != Codec::H264) return std::nullopt;
+  return rtp::H264Profile::from_avcc(video->config.view);
+}
+
+}  // namespace
+
+std::shared_ptr<PhoneLeg> PhoneLeg::caller(std::shared_ptr<const Surroundings> around,
+                                           const sip::IncomingCall &incoming) {
+  sip::InviteOptions contact;
+  contact.uri = incoming.uri;
+  // As whom it would be called back.
+  contact.from_user = incoming.to;
+  auto leg =
+      std::make_shared<PhoneLeg>(std::move(around), Side::Caller, std::move(contact), incoming.to);
+  leg->call_ = incoming.call;
+  incoming.call->set_listener(leg);
+  return leg;
+}
+
 LegMedia PhoneLeg::media() const {
   return LegMedia::phone(call_ ? call_->media() : std::vector<sip::Media>());
 }
@@ -58,9 +81,8 @@ Result<void> PhoneLeg::ring(const LegMedia &caller) {
   sip::InviteOptions options = contact_;
   options.reactor = around_->server->reactor();
   options.answer_timeout = around_->options.answer_timeout;
-  options.offer = make_offer(caller.tracks, around_->options.formats);
-  if (const auto &video = caller.tracks.video; video && video->codec == Codec::H264)
-    options.h264 = rtp::H264Profile::from_avcc(video->config.view);
+  options.offer = make_offer(caller, around_->options.formats);
+  options.h264 = pushed_profile(caller);
   auto call = around_->agent->invite(options, weak_from_this());
   if (!call) return call.error();
   call_ = *call;
@@ -72,8 +94,25 @@ Result<void> PhoneLeg::send_dtmf(std::string_view digits, Duration length) {
   return call_->send_dtmf(digits, length);
 }
 
+Result<void> PhoneLeg::accept(const LegMedia &callee) {
+  sip::AnswerOptions options;
+  options.offer = make_offer(callee, around_->options.formats);
+  options.h264 = pushed_profile(callee);
+  options.reactor = around_->server->reactor();
+  return call_->answer(options);
+}
+
+void PhoneLeg::follow(const Course &course) {
+  if (side() == Side::Caller && course.state == State::Ringing) call_->alert();
+}
+
 void PhoneLeg::end(EndReason reason) {
   if (call_) call_->hangup(reason);
+}
+
+void PhoneLeg::end(EndReason reason, const std::string &why) {
+  if (side() == Side::Callee) return end(reason);
+  call_->hangup(reason, why);
 }
 
 void PhoneLeg::add_settings(std::vector<Setting> &settings) const {

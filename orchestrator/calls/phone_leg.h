@@ -10,7 +10,7 @@
 
 namespace junctor::calls {
 
-/// One contact that is rung by an INVITE.
+/// One contact that is rung by an INVITE, or a phone that has called.
 class PhoneLeg final : public Leg,
                        public sip::CallListener,
                        public std::enable_shared_from_this<PhoneLeg> {
@@ -23,6 +23,11 @@ class PhoneLeg final : public Leg,
         contact_(std::move(contact)),
         account_(std::move(account)) {}
 
+  /// The caller's leg of a call that came.
+  static std::shared_ptr<PhoneLeg> caller(std::shared_ptr<const Surroundings> around,
+                                          const sip::IncomingCall &incoming);
+
+  LegKind kind() const override { return LegKind::Phone; }
   LegMedia media() const override;
   bool sends(Medium medium) const override;
   bool holds() const override;
@@ -31,6 +36,11 @@ class PhoneLeg final : public Leg,
   Target target() const override;
   Result<void> ring(const LegMedia &caller) override;
   Result<void> send_dtmf(std::string_view digits, Duration length) override;
+  bool accepts_with_media() const override { return true; }
+  Result<void> accept(const LegMedia &callee) override;
+  void follow(const Course &course) override;
+  /// The same with words of why, for a call that came and is refused.
+  void end(EndReason reason, const std::string &why) override;
   void end(EndReason reason) override;
   void add_settings(std::vector<Setting> &settings) const override;
   void add_settings_for_people(std::vector<Setting> &settings) const override;

@@ -377,8 +377,19 @@ void tell_first_picture(std::vector<PlanStep> &steps, Side from, std::int64_t di
   }
 }
 
-std::vector<sip::Offered> make_offer(const PushTracks &push,
+namespace {
+
+/// How far a codec is what a pull terminal's play fixed.
+bool is_pulled(const LegMedia &terminal, Codec codec) {
+  const PullCodecs pull = terminal.pull.value_or(PullCodecs{});
+  return codec == (medium_of(codec) == Medium::Audio ? pull.audio : pull.video);
+}
+
+}  // namespace
+
+std::vector<sip::Offered> make_offer(const LegMedia &terminal,
                                      const std::vector<std::string> &names) {
+  const PushTracks &push = terminal.tracks;
   std::vector<sip::Offered> offer;
   const auto is_allowed = [&names](const rtp::Format &format) {
     return names.empty() || std::ranges::any_of(names, [&format](const std::string &name) {
@@ -401,6 +412,12 @@ std::vector<sip::Offered> make_offer(const PushTracks &push,
     return format.by_default ? 1 : 2;
   };
   std::ranges::stable_sort(offer, {}, rank);
+  for (sip::Offered &offered : offer) {
+    const bool pulled = is_pulled(terminal, offered.format->codec) &&
+                        is_as_in_rtmp(*find_format_row(*offered.format));
+    const bool pushed = rank(offered) == 0;
+    offered.rank = pushed && pulled ? 0 : pushed || pulled ? 1 : 1 + rank(offered);
+  }
   return offer;
 }
 

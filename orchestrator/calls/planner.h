@@ -80,7 +80,8 @@ void tell_first_picture(std::vector<PlanStep> &steps, Side from, std::int64_t di
 /// What is offered to a phone: everything that this build can carry. First what passes through
 /// from the push terminal, then what nearly every phone has, then the rest, in the table's order.
 /// `names` are those that may be offered, as rtp::find_formats() knows them; none: all.
-std::vector<sip::Offered> make_offer(const PushTracks &push,
+/// Its ranks, for answers, put first what passes through both ways.
+std::vector<sip::Offered> make_offer(const LegMedia &terminal,
                                      const std::vector<std::string> &names = {});
 
 /// What to leave out of a plan that cannot run as it is, in the order of trying: that which a call

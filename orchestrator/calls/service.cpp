@@ -45,6 +45,8 @@ struct Terminal {
   std::optional<Farewell> untold;
   std::shared_ptr<void> forgetting;  ///< the timer of `untold`
 
+  /// Whether a call can ring here.
+  bool present() const { return publisher != 0 || !players.empty(); }
   bool idle() const { return publisher == 0 && players.empty() && !call && !leaving && !untold; }
 };
 
@@ -73,6 +75,13 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       terminal.tracks = {};
     watch(account, terminal);
     const std::string *to = request.parameter("to");
+    // Who is being called answers by publishing, or by calling back.
+    if (const auto leg = terminal.leg;
+        leg && leg->rings_here() && (!to || *to == terminal.call->from())) {
+      leg->on_tracks(terminal.tracks);
+      leg->answer();
+      return;
+    }
     if (!to) return;
     const auto started = start(account, *to);
     // One that is in a call and asks for another: start() leaves the running one alone.
@@ -132,50 +141,89 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
                     refused(std::string(describe(EndReason::Shutdown))));
     if (const auto found = terminals_.find(from); found != terminals_.end() && found->second.call) {
       const Call &running = *found->second.call;
-      if (running.to() == to) return running.id();
-      return failed(
-          from, to, EndReason::Busy,
-          refused("The caller is in a call with " + running.to() + " already; end that first."));
+      const bool calls = found->second.leg->side() == Side::Caller;
+      const std::string &other = calls ? running.to() : running.from();
+      if (other == to) return running.id();
+      return failed(from, to, EndReason::Busy,
+                    refused("The caller is in a call with " + other + " already; end that first."));
     }
     if (running_.size() >= around_->options.max_calls)
       return failed(from, to, EndReason::Overloaded,
                     refused(std::string(describe(EndReason::Overloaded))));
-    auto contacts = around_->options.dial(from, to);
-    if (!contacts)
+    auto meant = around_->options.dial(from, to);
+    if (!meant)
       return failed(
           from, to,
-          contacts.error().fault == Fault::Internal ? EndReason::Internal : EndReason::Unreachable,
-          contacts.error());
+          meant.error().fault == Fault::Internal ? EndReason::Internal : EndReason::Unreachable,
+          meant.error());
+    // Nobody's terminals ring for their own call.
+    const std::string callee = meant->account == from ? "" : meant->account;
+    const Presence terminal = presence(callee);
+    if (meant->phones.empty() && terminal != Presence::Free) {
+      if (terminal == Presence::Busy)
+        return failed(from, to, EndReason::Busy, refused(callee + " is in another call."));
+      return failed(from, to, EndReason::Unreachable,
+                    Error{Fault::Unreachable, "No phone of '" + to +
+                                                  "' is registered now, and no terminal of it is "
+                                                  "connected."});
+    }
 
-    Terminal &terminal = terminals_[from];
-    watch(from, terminal);
-    make_way(terminal);
     const auto leg = TerminalLeg::create(around_, Side::Caller, from, to);
-    std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
-    auto call = Call::create(around_, id.get(), from, to, leg,
-                             [weak = weak_from_this()](const Call &changed) {
-                               if (auto self = weak.lock()) self->on_changed(changed);
-                             });
-    terminal.call = call;
-    terminal.leg = leg;
-    running_[call->id()] = call;
-    leg->set_application(terminal.application);
-    leg->on_publisher(terminal.publisher != 0);
-    leg->on_tracks(terminal.tracks);
-    leg->on_players(!terminal.players.empty(), terminal.pull);
+    const auto call = make_call(from, to, leg);
+    take_part(leg, call);
     std::vector<std::shared_ptr<Leg>> callees;
-    for (sip::InviteOptions &contact : *contacts)
+    for (sip::InviteOptions &contact : meant->phones)
       callees.push_back(
           std::make_shared<PhoneLeg>(around_, Side::Callee, std::move(contact), from));
+    if (terminal == Presence::Free) {
+      const auto rung = TerminalLeg::create(around_, Side::Callee, callee, from);
+      take_part(rung, call);
+      callees.push_back(rung);
+    }
     call->dial(std::move(callees));
     return call->id();
+  }
+
+  void on_incoming(const sip::IncomingCall &incoming) override {
+    const std::string from = incoming.account.empty() ? incoming.uri : incoming.account;
+    const std::string &to = incoming.to;
+    const auto refuse = [&](EndReason reason, const std::string &why) {
+      incoming.call->hangup(reason, why);
+      record_failure(from, to, reason, why, Direction::Incoming, incoming.uri);
+    };
+    if (stopping_) return refuse(EndReason::Shutdown, std::string(describe(EndReason::Shutdown)));
+    if (!around_->options.is_account || !around_->options.is_account(to))
+      return refuse(EndReason::Unreachable, "There is no account of this name to call.");
+    const Presence terminal = presence(to);
+    if (terminal == Presence::Absent)
+      return refuse(EndReason::Unreachable, "No terminal of '" + to + "' is connected now.");
+    if (terminal == Presence::Busy) return refuse(EndReason::Busy, to + " is in another call.");
+    if (running_.size() >= around_->options.max_calls)
+      return refuse(EndReason::Overloaded, std::string(describe(EndReason::Overloaded)));
+    const auto call = make_call(from, to, PhoneLeg::caller(around_, incoming));
+    const auto rung = TerminalLeg::create(around_, Side::Callee, to, from);
+    take_part(rung, call);
+    call->dial({rung});
+  }
+
+  Result<void> answer(const std::string &id) override {
+    const auto found = running_.find(id);
+    if (found == running_.end()) return bad_input("There is no such running call.");
+    if (!std::shared_ptr(found->second)->answer()) return rings_nowhere();
+    return {};
+  }
+
+  Result<void> decline(const std::string &id) override {
+    const auto found = running_.find(id);
+    if (found == running_.end()) return bad_input("There is no such running call.");
+    if (!found->second->rings_at_terminal()) return rings_nowhere();
+    std::shared_ptr(found->second)->end(EndReason::Declined, 0, "");
+    return {};
   }
 
   void fail_to_start(const std::string &from, const std::string &to, EndReason reason,
                      const std::string &told) override {
     const std::string detail = as_sentence(told);
-    around_->log(LogLevel::Warning, "the call from " + from + " to " + to + " cannot be made (" +
-                                        std::string(to_string(reason)) + "): " + detail);
     const auto found = terminals_.find(from);
     if (found == terminals_.end() || !found->second.call) {
       if (found != terminals_.end()) make_way(found->second);
@@ -190,18 +238,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       else
         remember(from, farewell);
     }
-    if (!events_.changed) return;
-    std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
-    View view;
-    view.id = id.get();
-    view.from = from;
-    view.to = to;
-    view.state = State::Ended;
-    view.reason = reason;
-    view.detail = detail;
-    view.created = around_->world.wall();
-    view.ended = view.created;
-    events_.changed(view);
+    record_failure(from, to, reason, detail, Direction::Outgoing, "");
   }
 
   bool hangup(const std::string &id, EndReason reason) override {
@@ -242,6 +279,79 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   }
 
  private:
+  std::shared_ptr<Call> make_call(const std::string &from, const std::string &to,
+                                  std::shared_ptr<Leg> caller) {
+    std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
+    auto call = Call::create(around_, id.get(), from, to, std::move(caller),
+                             [weak = weak_from_this()](const Call &changed) {
+                               if (auto self = weak.lock()) self->on_changed(changed);
+                             });
+    running_[call->id()] = call;
+    return call;
+  }
+
+  static Error rings_nowhere() { return refused("The call does not ring at a terminal."); }
+
+  /// The account's terminal belongs to the call until the leg is over.
+  void take_part(const std::shared_ptr<TerminalLeg> &leg, const std::shared_ptr<Call> &call) {
+    Terminal &terminal = terminals_[leg->account()];
+    watch(leg->account(), terminal);
+    make_way(terminal);
+    terminal.call = call;
+    terminal.leg = leg;
+    leg->set_over([weak = weak_from_this()](TerminalLeg &gone, std::optional<EndReason> reason) {
+      if (auto self = weak.lock()) self->on_over(gone, reason);
+    });
+    leg->set_application(terminal.application);
+    leg->on_publisher(terminal.publisher != 0);
+    leg->on_tracks(terminal.tracks);
+    leg->on_players(!terminal.players.empty(), terminal.pull);
+  }
+
+  void on_over(TerminalLeg &leg, std::optional<EndReason> reason) {
+    const auto terminal = terminals_.find(leg.account());
+    if (terminal == terminals_.end() || terminal->second.leg.get() != &leg) return;
+    // Kept until this turn is over: they are still on the stack.
+    post_to(around_->context, [leg = std::exchange(terminal->second.leg, {}),
+                               call = std::exchange(terminal->second.call, {})] {});
+    // Of a caller, whose pull may come when it is all over; a callee that nobody saw has nothing to
+    // be told.
+    if (leg.lingers() && !stopping_)
+      linger(leg.account(), leg.shared_from_this());
+    else if (reason && leg.side() == Side::Caller && !leg.had_audience())
+      remember(leg.account(), farewell_to_player(*reason));
+    tidy(leg.account());
+  }
+
+  /// Whether the account's terminal can be rung now.
+  enum class Presence : std::uint8_t { Absent, Busy, Free };
+  Presence presence(const std::string &account) const {
+    const auto found = terminals_.find(account);
+    if (found == terminals_.end()) return Presence::Absent;
+    if (found->second.call) return Presence::Busy;
+    return found->second.present() ? Presence::Free : Presence::Absent;
+  }
+
+  void record_failure(const std::string &from, const std::string &to, EndReason reason,
+                      const std::string &detail, Direction direction, const std::string &uri) {
+    around_->log(LogLevel::Warning, "the call from " + from + " to " + to + " cannot be made (" +
+                                        std::string(to_string(reason)) + "): " + detail);
+    if (!events_.changed) return;
+    std::unique_ptr<char, Releaser<g_free>> id(g_uuid_string_random());
+    View view;
+    view.id = id.get();
+    view.from = from;
+    view.to = to;
+    view.direction = direction;
+    view.uri = uri;
+    view.state = State::Ended;
+    view.reason = reason;
+    view.detail = detail;
+    view.created = around_->world.wall();
+    view.ended = view.created;
+    events_.changed(view);
+  }
+
   void watch(const std::string &account, Terminal &terminal) {
     if (terminal.watcher) return;
     terminal.watcher = std::make_shared<TrackWatcher>(
@@ -292,16 +402,6 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       if (found != running_.end()) {
         post_to(around_->context, [kept = found->second] {});
         running_.erase(found);
-      }
-      if (const auto terminal = terminals_.find(view.from);
-          terminal != terminals_.end() && terminal->second.call.get() == &call) {
-        const auto leg = std::exchange(terminal->second.leg, {});
-        terminal->second.call.reset();
-        if (leg->lingers() && !stopping_)
-          linger(view.from, leg);
-        else if (!leg->had_audience())
-          remember(view.from, farewell_to_player(*view.reason));
-        tidy(view.from);
       }
     }
     if (events_.changed) events_.changed(view);
@@ -439,7 +539,7 @@ std::shared_ptr<Service> Service::create(std::shared_ptr<rtmp::Server> server,
     if (!tried) around->log(LogLevel::Error, tried.error().detail);
   }
   // Made before anybody rings: these are the same for all callees.
-  for (const Tone tone : {Tone::Silence, Tone::Ringback, Tone::Busy})
+  for (const Tone tone : {Tone::Silence, Tone::Ringback, Tone::Ring, Tone::Busy})
     loops->tone(tone, PullCodecs{}.audio, [](const std::shared_ptr<const Loop> &) {});
   return create_service(std::move(around), std::move(events));
 }

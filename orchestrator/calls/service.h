@@ -25,6 +25,14 @@ namespace junctor::calls {
 enum class State : std::uint8_t { Idle, Trying, Ringing, Answered, Ended };
 std::string_view to_string(State state);  ///< "idle", "trying" …
 
+/// Between which kinds of legs a call is.
+enum class Direction : std::uint8_t {
+  Outgoing,  ///< a terminal calls a phone
+  Incoming,  ///< a phone calls a terminal
+  Internal,  ///< a terminal calls a terminal
+};
+std::string_view to_string(Direction direction);  ///< "outgoing" …
+
 using WallTime = std::chrono::system_clock::time_point;
 
 constexpr std::string_view kToCallee = "caller-to-callee", kToCaller = "callee-to-caller";
@@ -65,7 +73,8 @@ struct RouteLatency {
 struct View {
   std::string id;
   std::string from, to;
-  std::string uri;            ///< SIP URI dialled
+  Direction direction = Direction::Outgoing;
+  std::string uri;            ///< SIP URI dialled, or of the phone that called; empty: no phone
   std::string redirected_to;  ///< where the callee sent the call (3xx); empty: nowhere
   State state = State::Idle;
   std::optional<EndReason> reason;
@@ -77,6 +86,8 @@ struct View {
       first_packet_to_caller_ms;  ///< since answer
   /// The same, of video alone: what comes first of it can be shown.
   std::optional<std::int64_t> first_picture_to_callee_ms, first_picture_to_caller_ms;
+  /// Accounts whose terminals are in it now.
+  std::vector<std::string> terminals;
   std::vector<PlanStep> plan;
   std::string launch;  ///< the line that runs; it can be pasted into gst-launch-1.0
   struct MediaCount {
@@ -98,6 +109,12 @@ struct DigitHeard {
   sip::Dtmf dtmf;
 };
 
+/// Who is meant by what a caller dials.
+struct Callee {
+  std::string account;  ///< whose terminal may be rung too; empty: none
+  std::vector<sip::InviteOptions> phones;
+};
+
 struct Options {
   Duration watchdog_interval = std::chrono::milliseconds(1000);  ///< M
   unsigned watchdog_tries = 30;                                  ///< N
@@ -108,10 +125,10 @@ struct Options {
   std::vector<std::string> formats;
   StateMedia media;                                     ///< what is shown and heard of states
   Duration farewell = std::chrono::milliseconds(4000);  ///< see TerminalLeg::lingers()
-  /// Text of a callee, or an error that says which rule forbids it: account → SIP URIs to try.
-  std::function<Result<std::vector<sip::InviteOptions>>(const std::string &from,
-                                                        const std::string &to)>
-      dial;
+  /// Text of a callee, or an error that says which rule forbids it.
+  std::function<Result<Callee>(const std::string &from, const std::string &to)> dial;
+  /// Whether there is such an account, which phones may call. Unset: none.
+  std::function<bool(const std::string &account)> is_account;
   LogSink log;
 };
 
@@ -143,6 +160,12 @@ class Service {
   /// instead. Fails for what no rule allows, for a caller already in a call, and when full;
   /// fail_to_start() has been called then, unless a name is empty.
   virtual Result<std::string> start(const std::string &from, const std::string &to) = 0;
+  /// A phone calls an account: rings its terminal, or refuses the call. Recorded either way.
+  virtual void on_incoming(const sip::IncomingCall & /*incoming*/) {}
+  /// Answers for a terminal that rings. An error says why not; Refused: the call is, but not so.
+  virtual Result<void> answer(const std::string & /*id*/) { return bad_input("no such call"); }
+  /// The same, but declines.
+  virtual Result<void> decline(const std::string & /*id*/) { return bad_input("no such call"); }
   /// Records a call that cannot be started, as ended for `reason`, and tells the caller's publisher
   /// and players; these are left alone if the caller is in another call.
   virtual void fail_to_start(const std::string & /*from*/, const std::string & /*to*/,

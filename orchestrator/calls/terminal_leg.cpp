@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "calls/terminal_leg.h"
 
+#include <utility>
+
 #include "calls/track_watcher.h"
 #include "common/main_context.h"
 
@@ -26,7 +28,7 @@ bool is_failure(EndReason reason) {
 }
 
 bool says_that_it_rings(std::optional<Card> card) {
-  return card == Card::Ringing || card == Card::Calling;
+  return card == Card::Ringing || card == Card::Calling || card == Card::Incoming;
 }
 
 }  // namespace
@@ -84,12 +86,20 @@ void TerminalLeg::on_downlink(std::function<void(Downlink &)> function) {
       [downlink = downlink_, function = std::move(function)] { function(*downlink); });
 }
 
+bool TerminalLeg::settled() const {
+  // An offer lists all formats and needs the picture's profile; an answer chooses one for each.
+  const bool enough = side() == Side::Caller || tracks_.audio;
+  return !publisher_ || (tracks_.video && enough);
+}
+
 void TerminalLeg::on_tracks(const PushTracks &tracks) {
   tracks_ = tracks;
   tell(&LegListener::on_tracks);
 }
 
 void TerminalLeg::on_push_finished() {
+  // One that was there before the call came has not answered it either.
+  if (side() == Side::Callee && !answered_) return;
   push_finished_ = true;
   tell(&LegListener::on_ended,
        LegEnd{side() == Side::Caller ? EndReason::CallerHangup : EndReason::CalleeHangup, 0,
@@ -113,7 +123,28 @@ void TerminalLeg::on_players(bool any, const PullCodecs &codecs) {
   tell(&LegListener::on_media_changed);
 }
 
-Result<void> TerminalLeg::ring(const LegMedia &) { return bad_input("not yet"); }
+Result<void> TerminalLeg::ring(const LegMedia &) {
+  ringing_ = true;
+  const Duration patience = around_->options.answer_timeout;
+  answer_timer_ = around_->world.after(patience, [weak = weak_from_this(), patience] {
+    const auto self = weak.lock();
+    if (!self || !self->ringing_) return;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience).count();
+    self->tell(
+        &LegListener::on_ended,
+        LegEnd{EndReason::NoAnswer, 0, "no answer within " + std::to_string(seconds) + " s"});
+  });
+  tell(&LegListener::on_ringing);
+  return {};
+}
+
+bool TerminalLeg::answer() {
+  if (!std::exchange(ringing_, false)) return false;
+  answer_timer_.reset();
+  answered_ = true;
+  tell(&LegListener::on_answered);
+  return true;
+}
 
 void TerminalLeg::follow(const Course &course) {
   const bool answered = course.state == State::Answered && course_.state != State::Answered;
@@ -189,16 +220,30 @@ void TerminalLeg::make_way() {
   on_downlink([](Downlink &downlink) { downlink.close(); });
 }
 
-void TerminalLeg::end(EndReason reason) {
-  const bool came_about = course_.state == State::Answered || side() == Side::Callee;
-  if (came_about || !linger(reason, farewell_to_player(reason))) {
+void TerminalLeg::give_up() {
+  finish({"NetStream.Play.Complete", "The call was answered elsewhere."}, std::nullopt);
+}
+
+void TerminalLeg::finish(const Farewell &farewell, std::optional<EndReason> reason) {
+  ringing_ = false;
+  answer_timer_.reset();
+  // Only a caller is shown why its call has not come about.
+  const bool stays = side() == Side::Caller && course_.state != State::Answered && reason &&
+                     linger(*reason, farewell);
+  if (!stays) {
     course_.state = State::Ended;
     card_timer_.reset();
-    farewell_ = farewell_to_player(reason);
+    farewell_ = farewell;
     part_players();
   }
+  if (const auto over = std::exchange(over_, nullptr)) over(*this, reason);
+}
+
+void TerminalLeg::end(EndReason reason) {
+  const bool took_part = side() == Side::Caller || answered_;
+  finish(farewell_to_player(reason), reason);
   // One that has left may be back already, with another call in mind.
-  if (push_finished_) return;
+  if (push_finished_ || !took_part) return;
   around_->server->reactor()->post(
       [server = around_->server, name = account_, farewell = farewell_to_publisher(reason)] {
         server->end_publisher(name, farewell.code, farewell.words);
@@ -246,6 +291,10 @@ void TerminalLeg::update_loops() {
     return show(last_words_->card);
   }
   if (course_.state == State::Ended) return;
+  if (side() == Side::Callee && course_.state != State::Answered) {
+    play(Tone::Ring);
+    return show(Card::Incoming);
+  }
   play(course_.state == State::Ringing ? Tone::Ringback
        : course_.on_hold               ? Tone::Hold
                                        : Tone::Silence);

@@ -19,8 +19,8 @@ struct Farewell {
 Farewell farewell_to_player(EndReason reason);
 Farewell farewell_to_publisher(EndReason reason);
 
-/// Its players see cards and hear tones while nothing comes from the other leg. A caller's ring
-/// back; a callee's ring, and it answers by publishing or by answer().
+/// Its players see cards and hear tones while nothing comes from the other leg: a caller how the
+/// callee rings, a callee that it is called, which it answers by publishing or by answer().
 class TerminalLeg final : public Leg, public std::enable_shared_from_this<TerminalLeg> {
  public:
   /// `peer` is whom the cards name.
@@ -53,10 +53,18 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   /// The application that the terminals use, for the line for people.
   void set_application(const std::string &application) { application_ = application; }
 
+  LegKind kind() const override { return LegKind::Terminal; }
+  /// Called once, when the call is over for it; `reason` is nothing where another callee answered.
+  using Over = std::function<void(TerminalLeg &, std::optional<EndReason> reason)>;
+  void set_over(Over over) { over_ = std::move(over); }
+
   LegMedia media() const override { return LegMedia::terminal(tracks_, pull_); }
   bool sends(Medium) const override { return true; }
-  bool settled() const override { return !publisher_ || tracks_.video.has_value(); }
+  bool settled() const override;
   Result<void> ring(const LegMedia &caller) override;
+  bool answer() override;
+  bool rings_here() const override { return ringing_; }
+  void give_up() override;
   void follow(const Course &course) override;
   void receive(const Course &course, std::function<void()> ask) override;
   void part(bool all) override;
@@ -77,6 +85,7 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   TerminalLeg(std::shared_ptr<const Surroundings> around, Side side, std::string account,
               std::string peer);
   void open();
+  void finish(const Farewell &farewell, std::optional<EndReason> reason);
   void on_downlink(std::function<void(Downlink &)> function);
   void on_live_frame(Medium medium, Time when);
 
@@ -95,6 +104,9 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   PushTracks tracks_;
   bool publisher_ = false;
   bool push_finished_ = false;
+  bool ringing_ = false, answered_ = false;
+  Over over_;
+  std::shared_ptr<void> answer_timer_;
   bool audience_ = false;
   std::optional<PullCodecs> pull_;  ///< once anybody has played
   Course course_;

@@ -286,6 +286,15 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   client(trunks);
   as_json(trunks);
   verb(trunks, Verb::Trunks);
+  CLI::App *answer = app.add_subcommand("answer", "Answer a call for a terminal that rings");
+  answer->add_option("ID", line.id, "The call, as `junctor calls` shows it")->required();
+  client(answer);
+  verb(answer, Verb::Answer);
+
+  CLI::App *decline = app.add_subcommand("decline", "Decline a call for a terminal that rings");
+  decline->add_option("ID", line.id, "The call, as `junctor calls` shows it")->required();
+  client(decline);
+  verb(decline, Verb::Decline);
 
   CLI::App *doctor = app.add_subcommand(
       "doctor", "Check this machine: GStreamer elements, ports, data directory, fonts");

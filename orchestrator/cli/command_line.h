@@ -29,6 +29,8 @@ enum class Verb {
   Hangup,
   Dtmf,
   Trunks,
+  Answer,
+  Decline,
   Doctor,
 };
 

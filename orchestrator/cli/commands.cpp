@@ -346,12 +346,14 @@ int calls(const CommandLine &line, const Streams &streams) {
   return kDone;
 }
 
-int hangup(const CommandLine &line, const Streams &streams) {
+/// Does something to the call; `what` it has become then.
+int change_call(const CommandLine &line, const Streams &streams, const char *method,
+                const std::string &action, const char *what) {
   auto client = Client::make(line.url, line.config.data_dir);
   if (!client) return fail(streams, client.error());
-  auto answer = client->send("DELETE", "/api/v1/calls/" + line.id);
+  auto answer = client->send(method, "/api/v1/calls/" + line.id + action);
   if (!answer) return fail(streams, answer.error());
-  streams.out << "Call " << line.id << " is ended.\n";
+  streams.out << "Call " << line.id << " is " << what << ".\n";
   return kDone;
 }
 
@@ -414,11 +416,15 @@ int run(const CommandLine &line, Streams streams) {
     case Verb::Calls:
       return calls(line, streams);
     case Verb::Hangup:
-      return hangup(line, streams);
+      return change_call(line, streams, "DELETE", "", "ended");
     case Verb::Trunks:
       return trunks(line, streams);
     case Verb::Dtmf:
       return dtmf(line, streams);
+    case Verb::Answer:
+      return change_call(line, streams, "POST", "/answer", "answered");
+    case Verb::Decline:
+      return change_call(line, streams, "POST", "/decline", "declined");
     case Verb::Doctor:
       return doctor(line.config, streams.out);
     case Verb::Serve:

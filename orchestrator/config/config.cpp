@@ -96,6 +96,12 @@ Result<Identity> parse_identity(std::string_view text) {
   return bad_input("must be \"at-connect\" or \"at-publish\"");
 }
 
+Result<sip::Callers> parse_callers(std::string_view text) {
+  if (text == "accounts") return sip::Callers::Accounts;
+  if (text == "anyone") return sip::Callers::Anyone;
+  return bad_input("must be \"accounts\" or \"anyone\"");
+}
+
 Result<std::string> parse_webhook(const std::string &url) {
   if (url.empty()) return url;
   if (auto valid = accounts::check_webhook_url(url); !valid) return valid.error();
@@ -250,6 +256,8 @@ const std::vector<Key> &table() {
        integer([](Config &c) -> auto & { return c.accounts.webhook_requests; }, 1, 10000)},
       {"sip.tcp", "true: SIP over TCP as well",
        [](const toml::node &n, Config &c) { return read_boolean(n, c.sip.tcp); }},
+      {"sip.incoming", "who may call terminals from a phone: accounts, by their password, or anyone",
+       parsed([](Config &c) -> auto & { return c.sip.incoming; }, parse_callers)},
       {"sip.realm", "realm of digest authentication; accounts made under another one cannot register",
        text([](Config &c) -> auto & { return c.sip.realm; })},
       {"sip.media-address", "address in SDP; empty: the one towards the peer",

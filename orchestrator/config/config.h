@@ -86,8 +86,9 @@ struct Sip {
   std::vector<Allow> allow;
   std::vector<Trunk> trunks;
   std::chrono::seconds session_expires = sip::AgentOptions().session_expires;  ///< 0: not asked for
-  std::vector<std::string> formats;   ///< that calls offer; empty: all
-  sip::ConnectionLimits connections;  ///< that others open over TCP
+  sip::Callers incoming = sip::Callers::Accounts;  ///< who may call accounts
+  std::vector<std::string> formats;                ///< that calls offer; empty: all
+  sip::ConnectionLimits connections;               ///< that others open over TCP
   /// Requests outside of calls that are open at once, in all and for each address.
   std::size_t requests = sip::AgentOptions().max_requests;
   std::size_t requests_per_address = sip::AgentOptions().max_requests_per_peer;

@@ -121,6 +121,7 @@ json to_json(const View &call, bool full) {
       {"id", call.id},
       {"from", call.from},
       {"to", call.to},
+      {"direction", std::string(to_string(call.direction))},
       {"uri", call.uri},
       {"redirected_to", call.redirected_to.empty() ? json(nullptr) : json(call.redirected_to)},
       {"state", std::string(to_string(call.state))},
@@ -198,6 +199,13 @@ void counts_from_text(std::string_view text, View &call) {
     call.latency = latency_from_json(*latency);
   if (const auto digits = value.find("digits"); digits != value.end() && digits->is_string())
     call.digits = digits->get<std::string>();
+}
+
+std::optional<calls::Direction> direction_from_string(std::string_view name) {
+  using calls::Direction;
+  for (const Direction direction : {Direction::Outgoing, Direction::Incoming, Direction::Internal})
+    if (to_string(direction) == name) return direction;
+  return std::nullopt;
 }
 
 std::optional<calls::State> state_from_string(std::string_view name) {

@@ -25,6 +25,7 @@ std::vector<calls::PlanStep> plan_from_text(std::string_view text);
 std::string counts_to_text(const calls::View &call);
 void counts_from_text(std::string_view text, calls::View &call);
 
+std::optional<calls::Direction> direction_from_string(std::string_view name);
 std::optional<calls::State> state_from_string(std::string_view name);
 
 }  // namespace junctor::store

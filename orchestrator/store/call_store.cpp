@@ -36,11 +36,12 @@ constexpr const char *kMigrations[] = {
     "CREATE INDEX calls_by_time ON calls (created DESC, id DESC);"
     "CREATE INDEX calls_open ON calls (state) WHERE state <> 'ended';",
     "ALTER TABLE calls ADD COLUMN redirected_to TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE calls ADD COLUMN direction TEXT NOT NULL DEFAULT 'outgoing';",
 };
 
 constexpr const char *kColumns =
     "id, caller, callee, uri, state, reason, sip_code, detail, created, ringing, answered, ended,"
-    " first_to_callee, first_to_caller, counts, redirected_to, plan, launch";
+    " first_to_callee, first_to_caller, counts, redirected_to, direction, plan, launch";
 
 std::int64_t to_ms(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
@@ -82,9 +83,10 @@ View read_row(sqlite3_stmt *row) {
   call.first_packet_to_caller_ms = column_number(row, 13);
   counts_from_text(column_text(row, 14), call);
   call.redirected_to = column_text(row, 15);
-  if (sqlite3_column_count(row) > 16) {
-    call.plan = plan_from_text(column_text(row, 16));
-    call.launch = column_text(row, 17);
+  call.direction = direction_from_string(column_text(row, 16)).value_or(calls::Direction::Outgoing);
+  if (sqlite3_column_count(row) > 17) {
+    call.plan = plan_from_text(column_text(row, 17));
+    call.launch = column_text(row, 18);
   }
   return call;
 }
@@ -235,8 +237,9 @@ class SqliteStore : public CallStore {
 
   void write(const View &call) {
     if (!write_)
-      write_ = prepare(std::string("INSERT OR REPLACE INTO calls (") + kColumns +
-                       ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)");
+      write_ =
+          prepare(std::string("INSERT OR REPLACE INTO calls (") + kColumns +
+                  ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)");
     sqlite3_stmt *s = write_.get();
     if (!s) return;
     put(s, 1, call.id);
@@ -255,8 +258,9 @@ class SqliteStore : public CallStore {
     put(s, 14, call.first_packet_to_caller_ms);
     put(s, 15, counts_to_text(call));
     put(s, 16, call.redirected_to);
-    put(s, 17, plan_to_text(call.plan));
-    put(s, 18, call.launch);
+    put(s, 17, std::string(to_string(call.direction)));
+    put(s, 18, plan_to_text(call.plan));
+    put(s, 19, call.launch);
     if (sqlite3_step(s) != SQLITE_DONE)
       log(LogLevel::Error,
           failure("write").detail + "; the record of call " + call.id + " is lost");

@@ -122,7 +122,9 @@ void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
       return refuse(handle, SIP_404_NOT_FOUND);
     }
   } else if (const auto reply = check_caller(*sip, source, incoming.account)) {
-    if (reply->status != 401) log_refused(reply->status, reply->phrase);
+    // Everybody is asked for a password first; who is no phone of ours is worth a line.
+    if (reply->status != 401 || !is_registered(address_group(source.address), Clock::now()))
+      log_refused(reply->status, reply->phrase);
     answer_register(handle, nullptr, *reply);
     return nua_handle_destroy(handle);
   }

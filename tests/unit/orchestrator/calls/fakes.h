@@ -97,6 +97,17 @@ struct Call : sip::Call {
     return {};
   }
   std::string dtmf;
+  void hangup(EndReason reason, const std::string &words) override {
+    hung_up.push_back(reason);
+    why = words;
+  }
+  void alert() override { ++alerts; }
+  Result<void> answer(const sip::AnswerOptions &with) override {
+    if (cannot_answer) return *cannot_answer;
+    answers.push_back(with);
+    negotiated = when_answered;
+    return {};
+  }
   void request_keyframe_by_info() override {}
 
   std::shared_ptr<sip::CallListener> listener() const { return listener_.lock(); }
@@ -123,6 +134,12 @@ struct Call : sip::Call {
   std::vector<sip::Media> negotiated;
   std::vector<EndReason> hung_up;
   std::string moved;
+  // Of a call that came.
+  int alerts = 0;
+  std::vector<sip::AnswerOptions> answers;
+  std::vector<sip::Media> when_answered;
+  std::optional<Error> cannot_answer;
+  std::string why;
 
  private:
   std::string id_;

@@ -345,7 +345,7 @@ TEST(Offer, HasEveryFormatAndBeginsWithWhatPassesThrough) {
   PushTracks push;
   push.audio = aac({0x11, 0x90});
   push.video.emplace().codec = Codec::H263;
-  const auto offer = make_offer(push);
+  const auto offer = make_offer(LegMedia::terminal(push, std::nullopt));
   EXPECT_EQ(offer.size(), rtp::formats().size());
   const auto first = [&offer](Medium medium) {
     return std::ranges::find_if(offer, [medium](const sip::Offered &offered) {
@@ -366,7 +366,7 @@ TEST(Offer, HasEveryFormatAndBeginsWithWhatPassesThrough) {
             Codec::H264);
   // Speex of RTMP is 16 kHz: at 8 kHz it does not pass.
   push.audio = sound(Codec::Speex);
-  const auto speex = make_offer(push);
+  const auto speex = make_offer(LegMedia::terminal(push, std::nullopt));
   EXPECT_EQ(speex[0].format->clock_rate, 16000u);
   EXPECT_NE(speex[1].format->codec, Codec::Speex);
 }
@@ -374,7 +374,8 @@ TEST(Offer, HasEveryFormatAndBeginsWithWhatPassesThrough) {
 TEST(Planner, OffersOnlyWhatTheOperatorNames) {
   PushTracks push;
   push.audio = sound(Codec::Speex);
-  const auto offer = make_offer(push, {"pcmu", "speex/8000", "h263-1998", "h264"});
+  const auto offer = make_offer(LegMedia::terminal(push, std::nullopt),
+                                {"pcmu", "speex/8000", "h263-1998", "h264"});
   std::vector<std::string> names;
   for (const sip::Offered &offered : offer) names.push_back(rtp::name_of(*offered.format));
   EXPECT_THAT(names,

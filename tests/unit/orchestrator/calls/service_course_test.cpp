@@ -194,8 +194,8 @@ TEST_F(ServiceTest, TheLineForPeopleNamesWhatTheyMustFillIn) {
   around_->options.dial = [dial](const std::string &from, const std::string &to) {
     auto contacts = dial(from, to);
     if (contacts) {
-      contacts->front().user = "trunk-user";
-      contacts->front().password = "trunk-secret";
+      contacts->phones.front().user = "trunk-user";
+      contacts->phones.front().password = "trunk-secret";
     }
     return contacts;
   };

@@ -53,14 +53,12 @@ class ServiceTest : public testing::Test {
     around_->options.watchdog_interval = std::chrono::milliseconds(1000);
     around_->options.watchdog_tries = 30;
     around_->options.max_calls = 3;
-    around_->options.dial = [this](
-                                const std::string &,
-                                const std::string &to) -> Result<std::vector<sip::InviteOptions>> {
+    around_->options.dial = [this](const std::string &, const std::string &to) -> Result<Callee> {
       const auto found = book_.find(to);
       if (found == book_.end()) return refused("no rule allows " + to);
-      std::vector<sip::InviteOptions> contacts;
-      for (const std::string &uri : found->second) contacts.emplace_back().uri = uri;
-      return contacts;
+      Callee callee{to, {}};
+      for (const std::string &uri : found->second) callee.phones.emplace_back().uri = uri;
+      return callee;
     };
     World &world = around_->world;
     world.now = [this] { return now_; };
@@ -128,12 +126,13 @@ class ServiceTest : public testing::Test {
   }
 
   static rtmp::Request request(std::uint64_t connection, rtmp::Role role,
-                               std::map<std::string, std::string> parameters = {}) {
+                               std::map<std::string, std::string> parameters = {},
+                               const std::string &account = "alice") {
     rtmp::Request request;
     request.connection = connection;
     request.stage = rtmp::Stage::Start;
     request.role = role;
-    request.identity = request.stream = "alice";
+    request.identity = request.stream = account;
     request.parameters = std::move(parameters);
     return request;
   }
@@ -162,8 +161,8 @@ class ServiceTest : public testing::Test {
     track.codec = codec;
     tell(track);
   }
-  void tell(const rtmp::Track &track) {
-    const auto listener = server_->listeners["alice"].lock();
+  void tell(const rtmp::Track &track, const std::string &account = "alice") {
+    const auto listener = server_->listeners[account].lock();
     ASSERT_NE(listener, nullptr);
     listener->on_track(track);
     pump();

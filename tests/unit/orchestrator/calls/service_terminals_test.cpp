@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Terminals that are called: by phones, and by each other.
+#include <gmock/gmock.h>
+
+#include "service_fixture.h"
+
+namespace junctor::calls {
+namespace {
+
+using std::chrono::seconds;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class CalledTerminal : public ServiceTest {
+ protected:
+  void SetUp() override {
+    ServiceTest::SetUp();
+    play_from_start_ = false;
+    around_->options.is_account = [](const std::string &name) {
+      return name == "alice" || name == "bob";
+    };
+    around_->options.answer_timeout = seconds(60);
+  }
+
+  void play_as(const std::string &account, std::uint64_t connection,
+               std::map<std::string, std::string> parameters = {}) {
+    service_->on_play_started(
+        request(connection, rtmp::Role::Pull, std::move(parameters), account));
+    pump();
+  }
+  void publish_as(const std::string &account, std::uint64_t connection,
+                  std::map<std::string, std::string> parameters = {}) {
+    service_->on_publish_started(
+        request(connection, rtmp::Role::Push, std::move(parameters), account));
+    pump();
+  }
+  void unpublish_as(const std::string &account, std::uint64_t connection) {
+    service_->on_publish_ended(request(connection, rtmp::Role::Push, {}, account), true);
+    pump();
+  }
+  void tracks_of(const std::string &account, Codec audio = Codec::Aac) {
+    rtmp::Track track;
+    track.codec = Codec::H264;
+    track.config = avcc(66, 0xc0, 30);
+    tell(track, account);
+    track = {};
+    track.codec = audio;
+    tell(track, account);
+  }
+  /// Bob's phone calls alice.
+  fakes::Call &phone_calls(const std::string &to = "alice", const std::string &account = "bob") {
+    came_.push_back(std::make_shared<fakes::Call>("came-" + std::to_string(came_.size()),
+                                                  sip::InviteOptions{},
+                                                  std::weak_ptr<sip::CallListener>()));
+    came_.back()->when_answered = both();
+    service_->on_incoming({came_.back(), to, account, "sip:bob@192.0.2.9", "Bob"});
+    pump();
+    return *came_.back();
+  }
+  std::vector<std::string> &players_told(const std::string &account) {
+    return server_->outlets[account]->ended;
+  }
+
+  std::vector<std::shared_ptr<fakes::Call>> came_;
+};
+
+TEST_F(CalledTerminal, RingsForAPhoneAndItsPublishAnswers) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  EXPECT_EQ(phone.alerts, 1);
+  EXPECT_EQ(state(), State::Ringing);
+  EXPECT_EQ(last().from, "bob");
+  EXPECT_EQ(last().to, "alice");
+  EXPECT_EQ(last().direction, Direction::Incoming);
+  EXPECT_EQ(last().uri, "sip:bob@192.0.2.9");
+  EXPECT_THAT(last().terminals, ElementsAre("alice"));
+  EXPECT_EQ(card_, Card::Incoming);
+  EXPECT_EQ(card_name_, "bob");
+  EXPECT_EQ(tone_, Tone::Ring);
+  EXPECT_THAT(phone.answers, IsEmpty());
+
+  publish_as("alice", 1);
+  EXPECT_THAT(phone.answers, IsEmpty()) << "what alice sends is known in a moment";
+  tracks_of("alice", Codec::Pcma);
+  ASSERT_EQ(phone.answers.size(), 1u);
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_TRUE(last().answered.has_value());
+  EXPECT_EQ(tone_, Tone::Silence);
+  pass(std::chrono::milliseconds(100));
+  ASSERT_FALSE(paths_.empty());
+  EXPECT_TRUE(line_has("sipcallsink name=caller"));
+  EXPECT_TRUE(line_has("rtmpauthsrc name=callee"));
+  EXPECT_TRUE(line_has("callee_watchdog.src_0 ! caller.video"));
+  EXPECT_TRUE(line_has("callee_player.video"));
+  EXPECT_TRUE(path().spec.sending);
+  EXPECT_EQ(path().spec.settings, (std::vector<Setting>{{"caller", "call", "came-0"},
+                                                        {"callee", "stream", "alice"},
+                                                        {"callee_player", "stream", "alice"}}));
+  phone.end(EndReason::CallerHangup, 0, "the caller hung up");
+  pump();
+  expect_ended(EndReason::CallerHangup);
+  EXPECT_THAT(players_told("alice"), Contains(HasSubstr("caller-hangup")));
+  EXPECT_THAT(server_->ended, Contains(HasSubstr("alice NetStream.Unpublish.Success")));
+}
+
+TEST_F(CalledTerminal, AnswersWithWhatPassesThroughFirst) {
+  play_as("alice", 100, {{"audio", "speex"}});
+  fakes::Call &phone = phone_calls();
+  publish_as("alice", 1);
+  tracks_of("alice", Codec::Speex);
+  pass(std::chrono::milliseconds(300));
+  ASSERT_EQ(phone.answers.size(), 1u);
+  for (const sip::Offered &offered : phone.answers[0].offer) {
+    const bool passes =
+        offered.format->codec == Codec::H264 ||
+        (offered.format->codec == Codec::Speex && offered.format->clock_rate == 16000);
+    EXPECT_EQ(offered.rank == 0, passes) << rtp::name_of(*offered.format);
+  }
+}
+
+TEST_F(CalledTerminal, WithoutAPictureAnswersAllTheSame) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  publish_as("alice", 1);
+  rtmp::Track sound;
+  sound.codec = Codec::Aac;
+  tell(sound, "alice");
+  EXPECT_THAT(phone.answers, IsEmpty());
+  pass(std::chrono::milliseconds(300));
+  EXPECT_EQ(phone.answers.size(), 1u);
+  EXPECT_EQ(state(), State::Answered);
+}
+
+TEST_F(CalledTerminal, IsAnsweredByTheApiWherePublishingGoesOnAlready) {
+  publish_as("alice", 1);
+  tracks_of("alice");
+  fakes::Call &phone = phone_calls();
+  EXPECT_EQ(state(), State::Ringing) << "one that is there does not answer by itself";
+  ASSERT_TRUE(service_->answer(last().id));
+  pump();
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_EQ(phone.answers.size(), 1u);
+  const auto twice = service_->answer(last().id);
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().fault, Fault::Refused);
+  EXPECT_FALSE(service_->decline(last().id)) << "it rings no more";
+  EXPECT_EQ(service_->answer("nothing").error().fault, Fault::BadInput);
+}
+
+TEST_F(CalledTerminal, IsDeclined) {
+  play_as("alice", 100);
+  publish_as("alice", 1);
+  fakes::Call &phone = phone_calls();
+  ASSERT_EQ(state(), State::Ringing);
+  ASSERT_TRUE(service_->decline(last().id));
+  pump();
+  expect_ended(EndReason::Declined);
+  EXPECT_THAT(phone.hung_up, ElementsAre(EndReason::Declined));
+  EXPECT_THAT(players_told("alice"), Contains(HasSubstr("declined")));
+  EXPECT_THAT(server_->ended, IsEmpty()) << "its publisher took no part";
+}
+
+TEST_F(CalledTerminal, GivesUpAfterAWhile) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  pass(seconds(59));
+  EXPECT_EQ(state(), State::Ringing);
+  pass(seconds(1));
+  expect_ended(EndReason::NoAnswer);
+  EXPECT_THAT(phone.hung_up, ElementsAre(EndReason::NoAnswer));
+}
+
+TEST_F(CalledTerminal, TheCallerGivesUp) {
+  play_as("alice", 100);
+  phone_calls().end(EndReason::CallerHangup, 0, "the caller gave up");
+  pump();
+  expect_ended(EndReason::CallerHangup);
+  // It can be called again.
+  play_as("alice", 101);
+  phone_calls();
+  EXPECT_EQ(state(), State::Ringing);
+}
+
+TEST_F(CalledTerminal, RefusesWithTheRightReason) {
+  EXPECT_THAT(phone_calls().hung_up, ElementsAre(EndReason::Unreachable));
+  EXPECT_THAT(came_.back()->why, HasSubstr("No terminal of 'alice' is connected"));
+  EXPECT_EQ(last().reason, EndReason::Unreachable);
+  EXPECT_EQ(last().direction, Direction::Incoming);
+  EXPECT_THAT(phone_calls("eve").hung_up, ElementsAre(EndReason::Unreachable));
+  play_as("alice", 100);
+  EXPECT_THAT(phone_calls().hung_up, IsEmpty());
+  EXPECT_THAT(phone_calls().hung_up, ElementsAre(EndReason::Busy));
+  EXPECT_EQ(last().reason, EndReason::Busy);
+  EXPECT_EQ(service_->list().size(), 1u) << "the first one rings on";
+}
+
+TEST_F(CalledTerminal, StrangersAreCalledByTheirAddress) {
+  play_as("alice", 100);
+  phone_calls("alice", "");
+  EXPECT_EQ(last().from, "sip:bob@192.0.2.9");
+  EXPECT_EQ(card_name_, "bob@192.0.2.9");
+}
+
+TEST_F(CalledTerminal, AnAnswerThatCannotBeGivenEndsTheCall) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  phone.cannot_answer = refused("none of the media can be carried");
+  publish_as("alice", 1);
+  tracks_of("alice");
+  expect_ended(EndReason::NotAcceptable);
+}
+
+TEST_F(CalledTerminal, OfTwoTerminalsEachSeesTheOther) {
+  play_as("bob", 200);
+  play_as("alice", 100);
+  publish_as("alice", 1, {{"to", "bob"}});
+  pass(std::chrono::milliseconds(200));  // the INVITE would wait for tracks
+  EXPECT_EQ(state(), State::Ringing);
+  EXPECT_THAT(last().terminals, ElementsAre("alice", "bob"));
+  ASSERT_EQ(agent_->invited.size(), 1u) << "bob's phone rings too";
+  tracks_of("alice");
+  publish_as("bob", 2);
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_EQ(last().direction, Direction::Internal);
+  EXPECT_THAT(sip(0).hung_up, ElementsAre(EndReason::CallerHangup)) << "answered elsewhere";
+  tracks_of("bob", Codec::Pcma);
+  pass(std::chrono::milliseconds(100));
+  for (const char *part :
+       {"caller_watchdog.src_0 ! callee_player.video",
+        "callee_watchdog.src_0 ! caller_player.video",
+        "caller_watchdog.src_1 ! callee_player.audio", "alawdec", "caller_player.audio"})
+    EXPECT_TRUE(line_has(part)) << part << " in " << line();
+  unpublish_as("bob", 2);
+  expect_ended(EndReason::CalleeHangup);
+  for (const char *account : {"alice", "bob"})
+    EXPECT_THAT(players_told(account), Contains(HasSubstr("callee-hangup"))) << account;
+  EXPECT_THAT(server_->ended, Contains(HasSubstr("alice NetStream.Unpublish.Success")));
+}
+
+TEST_F(CalledTerminal, EachSideHasItsWatchdog) {
+  book_["bob"] = {};
+  play_as("bob", 200);
+  publish_as("alice", 1, {{"to", "bob"}});
+  pass(std::chrono::milliseconds(200));
+  publish_as("bob", 2);
+  ASSERT_EQ(state(), State::Answered);
+  path().events.media(Side::Caller, "flowing");
+  path().events.media(Side::Callee, "lost");
+  expect_ended(EndReason::NoPushMedia);
+  EXPECT_THAT(last().detail, HasSubstr("the callee, bob,"));
+}
+
+TEST_F(CalledTerminal, APhoneMayBeFasterThanTheTerminal) {
+  play_as("bob", 200);
+  publish_as("alice", 1, {{"to", "bob"}});
+  pass(std::chrono::milliseconds(200));
+  sip(0).answer(both());
+  pump();
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_EQ(last().direction, Direction::Outgoing);
+  EXPECT_THAT(last().terminals, ElementsAre("alice"));
+  EXPECT_THAT(players_told("bob"), ElementsAre(HasSubstr("answered elsewhere")));
+  publish_as("bob", 2);
+  EXPECT_EQ(service_->list().size(), 1u);
+  play_as("bob", 201);
+  phone_calls("bob", "carol");
+  EXPECT_EQ(service_->list().size(), 2u) << "it is free again";
+}
+
+TEST_F(CalledTerminal, CallingBackAnswers) {
+  book_["bob"] = {};
+  play_as("bob", 200);
+  publish_as("alice", 1, {{"to", "bob"}});
+  pass(std::chrono::milliseconds(200));
+  publish_as("bob", 2, {{"to", "alice"}});
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_EQ(service_->list().size(), 1u);
+}
+
+TEST_F(CalledTerminal, InACallIsBusyForOthersAndForItsOwnCalls) {
+  book_["bob"] = {};
+  play_as("bob", 200);
+  publish_as("alice", 1, {{"to", "bob"}});
+  pass(std::chrono::milliseconds(200));
+  const auto second = service_->start("carol", "bob");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(last().reason, EndReason::Busy);
+  const auto own = service_->start("bob", "carol");
+  ASSERT_FALSE(own);
+  EXPECT_THAT(own.error().detail, HasSubstr("with alice"));
+}
+
+TEST_F(CalledTerminal, NobodysTerminalRingsForItsOwnCall) {
+  book_["alice"] = {};
+  play_as("alice", 100);
+  publish_as("alice", 1, {{"to", "alice"}});
+  expect_ended(EndReason::Unreachable);
+}
+
+}  // namespace
+}  // namespace junctor::calls
