@@ -219,7 +219,8 @@ class Agent {
   virtual Endpoint local_tls() const { return {}; }
   /// That its thread iterates: where others post what must run on the agent's thread. Any thread.
   virtual GMainContext *context() = 0;
-  /// Sends INVITE. Fails at once for a malformed URI or when over max_calls.
+  /// Sends INVITE. Fails at once for a malformed URI or when over max_calls, and where
+  /// InviteOptions::srtp rules it out.
   virtual Result<std::shared_ptr<Call>> invite(const InviteOptions &options,
                                                std::weak_ptr<CallListener> listener) = 0;
   /// Who takes the calls that come to us, in the agent's thread; until then they are refused (480).

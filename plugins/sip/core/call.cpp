@@ -85,7 +85,8 @@ Result<void> CallImpl::send_invite() {
   last_description_.clear();
   other_lines_.clear();
   for (OwnMedium &medium : setup_.media)
-    medium.srtp = own_srtp(setup_.srtp, setup_.transport == "tls");
+    medium.srtp =
+        own_srtp(insists_ ? rtp::SrtpPolicy::Require : setup_.srtp, setup_.transport == "tls");
   const std::string offer = describe_ours(make_offer(identity(), setup_.media));
   nua_invite(handle_.get(), TAG_IF(!setup_.proxy.empty(), NUTAG_PROXY(setup_.proxy.c_str())),
              SIPTAG_CALL_ID_STR(setup_.id.c_str()), SIPTAG_CONTACT_STR(setup_.contact.c_str()),
@@ -159,7 +160,20 @@ void CallImpl::on_invite_response(int status, const char *phrase, const sip_t *s
   if (status < 200) return on_provisional(status, sip);
   if (status < 300) return on_success(sip);
   if (status < 400) return on_redirect(unfenced(status), phrase, sip);
+  if (insist_on_srtp(status)) return;
   on_final(status, phrase, sip && sip->sip_status);
+}
+
+/// There are phones that take RTP/SAVP alone, whatever keys come with RTP/AVP.
+bool CallImpl::insist_on_srtp(int status) {
+  if (reason_of(status) != EndReason::NotAcceptable || insists_ ||
+      setup_.srtp != rtp::SrtpPolicy::Prefer || setup_.transport != "tls")
+    return false;
+  insists_ = true;
+  challenged_ = rung_ = false;
+  state_ = CallState::Trying;
+  forget_early_media();
+  return static_cast<bool>(send_invite());
 }
 
 void CallImpl::on_provisional(int status, const sip_t *sip) {
@@ -272,7 +286,7 @@ void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
   setup_.transport = next_hop.carrier();
   setup_.next_host = next_hop.host;
   setup_.contact = host_->contact_towards(next_hop, setup_.user_part);
-  challenged_ = rung_ = false;
+  challenged_ = rung_ = insists_ = false;
   state_ = CallState::Trying;
   forget_early_media();
   host_->log(LogLevel::Info, "call " + setup_.id + " is redirected to " + setup_.uri);

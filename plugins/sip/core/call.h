@@ -114,6 +114,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   Result<Uri> redirect_target(int status, const sip_t *sip) const;
   Result<void> send_invite();
   void forget_early_media();
+  /// Whether the callee is asked again, under SRTP alone.
+  bool insist_on_srtp(int status);
   void authenticate(int status, const sip_t *sip);
   void on_offer(const sip_t *sip, bool update);
   void on_ack(const sip_t *sip);
@@ -167,6 +169,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   CallState state_ = CallState::Trying;
   bool rung_ = false;
   bool challenged_ = false;
+  bool insists_ = false;  ///< on SRTP, for the callee takes nothing else
   int redirects_ = 0;
   bool incoming_ = false;                  ///< it came to us
   std::optional<sdp::Description> offer_;  ///< of a call that came to us, until it is answered

@@ -227,6 +227,50 @@ TEST_F(Incoming, TakesWhatHasTheLowestRankOfTheOffer) {
   EXPECT_EQ(call_->media()[0].payload_type, 97);
 }
 
+/// Sound and picture of a phone that encrypts both.
+std::string encrypted_sdp() {
+  std::string sdp = phone_sdp();
+  for (auto at = sdp.find("RTP/AVP"); at != sdp.npos; at = sdp.find("RTP/AVP", at + 1)) {
+    sdp.replace(at, 7, "RTP/SAVP");
+    sdp.insert(sdp.find("\r\n", at) + 2,
+               "a=crypto:4 AES_CM_128_HMAC_SHA1_32 "
+               "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n");
+  }
+  return sdp;
+}
+
+TEST_F(Incoming, IsEncryptedWhereTheCallerWantsItAndWePrefer) {
+  ring(encrypted_sdp());
+  AnswerOptions options = answering();
+  options.srtp = rtp::SrtpPolicy::Prefer;
+  ASSERT_TRUE(call_->answer(options));
+  const std::string answer = peer_.response(200).body();
+  EXPECT_THAT(answer, HasSubstr(" RTP/SAVP "));
+  EXPECT_THAT(answer, HasSubstr("a=crypto:4 AES_CM_128_HMAC_SHA1_32 inline:"));
+  EXPECT_THAT(answer, Not(HasSubstr("WVNfX19zZW1jdGwg"))) << "ours, not the caller's own";
+  for (const Media &media : call_->media())
+    EXPECT_EQ(media.srtp, rtp::SrtpSuite::AesCm128HmacSha1_32);
+  EXPECT_EQ(call_->transport(), "udp");
+}
+
+TEST_F(Incoming, IsRefusedWhereTheCallerWantsEncryptionThatIsOff) {
+  ring(encrypted_sdp());
+  EXPECT_FALSE(call_->answer(answering()));
+  const Message refusal = peer_.final_response();
+  EXPECT_EQ(refusal.status(), 488);
+  EXPECT_THAT(refusal.header("Warning"), HasSubstr("SRTP only (RTP/SAVP), which is off here"));
+}
+
+TEST_F(Incoming, IsRefusedWhereKeysWouldTravelInClear) {
+  ring(encrypted_sdp());
+  AnswerOptions options = answering();
+  options.srtp = rtp::SrtpPolicy::Require;
+  EXPECT_FALSE(call_->answer(options));
+  const Message refusal = peer_.final_response();
+  EXPECT_EQ(refusal.status(), 488);
+  EXPECT_THAT(refusal.header("Warning"), HasSubstr("it has not come over TLS"));
+}
+
 TEST_F(Incoming, WithoutAnOfferGetsOursAndAnswersItInTheAck) {
   const Message ok = answered("", phone_sdp());
   EXPECT_THAT(ok.body(), HasSubstr("m=audio"));

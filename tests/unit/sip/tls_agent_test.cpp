@@ -169,6 +169,25 @@ TEST_F(TlsAgent, RequiredEncryptionRefusesAPlainAnswer) {
   EXPECT_THAT(recorder_->text, HasSubstr("plain RTP (RTP/AVP), and SRTP is required"));
 }
 
+TEST_F(TlsAgent, APhoneThatTakesNothingButSrtpIsAskedAgain) {
+  TlsEnd phone(agent_->local_tls());
+  phone.send(ask());
+  phone.message("SIP/2.0 200");
+  InviteOptions options = over_flow_of(phone);
+  options.srtp = rtp::SrtpPolicy::Prefer;
+  call(options);
+  const Message first = phone.message("INVITE ");
+  EXPECT_THAT(first.body(), HasSubstr(" RTP/AVP "));
+  EXPECT_THAT(first.body(), HasSubstr("a=crypto:1 "));
+  phone.send(peer_.reply_text(first, "488 Not Acceptable Here"));
+  const Message second = phone.message("INVITE ");
+  EXPECT_THAT(second.body(), HasSubstr(" RTP/SAVP "));
+  phone.send(peer_.reply_text(second, "488 Not Acceptable Here"));
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::NotAcceptable);
+  EXPECT_EQ(recorder_->count("ended"), 1);
+}
+
 TEST_F(TlsAgent, KeysDoNotTravelInClear) {
   InviteOptions options = invite_options();
   options.srtp = rtp::SrtpPolicy::Prefer;
