@@ -53,7 +53,11 @@ void Control::begin(sip::Agent &agent, const sip::InviteOptions &options) {
   if (closing_ || ended_) return;
   auto call = agent.invite(options, weak_from_this());
   if (!call) {
-    ended(reason_of(call.error().fault), 0, call.error().detail);
+    // What encryption rules out is no matter of the line.
+    const bool forbidden =
+        options.srtp == rtp::SrtpPolicy::Require && call.error().fault == Fault::BadInput;
+    ended(forbidden ? EndReason::NotAcceptable : reason_of(call.error().fault), 0,
+          call.error().detail);
     return;
   }
   {

@@ -102,6 +102,12 @@ bool State::open() {
   if (settings.address != "0.0.0.0" && settings.address != "::")
     options.media_address = settings.address;
   options.log = log_of(element_, category_);
+  auto tls = tls_options(settings, options);
+  if (!tls) {
+    settings_error(tls.error().detail);
+    reactor_.reset();
+    return false;
+  }
   auto line = Line::start(std::move(options));
   if (!line) {
     GST_ELEMENT_ERROR(element_, RESOURCE, OPEN_READ_WRITE, ("%s", line.error().detail.c_str()),
@@ -111,6 +117,26 @@ bool State::open() {
   }
   line_ = *std::move(line);
   return true;
+}
+
+/// TLS is there where it is asked for: a certificate is made for it, and a port opened.
+Result<void> State::tls_options(const Settings &settings, sip::AgentOptions &options) {
+  const bool wanted = settings.transport == "tls" || !settings.tls_certificate.empty() ||
+                      settings.uri.starts_with("sips:") ||
+                      settings.uri.find("transport=tls") != std::string::npos ||
+                      settings.proxy.find("transport=tls") != std::string::npos;
+  if (settings.tls_certificate.empty() != settings.tls_key.empty())
+    return bad_input("`tls-certificate` and `tls-key` belong together: set both, or neither");
+  if (!wanted) return {};
+  sip::AgentTls &tls = options.tls.emplace();
+  tls.listen = {settings.address, 0};
+  tls.ca_file = settings.tls_ca;
+  tls.verify = settings.tls_verify;
+  if (settings.tls_certificate.empty()) return {};
+  auto identity = TlsIdentity::load({settings.tls_certificate, settings.tls_key}, options.log);
+  if (!identity) return identity.error();
+  tls.identity = *identity;
+  return {};
 }
 
 bool State::start() {
@@ -240,8 +266,9 @@ sip::InviteOptions State::invite_options() const {
   const Settings settings = this->settings();
   sip::InviteOptions options;
   options.uri = settings.uri;
-  if (settings.tcp && options.uri.find(";transport=") == std::string::npos)
-    options.uri += ";transport=tcp";
+  if (!settings.transport.empty() && options.uri.find(";transport=") == std::string::npos)
+    options.uri += ";transport=" + settings.transport;
+  options.srtp = settings.srtp;
   // `bob`, or `"Bob B." <bob>`.
   const auto bracket = settings.from.find('<');
   options.from_user = settings.from.substr(bracket == std::string::npos ? 0 : bracket + 1);
@@ -447,8 +474,9 @@ GstStructure *State::stats() const {
         G_TYPE_UINT64, stats.received_packets, "received-bytes", G_TYPE_UINT64,
         stats.received_bytes, "lost", G_TYPE_UINT64, stats.lost, "late", G_TYPE_UINT64, stats.late,
         "reordered", G_TYPE_UINT64, stats.reordered, "reorder-wait", G_TYPE_DOUBLE,
-        stats.reorder_wait_ms, "duplicates", G_TYPE_UINT64, stats.duplicates, "strangers",
-        G_TYPE_UINT64, stats.strangers, "malformed", G_TYPE_UINT64, stats.malformed,
+        stats.reorder_wait_ms, "duplicates", G_TYPE_UINT64, stats.duplicates, "unauthenticated",
+        G_TYPE_UINT64, stats.unauthenticated, "replayed", G_TYPE_UINT64, stats.replayed,
+        "strangers", G_TYPE_UINT64, stats.strangers, "malformed", G_TYPE_UINT64, stats.malformed,
         "retransmitted", G_TYPE_UINT64, stats.retransmitted, "keyframe-requests-sent",
         G_TYPE_UINT64, stats.keyframe_requests_sent, "keyframe-requests-received", G_TYPE_UINT64,
         stats.keyframe_requests_received, "jitter", G_TYPE_DOUBLE, stats.jitter_ms, "round-trip",

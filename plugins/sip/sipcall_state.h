@@ -19,7 +19,10 @@ namespace junctor::sipcall {
 
 struct Settings {
   std::string uri, from, proxy, user, password, call, address, codecs;
-  bool tcp = false;
+  std::string tls_certificate, tls_key, tls_ca;
+  bool tls_verify = true;
+  std::string transport;  ///< of URIs that name none; empty: UDP
+  rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;
   guint port = 0;
   guint answer_timeout = 60;  // seconds
 };
@@ -94,6 +97,7 @@ class State final : public Owner {
   void note_wait(Duration wait);
   void post_eos();
   void flow_error(GstFlowReturn flow);
+  static Result<void> tls_options(const Settings &settings, sip::AgentOptions &options);
   void settings_error(const std::string &text);
 
   GstElement *element_;

@@ -14,6 +14,9 @@
 
 #include <gst/video/video-event.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "common/gst/context.h"
 #include "sip/sipcall_state.h"
 
@@ -49,21 +52,30 @@ enum Property : guint {
   kPropAddress,
   kPropPort,
   kPropAnswerTimeout,
+  kPropTlsCertificate,
+  kPropTlsKey,
+  kPropTlsCa,
+  kPropTlsVerify,
   kPropStats,
 };
 
-enum Transport : int { kUdp, kTcp };
-enum Srtp : int { kSrtpOff };
+constexpr const char *kTransports[] = {"", "tcp", "tls"};  // by value of the property
 
 GType transport_type() {
-  static const GEnumValue kValues[] = {
-      {kUdp, "UDP, or what the uri says", "udp"}, {kTcp, "TCP", "tcp"}, {0, nullptr, nullptr}};
+  static const GEnumValue kValues[] = {{0, "UDP, or what the uri says", "udp"},
+                                       {1, "TCP", "tcp"},
+                                       {2, "TLS", "tls"},
+                                       {0, nullptr, nullptr}};
   static const GType type = g_enum_register_static("JunctorSipTransport", kValues);
   return type;
 }
 
 GType srtp_type() {
-  static const GEnumValue kValues[] = {{kSrtpOff, "Plain RTP", "off"}, {0, nullptr, nullptr}};
+  static const GEnumValue kValues[] = {
+      {static_cast<gint>(rtp::SrtpPolicy::Off), "Plain RTP", "off"},
+      {static_cast<gint>(rtp::SrtpPolicy::Prefer), "SRTP over TLS, with who can", "prefer"},
+      {static_cast<gint>(rtp::SrtpPolicy::Require), "SRTP over TLS, or no call", "require"},
+      {0, nullptr, nullptr}};
   static const GType type = g_enum_register_static("JunctorSipSrtp", kValues);
   return type;
 }
@@ -324,10 +336,11 @@ static void junctor_sip_call_sink_set_property(GObject *object, guint id, const 
         settings.password = text();
         break;
       case kPropTransport:
-        settings.tcp = g_value_get_enum(value) == kTcp;
+        settings.transport = kTransports[g_value_get_enum(value)];
         break;
       case kPropSrtp:
-        break;  // `off` is all there is
+        settings.srtp = static_cast<rtp::SrtpPolicy>(g_value_get_enum(value));
+        break;
       case kPropCodecs:
         settings.codecs = text();
         break;
@@ -342,6 +355,18 @@ static void junctor_sip_call_sink_set_property(GObject *object, guint id, const 
         break;
       case kPropAnswerTimeout:
         settings.answer_timeout = g_value_get_uint(value);
+        break;
+      case kPropTlsCertificate:
+        settings.tls_certificate = text();
+        break;
+      case kPropTlsKey:
+        settings.tls_key = text();
+        break;
+      case kPropTlsCa:
+        settings.tls_ca = text();
+        break;
+      case kPropTlsVerify:
+        settings.tls_verify = g_value_get_boolean(value) != FALSE;
         break;
       default:
         G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
@@ -367,10 +392,11 @@ static void junctor_sip_call_sink_get_property(GObject *object, guint id, GValue
       g_value_set_string(value, settings.user.c_str());
       break;
     case kPropTransport:
-      g_value_set_enum(value, settings.tcp ? kTcp : kUdp);
+      g_value_set_enum(value, static_cast<gint>(std::ranges::find(kTransports, settings.transport) -
+                                                std::begin(kTransports)));
       break;
     case kPropSrtp:
-      g_value_set_enum(value, kSrtpOff);
+      g_value_set_enum(value, static_cast<gint>(settings.srtp));
       break;
     case kPropCodecs:
       g_value_set_string(value, settings.codecs.c_str());
@@ -389,6 +415,18 @@ static void junctor_sip_call_sink_get_property(GObject *object, guint id, GValue
       break;
     case kPropAnswerTimeout:
       g_value_set_uint(value, settings.answer_timeout);
+      break;
+    case kPropTlsCertificate:
+      g_value_set_string(value, settings.tls_certificate.c_str());
+      break;
+    case kPropTlsKey:
+      g_value_set_string(value, settings.tls_key.c_str());
+      break;
+    case kPropTlsCa:
+      g_value_set_string(value, settings.tls_ca.c_str());
+      break;
+    case kPropTlsVerify:
+      g_value_set_boolean(value, settings.tls_verify ? TRUE : FALSE);
       break;
     case kPropStats:
       g_value_take_boxed(value, state.stats());
@@ -427,11 +465,11 @@ static void install_properties(GObjectClass *object_class) {
       object_class, kPropTransport,
       g_param_spec_enum("transport", "Transport",
                         "Carries SIP, unless the uri has a transport parameter", transport_type(),
-                        kUdp, kFlags));
+                        0, kFlags));
   g_object_class_install_property(
       object_class, kPropSrtp,
-      g_param_spec_enum("srtp", "SRTP", "Encryption of media; none is built in yet", srtp_type(),
-                        kSrtpOff, kFlags));
+      g_param_spec_enum("srtp", "SRTP", "Encryption of media, whose keys are told over TLS only",
+                        srtp_type(), static_cast<gint>(rtp::SrtpPolicy::Off), kFlags));
   text(kPropCodecs, "codecs", "Codecs",
        "What is offered, in order of preference: codecs or encoding names, for example "
        "h264,speex/16000,pcma; unset: what upstream can produce",
@@ -450,6 +488,24 @@ static void install_properties(GObjectClass *object_class) {
       object_class, kPropAnswerTimeout,
       g_param_spec_uint("answer-timeout", "Answer timeout",
                         "Seconds until an unanswered call is given up", 1, 3600, 60, kFlags));
+  text(
+      kPropTlsCertificate, "tls-certificate", "TLS certificate",
+      "PEM file of the certificate shown over TLS, then of those between it and the root; null for "
+      "one of the moment, which is enough to call. Not used with a shared agent",
+      nullptr);
+  text(kPropTlsKey, "tls-key", "TLS key", "PEM file of the certificate's key, without a passphrase",
+       nullptr);
+  text(
+      kPropTlsCa, "tls-ca", "TLS authorities",
+      "PEM file of whom to believe about servers that are called: authorities, or the servers' own "
+      "certificates; null for the system's authorities",
+      nullptr);
+  g_object_class_install_property(
+      object_class, kPropTlsVerify,
+      g_param_spec_boolean("tls-verify", "TLS verify",
+                           "Whether a server that is called must show a certificate that is "
+                           "believed and has its name; without, anybody on the way can listen",
+                           TRUE, kFlags));
   g_object_class_install_property(
       object_class, kPropStats,
       g_param_spec_boxed("stats", "Statistics",

@@ -55,6 +55,44 @@ TEST_F(SipCallSink, WrongSettingsAreNamed) {
   EXPECT_EQ(error(&text), GST_RESOURCE_ERROR_NOT_FOUND);
 }
 
+TEST_F(SipCallSink, EncryptionIsForCallsOverTls) {
+  int policy = -1;
+  g_object_get(element_, "srtp", &policy, nullptr);
+  EXPECT_EQ(policy, static_cast<int>(rtp::SrtpPolicy::Off));
+  // What is preferred is left out where its keys would travel in clear.
+  gst_util_set_object_arg(G_OBJECT(element_), "srtp", "prefer");
+  Feeder audio(element_, "audio", kAudioCaps);
+  play();
+  audio.start();
+  const Message invite = this->invite();
+  EXPECT_NE(invite.body().find(" RTP/AVP "), std::string::npos);
+  EXPECT_EQ(invite.body().find("a=crypto"), std::string::npos);
+}
+
+TEST_F(SipCallSink, RequiredEncryptionEndsAPlainCall) {
+  gst_util_set_object_arg(G_OBJECT(element_), "srtp", "require");
+  Feeder audio(element_, "audio", kAudioCaps);
+  play();
+  audio.start();
+  const MessageRef ended = message(GST_MESSAGE_ELEMENT);
+  EXPECT_EQ(in(ended, "state"), "ended");
+  EXPECT_EQ(in(ended, "reason"), "not-acceptable");
+  EXPECT_NE(in(ended, "text").find("not reached over TLS"), std::string::npos);
+}
+
+TEST_F(SipCallSink, FilesForTlsAreChecked) {
+  std::string text;
+  g_object_set(element_, "tls-certificate", "/nonexistent", nullptr);
+  EXPECT_EQ(gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING), GST_STATE_CHANGE_FAILURE);
+  EXPECT_EQ(error(&text), GST_RESOURCE_ERROR_SETTINGS);
+  EXPECT_NE(text.find("belong together"), std::string::npos);
+  gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
+  g_object_set(element_, "tls-key", "/nonexistent", nullptr);
+  EXPECT_EQ(gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING), GST_STATE_CHANGE_FAILURE);
+  EXPECT_EQ(error(&text), GST_RESOURCE_ERROR_SETTINGS);
+  EXPECT_NE(text.find("/nonexistent cannot be used"), std::string::npos);
+}
+
 TEST_F(SipCallSink, CallsWhenItKnowsWhatUpstreamSends) {
   Feeder audio(element_, "audio", kAudioCaps), video(element_, "video", kVideoCaps);
   play();
