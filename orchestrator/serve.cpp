@@ -230,6 +230,16 @@ class Orchestrator {
     return {};
   }
 
+  /// The one that is shown wherever TLS is spoken.
+  Result<std::shared_ptr<TlsIdentity>> certificate(const Endpoint &listen) {
+    if (!identity_) {
+      auto loaded = config::load_certificate(config_, config::public_host(config_, listen), log_);
+      if (!loaded) return loaded.error();
+      identity_ = *loaded;
+    }
+    return identity_;
+  }
+
   Result<void> start_rtmp() {
     auto reactor = ReactorThread::start("junctor-media");
     if (!reactor) return reactor.error();
@@ -242,8 +252,7 @@ class Orchestrator {
     rtmp::ServerOptions server;
     if (config_.listen.rtmp) server.listen = *config_.listen.rtmp;
     if (const auto &secure = config_.listen.rtmps) {
-      auto identity =
-          config::load_certificate(config_, config::public_host(config_, *secure), log_);
+      auto identity = certificate(*secure);
       if (!identity) return at("RTMPS (--rtmps)", identity.error());
       if (config_.listen.rtmp) {
         server.more_doors.push_back({*secure, *identity});
@@ -276,7 +285,11 @@ class Orchestrator {
   }
 
   Result<void> start_sip() {
-    if (!config_.listen.sip) return {};
+    if (!config_.listen.sip) {
+      if (config_.listen.sips)
+        return bad_input("--sips needs --sip: phones on UDP, TCP and TLS share one SIP stack");
+      return {};
+    }
     sip::AgentOptions options;
     options.listen = *config_.listen.sip;
     options.tcp = config_.sip.tcp;
@@ -290,6 +303,15 @@ class Orchestrator {
     options.connections = config_.sip.connections;
     options.max_requests = config_.sip.requests;
     options.max_requests_per_peer = config_.sip.requests_per_address;
+    if (const auto &secure = config_.listen.sips) {
+      auto identity = certificate(*secure);
+      if (!identity) return at("SIP over TLS (--sips)", identity.error());
+      options.tls = sip::AgentTls{*secure, *identity, config_.sip.tls_ca, config_.sip.tls_verify};
+      if (!config_.sip.tls_verify)
+        say(LogLevel::Warning,
+            "servers called over TLS may show any certificate (sip.tls-verify is false): whoever "
+            "is on the way can listen; name their certificates in sip.tls-ca instead");
+    }
     options.log = log_;
     options.session_expires = config_.sip.session_expires;
     auto agent = sip::Agent::create(nullptr, std::move(options));
@@ -321,9 +343,16 @@ class Orchestrator {
     options.formats = config_.sip.formats;
     options.pipelines_dir = config::pipelines_dir();
     options.max_calls = config_.calls.max;
-    options.dial =
-        [dialler = Dialler{rules_, book_, agent_, reactor_->reactor(), config_.sip.answer_timeout}](
-            const std::string &from, const std::string &to) { return dialler.contacts(from, to); };
+    options.dial = [dialler = Dialler{rules_, book_, agent_, reactor_->reactor(),
+                                      config_.sip.answer_timeout, config_.sip.srtp}](
+                       const std::string &from, const std::string &to) {
+      return dialler.contacts(from, to);
+    };
+    options.srtp = [book = book_, usual = config_.sip.srtp](const std::string &name) {
+      const auto snapshot = book->snapshot();
+      const accounts::Account *account = snapshot->find(name);
+      return account ? account->srtp.value_or(usual) : usual;
+    };
     options.is_account = [book = book_](const std::string &name) {
       return book->snapshot()->find(name) != nullptr;
     };
@@ -365,6 +394,7 @@ class Orchestrator {
     if (real.listen.rtmp) real.listen.rtmp->port = rtmp_->local().port;
     if (real.listen.rtmps) real.listen.rtmps->port = rtmp_->locals().back().port;
     if (real.listen.sip) real.listen.sip->port = agent_->local().port;
+    if (real.listen.sips) real.listen.sips->port = agent_->local_tls().port;
     backend.addresses = config::public_addresses(real);
     backend.seconds = seconds_now;
     backend.log = log_;
@@ -472,6 +502,7 @@ class Orchestrator {
       out_ << "  SIP   " << agent_->local().to_string()
            << (config_.sip.tcp ? " UDP and TCP" : " UDP") << ", RTP " << config_.listen.rtp_low
            << "-" << config_.listen.rtp_high << "\n";
+    if (config_.listen.sips) out_ << "  SIPS  " << agent_->local_tls().to_string() << "\n";
     if (api_server_) out_ << "  HTTP  http://" << api_server_->local().to_string() << "/api/v1\n";
     const bool usual = config_.data_dir == config::default_data_dir();
     const std::string dir = usual ? "" : " --data-dir " + config_.data_dir;
@@ -520,6 +551,7 @@ class Orchestrator {
   UniqueFd lock_;
   std::shared_ptr<Book> book_;
   std::shared_ptr<const accounts::DialRules> rules_;
+  std::shared_ptr<TlsIdentity> identity_;
   const std::shared_ptr<accounts::BusyTable> busy_ = std::make_shared<accounts::BusyTable>();
   const std::shared_ptr<metrics::Metrics> metrics_ = std::make_shared<metrics::Metrics>();
   std::string admin_token_;

@@ -63,6 +63,7 @@ Result<calls::Callee> Dialler::contacts(const std::string &from, const std::stri
   invite.from_display = from;
   invite.reactor = reactor;
   invite.answer_timeout = answer_timeout;
+  invite.srtp = srtp;
   if (const auto *uri = std::get_if<accounts::UriTarget>(&*target)) {
     invite.uri = uri->uri;
     invite.proxy = uri->proxy;
@@ -73,6 +74,7 @@ Result<calls::Callee> Dialler::contacts(const std::string &from, const std::stri
       invite.from_host = uri->from_host;
       invite.asserted = uri->asserted;
     }
+    invite.srtp = uri->srtp.value_or(srtp);
     // The rules hold for wherever the callee sends us, or they could be got around.
     invite.may_redirect = [rules = rules, book = book, from](const std::string &moved) {
       return static_cast<bool>(rules->resolve(moved, *book->snapshot(), from));
@@ -80,6 +82,8 @@ Result<calls::Callee> Dialler::contacts(const std::string &from, const std::stri
     return calls::Callee{"", {invite}};
   }
   const std::string &name = std::get<accounts::AccountTarget>(*target).name;
+  if (const auto snapshot = book->snapshot(); const auto *account = snapshot->find(name))
+    invite.srtp = account->srtp.value_or(srtp);
   auto phones = agent->registrations(name);
   // The one that registered last is the likeliest to be there.
   std::stable_sort(phones.begin(), phones.end(),

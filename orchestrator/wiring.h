@@ -36,6 +36,7 @@ struct Dialler {
   std::shared_ptr<sip::Agent> agent;
   std::shared_ptr<Reactor> reactor;  ///< that the calls' media live on
   Duration answer_timeout{};
+  rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;  ///< where neither account nor rule says otherwise
 
   /// Who `to` is: the address that a rule allows, or an account with its phones, the one that
   /// registered last first. The error is a sentence for the caller. Signalling thread.

@@ -34,6 +34,7 @@ json to_json(const Account &account) {
     value["adobe_salt"] = account.adobe_salt;
     value["adobe_hash"] = account.adobe_hash;
   }
+  if (account.srtp) value["srtp"] = std::string(to_string(*account.srtp));
   if (account.not_before != 0) value["not_before"] = account.not_before;
   if (!account.revoked.empty()) value["revoked"] = account.revoked;
   return value;
@@ -48,6 +49,7 @@ Account from_json(const std::string &name, const json &value) {
   account.ha1 = value.at("ha1").get<std::string>();
   account.adobe_salt = value.value("adobe_salt", "");
   account.adobe_hash = value.value("adobe_hash", "");
+  account.srtp = rtp::srtp_policy_from_string(value.value("srtp", ""));
   account.not_before = value.value("not_before", std::int64_t{0});
   if (value.contains("revoked"))
     for (const auto &[id, until] : value.at("revoked").items())
@@ -168,7 +170,7 @@ Result<void> Book::change(Change &&apply) {
 }
 
 Result<NewAccount> Book::add(const std::string &name, std::optional<std::string> password,
-                             std::int64_t now) {
+                             std::int64_t now, std::optional<rtp::SrtpPolicy> srtp) {
   if (auto valid = check_name(name); !valid) return valid.error();
   NewAccount made{name, password ? *password : random_password(), !password};
   if (made.password.size() < 8 || made.password.size() > kMaxPasswordBytes)
@@ -178,6 +180,7 @@ Result<NewAccount> Book::add(const std::string &name, std::optional<std::string>
   account.id = random_hex(8);
   account.created = now;
   account.realm = realm_;
+  account.srtp = srtp;
   account.ha1 = digest_ha1(name, realm_, made.password);
   account.adobe_salt = random_hex(kSaltBytes);
   account.adobe_hash = rtmp::adobe_hash(name, account.adobe_salt, made.password);

@@ -14,6 +14,7 @@
 #include "accounts/token.h"
 #include "common/handle.h"
 #include "common/result.h"
+#include "rtp/core/srtp.h"
 
 namespace junctor::accounts {
 
@@ -29,6 +30,9 @@ struct Account {
   std::string ha1;           ///< SIP digest, RFC 2617
   /// For rtmp::adobe_response(). Empty for accounts made before there was that login.
   std::string adobe_salt, adobe_hash;
+  /// Of its phones' media; with Require its RTMP terminals come by RTMPS only. Nothing: as the
+  /// configuration says.
+  std::optional<rtp::SrtpPolicy> srtp;
   /// Tokens issued before this second are void.
   std::int64_t not_before = 0;
   /// Tokens revoked one by one: their ids, and when they can be forgotten.
@@ -84,7 +88,7 @@ class Book {
 
   /// Without a password one is made. Times are seconds since 1970.
   Result<NewAccount> add(const std::string &name, std::optional<std::string> password,
-                         std::int64_t now);
+                         std::int64_t now, std::optional<rtp::SrtpPolicy> srtp = {});
   Result<void> remove(const std::string &name);
   Result<Token> issue(const std::string &name, Rights rights, std::int64_t seconds,
                       std::int64_t now) const;

@@ -72,7 +72,8 @@ rtmp::Verdict BuiltinAuthenticator::decide(const rtmp::Request &request, bool &g
 rtmp::Verdict BuiltinAuthenticator::decide_without_token(const rtmp::Request &request,
                                                          bool &guess) {
   if (request.stage == rtmp::Stage::Connect) {
-    if (const auto login = rtmp::adobe_login(request.parameters)) return log_in(*login, guess);
+    if (const auto login = rtmp::adobe_login(request.parameters))
+      return log_in(request, *login, guess);
   } else if (request.grant.starts_with(kByPassword)) {
     if (!still_there(request)) return refuse("The account is no longer there.");
     return decide_stage(request, request.identity, {true, true});
@@ -88,7 +89,8 @@ rtmp::Verdict BuiltinAuthenticator::decide_without_token(const rtmp::Request &re
              : refuse(reason);
 }
 
-rtmp::Verdict BuiltinAuthenticator::log_in(const rtmp::AdobeLogin &login, bool &guess) {
+rtmp::Verdict BuiltinAuthenticator::log_in(const rtmp::Request &request,
+                                           const rtmp::AdobeLogin &login, bool &guess) {
   const Time now = seams_.now();
   if (!check_name(login.user)) {
     guess = true;
@@ -114,6 +116,8 @@ rtmp::Verdict BuiltinAuthenticator::log_in(const rtmp::AdobeLogin &login, bool &
   }
   if (const auto used = challenges_.use(login.opaque, now); !used)
     return refuse(used.error().detail);
+  if (const auto may = house_.may_come(request, account->name); !may)
+    return refuse(may.error().detail);
   rtmp::Verdict verdict = accept(account->name);
   verdict.grant = std::string(kByPassword) + account->id;
   return verdict;
@@ -127,6 +131,7 @@ bool BuiltinAuthenticator::still_there(const rtmp::Request &request) const {
 
 rtmp::Verdict BuiltinAuthenticator::decide_stage(const rtmp::Request &request,
                                                  const std::string &account, Rights rights) const {
+  if (const auto may = house_.may_come(request, account); !may) return refuse(may.error().detail);
   if (request.stage == rtmp::Stage::Connect) return accept(account);
   // Asked again at publish and play: many connections may have passed createStream together.
   if (const auto may = house_.may_open_stream(account); !may) return refuse(may.error().detail);

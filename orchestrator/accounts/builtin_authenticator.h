@@ -53,7 +53,7 @@ class BuiltinAuthenticator : public Authenticator {
  private:
   rtmp::Verdict decide(const rtmp::Request &request, bool &guess);
   rtmp::Verdict decide_without_token(const rtmp::Request &request, bool &guess);
-  rtmp::Verdict log_in(const rtmp::AdobeLogin &login, bool &guess);
+  rtmp::Verdict log_in(const rtmp::Request &request, const rtmp::AdobeLogin &login, bool &guess);
   /// Whether the account that logged in with a password is still the same.
   bool still_there(const rtmp::Request &request) const;
   rtmp::Verdict decide_stage(const rtmp::Request &request, const std::string &account,

@@ -93,12 +93,13 @@ Result<SipUri> SipUri::parse(std::string_view text) {
       "sip:bob@example.org or sip:bob@example.org;transport=tcp.");
   if (text.size() > kMaxUri) return malformed;
   if (lower(text.substr(0, 5)) == "sips:")
-    return bad_input("Calls to sips: addresses are not in this version; use sip:.");
+    return bad_input("Calls to sips: addresses are not served; use sip: with ;transport=tls.");
   text = without_scheme(text);
   SipUri uri;
   if (const auto semicolon = text.find(';'); semicolon != std::string_view::npos) {
     const std::string parameter = lower(text.substr(semicolon + 1));
-    if (parameter == "transport=udp" || parameter == "transport=tcp")
+    if (parameter == "transport=udp" || parameter == "transport=tcp" ||
+        parameter == "transport=tls")
       uri.transport = parameter.substr(parameter.find('=') + 1);
     else
       return malformed;
@@ -206,7 +207,8 @@ Result<Target> DialRules::resolve(std::string_view to, const Snapshot &accounts,
       return Target(UriTarget{.uri = uri->to_string(),
                               .user = rule.allow.user,
                               .password = rule.allow.password,
-                              .proxy = rule.allow.proxy});
+                              .proxy = rule.allow.proxy,
+                              .srtp = rule.allow.srtp});
   return refused("Calls to " + uri->to_string() +
                  " are not allowed here. The operator can allow them by a rule in sip.allow.");
 }

@@ -14,7 +14,7 @@
 
 namespace junctor::accounts {
 
-/// A SIP URI of the only form that is dialled: sip:[USER@]HOST[:PORT][;transport=udp|tcp].
+/// A SIP URI of the only form that is dialled: sip:[USER@]HOST[:PORT][;transport=udp|tcp|tls].
 struct SipUri {
   std::string user, host, port, transport;
   /// "bob@example.org" means "sip:bob@example.org". Anything else that RFC 3261 section 19.1
@@ -32,6 +32,7 @@ struct UriTarget {
   std::string proxy;           ///< from the rule
   /// Of a trunk: its name, who the call is from there, and what asserts that (may be empty).
   std::string trunk{}, from_user{}, from_host{}, asserted{};
+  std::optional<rtp::SrtpPolicy> srtp{};  ///< from the rule
 };
 using Target = std::variant<AccountTarget, UriTarget>;
 

@@ -18,6 +18,16 @@ Result<void> HouseRules::may_connect(const rtmp::Request &request) const {
   return {};
 }
 
+Result<void> HouseRules::may_come(const rtmp::Request &request, const std::string &account) const {
+  if (request.secure) return {};
+  const auto accounts = book_->snapshot();
+  const Account *known = accounts->find(account);
+  if (known && known->srtp == rtp::SrtpPolicy::Require)
+    return refused("The account '" + account +
+                   "' requires encryption: connect by rtmps://, not by rtmp://.");
+  return {};
+}
+
 Result<void> HouseRules::may_open_stream(const std::string &account) const {
   const auto running = streams_.find(account);
   if (running != streams_.end() && running->second >= options_.streams_per_account)

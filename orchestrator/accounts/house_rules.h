@@ -43,6 +43,8 @@ class HouseRules {
 
   /// The application is there, and the address may come.
   Result<void> may_connect(const rtmp::Request &request) const;
+  /// The account may come by this way: one that requires encryption comes by RTMPS.
+  Result<void> may_come(const rtmp::Request &request, const std::string &account) const;
   /// The account may have another stream.
   Result<void> may_open_stream(const std::string &account) const;
   /// `to` may be called by the account that publishes, or what a player asks for can be played.

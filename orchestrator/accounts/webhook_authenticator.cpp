@@ -167,6 +167,7 @@ Result<std::string> WebhookAuthenticator::accepted(const rtmp::Request &request,
   if (start && account.empty()) account = request.stream;
   if (start && request.stream != account)
     return refused("You may use the stream '" + account + "' only.");
+  if (const auto may = house_.may_come(request, account); !may) return may.error();
   if (request.stage == rtmp::Stage::Connect || account.empty()) return account;
   // Again: others may have started since it was asked.
   if (const auto may = house_.may_open_stream(account); !may) return may.error();

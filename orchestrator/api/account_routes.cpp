@@ -122,6 +122,12 @@ void add_password_urls(json &value, const accounts::NewAccount &account,
                 });
 }
 
+void add_sip_urls(json &value, const std::string &account, const PublicAddresses &addresses) {
+  if (!addresses.sip.empty()) value["sip"] = "sip:" + account + "@" + addresses.sip;
+  if (!addresses.sips.empty())
+    value["sips"] = "sip:" + account + "@" + addresses.sips + ";transport=tls";
+}
+
 void Api::list_accounts(const Request &, const Parameters &, const Reply &reply) {
   json list = json::array();
   const auto snapshot = backend_.book->snapshot();
@@ -129,8 +135,9 @@ void Api::list_accounts(const Request &, const Parameters &, const Reply &reply)
     json phones = json::array();
     if (backend_.registrations)
       for (const auto &contact : backend_.registrations(name)) phones.push_back(contact);
-    list.push_back(
-        {{"name", name}, {"created", time_text(account.created)}, {"registered", phones}});
+    json one = {{"name", name}, {"created", time_text(account.created)}, {"registered", phones}};
+    if (account.srtp) one["srtp"] = std::string(to_string(*account.srtp));
+    list.push_back(std::move(one));
   }
   reply(json_response(200, {{"accounts", list}}));
 }
@@ -138,7 +145,8 @@ void Api::list_accounts(const Request &, const Parameters &, const Reply &reply)
 void Api::add_account(const Request &request, const Parameters &, const Reply &reply) {
   auto body = parse_object(request.body);
   if (!body) return reply(problem(400, body.error().detail));
-  if (auto known = check_members(*body, {"name", "password", "rights", "expires_in"}); !known)
+  if (auto known = check_members(*body, {"name", "password", "srtp", "rights", "expires_in"});
+      !known)
     return reply(problem(422, known.error().detail));
   if (!body->contains("name") || !(*body)["name"].is_string())
     return reply(problem(422, "'name' is missing: the name of the new account."));
@@ -146,13 +154,19 @@ void Api::add_account(const Request &request, const Parameters &, const Reply &r
     return reply(problem(422, "'password' is a text; leave it out, and one is made."));
   const auto wish = token_wish(*body);
   if (!wish) return reply(problem(422, wish.error().detail));
+  std::optional<rtp::SrtpPolicy> srtp;
+  if (body->contains("srtp")) {
+    const json &policy = (*body)["srtp"];
+    srtp = rtp::srtp_policy_from_string(policy.is_string() ? policy.get<std::string>() : "");
+    if (!srtp) return reply(problem(422, "'srtp' is \"off\", \"prefer\" or \"require\"."));
+  }
   const std::string name = (*body)["name"];
   std::optional<std::string> password;
   if (body->contains("password")) password = (*body)["password"].get<std::string>();
   answer_from_worker(reply,
-                     [book = backend_.book, addresses = backend_.addresses, name, password,
+                     [book = backend_.book, addresses = backend_.addresses, name, password, srtp,
                       wish = *wish, now = backend_.seconds()]() -> Response {
-                       auto made = book->add(name, password, now);
+                       auto made = book->add(name, password, now, srtp);
                        if (!made) return from_error(made.error());
                        auto token = book->issue(name, wish.rights, wish.seconds, now);
                        if (!token) {
@@ -164,8 +178,7 @@ void Api::add_account(const Request &request, const Parameters &, const Reply &r
                        value["password"] = made->password;
                        value["realm"] = book->realm();
                        add_password_urls(value, *made, addresses);
-                       if (!addresses.sip.empty())
-                         value["sip"] = "sip:" + name + "@" + addresses.sip;
+                       add_sip_urls(value, name, addresses);
                        Response response = json_response(201, value);
                        response.headers.emplace_back("Location", "/api/v1/accounts/" + name);
                        response.headers.emplace_back("Cache-Control", "no-store");

@@ -133,6 +133,9 @@ nlohmann::json token_to_json(const accounts::Token &token, const PublicAddresses
 /// a URL opens nothing, or the password is one that programs read in different ways.
 void add_password_urls(nlohmann::json &value, const accounts::NewAccount &account,
                        const PublicAddresses &addresses);
+/// Adds where the account's phones register.
+void add_sip_urls(nlohmann::json &value, const std::string &account,
+                  const PublicAddresses &addresses);
 
 /// The seconds of `Prefer: wait=N` (RFC 7240 section 4.3), at most 120; nothing without it.
 std::optional<std::chrono::seconds> preferred_wait(std::string_view prefer);

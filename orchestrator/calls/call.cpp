@@ -310,6 +310,17 @@ bool Call::rings_at_terminal() const {
   return std::ranges::any_of(callees_, [](const auto &leg) { return leg->rings_here(); });
 }
 
+/// What changes all the time.
+void Call::count(View &view) const {
+  caller_->count(view);
+  view.caller_security = caller_->security();
+  if (const auto &callee = bridge_->callee()) {
+    callee->count(view);
+    view.callee_security = callee->security();
+  }
+  view.latency = bridge_->latency();
+}
+
 View Call::view() const {
   View view = record_;
   view.state = state();
@@ -321,9 +332,7 @@ View Call::view() const {
   view.plan = bridge_->steps();
   view.launch = bridge_->launch();
   if (state() != State::Ended) {
-    caller_->count(view);
-    if (bridge_->callee()) bridge_->callee()->count(view);
-    view.latency = bridge_->latency();
+    count(view);
   }
   const auto told = [this](const std::optional<Time> &when) {
     return answered_at_ && when ? std::optional(since(*answered_at_, *when)) : std::nullopt;
@@ -344,9 +353,7 @@ void Call::end(EndReason reason, int sip_code, const std::string &detail) {
   record_.sip_code = sip_code;
   record_.detail = detail.empty() ? std::string(describe(reason)) : as_sentence(detail);
   record_.ended = around_->world.wall();
-  caller_->count(record_);
-  if (bridge_->callee()) bridge_->callee()->count(record_);
-  record_.latency = bridge_->latency();
+  count(record_);
   bridge_->stop();
   if (callees_.size() == 1) note(callees_.front()->target());
   for (const auto &leg : std::exchange(callees_, {})) leg->end(reason);

@@ -75,6 +75,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   void remove(const Leg &leg);
   void update();
   void tell_legs();
+  void count(View &view) const;
   void tell_first_packets();
   std::optional<Time> first_packet_to(Side side) const;
   void end_for_silence(Side side);

@@ -128,6 +128,7 @@ class Leg {
   virtual void add_settings_for_people(std::vector<Setting> &settings) const = 0;
   virtual void add_downlink(Downlinks &) const {}
   virtual void count(View &) const {}
+  virtual LegSecurity security() const { return {}; }
   virtual LegLatency latency() const { return {}; }
   /// The distance of the keyframes that it sends, in ms, where it cannot be asked for any; else, or
   /// while that is not known, 0.

@@ -84,6 +84,10 @@ Result<void> PhoneLeg::ring(const LegMedia &caller) {
   options.offer = make_offer(caller, around_->options.formats);
   options.h264 = pushed_profile(caller);
   auto call = around_->agent->invite(options, weak_from_this());
+  if (!call && options.srtp == rtp::SrtpPolicy::Require && call.error().fault == Fault::BadInput) {
+    tell(&LegListener::on_ended, LegEnd{EndReason::NotAcceptable, 0, call.error().detail});
+    return {};
+  }
   if (!call) return call.error();
   call_ = *call;
   return {};
@@ -98,6 +102,7 @@ Result<void> PhoneLeg::accept(const LegMedia &callee) {
   sip::AnswerOptions options;
   options.offer = make_offer(callee, around_->options.formats);
   options.h264 = pushed_profile(callee);
+  if (around_->options.srtp) options.srtp = around_->options.srtp(account_);
   options.reactor = around_->server->reactor();
   return call_->answer(options);
 }
@@ -158,6 +163,23 @@ LegLatency PhoneLeg::latency() const {
                                                           its.packetize, its.send};
   }
   return latency;
+}
+
+LegSecurity PhoneLeg::security() const {
+  if (!call_) return {};
+  LegSecurity security{call_->transport() == "tls" ? "tls" : "none", ""};
+  std::string apart;
+  bool same = true;
+  for (const sip::Media &media : call_->media_snapshot()) {
+    if (!media.accepted) continue;
+    const std::string how =
+        media.srtp ? "srtp " + std::string(to_string(*media.srtp)) : std::string("none");
+    same &= security.media.empty() || security.media == how;
+    security.media = how;
+    apart += (apart.empty() ? "" : ", ") + std::string(to_string(media.medium)) + ' ' + how;
+  }
+  if (!same) security.media = apart;
+  return security;
 }
 
 }  // namespace junctor::calls

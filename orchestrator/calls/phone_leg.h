@@ -45,6 +45,7 @@ class PhoneLeg final : public Leg,
   void add_settings(std::vector<Setting> &settings) const override;
   void add_settings_for_people(std::vector<Setting> &settings) const override;
   void count(View &view) const override;
+  LegSecurity security() const override;
   LegLatency latency() const override;
 
   void on_ringing(sip::Call &) override { tell(&LegListener::on_ringing); }

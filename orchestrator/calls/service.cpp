@@ -32,6 +32,7 @@ struct Terminal {
   struct Player {
     std::uint64_t connection;
     PullCodecs codecs;
+    bool secure;
   };
   std::vector<Player> players;  ///< in order of their plays
   /// Fixed by the first of the players that are there.
@@ -44,6 +45,14 @@ struct Terminal {
   /// How a call ended that no player was there for, kept a moment for one that is on its way.
   std::optional<Farewell> untold;
   std::shared_ptr<void> forgetting;  ///< the timer of `untold`
+
+  bool publisher_secure = false;
+  /// Whoever went last leaves what it had: a call's record tells of it.
+  void tell_security() const {
+    if (!leg || (publisher == 0 && players.empty())) return;
+    leg->set_secure((publisher == 0 || publisher_secure) &&
+                    std::ranges::all_of(players, &Player::secure));
+  }
 
   /// Whether a call can ring here.
   bool present() const { return publisher != 0 || !players.empty(); }
@@ -67,6 +76,8 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const std::string account = account_of(request);
     Terminal &terminal = terminals_[account];
     terminal.publisher = request.connection;
+    terminal.publisher_secure = request.secure;
+    terminal.tell_security();
     if (terminal.leg) terminal.leg->on_publisher(true);
     use_application(terminal, request);
     // Another program may send other tracks. A running call is not told before the first of them
@@ -115,7 +126,8 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       codecs = PullCodecs{};
     }
     if (terminal.players.empty()) terminal.pull = *codecs;
-    terminal.players.push_back({request.connection, *codecs});
+    terminal.players.push_back({request.connection, *codecs, request.secure});
+    terminal.tell_security();
     if (const auto leg = terminal.leg ? terminal.leg : terminal.leaving)
       return leg->on_players(true, terminal.pull);
     if (!terminal.untold) return;
@@ -303,6 +315,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       if (auto self = weak.lock()) self->on_over(gone, reason);
     });
     leg->set_application(terminal.application);
+    terminal.tell_security();
     leg->on_publisher(terminal.publisher != 0);
     leg->on_tracks(terminal.tracks);
     leg->on_players(!terminal.players.empty(), terminal.pull);

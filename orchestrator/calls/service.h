@@ -69,6 +69,13 @@ struct RouteLatency {
   std::vector<Stage> stages;  ///< those that were measured, in the order of the way
 };
 
+/// What keeps strangers out of a leg.
+struct LegSecurity {
+  std::string signalling;  ///< "tls" or "none"; empty: not known yet
+  std::string media;       ///< "tls", "srtp AES_CM_128_HMAC_SHA1_80" … or "none"
+  bool operator==(const LegSecurity &) const = default;
+};
+
 /// A call as others see it; a copy, not alive.
 struct View {
   std::string id;
@@ -97,6 +104,7 @@ struct View {
     double reorder_wait_ms = 0;           ///< how long a gap in what the peer sends waits now
   };
   MediaCount audio, video;
+  LegSecurity caller_security, callee_security;
   std::vector<RouteLatency> latency;  ///< of routes where something flowed
   static constexpr std::size_t kMostDigits = 128;
   std::string digits;  ///< that phones have pressed: the first kMostDigits
@@ -129,6 +137,9 @@ struct Options {
   std::function<Result<Callee>(const std::string &from, const std::string &to)> dial;
   /// Whether there is such an account, which phones may call. Unset: none.
   std::function<bool(const std::string &account)> is_account;
+  /// Encryption of the media of phones of that account, or of nobody's (empty), that call. Unset:
+  /// off.
+  std::function<rtp::SrtpPolicy(const std::string &account)> srtp;
   LogSink log;
 };
 

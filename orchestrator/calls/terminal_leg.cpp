@@ -263,6 +263,12 @@ LegLatency TerminalLeg::latency() const {
   return latency;
 }
 
+LegSecurity TerminalLeg::security() const {
+  if (!secure_) return {};
+  const char *how = *secure_ ? "tls" : "none";
+  return {how, how};
+}
+
 std::int64_t TerminalLeg::keyframe_distance() const {
   return tracks_.figures ? tracks_.figures->keyframe_distance_ms.load() : 0;
 }

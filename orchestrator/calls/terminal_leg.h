@@ -50,6 +50,8 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   void on_push_finished();
   /// Whether anybody plays, and what the first of them fixed.
   void on_players(bool any, const PullCodecs &codecs);
+  /// Whether all of its connections are under TLS; nothing: there is none.
+  void set_secure(std::optional<bool> secure) { secure_ = secure; }
   /// The application that the terminals use, for the line for people.
   void set_application(const std::string &application) { application_ = application; }
 
@@ -72,6 +74,7 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   void add_settings(std::vector<Setting> &settings) const override;
   void add_settings_for_people(std::vector<Setting> &settings) const override;
   LegLatency latency() const override;
+  LegSecurity security() const override;
   std::int64_t keyframe_distance() const override;
   void add_downlink(Downlinks &downlinks) const override { downlinks[account_] = downlink_; }
 
@@ -103,6 +106,7 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   std::shared_ptr<rtmp::Outlet> outlet_;  ///< for its figures
   PushTracks tracks_;
   bool publisher_ = false;
+  std::optional<bool> secure_;
   bool push_finished_ = false;
   bool ringing_ = false, answered_ = false;
   Over over_;

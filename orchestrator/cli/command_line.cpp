@@ -20,12 +20,12 @@ constexpr const char *kFooter =
     "Each command explains itself: junctor COMMAND --help";
 
 /// Promised for a later version; named, so that nobody looks for a misspelling.
-constexpr const char *kLater[] = {"--sips", "--https",  "--rtsp",     "--stun",
-                                  "--turn", "--parent", "--directory"};
+constexpr const char *kLater[] = {"--https", "--rtsp",   "--stun",
+                                  "--turn",  "--parent", "--directory"};
 
 /// The flags of `serve`, as text until the file under them has been read.
 struct Flags {
-  std::string config_file, data_dir, rtmp, rtmps, sip, http, rtp_ports, public_host, log;
+  std::string config_file, data_dir, rtmp, rtmps, sip, sips, http, rtp_ports, public_host, log;
   std::vector<std::string> allow;
   std::string rights = "push,pull", life;
 };
@@ -47,6 +47,7 @@ Result<void> apply(const Flags &flags, config::Config &config) {
   if (auto set = listen("--rtmp", flags.rtmp, config.listen.rtmp); !set) return set.error();
   if (auto set = listen("--rtmps", flags.rtmps, config.listen.rtmps); !set) return set.error();
   if (auto set = listen("--sip", flags.sip, config.listen.sip); !set) return set.error();
+  if (auto set = listen("--sips", flags.sips, config.listen.sips); !set) return set.error();
   if (auto set = listen("--http", flags.http, config.listen.http); !set) return set.error();
   if (!flags.rtp_ports.empty()) {
     auto range = config::parse_port_range(flags.rtp_ports);
@@ -58,7 +59,7 @@ Result<void> apply(const Flags &flags, config::Config &config) {
     if (!level) return bad_input("--log: " + level.error().detail);
     config.log = *level;
   }
-  for (const auto &uri : flags.allow) config.sip.allow.push_back({uri, "", "", ""});
+  for (const auto &uri : flags.allow) config.sip.allow.push_back({uri, "", "", "", {}});
   return {};
 }
 
@@ -186,6 +187,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
         ->add_option("--sip", flags.sip,
                      "Where phones register, UDP and TCP, or off (0.0.0.0:5060)")
         ->type_name("ADDRESS:PORT");
+    command->add_option("--sips", flags.sips, "The same under TLS, or off (off)")
+        ->type_name("ADDRESS:PORT");
     command->add_option("--http", flags.http, "Where the REST API is, or off (127.0.0.1:8080)")
         ->type_name("ADDRESS:PORT");
     command->add_option("--rtp-ports", flags.rtp_ports, "UDP ports of calls (20000-29999)")
@@ -229,6 +232,12 @@ CommandLine parse(const std::vector<std::string> &arguments) {
                                   Verb::AccountAdd);
   account_name(add);
   token_options(add);
+  add->add_option(
+         "--srtp", line.srtp,
+         "Encryption of its media: off, prefer or require; require also refuses it RTMP in "
+         "clear (default: as sip.srtp says)")
+      ->type_name("POLICY")
+      ->check(CLI::IsMember({"off", "prefer", "require"}));
   add->add_flag("--password-stdin", line.password_from_stdin,
                 "Read the password from standard input instead of making one");
   add->add_flag("--json", line.json, "Print as JSON");

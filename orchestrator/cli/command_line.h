@@ -43,6 +43,7 @@ struct CommandLine {
   std::string name;  ///< of an account
   std::string from, to, id, digits;
   bool password_from_stdin = false;
+  std::string srtp;  ///< of the new account; empty: nothing said
   bool json = false;
   bool wait = true;
   bool running_only = false;

@@ -102,8 +102,9 @@ int account_add(const CommandLine &line, const Streams &streams) {
   work.body = {
       {"name", line.name}, {"rights", rights_json(line.rights)}, {"expires_in", line.seconds}};
   if (password) work.body["password"] = *password;
+  if (!line.srtp.empty()) work.body["srtp"] = line.srtp;
   work.offline = [&](accounts::Book &book, std::int64_t now) -> Result<json> {
-    auto made = book.add(line.name, password, now);
+    auto made = book.add(line.name, password, now, rtp::srtp_policy_from_string(line.srtp));
     if (!made) return made.error();
     auto token = book.issue(line.name, line.rights, line.seconds, now);
     if (!token) return token.error();
@@ -113,7 +114,7 @@ int account_add(const CommandLine &line, const Streams &streams) {
     value["password"] = made->password;
     value["realm"] = book.realm();
     api::add_password_urls(value, *made, addresses);
-    if (!addresses.sip.empty()) value["sip"] = "sip:" + line.name + "@" + addresses.sip;
+    api::add_sip_urls(value, line.name, addresses);
     return value;
   };
   const auto added = ask_accounts(line, work);
@@ -140,6 +141,8 @@ int account_add(const CommandLine &line, const Streams &streams) {
   if (const auto sip = text_of(*added, "sip"); !sip.empty())
     streams.out << "SIP       register as " << sip << ", user " << line.name
                 << ", the password above, realm " << text_of(*added, "realm") << "\n";
+  if (const auto sips = text_of(*added, "sips"); !sips.empty())
+    streams.out << "SIP TLS   register at " << sips << ", user and password the same\n";
   return kDone;
 }
 
@@ -275,6 +278,11 @@ void print_call(std::ostream &out, const json &call) {
     out << std::setw(10) << "digits" << digits << "\n";
   if (const auto code = text_of(call, "sip_code"); !code.empty() && code != "0")
     out << std::setw(10) << "SIP code" << code << "\n";
+  if (const auto security = call.find("security"); security != call.end())
+    for (const char *side : {"caller", "callee"})
+      if (const auto leg = security->find(side); leg != security->end() && leg->is_object())
+        out << std::setw(10) << side << "signalling " << text_of(*leg, "signalling") << ", media "
+            << text_of(*leg, "media") << "\n";
   for (const char *medium : {"audio", "video"})
     if (const auto count = call.find(medium); count != call.end() && count->is_object())
       out << std::setw(10) << medium << "sent " << text_of(*count, "sent_packets") << ", received "

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/elements.h"
 #include "common/endpoint.h"
+#include "common/tls.h"
 #include "config/places.h"
 
 namespace junctor::cli {
@@ -60,6 +61,18 @@ void check_port(Report &report, const char *flag, const std::optional<Endpoint> 
     report.missing(what + ": " + failure, std::string("end the program that has it, or choose "
                                                       "another with ") +
                                               flag + " ADDRESS:PORT");
+}
+
+void check_certificate(Report &report, const config::Config &config) {
+  if (!config.listen.rtmps && !config.listen.sips) return;
+  if (config.tls.certificate.empty() && config.tls.key.empty())
+    return report.missing("a certificate for TLS; without, one of our own making is shown",
+                          "name the operator's in tls.certificate and tls.key");
+  const auto loaded = TlsIdentity::load({config.tls.certificate, config.tls.key}, nullptr);
+  if (loaded)
+    report.ok("certificate " + config.tls.certificate);
+  else
+    report.missing(loaded.error().detail, "name another in tls.certificate and tls.key");
 }
 
 void check_data_dir(Report &report, const std::string &dir) {
@@ -118,6 +131,8 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_port(report, "--rtmp", config.listen.rtmp, false);
   check_port(report, "--rtmps", config.listen.rtmps, false);
   check_port(report, "--sip", config.listen.sip, true);
+  check_port(report, "--sips", config.listen.sips, false);
+  check_certificate(report, config);
   check_port(report, "--http", config.listen.http, false);
   check_data_dir(report, config.data_dir);
   check_descriptors(report);

@@ -102,6 +102,11 @@ Result<sip::Callers> parse_callers(std::string_view text) {
   return bad_input("must be \"accounts\" or \"anyone\"");
 }
 
+Result<rtp::SrtpPolicy> parse_srtp(std::string_view text) {
+  if (const auto policy = rtp::srtp_policy_from_string(text)) return *policy;
+  return bad_input("must be \"off\", \"prefer\" or \"require\"");
+}
+
 Result<std::string> parse_webhook(const std::string &url) {
   if (url.empty()) return url;
   if (auto valid = accounts::check_webhook_url(url); !valid) return valid.error();
@@ -117,7 +122,8 @@ Result<void> read_boolean(const toml::node &node, bool &field) {
 Result<void> read_allow(const toml::node &node, Config &config) {
   const Error wrong = bad_input(
       "must be a list of addresses, like [\"sip:*@example.org\"]; one that needs more is "
-      "{ uri = \"sip:*@example.org\", user = \"u\", password = \"p\", proxy = \"sip:host\" }");
+      "{ uri = \"sip:*@example.org\", user = \"u\", password = \"p\", proxy = \"sip:host\", "
+      "srtp = \"require\" }");
   const auto *array = node.as_array();
   if (!array) return wrong;
   std::vector<Allow> rules;
@@ -130,6 +136,12 @@ Result<void> read_allow(const toml::node &node, Config &config) {
                              : key == "password" ? &rule.password
                              : key == "proxy"    ? &rule.proxy
                                                  : nullptr;
+        if (key == "srtp" && value.is_string()) {
+          auto policy = parse_srtp(*value.value<std::string>());
+          if (!policy) return bad_input("srtp " + policy.error().detail);
+          rule.srtp = *policy;
+          continue;
+        }
         if (!field || !value.is_string()) return wrong;
         *field = *value.value<std::string>();
       }
@@ -203,6 +215,8 @@ const std::vector<Key> &table() {
        parsed([](Config &c) -> auto & { return c.listen.rtmps; }, parse_listen)},
       {"listen.sip", "ADDRESS:PORT of SIP over UDP and TCP, or off",
        parsed([](Config &c) -> auto & { return c.listen.sip; }, parse_listen)},
+      {"listen.sips", "ADDRESS:PORT of SIP over TLS, or off",
+       parsed([](Config &c) -> auto & { return c.listen.sips; }, parse_listen)},
       {"listen.http", "ADDRESS:PORT of the REST API, or off",
        parsed([](Config &c) -> auto & { return c.listen.http; }, parse_listen)},
       {"listen.rtp-ports", "LOW-HIGH, the UDP ports of calls", read_rtp_ports},
@@ -262,6 +276,12 @@ const std::vector<Key> &table() {
        text([](Config &c) -> auto & { return c.sip.realm; })},
       {"sip.media-address", "address in SDP; empty: the one towards the peer",
        text([](Config &c) -> auto & { return c.sip.media_address; })},
+      {"sip.srtp", "encryption of phones' media: off, prefer (over TLS, with who can) or require; accounts and rules may say otherwise",
+       parsed([](Config &c) -> auto & { return c.sip.srtp; }, parse_srtp)},
+      {"sip.tls-ca", "PEM file of who is believed about servers called over TLS; empty: the system's authorities",
+       text([](Config &c) -> auto & { return c.sip.tls_ca; })},
+      {"sip.tls-verify", "false: servers called over TLS are believed whatever certificate they show",
+       [](const toml::node &n, Config &c) { return read_boolean(n, c.sip.tls_verify); }},
       {"sip.answer-timeout-s", "seconds until an unanswered call ends with no-answer",
        integer([](Config &c) -> auto & { return c.sip.answer_timeout; }, 1, 3600)},
       {"sip.connections", "TCP connections at once",

@@ -20,9 +20,10 @@ namespace junctor::config {
 
 /// A dialling rule: SIP addresses that accounts may call, and how they are reached.
 struct Allow {
-  std::string uri;             ///< "sip:*@example.org"; * stands for anything
-  std::string user, password;  ///< answer to 401 and 407; empty for none
-  std::string proxy;           ///< outbound proxy as a SIP URI; empty for none
+  std::string uri;                        ///< "sip:*@example.org"; * stands for anything
+  std::string user, password;             ///< answer to 401 and 407; empty for none
+  std::string proxy;                      ///< outbound proxy as a SIP URI; empty for none
+  std::optional<rtp::SrtpPolicy> srtp{};  ///< of calls to them; nothing: Sip::srtp
 };
 
 /// Another SIP server that calls go to and come from; see sip::TrunkOptions.
@@ -53,6 +54,7 @@ struct Listen {  // nothing: off
   std::optional<Endpoint> rtmp = Endpoint{"0.0.0.0", 1935};
   std::optional<Endpoint> rtmps;
   std::optional<Endpoint> sip = Endpoint{"0.0.0.0", 5060};
+  std::optional<Endpoint> sips;
   std::optional<Endpoint> http = Endpoint{"127.0.0.1", 8080};
   std::uint16_t rtp_low = 20000, rtp_high = 29999;
 };
@@ -82,6 +84,10 @@ struct Sip {
   bool tcp = true;
   std::string realm;          ///< of digest authentication; empty: the one that the accounts have
   std::string media_address;  ///< put into SDP; empty: the source address towards the peer
+  /// Encryption of media of phones whose account or dialling rule says nothing else.
+  rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Prefer;
+  std::string tls_ca;  ///< PEM: who is believed about servers called over TLS; empty: the system's
+  bool tls_verify = true;  ///< false: their certificates are not looked at
   std::chrono::seconds answer_timeout{60};
   std::vector<Allow> allow;
   std::vector<Trunk> trunks;

@@ -45,6 +45,7 @@ PublicAddresses public_addresses(const Config &config) {
   addresses.rtmp = address(config.listen.rtmp, 1935);
   addresses.rtmps = address(config.listen.rtmps, 443);
   addresses.sip = address(config.listen.sip, 5060);
+  addresses.sips = address(config.listen.sips, 5061);
   if (!config.rtmp.applications.empty()) addresses.application = config.rtmp.applications.front();
   addresses.passwords = passwords_open_rtmp(config);
   return addresses;

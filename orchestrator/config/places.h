@@ -28,6 +28,7 @@ struct PublicAddresses {
   std::string sip;   ///< the same for SIP
   std::string application = "call";
   std::string rtmps;  ///< the same for RTMPS
+  std::string sips;   ///< the same for SIP over TLS
   /// Whether name and password open RTMP, so that URLs with them are worth printing.
   bool passwords = true;
 };

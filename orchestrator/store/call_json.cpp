@@ -60,6 +60,24 @@ json plan_to_json(const std::vector<calls::PlanStep> &plan) {
   return steps;
 }
 
+json to_json(const calls::LegSecurity &security) {
+  const auto known = [](const std::string &text) {
+    return text.empty() ? json(nullptr) : json(text);
+  };
+  return {{"signalling", known(security.signalling)}, {"media", known(security.media)}};
+}
+
+calls::LegSecurity security_from_json(const json &value, const char *name) {
+  calls::LegSecurity security;
+  const auto found = value.find(name);
+  if (found == value.end() || !found->is_object()) return security;
+  for (const auto &[key, field] :
+       {std::pair{"signalling", &security.signalling}, {"media", &security.media}})
+    if (const auto text = found->find(key); text != found->end() && text->is_string())
+      *field = text->get<std::string>();
+  return security;
+}
+
 json to_json(const std::vector<calls::RouteLatency> &latency) {
   json routes = json::array();
   for (const auto &route : latency) {
@@ -136,6 +154,8 @@ json to_json(const View &call, bool full) {
       {"first_packet_to_caller_ms", optional_number(call.first_packet_to_caller_ms)},
       {"first_picture_to_callee_ms", optional_number(call.first_picture_to_callee_ms)},
       {"first_picture_to_caller_ms", optional_number(call.first_picture_to_caller_ms)},
+      {"security",
+       {{"caller", to_json(call.caller_security)}, {"callee", to_json(call.callee_security)}}},
       {"audio", to_json(call.audio)},
       {"video", to_json(call.video)},
       {"digits", call.digits}};
@@ -179,12 +199,16 @@ std::string counts_to_text(const View &call) {
                {"first_picture_to_callee_ms", optional_number(call.first_picture_to_callee_ms)},
                {"first_picture_to_caller_ms", optional_number(call.first_picture_to_caller_ms)},
                {"latency", to_json(call.latency)},
-               {"digits", call.digits}});
+               {"digits", call.digits},
+               {"caller_security", to_json(call.caller_security)},
+               {"callee_security", to_json(call.callee_security)}});
 }
 
 void counts_from_text(std::string_view text, View &call) {
   const json value = json::parse(text, nullptr, false);
   if (!value.is_object()) return;
+  call.caller_security = security_from_json(value, "caller_security");
+  call.callee_security = security_from_json(value, "callee_security");
   if (const auto audio = value.find("audio"); audio != value.end() && audio->is_object())
     from_json(*audio, call.audio);
   if (const auto video = value.find("video"); video != value.end() && video->is_object())

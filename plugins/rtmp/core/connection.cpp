@@ -33,12 +33,12 @@ Duration milliseconds(int count) { return std::chrono::milliseconds(count); }
 }  // namespace
 
 Connection::Connection(ServerCore &core, std::unique_ptr<StreamSocket> socket, std::uint64_t id,
-                       Endpoint peer)
+                       Endpoint peer, bool secure)
     : core_(core),
       socket_(std::move(socket)),
       id_(id),
       peer_(std::move(peer)),
-      session_({core.limits(), id, peer_, {}}, *this, core.reactor()->now()),
+      session_({core.limits(), id, peer_, {}, secure}, *this, core.reactor()->now()),
       progress_(core.reactor()->now()),
       pinged_(progress_) {}
 

@@ -24,7 +24,7 @@ class ServerOutlet;
 class Connection final : public std::enable_shared_from_this<Connection>, private SessionEvents {
  public:
   Connection(ServerCore &core, std::unique_ptr<StreamSocket> socket, std::uint64_t id,
-             Endpoint peer);
+             Endpoint peer, bool secure);
   ~Connection() override;
 
   void start();

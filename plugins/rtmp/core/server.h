@@ -40,8 +40,9 @@ struct Request {
   /// What the verdict on Connect bound beside the identity, for the checks that follow. Never the
   /// peer's own words.
   std::string grant;
-  std::string stream;  ///< stream name without its query; empty before Start
-  Endpoint address;    ///< the peer's
+  std::string stream;   ///< stream name without its query; empty before Start
+  Endpoint address;     ///< the peer's
+  bool secure = false;  ///< it came under TLS (RTMPS)
   /// Queries of app (or tcUrl) and of the stream name, percent-decoded; the latter wins.
   std::map<std::string, std::string> parameters;
 

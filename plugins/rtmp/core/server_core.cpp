@@ -114,7 +114,8 @@ void ServerCore::take(Door &door, UniqueFd fd, const Endpoint &peer) {
   if (!socket) return turn_away(peer, "TLS cannot begin: memory is short");
   ++of_address;
   const std::uint64_t id = next_id_++;
-  const auto connection = std::make_shared<Connection>(*this, std::move(socket), id, peer);
+  const auto connection =
+      std::make_shared<Connection>(*this, std::move(socket), id, peer, door.tls != nullptr);
   connections_.emplace(id, connection);
   connection_count_ = connections_.size();
   connection->start();

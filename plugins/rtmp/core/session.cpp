@@ -42,6 +42,7 @@ Session::Session(SessionOptions options, SessionEvents &events, Time now)
       last_receive_(now) {
   identity_request_.connection = options_.connection;
   identity_request_.address = options_.peer;
+  identity_request_.secure = options_.secure;
 }
 
 std::size_t Session::receive(ByteSpan input, Time now) {

@@ -55,7 +55,8 @@ struct SessionOptions {
   Limits limits;
   std::uint64_t connection = 0;
   Endpoint peer;
-  RandomFill random;  ///< for the handshake; empty for the system's
+  RandomFill random;    ///< for the handshake; empty for the system's
+  bool secure = false;  ///< Request::secure
 };
 
 /// The server's side of the protocol: handshake, connect, streams, and the three checks. Bytes in,

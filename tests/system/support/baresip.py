@@ -36,7 +36,7 @@ module			aufile.so
 module			aubridge.so
 module			sndfile.so
 snd_path		{directory}
-{video_modules}
+{more_modules}
 module_tmp		uuid.so
 module_tmp		account.so
 module_app		menu.so
@@ -70,8 +70,9 @@ class Baresip:
 
     def __init__(self, workspace, name="bob", *, frequency=1000, video=True, answer="auto",
                  registrar=None, password=None, seconds=600, codecs="", picture_name=None,
-                 video_codecs="", size=None):
-        """`codecs` and `video_codecs` are baresip's names of what it may speak; `size` is that of
+                 video_codecs="", size=None, transport="", encryption="", config=""):
+        """`transport` is what it registers over, `encryption` what it does about SRTP (srtp,
+        srtp-mand, srtp-mandf); `config` are more lines of its configuration. `codecs` and `video_codecs` are baresip's names of what it may speak; `size` is that of
         the pictures it sends, where it is not the camera's."""
         self.name = name
         self.directory = os.path.dirname(workspace.file(f"baresip-{name}", "config"))
@@ -96,9 +97,14 @@ class Baresip:
             out.write(_CONFIG.format(host=HOST, sip_port=self.sip_port, sounds=self.directory,
                                      directory=self.directory, tone=tone,
                                      alert=os.path.join(self.directory, "alert.wav"),
-                                     video=video_lines, video_modules=modules, rtp_low=low,
+                                     video=video_lines + config, rtp_low=low,
+                                     more_modules=modules + ("module			srtp.so" if encryption else ""),
                                      rtp_high=low + 19, control=self.control_port))
-        account = f"<sip:{name}@{registrar or f'{HOST}:{self.sip_port}'}>;answermode={answer}"
+        carried = f";transport={transport}" if transport else ""
+        account = f"<sip:{name}@{registrar or f'{HOST}:{self.sip_port}'}{carried}>"
+        account += f";answermode={answer}"
+        if encryption:
+            account += f";mediaenc={encryption}"
         account += f";regint={60 if registrar else 0}"
         if password:
             account += f";auth_user={name};auth_pass={password}"

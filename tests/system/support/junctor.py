@@ -139,9 +139,9 @@ class Junctor:
     def delete(self, path):
         return self.request("DELETE", path)
 
-    def account(self, name):
-        """Adds an account; returns it with password and token."""
-        made = self.post("accounts", {"name": name})
+    def account(self, name, **wish):
+        """Adds an account, e.g. srtp="require"; returns it with password and token."""
+        made = self.post("accounts", {"name": name, **wish})
         return Account(self, name, made["password"], made["token"])
 
     def token(self, name, **wish):

@@ -124,6 +124,15 @@ TEST(Dialling, ReadsTheOneFormThatIsDialled) {
   EXPECT_FALSE(SipUri::parse("sip:" + std::string(300, 'a') + "@b"));
 }
 
+TEST(Dialling, TlsAndEncryptionAreForTheRuleToSay) {
+  EXPECT_EQ(SipUri::parse("sip:bob@a;transport=TLS")->to_string(), "sip:bob@a;transport=tls");
+  auto rules = DialRules::compile({{"sip:*@a", "", "", "", rtp::SrtpPolicy::Require}});
+  ASSERT_TRUE(rules);
+  const auto target = rules->resolve("sip:bob@a;transport=tls", {});
+  ASSERT_TRUE(target);
+  EXPECT_EQ(std::get<UriTarget>(*target).srtp, rtp::SrtpPolicy::Require);
+}
+
 TEST(Dialling, OnlyAccountsWithoutARule) {
   auto rules = DialRules::compile({});
   ASSERT_TRUE(rules);

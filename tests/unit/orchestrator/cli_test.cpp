@@ -75,7 +75,7 @@ TEST(CommandLine, MistakesNameTheFix) {
   for (const Row &row : {
            Row{{"serv"}, "did you mean 'serve'?"},
            Row{{"serve", "--rtpm", "x"}, "did you mean '--rtmp'?"},
-           Row{{"serve", "--sips", "0.0.0.0:5061"}, "--sips is not in this version"},
+           Row{{"serve", "--stun", "0.0.0.0:3478"}, "--stun is not in this version"},
            Row{{"serve", "--turn=auto"}, "--turn is not in this version"},
            Row{{"serve", "--rtmp", "1935"}, "--rtmp: '1935' is not ADDRESS:PORT"},
            Row{{"serve", "--rtp-ports", "5"}, "LOW-HIGH"},

@@ -62,7 +62,10 @@ connections = 30
 connections-per-address = 3
 requests = 500
 requests-per-address = 50
-allow = ["sip:*@example.org", { uri = "sip:*@carrier", user = "u", password = "p", proxy = "sip:x" }]
+allow = ["sip:*@example.org", { uri = "sip:*@carrier", user = "u", password = "p", proxy = "sip:x", srtp = "require" }]
+srtp = "off"
+tls-ca = "/etc/ca.pem"
+tls-verify = false
 [watchdog]
 interval-ms = 100
 tries = 5
@@ -91,6 +94,11 @@ max = 7
   ASSERT_EQ(config.sip.allow.size(), 2U);
   EXPECT_EQ(config.sip.allow[0].uri, "sip:*@example.org");
   EXPECT_EQ(config.sip.allow[1].password, "p");
+  EXPECT_EQ(config.sip.allow[0].srtp, std::nullopt);
+  EXPECT_EQ(config.sip.allow[1].srtp, rtp::SrtpPolicy::Require);
+  EXPECT_EQ(config.sip.srtp, rtp::SrtpPolicy::Off);
+  EXPECT_EQ(config.sip.tls_ca, "/etc/ca.pem");
+  EXPECT_FALSE(config.sip.tls_verify);
   EXPECT_EQ(config.watchdog.interval.count(), 100);
   EXPECT_EQ(config.watchdog.tries, 5U);
   EXPECT_EQ(config.calls.max, 7U);
@@ -130,6 +138,8 @@ TEST(Config, WrongValueSaysWhatIsRight) {
             "there is no format 'opus'; there are PCMA/8000"},
         Row{"[sip]\nallow = [{ uri = \"sip:a@b\", pasword = \"x\" }]", "list of addr"},
         Row{"[sip]\nallow = [{ user = \"x\" }]", "list of addr"},
+        Row{"[sip]\nallow = [{ uri = \"sip:*@a\", srtp = \"on\" }]", "srtp must be \"off\""},
+        Row{"[sip]\nsrtp = \"always\"", "\"prefer\" or \"require\""},
         Row{"log = ", "line 1: "},
         Row{"[rtmp]\nnetworks = [\"10.0.0.0/40\"]", "line 2: rtmp.networks: '10.0.0.0/40'"},
         Row{"[accounts]\nwebhook = \"example.org\"", "line 2: accounts.webhook: must be a URL"},
