@@ -244,6 +244,8 @@ std::unique_ptr<StreamSocket> TlsIdentity::accept(UniqueFd fd, Time now) {
 bool TlsIdentity::use_for(SSL *ssl, Time now) {
   const std::lock_guard lock(mutex_);
   look_for_renewal(now);
+  // It may have one for each kind of key, and shows which it likes best.
+  SSL_certs_clear(ssl);
   STACK_OF(X509) *chain = nullptr;
   SSL_CTX_get0_chain_certs(context_.get(), &chain);
   return SSL_use_cert_and_key(ssl, SSL_CTX_get0_certificate(context_.get()),
