@@ -30,8 +30,9 @@ asserted = "sip:4989@{address}"
 
 
 class TrunkTest(SystemTest):
-    def begin(self, password=Kamailio.PASSWORD, more="", **kamailio):
-        self.carrier = self.start(Kamailio(self.workspace, {NUMBER: "phone"}, **kamailio))
+    def begin(self, password=Kamailio.PASSWORD, more="", numbers=None, **kamailio):
+        self.carrier = self.start(Kamailio(self.workspace, numbers or {NUMBER: "phone"},
+                                           **kamailio))
         secret = self.workspace.write("carrier-password", password + "\n", 0o600)
         self.junctor = self.start(Junctor(self.workspace, CONFIG.format(
             address=self.carrier.address, password=secret, more=more)))
@@ -75,7 +76,7 @@ class Registration(TrunkTest):
         self.assertNotIn(Kamailio.PASSWORD, self.junctor.log())
 
     def test_a_wrong_password_is_seen_and_not_tried_over_and_over(self):
-        self.begin(password="wrong")
+        self.begin(password="n0t-it")
         trunk = self.wait_trunk("failed")
         self.assertEqual(trunk["sip_code"], 401)
         self.assertIn("refused our user and password", trunk["detail"])
@@ -85,7 +86,7 @@ class Registration(TrunkTest):
         self.assertIn("refused our user and password", output)
         self.assertIn('junctor_sip_trunks{state="failed"} 1',
                       self.junctor.request("GET", "/metrics"))
-        self.assertNotIn("wrong", self.junctor.log())
+        self.assertNotIn("n0t-it", self.junctor.log())
         self.assertEqual(len(self.carrier.seen("REGISTER")), 2)
 
     def test_it_is_refreshed_as_long_as_the_registrar_grants(self):
@@ -140,6 +141,34 @@ class CallsOut(TrunkTest):
             self.junctor.post("calls", {"from": "alice", "to": "110"})
         self.assertEqual(error.exception.status, 403, "no trunk takes this number")
         self.assertEqual(self.carrier.seen("INVITE"), [])
+
+
+class CallsIn(TrunkTest):
+    def test_a_number_there_rings_the_account_here(self):
+        self.begin(numbers={"4989": "trunk1"})
+        self.wait_trunk("registered")
+        phone = self.phone()
+        pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url()))
+        wait_until(lambda: " pull publish/play as alice: accepted" in self.junctor.log(), 20,
+                   "alice's player")
+        phone.dial(f"sip:4989@{self.carrier.address}")
+        known = wait_until(self.junctor.calls, 20, "the call")
+        call = known[0]["id"]
+        ringing = self.junctor.wait_state(call, "ringing")
+        self.assertEqual((ringing["to"], ringing["direction"]), ("alice", "incoming"))
+        self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url(), frequency=ALICE_TONE))
+        self.junctor.wait_state(call, "answered")
+        pull.wait_tone(PHONE_TONE)
+        pull.wait_picture(Baresip.IDENTITY)
+        # Keys of a caller count too.
+        phone.command("sndcode", "7#")
+        wait_until(lambda: self.junctor.call(call)["digits"] == "7#", 20, "the keys")
+        status, output = self.junctor.command("dtmf", call, "3")
+        self.assertEqual(status, 0, output)
+        wait_until(lambda: any(e.get("type") == "CALL_DTMF_START" and e["param"] == "3"
+                               for e in list(phone.events)), 20, "the key at the phone")
+        phone.hangup()
+        self.assertEqual(self.junctor.wait_ended(call)["reason"], "caller-hangup")
 
 
 class SessionTimers(SystemTest):
