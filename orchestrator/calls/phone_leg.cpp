@@ -25,6 +25,7 @@ std::shared_ptr<PhoneLeg> PhoneLeg::caller(std::shared_ptr<const Surroundings> a
   contact.uri = incoming.uri;
   // As whom it would be called back.
   contact.from_user = incoming.to;
+  if (around->options.srtp) contact.srtp = around->options.srtp(incoming.account);
   auto leg =
       std::make_shared<PhoneLeg>(std::move(around), Side::Caller, std::move(contact), incoming.to);
   leg->call_ = incoming.call;
@@ -102,7 +103,7 @@ Result<void> PhoneLeg::accept(const LegMedia &callee) {
   sip::AnswerOptions options;
   options.offer = make_offer(callee, around_->options.formats);
   options.h264 = pushed_profile(callee);
-  if (around_->options.srtp) options.srtp = around_->options.srtp(account_);
+  options.srtp = contact_.srtp;
   options.reactor = around_->server->reactor();
   return call_->answer(options);
 }

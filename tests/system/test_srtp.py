@@ -157,6 +157,22 @@ class G9_Srtp(SecureTest):
         _, shown_call = self.junctor.command("calls", call)
         self.assertIn("signalling tls, media srtp AES_CM_128_HMAC_SHA1_80", shown_call)
 
+    def test_a_phone_that_calls_is_encrypted_too(self):
+        self.serve()
+        phone = self.phone("srtp-mand", policy="require")
+        self.pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url()))
+        wait_until(lambda: " pull publish/play as alice: accepted" in self.junctor.log(), 20,
+                   "alice's player")
+        phone.dial(f"sip:alice@{HOST}:{self.tls_port};transport=tls")
+        call = self.junctor.find_call("bob")
+        self.junctor.wait_state(call, "ringing")
+        self.push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url()))
+        self.junctor.wait_state(call, "answered")
+        self.seen_and_heard(phone)
+        security = self.junctor.call(call)["security"]
+        self.assertEqual(security["caller"]["signalling"], "tls")
+        self.assertRegex(security["caller"]["media"], "^srtp ")
+
     def test_what_is_preferred_falls_back_to_plain(self):
         self.serve('srtp = "prefer"')
         self.phone()
