@@ -9,7 +9,7 @@ from support.ports import HOST
 from support.sipp import Sipp
 
 ALICE, BOB = rtmp.FfmpegPush.IDENTITY, Baresip.IDENTITY
-ALICE_TONE, BOB_TONE, RING_TONE = 440, 1000, 850
+ALICE_TONE, BOB_TONE, RING_TONE = 440, 700, 1000
 ANYONE = "[sip]\nincoming = \"anyone\"\n"
 
 

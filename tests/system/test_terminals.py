@@ -5,7 +5,7 @@ from support.junctor import Junctor
 from support.process import wait_until
 
 ALICE, BOB = 0xA1, 0xB1
-ALICE_TONE, BOB_TONE, RING_TONE, RINGBACK = 440, 1000, 850, 425
+ALICE_TONE, BOB_TONE, RING_TONE, RINGBACK = 440, 700, 1000, 425
 
 
 def plan_of(call):
