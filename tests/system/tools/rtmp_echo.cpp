@@ -95,8 +95,9 @@ int main(int argc, char **argv) {
         std::make_shared<Reactor::Timer>(reactor->after(std::chrono::milliseconds(late), decide)));
   };
   server_options.events.checked = [](const rtmp::Request &request, const rtmp::Verdict &verdict) {
-    say(std::string("check ") + stage_name(request) + " app=" + request.app + " stream=" + request.stream +
-        " identity=" + request.identity + (verdict.accepted ? " accepted" : " refused"));
+    say(std::string("check ") + stage_name(request) + " app=" + request.app +
+        " stream=" + request.stream + " identity=" + request.identity +
+        (verdict.accepted ? " accepted" : " refused"));
   };
   server_options.events.publish_started = [&](const rtmp::Request &request) {
     auto &echo = echoes[request.stream];

@@ -30,7 +30,8 @@ TEST_F(SessionTest, NackIsAnsweredWithTheSamePacket) {
 
 TEST_F(SessionTest, LossIsNackedAndRepaired) {
   Session::Options options;
-  options.reorder_start = options.reorder_most = 10s;  // the repair, not the wait, must fill the gap
+  options.reorder_start = options.reorder_most =
+      10s;  // the repair, not the wait, must fill the gap
   auto session = open(options);
   auto listener = listen(*session);
   Wire wire;
