@@ -25,6 +25,10 @@ class OutgoingTimeline {
   std::uint32_t stamp(std::uint32_t timestamp, Time capture, std::uint32_t clock_rate);
   /// The timestamp that content captured at `now` would have; nothing before the first packet.
   std::optional<std::uint32_t> at(Time now, std::uint32_t clock_rate) const;
+  /// What was stamped last; nothing before the first packet.
+  std::optional<std::uint32_t> last() const {
+    return last_ ? std::optional(last_->timestamp) : std::nullopt;
+  }
 
  private:
   std::uint32_t first_;

@@ -7,6 +7,12 @@
 
 namespace junctor::rtp {
 
+namespace {
+
+constexpr std::uint32_t kPacketsPerSecond = 50;  // of audio, as nearly everybody sends it
+
+}  // namespace
+
 void SessionCore::send_digit(const Digit &digit) {
   const auto event = event_of(digit.digit);
   const EventStream &events = stream_.events;
@@ -44,7 +50,11 @@ void SessionCore::send_events() {
     timeline_.stamp(0, now, stream_.clock_rate);
     timeline_.begin_source();
   }
-  const std::uint32_t timestamp = *timeline_.at(now, stream_.clock_rate);
+  // Audio may be ahead of the clock by what it was packed of: a digit begins behind its last
+  // packet.
+  std::uint32_t timestamp = *timeline_.at(now, stream_.clock_rate);
+  const std::uint32_t behind = *timeline_.last() + stream_.clock_rate / kPacketsPerSecond;
+  if (static_cast<std::int32_t>(timestamp - behind) < 0) timestamp = behind;
   for (const DigitSender::Packet &packet : digits_out_.step(now, timestamp, stream_.clock_rate)) {
     if (latch_.destination() == nullptr) break;
     WirePacket wire;

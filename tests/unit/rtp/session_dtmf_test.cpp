@@ -96,6 +96,20 @@ TEST_F(SessionDigits, TakeThePlaceOfAudioOnItsTimeLine) {
   EXPECT_EQ(session->stats().dropped, 1U);
 }
 
+TEST_F(SessionDigits, BeginBehindAudioThatIsAheadOfTheClock) {
+  auto session = open();
+  Wire wire;
+  session->configure(audio(), remote(wire.endpoint()));
+  settle();
+  OutgoingPacket ahead = packet(0, "ahead");
+  ahead.capture = reactor_->now() + 500ms;
+  session->send({&ahead, 1});
+  session->send_digit({'9', 20ms});
+  ASSERT_TRUE(until([&] { return session->stats().sent_packets == 4; }));
+  const auto sent = packets(wire);
+  EXPECT_EQ(sent[1].header.timestamp - sent[0].header.timestamp, 160U);
+}
+
 TEST_F(SessionDigits, MayBeTheFirstThatIsSent) {
   auto session = open();
   Wire wire;
