@@ -99,13 +99,14 @@ class States(SystemTest):
         self.assertEqual(max(likeness, key=likeness.get), caption, likeness)
 
     def unbroken(self):
-        """Picture and sound go on across all that was shown: each later than the one before, and
-        never by much."""
+        """Picture and sound go on across all that was shown: none earlier than the one before, or
+        much later; where a call takes over, one may have the time of the last of the call before."""
         for stream in "va":
             times = [at for at, _ in media.packets(self.pull.recording, stream)]
             steps = [after - before for before, after in zip(times, times[1:])]
             self.assertGreater(len(steps), 40)
-            self.assertGreater(min(steps), 0, stream)
+            self.assertGreaterEqual(min(steps), 0, stream)
+            self.assertLessEqual(steps.count(0), 1, stream)
             self.assertLess(max(steps), 1.0, stream)
 
     def lengths(self, heard, sounding):
