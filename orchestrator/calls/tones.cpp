@@ -65,7 +65,7 @@ constexpr std::string_view kHold = "425/200,0/3800";
 constexpr double kRingerFrequency = 1000, kRingerWarble = 20;
 
 constexpr std::size_t kMostStretches = 16;
-constexpr double kLowest = 20, kHighest = 4000;
+constexpr double kLowest = 20, kLowestModulator = 10, kHighest = 4000;
 constexpr double kShortestLoop = 3;  // seconds
 constexpr double kLevel = 0.2;       // of full scale: some -14 dBm0, as exchanges have it
 constexpr double kEdge =
@@ -88,7 +88,9 @@ bool parse_stretch(std::string_view text, ToneStretch &stretch) {
     stretch.modulated = text.front() == '*';
     text.remove_prefix(1);
     stretch.second = number(text);
-    if (!is_frequency(stretch.second) || !is_frequency(stretch.first)) return false;
+    const double lowest = stretch.modulated ? kLowestModulator : kLowest;
+    if (stretch.second < lowest || stretch.second > kHighest || !is_frequency(stretch.first))
+      return false;
   } else if (stretch.first != 0 && !is_frequency(stretch.first)) {
     return false;
   }
@@ -167,6 +169,7 @@ std::vector<std::int16_t> render(std::span<const ToneStretch> cadence, int rate,
   const auto whole = [unit](double count) {
     return static_cast<std::size_t>(std::llround(count / unit)) * static_cast<std::size_t>(unit);
   };
+  if (cadence.empty()) return samples;
   double end = 0;  // in samples: stretches need not be a whole number of them
   while (end < kShortestLoop * rate)
     for (const ToneStretch &stretch : cadence) {

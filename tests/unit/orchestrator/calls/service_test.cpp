@@ -475,6 +475,7 @@ TEST_F(ServiceTest, APlayThatComesAfterARefusedCallIsToldWhy) {
 
 TEST_F(ServiceTest, APlayerThatWaitsIsToldOfARefusedCall) {
   publish(1, "mallory");
+  pass(around_->options.farewell);
   EXPECT_EQ(server_->outlets["alice"]->ended,
             std::vector<std::string>{"NetStream.Play.Failed unreachable: No rule allows mallory."});
 }
