@@ -68,9 +68,13 @@ class G1_G2_Refusals(unittest.TestCase):
         self.assertNotEqual(status, 0, f"{client} took the refusal for success:\n{output}")
         self.assertLess(took, 20, output)
         self.assertRegex(output, REASONS[stage])
-        lines = self.junctor.log()[before:].splitlines()
-        named = [line for line in lines if "refused" in line and stage in line]
-        self.assertTrue(named, f"the log does not name {stage}:\n" + "\n".join(lines))
+
+        def since():
+            return self.junctor.log()[before:].splitlines()
+        # The client may be told before the line is written.
+        wait_until(lambda: any("refused" in line and stage in line for line in since()), 5,
+                   f"the log does not name {stage}")
+        lines = since()
         accepted = [line for line in lines if "accepted" in line]
         earlier = {"connect": 0, "createStream": 1}.get(stage, 2)
         self.assertEqual(len(accepted), earlier, "\n".join(lines))
