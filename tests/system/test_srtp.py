@@ -4,9 +4,6 @@ import os
 import re
 import socket
 import ssl
-import struct
-import subprocess
-import threading
 
 from support import media, rtmp, tones
 from support.baresip import Baresip
@@ -14,82 +11,17 @@ from support.case import SystemTest
 from support.junctor import Junctor
 from support.ports import HOST, free_port
 from support.process import wait_until
+from support.tls import self_signed, shown
+from support.wire import Wire
 
 ALICE, BOB = rtmp.FfmpegPush.IDENTITY, Baresip.IDENTITY
 ALICE_TONE, BOB_TONE = 440, 1000
 
 
-class Wire:
-    """All that goes over loopback: the UDP payloads that look like RTP, and what goes to or from
-    some TCP ports."""
-
-    def __init__(self, tcp_ports):
-        self.tcp_ports, self.tcp, self.rtp = set(tcp_ports), bytearray(), []
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 23)
-        self._socket.bind(("lo", 0x0800))
-        self._socket.settimeout(0.2)
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        while not self._stopped:
-            try:
-                packet = self._socket.recv(1 << 18)
-            except TimeoutError:
-                continue
-            head = (packet[0] & 15) * 4
-            if packet[9] == socket.IPPROTO_TCP:
-                if self.tcp_ports & set(struct.unpack_from("!HH", packet, head)):
-                    self.tcp += packet[head + (packet[head + 12] >> 4) * 4:]
-            elif packet[9] == socket.IPPROTO_UDP and len(packet) > head + 20:
-                payload = packet[head + 8:]
-                if payload[0] >> 6 == 2 and payload[1] & 0x7f not in range(64, 96):
-                    self.rtp.append(payload)
-
-    def stop(self):
-        self._stopped = True
-        self._thread.join()
-        self._socket.close()
-        return self
-
-    def sounds(self):
-        """Payloads of 20 ms of G.711."""
-        return [packet[12:172] for packet in self.rtp if packet[1] & 0x7f in (0, 8)
-                and len(packet) >= 172]
-
-    def plain_sounds(self):
-        """Those of them that a tone of 1000 Hz can be made out in: it comes again each 8 bytes."""
-        return [sound for sound in self.sounds()
-                if sum(a == b for a, b in zip(sound, sound[8:])) > 100]
-
-    def plain_pictures(self):
-        """Packets with the words that x264 leaves in its streams."""
-        return [packet for packet in self.rtp if b"x264" in packet or b"H.264/MPEG-4" in packet]
-
-
-def certificate_for(directory, name):
-    """A certificate by itself for this host, made by openssl; returns its two files."""
-    certificate, key = (os.path.join(directory, f"{name}-{part}.pem") for part in ("cert", "key"))
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                    "-subj", "/CN=test", "-addext", f"subjectAltName=IP:{HOST}", "-keyout", key,
-                    "-out", certificate], check=True, capture_output=True)
-    return certificate, key
-
-
-def shown(port):
-    """The certificate that a server shows."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection((HOST, port), 5) as bare, context.wrap_socket(bare) as secure:
-        return secure.getpeercert(binary_form=True)
-
-
 class SecureTest(SystemTest):
     def serve(self, config="", more=""):
         self.tls_port = free_port()
-        self.certificate, self.key = certificate_for(self.workspace.path, "own")
+        self.certificate, self.key, self.first = self_signed(self.workspace.path, "own")
         self.junctor = self.start(Junctor(
             self.workspace, f'[tls]\ncertificate = "{self.certificate}"\nkey = "{self.key}"\n'
             f"[sip]\n{config}\n{more}", ["--sips", f"{HOST}:{self.tls_port}"]))
@@ -133,7 +65,7 @@ class G9_Srtp(SecureTest):
     def test_nothing_of_a_call_is_in_clear(self):
         self.serve()
         phone = self.phone("srtp-mand", policy="require")
-        wire = Wire([self.tls_port])
+        wire = Wire([self.tls_port], self.junctor.rtp_ports)
         try:
             call = self.call()
             self.junctor.wait_state(call, "answered")
@@ -176,7 +108,7 @@ class G9_Srtp(SecureTest):
     def test_what_is_preferred_falls_back_to_plain(self):
         self.serve('srtp = "prefer"')
         self.phone()
-        wire = Wire([self.tls_port])
+        wire = Wire([self.tls_port], self.junctor.rtp_ports)
         try:
             call = self.call()
             self.junctor.wait_state(call, "answered")
@@ -224,11 +156,8 @@ class G9_Sips(SecureTest):
         self.phone("srtp-mand", video=False)
         call = self.call()
         self.junctor.wait_state(call, "answered")
-        with open(self.certificate, encoding="ascii") as file:
-            self.assertEqual(shown(self.tls_port), ssl.PEM_cert_to_DER_cert(file.read()))
-        renewed, key = certificate_for(self.workspace.path, "new")
-        with open(renewed, encoding="ascii") as file:
-            second = ssl.PEM_cert_to_DER_cert(file.read())
+        self.assertEqual(shown(self.tls_port), self.first)
+        renewed, key, second = self_signed(self.workspace.path, "new")
         os.replace(key, self.key)
         os.replace(renewed, self.certificate)
         wait_until(lambda: shown(self.tls_port) == second, 10, "the renewed certificate", every=0.3)
@@ -251,7 +180,7 @@ class G9_Sips(SecureTest):
 
     def server(self, believed):
         """A phone that is called as a server is; `believed`: by its own certificate."""
-        certificate, key = certificate_for(self.workspace.path, "phone")
+        certificate, key, _ = self_signed(self.workspace.path, "phone")
         both = ""
         for part in (certificate, key):
             with open(part, encoding="ascii") as file:

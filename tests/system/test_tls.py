@@ -2,9 +2,6 @@
 import os
 import socket
 import ssl
-import struct
-import subprocess
-import threading
 
 from support import rtmp
 from support.baresip import Baresip
@@ -13,58 +10,10 @@ from support.junctor import Junctor
 from support.ports import HOST, free_port
 from support.process import wait_until
 from support.rtmp_raw import RawRtmp
+from support.tls import self_signed, shown
+from support.wire import Wire
 
 ALICE, BOB = rtmp.FfmpegPush.IDENTITY, Baresip.IDENTITY
-
-
-class Capture:
-    """All that goes over loopback to or from one TCP port."""
-
-    def __init__(self, port):
-        self.port, self.bytes = port, bytearray()
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
-        self._socket.bind(("lo", 0x0800))
-        self._socket.settimeout(0.2)
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        while not self._stopped:
-            try:
-                packet = self._socket.recv(1 << 18)
-            except TimeoutError:
-                continue
-            head = (packet[0] & 15) * 4
-            if packet[9] == socket.IPPROTO_TCP and \
-                    self.port in struct.unpack_from("!HH", packet, head):
-                self.bytes += packet[head + (packet[head + 12] >> 4) * 4:]
-
-    def stop(self):
-        self._stopped = True
-        self._thread.join()
-        self._socket.close()
-        return bytes(self.bytes)
-
-
-def self_signed(directory, name):
-    """A certificate made by openssl; returns its two files and its fingerprint."""
-    certificate, key = (os.path.join(directory, f"{name}-{part}.pem") for part in ("cert", "key"))
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                    "-subj", "/CN=gw.example.org", "-keyout", key, "-out", certificate],
-                   check=True, capture_output=True)
-    with open(certificate, encoding="ascii") as file:
-        return certificate, key, ssl.PEM_cert_to_DER_cert(file.read())
-
-
-def shown(port, version=None):
-    """The certificate that a server shows."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if version:
-        context.minimum_version = context.maximum_version = version
-    with socket.create_connection((HOST, port), 5) as bare, context.wrap_socket(bare) as secure:
-        return secure.getpeercert(binary_form=True)
 
 
 class G9_Rtmps(SystemTest):
@@ -84,7 +33,7 @@ class G9_Rtmps(SystemTest):
         phone = self.start(Baresip(self.workspace, "bob", registrar=self.junctor.sip_address,
                                    password=bob.password))
         phone.wait_registered()
-        capture = Capture(self.port)
+        capture = Wire([self.port])
         try:
             pull = self.start(rtmp.FfmpegPull(self.workspace, made["rtmps_pull_url"]))
             push = self.start(rtmp.FfmpegPush(self.workspace,
@@ -98,7 +47,7 @@ class G9_Rtmps(SystemTest):
             self.assertEqual(self.junctor.wait_ended(call)["reason"], "caller-hangup")
             pull.process.wait(15)
         finally:
-            seen = capture.stop()
+            seen = bytes(capture.stop().tcp)
         self.assertGreater(len(seen), 100000, "the capture has not seen the media")
         for word in (b"createStream", b"alice", made["token"].encode()[:20], b"onMetaData",
                      b"x264"):

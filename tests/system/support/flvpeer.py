@@ -164,9 +164,4 @@ class Vp8Push:
         threading.Thread(target=self.peer.send_tags, args=(tags,), daemon=True).start()
 
     def stop(self):
-        try:
-            self.peer.command(0, rtmp_raw.text("deleteStream"), rtmp_raw.number(0), rtmp_raw.NULL,
-                              rtmp_raw.number(1))
-        except OSError:
-            pass
-        self.peer.close()
+        self.peer.end_stream()

@@ -5,10 +5,9 @@ it sends waits until the other side has sent something, and goes to where that c
 
 import os
 import select
-import socket
 import threading
 
-from .ports import HOST, free_port, free_range
+from .ports import HOST, bound_udp, free_port, free_range
 from .process import Process
 
 
@@ -20,8 +19,8 @@ class GstPeer:
         self.port = free_range(2)
         inner = free_port()
         self.out = workspace.file(name + ".out")
-        self._wire = self._bound(self.port)
-        self._from_inside = self._bound(0)
+        self._wire = bound_udp(self.port)
+        self._from_inside = bound_udp()
         self._inner = (HOST, inner)
         self._stop = threading.Event()
         self.sent = self.received = 0
@@ -32,13 +31,6 @@ class GstPeer:
         self.process = Process(name, ["bash", "-c", "exec " + line], workspace.file(name + ".log"))
         self._thread = threading.Thread(target=self._relay, daemon=True)
         self._thread.start()
-
-    @staticmethod
-    def _bound(port):
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        made.bind((HOST, port))
-        return made
 
     def _relay(self):
         while not self._stop.is_set():

@@ -59,6 +59,7 @@ class Junctor:
         self.data_dir = os.path.dirname(workspace.file(name, "x"))
         self.rtmp_port, self.sip_port, self.http_port = free_port(), free_port(), free_port()
         low = free_range(rtp_ports)
+        self.rtp_ports = range(low, low + rtp_ports)
         config = f'log = "{log}"\n{config}'
         argv = ["junctor", "serve", "--data-dir", self.data_dir,
                 "--config", workspace.write(f"{name}.toml", config, 0o600),

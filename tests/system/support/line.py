@@ -6,11 +6,10 @@ a fixed seed, in the order in which they come."""
 import heapq
 import random
 import select
-import socket
 import threading
 import time
 
-from .ports import HOST, free_range
+from .ports import HOST, bound_udp, free_range
 
 
 class Line:
@@ -32,8 +31,8 @@ class Line:
         for index, (medium, phone) in enumerate(ports.items()):
             self._ports[medium] = low + 2 * index
             for offset in (0, 1):
-                outer = self._socket(low + 2 * index + offset)
-                inner = self._socket(0)
+                outer = bound_udp(low + 2 * index + offset)
+                inner = bound_udp()
                 state = {"gateway": None, "phone": (HOST, phone + offset), "rtp": offset == 0}
                 self._pairs[outer] = (inner, state, "there", medium)
                 self._pairs[inner] = (outer, state, "back", medium)
@@ -41,13 +40,6 @@ class Line:
                        in self._pairs.items() if name == "back"}
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-
-    @staticmethod
-    def _socket(port):
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        made.bind((HOST, port))
-        return made
 
     def port(self, medium):
         """What the phone's SDP names."""

@@ -148,9 +148,4 @@ class Publisher:
         self.thread.start()
 
     def stop(self):
-        try:
-            self.peer.command(0, rtmp_raw.text("deleteStream"), rtmp_raw.number(0), rtmp_raw.NULL,
-                              rtmp_raw.number(1))
-        except OSError:
-            pass
-        self.peer.close()
+        self.peer.end_stream()

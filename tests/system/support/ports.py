@@ -41,3 +41,11 @@ def free_port(count=1):
 def free_range(count):
     """The first of `count` UDP ports in a row, even as RTP wants it."""
     return _range(count, (socket.SOCK_DGRAM,))
+
+
+def bound_udp(port=0):
+    """A UDP socket on this port; 0: on any."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    made.bind((HOST, port))
+    return made

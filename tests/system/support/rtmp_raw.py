@@ -119,6 +119,14 @@ class RawRtmp:
         except OSError:
             pass
 
+    def end_stream(self):
+        """Ends what it publishes by itself, and closes."""
+        try:
+            self.command(0, text("deleteStream"), number(0), NULL, number(1))
+        except OSError:
+            pass
+        self.close()
+
     def closed_within(self, seconds):
         """How long it takes the server to close; None if it does not within `seconds`."""
         began = time.monotonic()

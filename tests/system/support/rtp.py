@@ -6,14 +6,13 @@ import array
 import math
 import os
 import select
-import socket
 import struct
 import subprocess
 import threading
 import time
 
 from . import marks
-from .ports import HOST, free_range
+from .ports import HOST, bound_udp, free_range
 
 AUDIO, VIDEO = "audio", "video"
 PCMA, H264 = 8, 96
@@ -145,10 +144,7 @@ class RtpPeer:
         self._sockets = {}
         for medium, port in self.ports.items():
             for kind, offset in (("rtp", 0), ("rtcp", 1)):
-                made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-                made.bind((HOST, port + offset))
-                self._sockets[made] = (medium, kind)
+                self._sockets[bound_udp(port + offset)] = (medium, kind)
         self._sending = {}
         self._lose = {AUDIO: 0, VIDEO: 0}
         threading.Thread(target=self._receive, daemon=True).start()
