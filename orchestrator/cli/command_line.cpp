@@ -175,6 +175,9 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   const auto as_json = [&line](CLI::App *command) {
     command->add_flag("--json", line.json, "Print what the API answers, as JSON");
   };
+  const auto call_id = [&line](CLI::App *command) {
+    command->add_option("ID", line.id, "The call, as `junctor calls` shows it")->required();
+  };
   const auto serve_flags = [&](CLI::App *command) {
     command->add_option("--config", flags.config_file, "Configuration; flags count more")
         ->type_name("FILE.toml");
@@ -280,12 +283,12 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   verb(calls, Verb::Calls);
 
   CLI::App *hangup = app.add_subcommand("hangup", "End a call");
-  hangup->add_option("ID", line.id, "The call, as `junctor calls` shows it")->required();
+  call_id(hangup);
   client(hangup);
   verb(hangup, Verb::Hangup);
 
   CLI::App *dtmf = app.add_subcommand("dtmf", "Press keys at the phone of a call");
-  dtmf->add_option("ID", line.id, "The call, as `junctor calls` shows it")->required();
+  call_id(dtmf);
   dtmf->add_option("DIGITS", line.digits, "Of 0-9, *, # and A-D, like '12#'")->required();
   client(dtmf);
   verb(dtmf, Verb::Dtmf);
@@ -295,13 +298,14 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   client(trunks);
   as_json(trunks);
   verb(trunks, Verb::Trunks);
+
   CLI::App *answer = app.add_subcommand("answer", "Answer a call for a terminal that rings");
-  answer->add_option("ID", line.id, "The call, as `junctor calls` shows it")->required();
+  call_id(answer);
   client(answer);
   verb(answer, Verb::Answer);
 
   CLI::App *decline = app.add_subcommand("decline", "Decline a call for a terminal that rings");
-  decline->add_option("ID", line.id, "The call, as `junctor calls` shows it")->required();
+  call_id(decline);
   client(decline);
   verb(decline, Verb::Decline);
 
