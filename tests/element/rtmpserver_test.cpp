@@ -5,7 +5,7 @@
 #include <future>
 #include <thread>
 
-#include "../unit/orchestrator/temporary_directory.h"
+#include "../unit/temporary_directory.h"
 #include "../unit/tls_peer.h"
 #include "environment.h"
 

@@ -16,6 +16,15 @@
 
 namespace junctor::test {
 
+/// The serial number of the certificate that the other side has shown, "none" if it has shown none.
+inline std::string serial_shown(const SSL *ssl) {
+  const std::unique_ptr<X509, Releaser<X509_free>> certificate(SSL_get1_peer_certificate(ssl));
+  if (!certificate) return "none";
+  std::uint64_t number = 0;
+  ASN1_INTEGER_get_uint64(&number, X509_get0_serialNumber(certificate.get()));
+  return std::to_string(number);
+}
+
 /// Trusts anybody.
 class TlsPeer {
  public:
@@ -45,15 +54,7 @@ class TlsPeer {
     back.insert(back.end(), more.begin(), more.end());
     return back;
   }
-  /// The number of the server's certificate, "none" if it has shown none.
-  std::string serial() const {
-    const std::unique_ptr<X509, Releaser<X509_free>> certificate(
-        SSL_get1_peer_certificate(ssl_.get()));
-    if (!certificate) return "none";
-    std::uint64_t number = 0;
-    ASN1_INTEGER_get_uint64(&number, X509_get0_serialNumber(certificate.get()));
-    return std::to_string(number);
-  }
+  std::string serial() const { return serial_shown(ssl_.get()); }
   SSL *ssl() const { return ssl_.get(); }
   bool ended = false;  ///< the server has said that nothing more comes
 

@@ -10,7 +10,7 @@
 
 #include <cerrno>
 
-#include "../orchestrator/temporary_directory.h"
+#include "../temporary_directory.h"
 #include "../tls_peer.h"
 
 namespace junctor {

@@ -9,12 +9,12 @@
 #include <sstream>
 #include <thread>
 
+#include "../temporary_directory.h"
 #include "accounts/book.h"
 #include "accounts/busy.h"
 #include "accounts/secrets.h"
 #include "accounts/token.h"
 #include "book_fixture.h"
-#include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::accounts;

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "../temporary_directory.h"
 #include "api/api.h"
 #include "api/server.h"
-#include "temporary_directory.h"
 
 namespace junctor::api {
 

@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "../temporary_directory.h"
 #include "accounts/book.h"
-#include "temporary_directory.h"
 
 namespace junctor::accounts {
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <gtest/gtest.h>
 
+#include "../temporary_directory.h"
 #include "accounts/book.h"
 #include "accounts/builtin_authenticator.h"
 #include "accounts/dialling.h"
 #include "accounts/failures.h"
 #include "accounts/networks.h"
 #include "book_fixture.h"
-#include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::accounts;

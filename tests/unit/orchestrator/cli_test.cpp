@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "../temporary_directory.h"
 #include "accounts/book.h"
 #include "accounts/secrets.h"
 #include "cli/client.h"
@@ -16,7 +17,6 @@
 #include "config/places.h"
 #include "config/serve_lock.h"
 #include "serve.h"
-#include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::cli;

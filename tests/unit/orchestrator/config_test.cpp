@@ -6,10 +6,10 @@
 
 #include <fstream>
 
+#include "../temporary_directory.h"
 #include "config/logging.h"
 #include "config/nearest.h"
 #include "config/places.h"
-#include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::config;

@@ -8,13 +8,13 @@
 #include <set>
 #include <sstream>
 
+#include "../temporary_directory.h"
 #include "accounts/book.h"
 #include "accounts/builtin_authenticator.h"
 #include "accounts/challenges.h"
 #include "book_fixture.h"
 #include "rtmp/core/adobe.h"
 #include "rtmp/core/locator.h"
-#include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::accounts;

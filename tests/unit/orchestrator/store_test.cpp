@@ -8,10 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "../temporary_directory.h"
 #include "store/call_json.h"
 #include "store/call_store.h"
 #include "store/worker.h"
-#include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::store;

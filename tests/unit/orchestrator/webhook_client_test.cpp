@@ -9,8 +9,8 @@
 #include <fstream>
 #include <future>
 
+#include "../temporary_directory.h"
 #include "common/handle.h"
-#include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::accounts;

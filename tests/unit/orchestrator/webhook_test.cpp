@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "../temporary_directory.h"
 #include "accounts/webhook_authenticator.h"
 #include "book_fixture.h"
-#include "temporary_directory.h"
 
 using namespace junctor;
 using namespace junctor::accounts;

@@ -2,11 +2,11 @@
 // What joins the parts: the checks, the calls and the phones of one orchestrator.
 #include "wiring.h"
 
+#include "../temporary_directory.h"
 #include "accounts/builtin_authenticator.h"
 #include "book_fixture.h"
 #include "calls/service_fixture.h"
 #include "common/main_context.h"
-#include "temporary_directory.h"
 
 namespace junctor {
 namespace {

@@ -2,7 +2,7 @@
 // RTMPS: a server with a second door, for TLS.
 #include <gmock/gmock.h>
 
-#include "../orchestrator/temporary_directory.h"
+#include "../temporary_directory.h"
 #include "server_fixture.h"
 
 using namespace junctor;

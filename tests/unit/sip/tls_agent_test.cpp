@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "../temporary_directory.h"
 #include "agent_fixture.h"
 #include "tcp_client.h"
 #include "tls_end.h"
@@ -28,14 +29,7 @@ class TlsAgent : public AgentTest {
  protected:
   void SetUp() override {
     count_ssl_objects();
-    std::string path = (std::filesystem::temp_directory_path() / "junctor-tls-XXXXXX").string();
-    ASSERT_TRUE(::mkdtemp(path.data()));
-    directory_ = path;
     AgentTest::SetUp();
-  }
-  void TearDown() override {
-    AgentTest::TearDown();
-    std::filesystem::remove_all(directory_);
   }
   AgentOptions options() override {
     AgentOptions options = AgentTest::options();
@@ -65,15 +59,19 @@ class TlsAgent : public AgentTest {
     const std::lock_guard lock(mutex_);
     return log_;
   }
-  /// Towards a TLS client that is connected already, as a phone behind a NAT is.
-  InviteOptions over_flow_of(const TlsEnd &phone) {
+  /// Connects `phone`, and makes options of a call to it over its connection, as one behind a NAT
+  /// is reached.
+  InviteOptions over_flow_of(TlsEnd &phone) {
+    phone.send(ask());
+    phone.message("SIP/2.0 200");
     InviteOptions options = invite_options();
     options.uri = "sip:bob@192.0.2.9:5061;transport=tls";
     options.proxy = "sip:" + phone.local().to_string() + ";transport=tls;lr";
     return options;
   }
 
-  std::string directory_;
+  TemporaryDirectory made_;
+  const std::string &directory_ = made_.path();
   bool believed_ = false, verify_ = true;
   TlsFiles server_;
 };
@@ -112,8 +110,6 @@ TEST_F(TlsAgent, ShowsARenewedCertificateToWhoComesAnew) {
 
 TEST_F(TlsAgent, CallsOverTheConnectionThatAPhoneHolds) {
   TlsEnd phone(agent_->local_tls());
-  phone.send(ask());
-  phone.message("SIP/2.0 200");
   call(over_flow_of(phone));
   const Message invite = phone.message("INVITE ");
   EXPECT_EQ(invite.start_line(), "INVITE sip:bob@192.0.2.9:5061;transport=tls SIP/2.0");
@@ -130,8 +126,6 @@ TEST_F(TlsAgent, CallsOverTheConnectionThatAPhoneHolds) {
 
 TEST_F(TlsAgent, AgreesOnKeysOverTls) {
   TlsEnd phone(agent_->local_tls());
-  phone.send(ask());
-  phone.message("SIP/2.0 200");
   InviteOptions options = over_flow_of(phone);
   options.srtp = rtp::SrtpPolicy::Require;
   call(options);
@@ -156,8 +150,6 @@ TEST_F(TlsAgent, AgreesOnKeysOverTls) {
 
 TEST_F(TlsAgent, RequiredEncryptionRefusesAPlainAnswer) {
   TlsEnd phone(agent_->local_tls());
-  phone.send(ask());
-  phone.message("SIP/2.0 200");
   InviteOptions options = over_flow_of(phone);
   options.srtp = rtp::SrtpPolicy::Require;
   call(options);
@@ -171,8 +163,6 @@ TEST_F(TlsAgent, RequiredEncryptionRefusesAPlainAnswer) {
 
 TEST_F(TlsAgent, APhoneThatTakesNothingButSrtpIsAskedAgain) {
   TlsEnd phone(agent_->local_tls());
-  phone.send(ask());
-  phone.message("SIP/2.0 200");
   InviteOptions options = over_flow_of(phone);
   options.srtp = rtp::SrtpPolicy::Prefer;
   call(options);

@@ -87,15 +87,7 @@ class TlsEnd {
     EXPECT_FALSE(found.text.empty()) << "no " << beginning << " came over TLS";
     return found;
   }
-  /// The serial number of the certificate that the server shows.
-  std::string serial() const {
-    const std::unique_ptr<X509, Releaser<X509_free>> certificate(
-        SSL_get1_peer_certificate(ssl_.get()));
-    if (!certificate) return "none";
-    std::uint64_t number = 0;
-    ASN1_INTEGER_get_uint64(&number, X509_get0_serialNumber(certificate.get()));
-    return std::to_string(number);
-  }
+  std::string serial() const { return junctor::test::serial_shown(ssl_.get()); }
   std::string version() const { return SSL_get_version(ssl_.get()); }
 
  private:

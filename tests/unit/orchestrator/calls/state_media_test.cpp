@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../../temporary_directory.h"
+
 namespace junctor::calls {
 namespace {
 
@@ -17,13 +19,7 @@ namespace fs = std::filesystem;
 
 class StateFiles : public testing::Test {
  protected:
-  void SetUp() override {
-    gst_init(nullptr, nullptr);
-    std::string name = (fs::temp_directory_path() / "junctor-states-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
-  }
-  void TearDown() override { fs::remove_all(directory_); }
+  void SetUp() override { gst_init(nullptr, nullptr); }
 
   void write(const std::string &name, const std::string &text) const {
     std::ofstream(directory_ / name, std::ios::binary) << text;
@@ -57,7 +53,8 @@ class StateFiles : public testing::Test {
     return loaded ? "" : loaded.error().detail;
   }
 
-  fs::path directory_;
+  TemporaryDirectory made_;
+  const fs::path directory_ = made_.path();
 };
 
 TEST_F(StateFiles, NoneAreNeeded) {
