@@ -118,7 +118,7 @@ void Call::ring_all() {
     if (const auto rung = leg->ring(caller_->media()); !rung) {
       around_->log(LogLevel::Warning, "call " + id_ + ": " + rung.error().detail);
       worst_ = Failure{{EndReason::Unreachable, 0, rung.error().detail}, leg->target()};
-      remove(*leg);
+      drop(*leg, EndReason::Unreachable);
     }
     if (state() == State::Ended) return;
   }
@@ -137,8 +137,10 @@ std::shared_ptr<Leg> Call::callee(const Leg &leg) const {
   return found == callees_.end() ? nullptr : *found;
 }
 
-void Call::remove(const Leg &leg) {
+/// It rings no more, and whoever it belongs to is told so.
+void Call::drop(Leg &leg, EndReason reason) {
   std::erase_if(callees_, [&](const auto &each) { return each.get() == &leg; });
+  leg.end(reason);
 }
 
 void Call::on_ringing(Leg &leg) {
@@ -239,7 +241,7 @@ void Call::on_ended(Leg &leg, const LegEnd &ended) {
   if (!gone) return;
   if (state() == State::Answered) return end(ended.reason, ended.code, ended.text);
   const Failure failure{ended, leg.target()};
-  remove(leg);
+  drop(leg, ended.reason);
   if (!worst_ || rank(ended.reason) > rank(worst_->end.reason)) worst_ = failure;
   if (callees_.empty()) return fail(*worst_);
   if (bridge_->callee() == gone) bridge_->join(nullptr);

@@ -72,7 +72,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   void fail(const Failure &failure);
   /// The callee that `leg` is; null if it is none any more.
   std::shared_ptr<Leg> callee(const Leg &leg) const;
-  void remove(const Leg &leg);
+  void drop(Leg &leg, EndReason reason);
   void update();
   void tell_legs();
   void count(View &view) const;

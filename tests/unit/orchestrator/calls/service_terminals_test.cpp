@@ -170,6 +170,40 @@ TEST_F(CalledTerminal, GivesUpAfterAWhile) {
   pass(seconds(1));
   expect_ended(EndReason::NoAnswer);
   EXPECT_THAT(phone.hung_up, ElementsAre(EndReason::NoAnswer));
+  EXPECT_THAT(players_told("alice"), ElementsAre(HasSubstr("no-answer")));
+  phone_calls();
+  EXPECT_EQ(state(), State::Ringing) << "it is free again";
+}
+
+TEST_F(CalledTerminal, GivesUpAloneWhereAPhoneRingsOn) {
+  play_as("bob", 200);
+  publish_as("alice", 1, {{"to", "bob"}});
+  pass(std::chrono::milliseconds(200));
+  sip(0).ring();
+  pass(seconds(60));
+  EXPECT_EQ(state(), State::Ringing) << "the phone has a clock of its own";
+  EXPECT_THAT(players_told("bob"), ElementsAre(HasSubstr("no-answer")));
+  EXPECT_THAT(service_->list()[0].terminals, ElementsAre("alice"));
+  play_as("bob", 201);
+  phone_calls("bob", "carol");
+  EXPECT_EQ(service_->list().size(), 2u) << "it is free again";
+  sip(0).answer(both());
+  pump();
+  EXPECT_EQ(state(), State::Answered);
+}
+
+TEST_F(CalledTerminal, ThatEndsItsStreamBeforeItsAnswerIsGivenIsFreeAgain) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  publish_as("alice", 1);
+  unpublish_as("alice", 1);
+  expect_ended(EndReason::CalleeHangup);
+  EXPECT_THAT(phone.hung_up, ElementsAre(EndReason::CalleeHangup));
+  EXPECT_THAT(phone.answers, IsEmpty());
+  pass(std::chrono::milliseconds(300));
+  EXPECT_THAT(phone.answers, IsEmpty());
+  phone_calls();
+  EXPECT_EQ(state(), State::Ringing);
 }
 
 TEST_F(CalledTerminal, TheCallerGivesUp) {
