@@ -190,6 +190,8 @@ void Call::connect(std::shared_ptr<Leg> winner) {
   answering_.reset();
   if (state() == State::Ended) return;
   if (const auto accepted = caller_->accept(winner->media()); !accepted) {
+    // Its end is on its way, and says whose it is.
+    if (accepted.error().fault == Fault::PeerClosed) return;
     const bool ours = accepted.error().fault != Fault::Refused;
     return end(ours ? EndReason::Internal : EndReason::NotAcceptable, 0, accepted.error().detail);
   }

@@ -144,6 +144,7 @@ class Call {
   virtual void alert() {}
   /// Of a call that came to us: 200. media() is valid then, or, if the caller offered nothing, with
   /// the on_media_changed that follows its ACK. An error has ended the call, which on_ended tells.
+  /// PeerClosed: it had ended already, and on_ended tells why.
   virtual Result<void> answer(const AnswerOptions &) { return refused("it is our own call"); }
   /// Digits for the peer, in order, behind those that are still to be sent: as RTP events where it
   /// knows them, else by INFO. Fails for what check_dtmf() refuses, and where nothing can be sent.

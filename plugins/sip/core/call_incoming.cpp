@@ -81,8 +81,9 @@ void CallImpl::alert() {
 
 Result<void> CallImpl::answer(const AnswerOptions &options) {
   if (!incoming_) return refused("it is our own call");
-  if (state_ == CallState::Answered || state_ == CallState::Ended)
-    return refused("it waits for no answer any more");
+  if (state_ == CallState::Answered) return refused("it waits for no answer any more");
+  if (state_ == CallState::Ended)
+    return Error{Fault::PeerClosed, "it was over before it could be answered"};
   auto description = offer_ ? answer_offer(options) : offer_in_answer(options);
   if (!description) {
     const bool ours = description.error().fault != Fault::Refused;

@@ -296,7 +296,9 @@ TEST_F(Incoming, IsCancelled) {
       [](const Message &m) { return m.status() >= 200 && m.header("CSeq") == "2 INVITE"; });
   ASSERT_TRUE(invite);
   EXPECT_EQ(invite->status(), 487);
-  EXPECT_FALSE(call_->answer(answering())) << "too late";
+  const auto late = call_->answer(answering());
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().fault, Fault::PeerClosed);
   expect_alive();
 }
 

@@ -246,6 +246,19 @@ TEST_F(CalledTerminal, AnAnswerThatCannotBeGivenEndsTheCall) {
   expect_ended(EndReason::NotAcceptable);
 }
 
+TEST_F(CalledTerminal, AnAnswerThatCrossesTheCallersEndIsTheCallersEnd) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  phone.cannot_answer = Error{Fault::PeerClosed, "it was over before it could be answered"};
+  publish_as("alice", 1);
+  tracks_of("alice");
+  EXPECT_EQ(state(), State::Ringing) << "why it is over is told in a moment";
+  EXPECT_FALSE(service_->answer(last().id));
+  phone.end(EndReason::CallerHangup, 0, "the caller gave up");
+  pump();
+  expect_ended(EndReason::CallerHangup);
+}
+
 TEST_F(CalledTerminal, OfTwoTerminalsEachSeesTheOther) {
   play_as("bob", 200);
   play_as("alice", 100);
