@@ -210,7 +210,10 @@ void Call::connect(std::shared_ptr<Leg> winner) {
 
 void Call::on_media_changed(Leg &leg) {
   if (state() == State::Ended) return;
-  if (&leg == caller_.get() || &leg == bridge_->callee().get()) update();
+  if (&leg == caller_.get() || &leg == bridge_->callee().get())
+    update();
+  else if (callee(leg))
+    tell_legs();  // what its players see and hear while it rings
 }
 
 void Call::on_tracks(Leg &leg) {

@@ -259,6 +259,19 @@ TEST_F(CalledTerminal, AnAnswerThatCrossesTheCallersEndIsTheCallersEnd) {
   expect_ended(EndReason::CallerHangup);
 }
 
+TEST_F(CalledTerminal, WhosePlayerComesWhileItRingsShowsWhoCalls) {
+  publish_as("alice", 1);
+  tracks_of("alice");
+  phone_calls();
+  ASSERT_EQ(state(), State::Ringing);
+  EXPECT_FALSE(card_.has_value()) << "nothing is drawn that nobody sees";
+  play_as("alice", 100);
+  EXPECT_EQ(card_, Card::Incoming);
+  EXPECT_EQ(tone_, Tone::Ring);
+  ASSERT_TRUE(service_->answer(last().id));
+  EXPECT_EQ(tone_, Tone::Silence);
+}
+
 TEST_F(CalledTerminal, OfTwoTerminalsEachSeesTheOther) {
   play_as("bob", 200);
   play_as("alice", 100);
