@@ -180,7 +180,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
                                                   "connected."});
     }
 
-    const auto leg = TerminalLeg::create(around_, Side::Caller, from, to);
+    const auto leg = make_leg(Side::Caller, from, to);
     const auto call = make_call(from, to, leg);
     take_part(leg, call);
     std::vector<std::shared_ptr<Leg>> callees;
@@ -188,7 +188,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       callees.push_back(
           std::make_shared<PhoneLeg>(around_, Side::Callee, std::move(contact), from));
     if (terminal == Presence::Free) {
-      const auto rung = TerminalLeg::create(around_, Side::Callee, callee, from);
+      const auto rung = make_leg(Side::Callee, callee, from);
       take_part(rung, call);
       callees.push_back(rung);
     }
@@ -213,7 +213,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     if (running_.size() >= around_->options.max_calls)
       return refuse(EndReason::Overloaded, std::string(describe(EndReason::Overloaded)));
     const auto call = make_call(from, to, PhoneLeg::caller(around_, incoming));
-    const auto rung = TerminalLeg::create(around_, Side::Callee, to, from);
+    const auto rung = make_leg(Side::Callee, to, from);
     take_part(rung, call);
     call->dial({rung});
   }
@@ -238,11 +238,10 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const std::string detail = as_sentence(told);
     const auto found = terminals_.find(from);
     if (found == terminals_.end() || !found->second.call) {
-      if (found != terminals_.end()) make_way(found->second);
       const std::string text = words(reason, detail);
       tell_publisher(from, {farewell_to_publisher(reason).code, text});
       const Farewell farewell{farewell_to_player(reason).code, text};
-      const auto leg = TerminalLeg::create(around_, Side::Caller, from, to);
+      const auto leg = make_leg(Side::Caller, from, to);
       Terminal &terminal = terminals_[from];
       leg->on_players(!terminal.players.empty(), terminal.pull);
       if (leg->linger(reason, farewell))
@@ -304,11 +303,17 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
 
   static Error rings_nowhere() { return refused("The call does not ring at a terminal."); }
 
+  /// Of the leg that was there before the players are taken over: it lets go of them first.
+  std::shared_ptr<TerminalLeg> make_leg(Side side, const std::string &account,
+                                        const std::string &peer) {
+    make_way(terminals_[account]);
+    return TerminalLeg::create(around_, side, account, peer);
+  }
+
   /// The account's terminal belongs to the call until the leg is over.
   void take_part(const std::shared_ptr<TerminalLeg> &leg, const std::shared_ptr<Call> &call) {
     Terminal &terminal = terminals_[leg->account()];
     watch(leg->account(), terminal);
-    make_way(terminal);
     terminal.call = call;
     terminal.leg = leg;
     leg->set_over([weak = weak_from_this()](TerminalLeg &gone, std::optional<EndReason> reason) {

@@ -189,6 +189,7 @@ TEST_F(ServiceTest, ANewCallTakesThePlayersOverWhileTheEndIsShown) {
   publish(2);
   EXPECT_EQ(card_, Card::Calling);
   EXPECT_EQ(tone_, Tone::Silence);
+  EXPECT_TRUE(server_->outlets["alice"]->wanted) << "one who plays later needs a keyframe";
   pass(std::chrono::milliseconds(5000));
   EXPECT_TRUE(server_->outlets["alice"]->ended.empty()) << "the end of the first is not theirs";
   ASSERT_EQ(agent_->invited.size(), 2u);
