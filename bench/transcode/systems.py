@@ -88,11 +88,12 @@ class Carried:
         app, stream = _split(alice.push_url(sipp.uri()))
         # A publisher is a call's beginning. Where the phone's media is measured it says little.
         publisher = self.keep(ends.RtmpSender(
-            junctor.rtmp_port, app, stream, self.sources if to_phone else []))
+            junctor.rtmp_port, app, stream,
+            self.sources if to_phone else [_trickle(self.source)]))
         if to_phone:
             self.sink = phone
         else:
-            publisher.start([_trickle()])
+            publisher.start([_trickle(self.source)])
         identifier = junctor.find_call("alice")
         junctor.wait_state(identifier, "answered")
         if to_phone:
@@ -181,9 +182,15 @@ class Carried:
             + (f"a=fmtp:{kind} {fmtp}\n" if fmtp else ""))
 
 
-def _trickle():
-    """A packet of silence each two seconds: enough for the watchdog, and next to no work."""
-    return sources.Source("pcma", b"", [(at, b"\xd5" * 160, True) for at in range(0, 300000, 2000)])
+def _trickle(source):
+    """A packet of sound each two seconds: enough for the watchdog, and next to no work. It is in the
+    phone's codec: what the caller sends is no second transcode."""
+    if payloads.is_video(source.codec):
+        return sources.Source("pcma", b"", [(at, b"\xd5" * 160, True)
+                                            for at in range(0, 300000, 2000)])
+    unit = source.units[-1][1]
+    return sources.Source(source.codec, source.config, [(at, unit, True)
+                                                        for at in range(0, 300000, 2000)])
 
 
 def _split(url):

@@ -4,14 +4,11 @@
 #include <optional>
 #include <string_view>
 
-#include "common/handle.h"
+#include "calls/elements_of.h"
 
 namespace junctor::calls {
 
 namespace {
-
-using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
-using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
 
 /// What a probe does with each buffer.
 struct Point {
@@ -50,11 +47,6 @@ PadRef neighbour(GstElement *element, const char *name) {
   return PadRef(pad ? gst_pad_get_peer(pad.get()) : nullptr);
 }
 
-bool is(GstElement *element, GstElementFactoryListType type) {
-  GstElementFactory *factory = gst_element_get_factory(element);
-  return factory && gst_element_factory_list_is_type(factory, type);
-}
-
 /// Whose element it is, by its name ("caller", "callee_player", "caller_watchdog"); nothing for one
 /// between the legs.
 std::optional<Side> side_of(GstElement *element) {
@@ -69,16 +61,9 @@ std::optional<Side> side_of(GstElement *element) {
 }  // namespace
 
 void CodingProbes::attach(GstElement *pipeline) {
-  GstIterator *elements = gst_bin_iterate_elements(GST_BIN(pipeline));
-  gst_iterator_foreach(
-      elements,
-      [](const GValue *value, gpointer self) {
-        auto *element = GST_ELEMENT(g_value_get_object(value));
-        if (is(element, GST_ELEMENT_FACTORY_TYPE_DECODER))
-          static_cast<CodingProbes *>(self)->attach_to(element);
-      },
-      this);
-  gst_iterator_free(elements);
+  for_each_element(pipeline, [this](GstElement *element) {
+    if (is_of_type(element, GST_ELEMENT_FACTORY_TYPE_DECODER)) attach_to(element);
+  });
 }
 
 /// Routes are chains: what a decoder belongs to is told by where its own leads.
@@ -100,7 +85,7 @@ void CodingProbes::attach_to(GstElement *decoder) {
   }
   const PadRef middle(gst_element_get_static_pad(decoder, "src"));
   if (!first || !middle) return;
-  const bool video = is(decoder, GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO);
+  const bool video = is_of_type(decoder, GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO);
   Route &route = routes_[index_of(*side_of(end.get()))]
                         [static_cast<std::size_t>(video ? Medium::Video : Medium::Audio)];
   route.decode = std::make_shared<Passage>();

@@ -9,6 +9,8 @@
 #include <mutex>
 
 #include "calls/codec_table.h"
+#include "calls/elements_of.h"
+#include "calls/picture_numbers.h"
 #include "common/handle.h"
 #include "common/main_context.h"
 
@@ -24,7 +26,6 @@ constexpr int kPictureRate = 25;
 constexpr int kPictureFrames = 25;
 constexpr std::uint64_t kSecond = GST_SECOND;
 
-using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
 using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
 using SampleRef = std::unique_ptr<GstSample, Releaser<gst_sample_unref>>;
 
@@ -69,6 +70,7 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
       return;
     }
     g_clear_error(&error);
+    number_pictures(pipeline_.get());
     if (!wanted_.drawing.empty()) {
       const ElementRef picture(gst_bin_get_by_name(GST_BIN(pipeline_.get()), "picture"));
       if (!picture) return finish("the template has no element named picture");

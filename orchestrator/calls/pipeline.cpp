@@ -6,7 +6,10 @@
 
 #include <mutex>
 
+#include "calls/catch_up.h"
 #include "calls/coding_probes.h"
+#include "calls/elements_of.h"
+#include "calls/picture_numbers.h"
 #include "common/handle.h"
 #include "common/main_context.h"
 #include "common/shared_box.h"
@@ -15,8 +18,6 @@ namespace junctor::calls {
 
 namespace {
 
-using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
-using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
 using BusRef = std::unique_ptr<GstBus, Releaser<gst_object_unref>>;
 using ContextRef = std::unique_ptr<GstContext, Releaser<gst_context_unref>>;
 
@@ -174,6 +175,8 @@ class Pipeline : public MediaPath {
     }
     watch_first_packets();
     coding_.attach(parsed);
+    let_decoders_catch_up(parsed);
+    number_pictures(parsed);
     if (!spec.sending) hold_back();
     if (gst_element_set_state(parsed, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
       return internal_error("the media pipeline does not start: " + mailbox_->failure());

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/catch_up.h"
+
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+#include "calls/elements_of.h"
+#include "common/clock.h"
+
+namespace junctor::calls {
+
+namespace {
+
+/// Used by the decoder's thread alone.
+struct Watch {
+  ElementRef queue;
+  Time passed{};  ///< when a picture last went on although others waited
+};
+
+GstPadProbeReturn on_picture(GstPad *, GstPadProbeInfo *, gpointer data) {
+  Watch &watch = *static_cast<Watch *>(data);
+  guint waiting = 0;
+  g_object_get(watch.queue.get(), "current-level-buffers", &waiting, nullptr);
+  if (waiting <= kWaitingPictures) return GST_PAD_PROBE_OK;
+  const Time now = Clock::now();
+  if (now - watch.passed < std::chrono::milliseconds(kLeastPictureMs)) return GST_PAD_PROBE_DROP;
+  watch.passed = now;
+  return GST_PAD_PROBE_OK;
+}
+
+bool is_made_by(GstElement *element, std::string_view factory_name) {
+  GstElementFactory *factory = gst_element_get_factory(element);
+  return factory != nullptr && GST_OBJECT_NAME(factory) == factory_name;
+}
+
+/// The first element from `start` on, through elements of one `pad` ("sink" or "src"), that a
+/// factory of this name has made; null if there is none.
+ElementRef find_along(GstElement *start, const char *pad, std::string_view factory_name) {
+  ElementRef at(GST_ELEMENT(gst_object_ref(start)));
+  while (at && !is_made_by(at.get(), factory_name)) {
+    const PadRef own(gst_element_get_static_pad(at.get(), pad));
+    const PadRef next(own ? gst_pad_get_peer(own.get()) : nullptr);
+    at.reset(next ? gst_pad_get_parent_element(next.get()) : nullptr);
+  }
+  return at;
+}
+
+void watch(GstElement *decoder) {
+  ElementRef queue = find_along(decoder, "sink", "queue");
+  if (!queue) return;
+  // `videorate` makes up for what is missing in front of it by letting later ones pass.
+  const ElementRef rate = find_along(decoder, "src", "videorate");
+  const PadRef source(gst_element_get_static_pad(rate ? rate.get() : decoder, "src"));
+  if (!source) return;
+  gst_pad_add_probe(source.get(), GST_PAD_PROBE_TYPE_BUFFER, on_picture,
+                    new Watch{std::move(queue)},
+                    [](gpointer data) { delete static_cast<Watch *>(data); });
+}
+
+}  // namespace
+
+void let_decoders_catch_up(GstElement *pipeline) {
+  for_each_element(pipeline, [](GstElement *element) {
+    if (is_of_type(element,
+                   GST_ELEMENT_FACTORY_TYPE_DECODER | GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO))
+      watch(element);
+  });
+}
+
+}  // namespace junctor::calls
