@@ -22,9 +22,9 @@ constexpr std::array kRows{
              8000, 160},
     CodecRow{Codec::Pcmu, "PCMU", "mulawdec", "audio/x-raw,rate=8000,channels=1 ! mulawenc", 0.1,
              0.1, 8000, 160},
-    CodecRow{Codec::Aac, "AAC", "aacparse ! avdec_aac",
+    CodecRow{Codec::Aac, "AAC", "avdec_aac",
              "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
-             "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse",
+             "audio/mpeg,mpegversion=4,stream-format=raw",
              0.2, 0.8, 44100, 1024},
     CodecRow{Codec::Speex, "Speex", "speexdec", "audio/x-raw,rate=16000,channels=1 ! speexenc", 0.1,
              0.7, 16000, 320},
@@ -61,7 +61,7 @@ constexpr std::array kRows{
 
 constexpr std::string_view kEncodeAac =
     "audio/x-raw,rate=${aac_rate},channels=${aac_channels} ! voaacenc bitrate=64000 ! "
-    "audio/mpeg,mpegversion=4,stream-format=raw ! aacparse";
+    "audio/mpeg,mpegversion=4,stream-format=raw";
 
 /// RFC 2190 splits a picture only where a group of blocks has a header: each gets one.
 constexpr std::string_view kEncodeH263WithHeaders = JUNCTOR_ENCODE_H263 " ps=1";
