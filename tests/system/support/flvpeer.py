@@ -133,10 +133,10 @@ class Vp8Push:
 
     IDENTITY = rtmp.FfmpegPush.IDENTITY
 
-    def __init__(self, workspace, port, url, *, frequency=440, audio="aac", seconds=25,
-                 identity=None, size=(marks.WIDTH, marks.HEIGHT)):
-        picture = marks.Picture(identity or self.IDENTITY, "alice")
-        path, sound = workspace.file("push.ivf"), workspace.file("push-sound.flv")
+    def __init__(self, workspace, port, url, *, frequency=440, audio="aac", seconds=40,
+                 identity=None, size=(marks.WIDTH, marks.HEIGHT), name="alice"):
+        picture = marks.Picture(identity or self.IDENTITY, name)
+        path, sound = workspace.file(f"push-{name}.ivf"), workspace.file(f"push-{name}.flv")
         subprocess.run(
             ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p",
              "-s", f"{picture.width}x{picture.height}", "-r", str(marks.FPS), "-i", "-", "-vf",

@@ -1,7 +1,7 @@
 # A SIP phone of SIPp and stock GStreamer elements, for formats that baresip has not.
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""SIPp answers with one format for each medium; GStreamer encodes and decodes. The two sockets of the
-SDP are held here, so that what is sent comes from where it is received."""
+"""SIPp answers, or calls, with one format for each medium; GStreamer encodes and decodes. The two
+sockets of the SDP are held here, so that what is sent comes from where it is received."""
 
 import array
 import os
@@ -70,27 +70,37 @@ VIDEO = {
 }
 
 
-def _scenario(workspace, audio, video):
+def _media_lines(audio, video, numbers):
+    """The media of an SDP, with these payload types."""
+    def name(form):
+        return form.rtpmap.replace("(?:/1)?", "/1")
+    sound, picture = numbers
+    return [
+        f"m=audio [audio_port] RTP/AVP {sound}",
+        f"a=rtpmap:{sound} {name(audio)}",
+        *([f"a=fmtp:{sound} {audio.fmtp}"] if audio.fmtp else []), "a=sendrecv",
+        f"m=video [video_port] RTP/AVP {picture}",
+        f"a=rtpmap:{picture} {name(video)}",
+        f"a=fmtp:{picture} {video.fmtp}" if video.fmtp else "a=framerate:25",
+        f"a=rtcp-fb:{picture} nack pli", "a=sendrecv"]
+
+
+def _read(scenario):
+    with open(os.path.join(SCENARIOS, scenario), encoding="utf-8") as file:
+        return file.read()
+
+
+def _callee_scenario(workspace, audio, video):
     """callee_answer.xml with these formats in its answer."""
-    with open(os.path.join(SCENARIOS, "callee_answer.xml"), encoding="utf-8") as file:
-        text = file.read()
+    text = _read("callee_answer.xml")
     # The offer names the H.264 modes in its fmtp.
     looked_for = f"a=rtpmap:([0-9]+) {video.rtpmap}"
     if video.rtpmap.startswith("H264"):
         mode = video.fmtp.rpartition("=")[2]
         looked_for = f"a=fmtp:([0-9]+) profile-level-id=[0-9a-f]+;packetization-mode={mode}"
 
-    def name(form):
-        return form.rtpmap.replace("(?:/1)?", "/1")
     body = text[text.index("m=audio"):text.index("    ]]>", text.index("m=audio"))]
-    answer = "\n      ".join([
-        "m=audio [audio_port] RTP/AVP [$audio_type]",
-        f"a=rtpmap:[$audio_type] {name(audio)}",
-        *([f"a=fmtp:[$audio_type] {audio.fmtp}"] if audio.fmtp else []), "a=sendrecv",
-        "m=video [video_port] RTP/AVP [$video_type]",
-        f"a=rtpmap:[$video_type] {name(video)}",
-        f"a=fmtp:[$video_type] {video.fmtp}" if video.fmtp else "a=framerate:25",
-        "a=rtcp-fb:[$video_type] nack pli", "a=sendrecv"]) + "\n"
+    answer = "\n      ".join(_media_lines(audio, video, ("[$audio_type]", "[$video_type]"))) + "\n"
     text = text.replace(body, answer)
     audio_look = (f'<ereg regexp="a=rtpmap:([0-9]+) {audio.rtpmap.replace("(?:/1)?", "")}" '
                   'search_in="msg" assign_to="audio_line,audio_type"/>')
@@ -103,14 +113,25 @@ def _scenario(workspace, audio, video):
     return workspace.write("phone.xml", text)
 
 
+def _caller_scenario(workspace, audio, video):
+    """caller.xml with these formats in its offer."""
+    text = _read("caller.xml")
+    static = {"PCMU/8000": 0, "PCMA/8000": 8, "H263/90000": 34}
+    numbers = static.get(audio.rtpmap, 97), static.get(video.rtpmap, 98)
+    offer = "\n".join(_media_lines(audio, video, numbers)) + "\n"
+    begin = text.index("m=audio")
+    return workspace.write("phone.xml", text[:begin] + offer + text[text.index("]]>", begin):])
+
+
 class GstPhone:
-    """Is called by its uri(); sends a Camera's picture and a tone from the answer on."""
+    """Is called by its uri(), or calls by dial(); sends a Camera's picture and a tone once media are
+    started."""
 
     IDENTITY = 0xB0
     RATE = 8000
     WIDTH, HEIGHT = 320, 180
 
-    def __init__(self, workspace, *, audio, video, frequency=1000, crop=None):
+    def __init__(self, workspace, *, audio, video, frequency=1000, crop=None, calls=False):
         self.audio, self.video, self.crop = AUDIO[audio], VIDEO[video], crop
         low, self._inner = free_range(4), free_range(4)
         self._ports = {"audio": low, "video": low + 2}
@@ -118,8 +139,11 @@ class GstPhone:
         self._stop = threading.Event()
         self._relay_threads = []
         self.camera = marks.Camera(marks.Picture(self.IDENTITY, "bob"))
-        self.sipp = Sipp(workspace, _scenario(workspace, self.audio, self.video),
-                         keys={"audio_port": low, "video_port": low + 2})
+        self._keys = {"audio_port": low, "video_port": low + 2}
+        self.sipp = None
+        if not calls:
+            self.sipp = Sipp(workspace, _callee_scenario(workspace, self.audio, self.video),
+                             keys=self._keys)
         self._sounds = workspace.file("phone-sound.raw")
         self._pictures = workspace.file("phone-pictures.raw")
         for medium, offset in (("audio", 0), ("video", 1)):
@@ -129,6 +153,11 @@ class GstPhone:
 
     def uri(self):
         return self.sipp.uri()
+
+    def dial(self, user, server):
+        """Calls a user of a server (ADDRESS:PORT)."""
+        self.sipp = Sipp(self._workspace, _caller_scenario(self._workspace, self.audio, self.video),
+                         keys=self._keys, extra=("-s", user, server))
 
     def _relay(self, medium, inner):
         """Between the SDP's port and GStreamer's: `inner` is the sender's target, the next one is
@@ -157,31 +186,31 @@ class GstPhone:
         thread.start()
         self._relay_threads.append(thread)
 
-    def _payload_type(self, medium):
-        """As SIPp answered, in digits; None before that."""
-        sent = [text for _, way, text in self.sipp.messages_seen()
-                if way == "sent" and f"m={medium} " in text]
-        if not sent:
-            return None
-        line = next(line for line in sent[-1].splitlines() if line.startswith(f"m={medium} "))
-        return line.split()[3]
+    def _described(self, way, medium):
+        """The words of the medium's line in the latest SDP that was "sent" or "received": kind,
+        port, profile, payload type; None before that."""
+        lines = [line.split() for _, its, text in self.sipp.messages_seen() if its == way
+                 for line in text.splitlines() if line.startswith(f"m={medium} ")]
+        return lines[-1] if lines else None
 
     def start_media(self, guard=20.0):
-        """Once it has answered: GStreamer sends and receives."""
-        pt = {medium: wait_until(lambda m=medium: self._payload_type(m), guard,
-                                 "the phone's answer") for medium in ("audio", "video")}
+        """Once offer and answer are exchanged: GStreamer sends and receives."""
+        pt = {}
+        for medium in self._target:
+            ours, theirs = (
+                wait_until(lambda w=way, m=medium: self._described(w, m), guard,
+                           f"an SDP {way} by the phone") for way in ("sent", "received"))
+            # RFC 3264, 6.1: what was chosen has one number in both.
+            assert ours[3] in theirs[3:], (ours, theirs)
+            pt[medium] = ours[3]
+            # Where to, before anything came.
+            self._target[medium] = self._target[medium] or (HOST, int(theirs[1]))
 
         def caps(medium, form):
             clock = form.rate or 90000
             name = form.rtpmap.partition("/")[0]
             return (f"application/x-rtp,media={medium},payload={pt[medium]},clock-rate={clock},"
                     f"encoding-name={name}{form.caps}")
-        for medium in self._target:
-            # Where to, before anything came: what the offer says.
-            offer = next(text for _, way, text in self.sipp.messages_seen()
-                         if way == "received" and f"m={medium} " in text)
-            line = next(line for line in offer.splitlines() if line.startswith(f"m={medium} "))
-            self._target[medium] = self._target[medium] or (HOST, int(line.split()[1]))
         size = self.video.size or (marks.WIDTH, marks.HEIGHT)
         cut = ""
         if self.crop:  # the borders of an H.263 picture
@@ -248,7 +277,7 @@ class GstPhone:
         self._stop.set()
         for thread in self._relay_threads:
             thread.join()
-        return self.sipp.stop()
+        return self.sipp.stop() if self.sipp else None
 
 
 def _escaped(line):

@@ -73,6 +73,9 @@ class Linphone:
         self.process.popen.stdin.write(line.encode() + b"\n")
         self.process.popen.stdin.flush()
 
+    def dial(self, uri):
+        self._say(f"call {uri}")
+
     def hears(self, frequency, rate, seconds=0.5):
         """Whether the last that it heard, at the clock rate of its codec, is that tone."""
         if not os.path.exists(self.recording):
