@@ -224,6 +224,7 @@ bool Inlet::pack(GstBuffer *buffer) {
   const GstClockTime running = running_time(buffer);
   frame.capture = capture(running);
   frame.time = frame_time(running);
+  frame.came = entered_;
   frame.discontinuity = GST_BUFFER_IS_DISCONT(buffer);
   if (h264_ != nullptr) h264_->set_single_nal(single_nal_);
   const auto packed = packetizer_->add(frame, packets_);

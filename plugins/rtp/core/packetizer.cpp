@@ -25,8 +25,10 @@ constexpr Duration kPacketTime = std::chrono::milliseconds(20);
 /// Publishers stamp sound in whole milliseconds, and not evenly: only what is farther off than this
 /// is a gap.
 constexpr std::int32_t kTolerance = 320;
-/// Beyond this what waits for its packet to be full is of the past.
-constexpr std::int32_t kStale = 8000;
+/// Beyond this what waits for its packet to be full is of the past: a packet so late would only
+/// tell the receiver of jitter that is not there.
+constexpr Duration kStale = std::chrono::seconds(1);
+constexpr std::int32_t kStaleSamples = kStale / std::chrono::seconds(1) * kAudioClock;
 
 }  // namespace
 
@@ -128,16 +130,25 @@ void H264Packetizer::put_fragments(const SharedBytes &unit, std::vector<Outgoing
 
 Result<void> G711Packetizer::add(const Frame &frame, std::vector<OutgoingPacket> &packets) {
   const std::uint32_t told = rtp_units(frame.time, kAudioClock);
+  const bool paused = came_ != Time{} && frame.came - came_ > kStale;
+  came_ = frame.came;
+  if (paused) {
+    next_ += static_cast<std::uint32_t>(std::exchange(rest_, {}).size());
+    begins_ = true;
+  }
   const auto waiting = static_cast<std::uint32_t>(rest_.size());
   const auto off = static_cast<std::int32_t>(told - (next_ + waiting));
   if (!started_ || frame.discontinuity || off > kTolerance || off < -kTolerance) {
-    // What waits belongs to the time before: a short packet. After a long gap it is let go, for a
-    // packet so late would only tell the receiver of jitter that is not there.
-    if (off > kStale) rest_.clear();
+    // What waits belongs to the time before: a short packet. After a long gap it is let go.
+    if (off > kStaleSamples) rest_.clear();
     if (started_ && !rest_.empty()) put(SharedBytes::own(std::exchange(rest_, {})), packets);
     started_ = begins_ = true;
     next_ = told;
     capture_ = frame.capture;
+  } else if (paused && frame.data.view.size() < kSamples) {
+    // The rest of before the pause: resamplers give theirs out when they learn of a gap.
+    next_ += static_cast<std::uint32_t>(frame.data.view.size());
+    return {};
   } else if (rest_.empty()) {
     capture_ = frame.capture;
   }

@@ -22,6 +22,7 @@ struct Frame {
   SharedBytes data;
   std::chrono::nanoseconds time{};  ///< when it is to be shown or heard, on the stream's own clock
   Time capture{};                   ///< what packets of it tell as OutgoingPacket::capture
+  Time came{};                      ///< when it was there to be sent; unset: at once
   bool discontinuity = false;       ///< not the successor of the frame before
 };
 
@@ -61,7 +62,8 @@ class H264Packetizer final : public Packetizer {
 };
 
 /// RFC 3551 section 4.5.14: 8 kHz, one channel, 20 ms a packet however the samples come. Samples
-/// that do not fill a packet wait for the next frame.
+/// that do not fill a packet wait for the next frame, but not for one that comes much later: then
+/// they are of the past and are not sent.
 class G711Packetizer final : public Packetizer {
  public:
   Result<void> add(const Frame &frame, std::vector<OutgoingPacket> &packets) override;
@@ -73,6 +75,7 @@ class G711Packetizer final : public Packetizer {
   bool begins_ = false;     // the next packet follows a gap, which its marker says
   std::uint32_t next_ = 0;  // timestamp of the first sample that was not sent
   Time capture_{};          // and when it was captured
+  Time came_{};             // the frame before
   Bytes rest_;              // samples that wait, fewer than a packet has
 };
 

@@ -194,6 +194,10 @@ class G711 : public testing::Test {
  protected:
   /// Pushes `count` samples that go on where the last ones ended.
   void push(std::size_t count, std::chrono::nanoseconds time, bool discontinuity = false) {
+    push_at(Time{}, count, time, discontinuity);
+  }
+  void push_at(Time came, std::size_t count, std::chrono::nanoseconds time,
+               bool discontinuity = false) {
     Bytes samples(count);
     for (std::byte &sample : samples) sample = static_cast<std::byte>(pushed_++);
     Frame frame;
@@ -201,6 +205,7 @@ class G711 : public testing::Test {
     frame.time = time;
     frame.capture = Time(time + 1h);
     frame.discontinuity = discontinuity;
+    frame.came = came;
     ASSERT_TRUE(packetizer_.add(frame, packets_));
   }
   std::vector<std::size_t> sizes() const {
@@ -266,6 +271,27 @@ TEST_F(G711, AfterALongGapNothingOfThePastIsSent) {
   push(160, 20s);
   EXPECT_EQ(sizes(), (std::vector<std::size_t>{160, 160}));
   EXPECT_EQ(packets_[1].timestamp, 160'000U);
+  EXPECT_TRUE(packets_[1].marker);
+}
+
+TEST_F(G711, WhatAResamplerHeldBackThroughALongGapIsNotSent) {
+  const Time start{1h};
+  push_at(start, 310, 0ms);
+  push_at(start + 20s, 31, 38750us);  // with what waits it would fill a packet
+  push_at(start + 20s, 155, 20s, true);
+  push_at(start + 20s + 20ms, 186, 20s + 19375us);
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{160, 160, 160}));
+  EXPECT_EQ(packets_[1].timestamp, 160'000U);
+  EXPECT_TRUE(packets_[1].marker);
+  EXPECT_FALSE(packets_[2].marker);
+}
+
+TEST_F(G711, ABurstAfterAStallIsSentWhole) {
+  const Time start{1h};
+  push_at(start, 200, 0ms);
+  for (int n = 1; n <= 3; ++n) push_at(start + 5s, 200, n * 25ms);
+  EXPECT_EQ(sizes(), (std::vector<std::size_t>{160, 160, 160, 160}));
+  EXPECT_EQ(packets_[1].timestamp, 200U) << "without what waited";
   EXPECT_TRUE(packets_[1].marker);
 }
 
