@@ -16,6 +16,37 @@ TONE = 1000
 # How long a hold lasts, and for how long a push is gone.
 HOLD = 15 * 60 if FULL else 5
 GONE = 20 if FULL else 6
+# When a session of half an hour is refreshed by INVITE.
+REFRESH = 12 * 60
+# The phone's answer to that while it holds the call, and what is left of the hold.
+REFRESHED = """
+  <recv request="INVITE"/>
+  <send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Contact: <sip:callee@[local_ip]:[local_port];transport=[transport]>
+Content-Type: application/sdp
+Content-Length: [len]
+
+v=0
+o=callee 1 2 IN IP4 [local_ip]
+s=-
+c=IN IP4 [local_ip]
+t=0 0
+m=audio [audio_port] RTP/AVP 8
+a=rtpmap:8 PCMA/8000
+a=[hold]
+m=video [video_port] RTP/AVP [$video_type]
+a=rtpmap:[$video_type] H264/90000
+a=fmtp:[$video_type] profile-level-id=42e01f;packetization-mode=1
+a=[hold]
+]]></send>
+  <recv request="ACK"/>
+"""
 
 
 class PromiseTest(SystemTest):
@@ -130,8 +161,11 @@ class P_LongHold(PromiseTest):
         steps = "  " + text[begin:end]
         # The first pause is before the hold, the second is the hold.
         head, _, tail = steps.partition('<recv response="200"/>')
-        steps = head + '<recv response="200"/>' + tail.replace(
-            'milliseconds="2000"', f'milliseconds="{HOLD * 1000}"', 1)
+        pause = '<pause milliseconds="{}"/>'
+        hold = pause.format(HOLD * 1000)
+        if HOLD > REFRESH:
+            hold = REFRESHED + pause.format((HOLD - REFRESH) * 1000)
+        steps = head + '<recv response="200"/>' + tail.replace(pause.format(2000), hold, 1)
         self.begin(steps=steps, keys={"hold": "inactive"})
         push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url(self.phone.uri())))
         self.answered()
@@ -143,6 +177,10 @@ class P_LongHold(PromiseTest):
             self.phone.peer.stop_sending(medium)
         wait_until(lambda: self.messages("INVITE", "sent") >= 2, HOLD + 30, "the end of the hold")
         resumed = time.monotonic()
+        if HOLD > REFRESH:
+            refresh = [text for _, way, text in self.phone.sipp.messages_seen()
+                       if way == "received" and text.startswith("INVITE")][-1]
+            self.assertEqual(refresh.count("a=inactive"), 2, "a refresh resumes nothing")
         self.talk()
         for medium in (rtp.AUDIO, rtp.VIDEO):
             wait_until(lambda m=medium: self.phone.peer.count(m, since=resumed) > 25, 15,

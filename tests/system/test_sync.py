@@ -27,8 +27,10 @@ def bad_line(ports):
 
 class SyncTest(SystemTest):
     def call(self, audio, make_line=bad_line):
-        self.junctor = self.start(Junctor(self.workspace,
-                                          '[sip]\nallow = ["sip:*@127.0.0.1:*"]\n', log="info"))
+        # SIPp's phone here has no word to say when it is asked to refresh its session.
+        self.junctor = self.start(Junctor(
+            self.workspace, '[sip]\nallow = ["sip:*@127.0.0.1:*"]\nsession-expires-s = 0\n',
+            log="info"))
         self.alice = self.junctor.account("alice")
         self.units = rtp.encode_pictures(flashes.Picture(), 2 * flashes.FPS,
                                          self.workspace.file("flashes.h264"))
@@ -158,9 +160,10 @@ class S_LipSync(SyncTest):
         print(f"# the line: lost {bad.lost}, reordered {bad.overtaken}", flush=True)
         self.assertGreater(bad.lost["back"], 0)
         self.assertGreater(bad.overtaken["back"], 0)
-        # What only came late was waited for, once the gateway had learnt how late packets come.
+        # What only came late was waited for, once the gateway had learnt how late packets come; a
+        # busy machine makes a few later than all before.
         lost = sum(during[medium]["lost"] for medium in ("audio", "video"))
-        self.assertLessEqual(lost, bad.lost["back"] + 4)
+        self.assertLessEqual(lost, bad.lost["back"] + 4 + bad.overtaken["back"] // 20)
         # A packet is overtaken by those that follow it before it comes.
         for medium, period in (("audio", 0.02), ("video", 1 / flashes.FPS)):
             self.assertGreater(during[medium]["reorder_wait_ms"], 500 * (LATE - period), medium)

@@ -1,16 +1,14 @@
-# A trunk to somebody else's SIP server, which is Kamailio with a baresip registered behind it; and
-# session timers with SIPp. SPDX-License-Identifier: LGPL-2.1-or-later
+# A trunk to somebody else's SIP server, which is Kamailio with a baresip registered behind it.
+# SPDX-License-Identifier: LGPL-2.1-or-later
 import json
-import time
 
-from support import media, rtmp, rtp, tones
+from support import media, rtmp, tones
 from support.baresip import Baresip
 from support.case import SystemTest
 from support.junctor import ApiError, Junctor
 from support.kamailio import Kamailio
 from support.ports import HOST
 from support.process import wait_until
-from support.sipp import Sipp
 
 ALICE = rtmp.FfmpegPush.IDENTITY
 ALICE_TONE, PHONE_TONE = 440, 1000
@@ -169,31 +167,3 @@ class CallsIn(TrunkTest):
                                for e in list(phone.events)), 20, "the key at the phone")
         phone.hangup()
         self.assertEqual(self.junctor.wait_ended(call)["reason"], "caller-hangup")
-
-
-class SessionTimers(SystemTest):
-    def test_a_longer_time_is_asked_for_and_the_refresh_of_the_phone_answered(self):
-        junctor = self.start(Junctor(self.workspace, '[sip]\nallow = ["sip:*@127.0.0.1:*"]\n'))
-        alice = junctor.account("alice")
-        peer = rtp.RtpPeer()
-        self.addCleanup(peer.close)
-        phone = self.start(Sipp(self.workspace, "callee_timer.xml", keys=peer.keys()))
-        self.start(rtmp.FfmpegPush(self.workspace, alice.push_url(phone.uri())))
-        call = junctor.find_call("alice")
-        junctor.wait_state(call, "answered")
-        wait_until(lambda: phone.trace().count("CSeq: 1 UPDATE") >= 2, 15, "the refresh")
-        # The media go on as if nothing had been.
-        before = peer.count(rtp.AUDIO)
-        wait_until(lambda: peer.count(rtp.AUDIO) > before + 20, 10, "more sound")
-        time.sleep(0.2)
-        junctor.hangup(call)
-        junctor.wait_ended(call)
-        phone.wait()
-        messages = [text for _, _, text in phone.messages_seen()]
-        invites = [text for text in messages if text.startswith("INVITE ")]
-        self.assertIn("Session-Expires: 1800", invites[0])
-        self.assertIn("Session-Expires: 3600", invites[1])
-        self.assertIn("Min-SE: 3600", invites[1])
-        answers = [text for text in messages
-                   if text.startswith("SIP/2.0 200") and "CSeq: 1 UPDATE" in text]
-        self.assertRegex(answers[0], r"Session-Expires: \d+;refresher=uac")

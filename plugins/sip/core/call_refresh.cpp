@@ -35,6 +35,10 @@ void CallImpl::plan_refresh(const sip_t *sip) {
   // offer, which by then may be wrong, so where there is no UPDATE ours comes before it.
   const bool update = sip->sip_allow && sip_is_allowed(sip->sip_allow, SIP_METHOD_UPDATE);
   nua_set_hparams(handle_.get(), NUTAG_UPDATE_REFRESH(update), TAG_END());
+  // A refresh asks for the interval that holds, not for what we first wished (section 7.4).
+  if (const auto *told = sip->sip_session_expires; told && told->x_delta <= G_MAXINT)
+    nua_set_hparams(handle_.get(), NUTAG_SESSION_TIMER(static_cast<unsigned>(told->x_delta)),
+                    TAG_END());
   if (update || sender_refreshes(*sip)) return;
   std::chrono::seconds interval = setup_.session_expires;
   if (const auto *told = sip->sip_session_expires)

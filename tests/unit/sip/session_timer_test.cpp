@@ -48,6 +48,25 @@ TEST_F(SessionTimer, IsAskedForAndRefreshedByUpdate) {
   EXPECT_EQ(recorder_->count("changed"), 0);
 }
 
+class LongerSessionTimer : public SessionTimer {
+ protected:
+  AgentOptions options() override {
+    AgentOptions options = SessionTimer::options();
+    options.session_expires = std::chrono::seconds(60);
+    return options;
+  }
+};
+
+TEST_F(LongerSessionTimer, IsRefreshedWithTheIntervalThatThePeerHasChosen) {
+  const Message invite = answered_with(kByUpdate);
+  EXPECT_EQ(invite.header("Session-Expires"), "60");
+  const Message update = peer_.request("UPDATE");
+  EXPECT_EQ(update.header("Session-Expires"), "2;refresher=uac");
+  peer_.reply(update, "405 Method Not Allowed");
+  const Message again = peer_.request("INVITE");
+  EXPECT_EQ(again.header("Session-Expires"), "2;refresher=uac");
+}
+
 TEST_F(SessionTimer, IsRefreshedByInviteWhereThePeerHasNoUpdate) {
   const Message invite = answered_with(kWeRefresh);
   for (int times = 0; times < 2; ++times) {
