@@ -136,6 +136,11 @@ void Downlink::close() {
   outlet_.reset();
 }
 
+void Downlink::rest() {
+  if (outlet_) outlet_->begin_source();
+  close();
+}
+
 void Downlink::begin_asking() {
   ask_pause_ = kFirstRequest;
   ask_next_ = reactor_->now() + ask_pause_;

@@ -52,6 +52,8 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   void end(const std::string &code, const std::string &description);
   /// Writes no more, leaves the players.
   void close();
+  /// The same, and until somebody writes again who comes to play sees nothing of what was.
+  void rest();
 
   bool live(Medium medium) const { return lane(medium).live; }
 

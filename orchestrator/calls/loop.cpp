@@ -37,6 +37,8 @@ const char *caption(Card card) {
       return "cannot be reached";
     case Card::Failed:
       return "the call could not be made";
+    case Card::Missed:
+      return "has called";
   }
   return "";
 }
@@ -45,6 +47,7 @@ const char *colour(Card card) {
   switch (card) {
     case Card::Calling:
     case Card::OnHold:
+    case Card::Missed:
       return "#5b7083";
     case Card::Ringing:
     case Card::Incoming:

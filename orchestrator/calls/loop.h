@@ -26,6 +26,7 @@ enum class Card : std::uint8_t {
   NoAnswer,
   Unreachable,
   Failed,
+  Missed,  ///< to a callee: it called, and the call is over or elsewhere
 };
 inline constexpr int kCardWidth = 640, kCardHeight = 360;
 

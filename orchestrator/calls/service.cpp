@@ -39,7 +39,7 @@ struct Terminal {
   PullCodecs pull;
   std::shared_ptr<Call> call;
   std::shared_ptr<TerminalLeg> leg;  ///< of `call`
-  /// Of a call that is over, while its players are shown why, and the timer that ends it.
+  /// Of a call that is over, while its players are shown that, and the timer that ends it.
   std::shared_ptr<TerminalLeg> leaving;
   std::shared_ptr<void> leaving_timer;
   /// How a call ended that no player was there for, kept a moment for one that is on its way.
@@ -430,14 +430,14 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     return error;
   }
 
-  /// The players of a call that did not come about are shown why, for a while.
+  /// The players of a call that did not come about are shown why, or who called, for a while.
   void linger(const std::string &account, std::shared_ptr<TerminalLeg> leg) {
     Terminal &terminal = terminals_[account];
+    const Duration lingering = leg->lingering();
     terminal.leaving = std::move(leg);
-    terminal.leaving_timer =
-        around_->world.after(around_->options.farewell, [weak = weak_from_this(), account] {
-          if (const auto self = weak.lock()) self->part(account);
-        });
+    terminal.leaving_timer = around_->world.after(lingering, [weak = weak_from_this(), account] {
+      if (const auto self = weak.lock()) self->part(account);
+    });
   }
 
   /// The while is over.
@@ -447,7 +447,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const auto leg = std::exchange(found->second.leaving, {});
     // Its own function may be what runs: it ends when this turn does.
     post_to(around_->context, [timer = std::exchange(found->second.leaving_timer, {})] {});
-    leg->part_players();
+    leg->leave_players();
     tidy(account);
   }
 

@@ -49,6 +49,7 @@ constexpr std::array kPictures{
     Name<Card>{"no-answer", Card::NoAnswer},
     Name<Card>{"unreachable", Card::Unreachable},
     Name<Card>{"failed", Card::Failed},
+    Name<Card>{"missed", Card::Missed},
 };
 constexpr std::array kTones{
     Name<Tone>{"ringback", Tone::Ringback},

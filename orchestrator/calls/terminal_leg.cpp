@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "calls/terminal_leg.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "calls/track_watcher.h"
@@ -12,6 +13,9 @@ namespace {
 
 /// How long after the answer the other leg's picture may take before a card says that it is coming.
 constexpr auto kCardPatience = std::chrono::milliseconds(1000);
+/// A card that says "is calling" must not be what a player shows until the next call: another takes
+/// its place, for so long at least.
+constexpr Duration kLeastMissed = std::chrono::seconds(2);
 
 /// What a picture calls the other leg: an account's name, or a SIP URI without scheme and
 /// parameters.
@@ -180,8 +184,14 @@ void TerminalLeg::on_live_frame(Medium medium, Time when) {
   tell(&LegListener::on_first_packet, medium, when);
 }
 
-std::optional<TerminalLeg::LastWords> TerminalLeg::last_words(EndReason reason) {
-  switch (reason) {
+std::optional<TerminalLeg::LastWords> TerminalLeg::last_words(
+    std::optional<EndReason> reason) const {
+  if (side() == Side::Callee) {
+    if (reason == EndReason::Shutdown) return std::nullopt;
+    return LastWords{Card::Missed, Tone::Silence};
+  }
+  if (!reason || around_->options.farewell <= Duration::zero()) return std::nullopt;
+  switch (*reason) {
     case EndReason::Busy:
       return LastWords{Card::Busy, Tone::Busy};
     case EndReason::Declined:
@@ -198,8 +208,8 @@ std::optional<TerminalLeg::LastWords> TerminalLeg::last_words(EndReason reason) 
   }
 }
 
-bool TerminalLeg::linger(EndReason reason, Farewell farewell) {
-  if (around_->options.farewell > Duration::zero()) last_words_ = last_words(reason);
+bool TerminalLeg::linger(std::optional<EndReason> reason, Farewell farewell) {
+  last_words_ = last_words(reason);
   if (!lingers()) return false;
   course_.state = State::Ended;
   card_timer_.reset();
@@ -207,6 +217,17 @@ bool TerminalLeg::linger(EndReason reason, Farewell farewell) {
   part(true);
   update_loops();
   return true;
+}
+
+Duration TerminalLeg::lingering() const {
+  const Duration farewell = around_->options.farewell;
+  return side() == Side::Caller ? farewell : std::max(farewell, kLeastMissed);
+}
+
+void TerminalLeg::leave_players() {
+  if (side() == Side::Caller) return part_players();
+  last_words_.reset();
+  on_downlink([](Downlink &downlink) { downlink.rest(); });
 }
 
 void TerminalLeg::part_players() {
@@ -220,17 +241,13 @@ void TerminalLeg::make_way() {
   on_downlink([](Downlink &downlink) { downlink.close(); });
 }
 
-void TerminalLeg::give_up() {
-  finish({"NetStream.Play.Complete", "The call was answered elsewhere."}, std::nullopt);
-}
+void TerminalLeg::give_up() { finish({}, std::nullopt); }
 
 void TerminalLeg::finish(const Farewell &farewell, std::optional<EndReason> reason) {
   ringing_ = false;
   answer_timer_.reset();
-  // Only a caller is shown why its call has not come about.
-  const bool stays = side() == Side::Caller && course_.state != State::Answered && reason &&
-                     linger(*reason, farewell);
-  if (!stays) {
+  const bool took_place = answered_ || course_.state == State::Answered;
+  if (took_place || !linger(reason, farewell)) {
     course_.state = State::Ended;
     card_timer_.reset();
     farewell_ = farewell;

@@ -33,13 +33,16 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   bool had_audience() const { return pull_.has_value(); }
 
   /// After end(): its players, those too who come now, are shown why the call has not come about,
-  /// until part_players() or make_way().
+  /// or who has called, until leave_players() or make_way().
   bool lingers() const { return last_words_.has_value(); }
+  /// For so long.
+  Duration lingering() const;
   /// The same for a call that could not even be begun; whether it lingers. Without a word to the
-  /// publisher.
-  bool linger(EndReason reason, Farewell farewell);
-  /// Tells the players that it is over.
-  void part_players();
+  /// publisher. `reason` is nothing where another callee answered.
+  bool linger(std::optional<EndReason> reason, Farewell farewell);
+  /// Tells a caller's players that it is over. A callee's, who had no part in it, wait for the next
+  /// call.
+  void leave_players();
   /// Leaves the players to whoever writes to them next.
   void make_way();
 
@@ -83,11 +86,12 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
     Card card;
     Tone tone;
   };
-  static std::optional<LastWords> last_words(EndReason reason);
+  std::optional<LastWords> last_words(std::optional<EndReason> reason) const;
 
   TerminalLeg(std::shared_ptr<const Surroundings> around, Side side, std::string account,
               std::string peer);
   void open();
+  void part_players();
   void finish(const Farewell &farewell, std::optional<EndReason> reason);
   void on_downlink(std::function<void(Downlink &)> function);
   void on_live_frame(Medium medium, Time when);

@@ -1,5 +1,7 @@
 # Phones call terminals: baresip and SIPp call, ffmpeg rings, answers, sees and hears.
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import time
+
 from support import media, rtmp, rtp, tones
 from support.baresip import Baresip
 from support.case import SystemTest
@@ -177,4 +179,40 @@ class Incoming(SystemTest):
         sipp.wait()
         call = self.junctor.find_call(f"sip:carol@{HOST}")
         self.ended(call, "caller-hangup")
-        self.pull.process.wait(15)
+
+    def test_who_missed_a_call_is_rung_by_the_next_and_answers_it(self):
+        """One player all the while."""
+        self.begin(ANYONE)
+        self.sipp("caller_cancels.xml").wait()
+        quiet = time.monotonic()
+        missed = self.junctor.find_call(f"sip:carol@{HOST}")
+        self.ended(missed, "caller-hangup")
+        wait_until(lambda: tones.longest_with_tone(self.pull.heard(), self.pull.RATE,
+                                                   RING_TONE) > 0.3, 20, "the ring at the player")
+        # Who has called is shown, silently, and then nothing.
+        wait_until(lambda: self.pull.pictures(since=time.monotonic() - 1) == 0, 20,
+                   "the end of the card")
+        self.assertGreater(self.pull.pictures(since=quiet), 25)
+        self.assertLess(tones.share_with_tone(self.pull.heard(since=quiet + 1), self.pull.RATE,
+                                              RING_TONE), 0.1)
+        self.assertTrue(self.pull.process.running())
+
+        again = time.monotonic()
+        bob = self.phone()
+        self.dial(bob)
+        call = self.junctor.find_call(f"sip:bob@{HOST}")
+        self.junctor.wait_state(call, "ringing")
+        self.pull.wait_tone(RING_TONE, since=again)
+        push = self.push()
+        self.junctor.wait_state(call, "answered")
+        self.pull.wait_picture(BOB)
+        self.pull.wait_tone(BOB_TONE)
+        self.assertEqual(self.junctor.log().count(" pull publish/play as alice: accepted"), 1)
+        push.stop()
+        self.ended(call, "callee-hangup")
+        self.assertEqual(self.pull.process.wait(15), 0, "its stream is complete")
+        for stream in ("v", "a"):
+            times = [at for at, _ in media.packets(self.pull.recording, stream)]
+            self.assertEqual(times, sorted(times))
+            # It was quiet for so long, and says so.
+            self.assertGreater(max(b - a for a, b in zip(times, times[1:])), 0.8)
