@@ -89,7 +89,9 @@ Endpoint return_address(const sip_via_t &via, const Endpoint &source) {
 }  // namespace
 
 bool AgentImpl::belongs_to_a_call(const sip_t &sip) const {
-  if (!sip.sip_to->a_tag || !sip.sip_call_id->i_id) return false;
+  // A CANCEL is sent as the INVITE was: without our tag (RFC 3261 section 9.1).
+  const bool within = sip.sip_to->a_tag || sip.sip_request->rq_method == sip_method_cancel;
+  if (!within || !sip.sip_call_id->i_id) return false;
   const std::string id = sip.sip_call_id->i_id;
   return calls_.contains(id) || lingering_.contains(id);
 }
@@ -111,7 +113,7 @@ bool AgentImpl::admit(const FencedRequest &request) {
   const std::string transaction = transaction_of(sip);
   // Its transaction, which is there already, answers it as it did before.
   if (!transaction.empty() && admission_.holds(transaction, now)) return true;
-  // All that is sent to us is answered at once: there is nothing to be cancelled.
+  // All else that is sent to us is answered at once: there is nothing to be cancelled.
   if (method == sip_method_cancel || sip.sip_to->a_tag)
     log_about(request.source, "refused at " + name_of(sip) + ": 481, there is no such call");
   // Over a connection nothing is kept after the answer (RFC 3261 section 17.2.2: timer J is zero),

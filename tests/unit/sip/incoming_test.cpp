@@ -299,6 +299,7 @@ TEST_F(Incoming, IsCancelled) {
   const auto late = call_->answer(answering());
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().fault, Fault::PeerClosed);
+  EXPECT_THAT(log_, Not(HasSubstr("refused at CANCEL")));
   expect_alive();
 }
 
