@@ -314,7 +314,7 @@ class TestConditions(LabTest):
 
     def test_rate(self):
         self.left.link.rate(400_000, 0)
-        arrived = self.lab.capture(self.right)
+        arrived = self.lab.capture(self.right, "eth0")
         # Five times what passes, for about a second.
         self.left.output([sys.executable, _TRAFFIC, "send", self.right.address, str(_PORT), "250",
                           "0.004", "1000"])

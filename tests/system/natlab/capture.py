@@ -9,11 +9,10 @@ import signal
 import socket
 import struct
 import sys
-import time
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _LINKTYPE_LINUX_SLL = 113
-_OUTGOING = 4
+_OUTGOING, _SO_TIMESTAMPNS = 4, 35
 _ALL = 3                                                        # ETH_P_ALL
 
 Packet = collections.namedtuple(
@@ -78,6 +77,8 @@ def _parsed(moment, frame):
 def _main(interface, path):
     taking = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL))
     taking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+    # The kernel's own time of each packet, however late we look.
+    taking.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     taking.setblocking(False)
     if interface != "any":
         taking.bind((interface, _ALL))
@@ -94,11 +95,11 @@ def _main(interface, path):
             select.select([taking, wake], [], [])
             try:
                 while True:
-                    packet, (_, ether, way, hardware, _) = taking.recvfrom(1 << 17)
-                    now = time.time()
+                    packet, told, _, (_, ether, way, hardware, _) = taking.recvmsg(1 << 17, 64)
+                    seconds, nanoseconds = struct.unpack("ll", told[0][2])
                     head = struct.pack("!HHHQH", way, hardware, 0, 0, ether)
-                    file.write(struct.pack("<IIII", int(now), int(now % 1 * 1e6),
-                                           len(head) + len(packet), len(head) + len(packet)))
+                    length = len(head) + len(packet)
+                    file.write(struct.pack("<IIII", seconds, nanoseconds // 1000, length, length))
                     file.write(head + packet)
             except BlockingIOError:
                 file.flush()
