@@ -28,10 +28,12 @@ _GRID = {f"m{m}-f{f}": Nat(mapping, filtering, hairpin=True)
 
 
 class LabTest(SystemTest):
+    ipv6 = False
+
     def setUp(self):
         super().setUp()
         try:
-            self.lab = self.start(Lab(self.workspace))
+            self.lab = self.start(Lab(self.workspace, self.ipv6))
         except Unavailable as reason:
             self.skipTest(f"no laboratory on this machine: {reason}")
 
@@ -39,8 +41,8 @@ class LabTest(SystemTest):
         self.server = self.lab.host("stun", addresses=2)
         Coturn(self.lab, self.server)
 
-    def echo(self, host):
-        host.run([sys.executable, _TRAFFIC, "echo", str(_PORT)]).wait_log("ready")
+    def echo(self, host, address="0.0.0.0"):
+        host.run([sys.executable, _TRAFFIC, "echo", address, str(_PORT)]).wait_log("ready")
 
     def ping(self, host, target, count=20, gap=0.01):
         """Round trips in ms, None for what was lost."""
@@ -432,6 +434,41 @@ class TestChanges(LabTest):
     def _tracked(self, router):
         return ("udp" in self.lab.script("conntrack -L 2>/dev/null", router)
                 or "expires" in self.lab.script("nft list map ip nat out", router))
+
+
+class TestIPv6(LabTest):
+    ipv6 = True
+
+    def test_who_reaches_whom(self):
+        public = self.lab.host("public")
+        walled = self.lab.site("walled", "symmetric")
+        inner = self.lab.site("inner", "double")
+        free = self.lab.host("free", self.lab.router("free-router", Nat(open6=True)))
+        hosts = (public, walled, inner, free)
+        for each in hosts:
+            self.echo(each, "::")
+        pairs = [(one, other) for one in hosts for other in hosts if one is not other]
+        with ThreadPoolExecutor(4) as pool:
+            reached = pool.map(lambda pair: None not in self.ping(pair[0], pair[1].address6, 2),
+                               pairs)
+            for (one, other), through in zip(pairs, reached):
+                self.assertEqual(through, other in (public, free), f"{one} to {other}")
+        # And by IPv4 all the same.
+        self.echo(public)
+        self.assertNotIn(None, self.ping(inner, public.address))
+
+    def test_a_carrier_numbers_its_customers_anew(self):
+        public, inner = self.lab.host("public"), self.lab.site("inner", "double")
+        self.echo(public, "::")
+        before = inner.address6
+        inner.place.place.readdress()
+        self.assertNotEqual(inner.address6, before)
+        self.assertNotIn(None, self.ping(inner, public.address6))
+        inner.move(self.lab.internet)
+        taken = self.lab.capture(public)
+        self.assertNotIn(None, self.ping(inner, public.address6))
+        self.assertEqual({each.source for each in taken.stop().udp(outgoing=False)},
+                         {inner.address6})
 
 
 class TestGone(SystemTest):

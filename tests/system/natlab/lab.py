@@ -16,7 +16,7 @@ import threading
 from support.process import Process, Timeout, Workspace
 
 from .capture import Capture
-from .hosts import PREPARED, Host, Internet, Router
+from .hosts import Host, Internet, Router, prepared
 from .nat import TYPES
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -51,16 +51,20 @@ class Inside(Process):
 
 
 class Lab:
-    """Use as `with Lab() as lab:`, or stop() it. Logs go to `workspace` if one is given."""
+    """Use as `with Lab() as lab:`, or stop() it. Logs go to `workspace` if one is given. With
+    `ipv6` every host has an address of that kind too, and routers are firewalls for it."""
 
-    def __init__(self, workspace=None):
+    def __init__(self, workspace=None, ipv6=False):
         missing = sorted({package for tool, package in _TOOLS.items()
                           if shutil.which(tool, path=_PATH) is None})
         if missing:
             raise FileNotFoundError(f"not installed: {', '.join(missing)}")
+        if ipv6 and not os.path.exists("/proc/sys/net/ipv6"):
+            raise Unavailable("the kernel has no IPv6")
         self._own_workspace = workspace is None
         self.workspace = workspace or Workspace("junctor-natlab-")
         self.hosts, self.processes = {}, []
+        self.ipv6 = ipv6
         self._number = 0
         self._lock = threading.Lock()
         self._answers = b""
@@ -76,7 +80,7 @@ class Lab:
                 raise Unavailable(greeting["error"])
             self.pid = greeting["pid"]
             self.tool(["ip", "netns", "add", "wires"])
-            self.script(PREPARED, "wires")
+            self.script(prepared(self), "wires")
             self.internet = Internet(self)
         except BaseException:
             self.stop()

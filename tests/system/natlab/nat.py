@@ -18,7 +18,8 @@ class Nat:
     """`mapping` None: no translation, the hosts have public addresses. `ports` says how an
     external port is chosen: `random`, `preserved` (the internal one, if it is free) or `sequential`
     (`step` apart). `lifetime` is that of a mapping without traffic, in seconds. `udp` False: no UDP
-    passes, TCP does. `hairpin`: two hosts behind it reach each other by their external addresses."""
+    passes, TCP does. `hairpin`: two hosts behind it reach each other by their external addresses.
+    IPv6, where the laboratory has it, is not translated; `open6` lets it in unasked."""
 
     mapping: Optional[str] = INDEPENDENT
     filtering: str = ADDRESS_PORT
@@ -27,6 +28,7 @@ class Nat:
     hairpin: bool = False
     udp: bool = True
     lifetime: int = 300
+    open6: bool = False
 
     def __post_init__(self):
         if self.mapping is None and self.filtering != ADDRESS_PORT:
@@ -132,6 +134,18 @@ def rules(nat, wan, lan):
     body += _chain("own", "filter", "input", "filter", ['iifname "lan" accept'], "drop")
     inside = "\n  ".join(body)
     return f"table ip nat\ndelete table ip nat\ntable ip nat {{\n  {inside}\n}}\n"
+
+
+def rules6(nat):
+    """The same for IPv6: a firewall as of RFC 6092, without NAT."""
+    forwarded = ["meta l4proto udp drop"] * (not nat.udp) + [
+        "ct state established,related accept", 'iifname "lan" accept']
+    body = _chain("forwarded", "filter", "forward", "filter", forwarded,
+                  "accept" if nat.open6 else "drop")
+    body += _chain("own", "filter", "input", "filter", ["icmpv6 type != echo-request accept"],
+                   "drop")
+    inside = "\n  ".join(body)
+    return f"table ip6 wall\ndelete table ip6 wall\ntable ip6 wall {{\n  {inside}\n}}\n"
 
 
 def described(nat):

@@ -1,5 +1,5 @@
 # Packets to measure a network with. SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: traffic.py echo PORT                      answers every packet
+"""usage: traffic.py echo ADDRESS PORT              answers every packet; ADDRESS: 0.0.0.0 or ::
           traffic.py ping HOST PORT COUNT GAP     prints round trips in ms, null where none came
           traffic.py send HOST PORT COUNT GAP SIZE
 
@@ -15,9 +15,14 @@ import time
 _GRACE = 1.0
 
 
-def echo(port):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("0.0.0.0", int(port)))
+def udp(address):
+    """A socket for packets to or at a numeric address."""
+    return socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def echo(address, port):
+    with udp(address) as sock:
+        sock.bind((address, int(port)))
         print("ready", flush=True)
         while True:
             data, source = sock.recvfrom(2048)
@@ -26,7 +31,7 @@ def echo(port):
 
 def ping(host, port, count, gap):
     sent, took = {}, {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with udp(host) as sock:
         sock.setblocking(False)
 
         def hear(until):
@@ -49,7 +54,7 @@ def ping(host, port, count, gap):
 
 
 def send(host, port, count, gap, size):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with udp(host) as sock:
         begun = time.monotonic()
         for number in range(int(count)):
             sock.sendto(struct.pack("!I", number).ljust(int(size), b"."), (host, int(port)))
