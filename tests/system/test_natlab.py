@@ -363,8 +363,10 @@ class TestConditions(LabTest):
 
     def test_unplugged_and_switched_off(self):
         carrier = "cat /sys/class/net/eth0/carrier"
-        for off, on in ((self.left.link.unplug, self.left.link.plug),
-                        (self.left.down, self.left.up)):
+        unplugged = self.left.link.unplug, self.left.link.plug
+        for off, on, delay in ((*unplugged, 0), (self.left.down, self.left.up, 0),
+                               (*unplugged, 0.001)):
+            self.left.link.delay(delay)
             off()
             self.assertEqual(set(self.ping(self.left, self.right.address, 3)), {None})
             on()
@@ -504,12 +506,15 @@ print(json.dumps({"left": os.path.exists(lab.workspace.path)}), flush=True)
         # A copy that everybody may read.
         home = self.workspace.file("copy")
         os.chmod(self.workspace.path, 0o755)
+        # What a program that is killed cannot tidy up goes with our own files.
+        temporary = os.path.dirname(self.workspace.file("tmp", "x"))
+        os.chmod(temporary, 0o777)
         for each in ("natlab", "support"):
             shutil.copytree(os.path.join(_HERE, each), os.path.join(home, each),
                             ignore=shutil.ignore_patterns("__pycache__"))
         program = self.start(Process("program", [*prefix, sys.executable, "-c", self._PROGRAM, home,
                                       *kinds], self.workspace.file("program.log"), cwd="/",
-                                     env={"PYTHONDONTWRITEBYTECODE": "1"},
+                                     env={"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": temporary},
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE))
         self.addCleanup(program.popen.stdout.close)
         self.addCleanup(program.popen.stdin.close)

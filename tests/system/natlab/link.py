@@ -15,8 +15,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Link:
-    """A cable from the host `near`, where its end is called `interface`, to the host `far`, where it
-    is `far_interface`."""
+    """A cable from the host `near`, where its end is called `interface`, to the host `far`, where
+    it is `far_interface`."""
 
     def __init__(self, lab, near, interface, far):
         self._lab = lab
@@ -89,7 +89,8 @@ class Link:
         for end, limit in zip(reversed(self._ends), self.limited):
             kind = "noqueue"
             if limit:
-                kind = f"tbf rate {int(limit)}bit burst {max(4000, int(limit * 0.005 / 8))} latency 50ms"
+                burst = max(4000, int(limit * 0.005 / 8))
+                kind = f"tbf rate {int(limit)}bit burst {burst} latency 50ms"
             self._lab.tool(["tc", "qdisc", "replace", "dev", end, "root", *kind.split()],
                            host="wires")
 

@@ -54,7 +54,7 @@ def _key(mapping):
 
 
 def _peer(filtering):
-    """Whom a port has sent to: type, in a packet out, in an answer out, the other side of one in."""
+    """Whom a port has sent to: type, of a packet out, of an answer out, the sender of one in."""
     peer = ("inet_service . ipv4_addr", "udp sport . ct original ip daddr", "udp sport . ip daddr",
             "ct original proto-dst . ip saddr")
     if filtering == ADDRESS_PORT:

@@ -1,8 +1,8 @@
 # The least that punches through NATs. SPDX-License-Identifier: LGPL-2.1-or-later
 """As a program, `puncher.py SERVER PORT OTHER-SERVER`, it asks a STUN server for its external
-address and prints a line {"external": [address, port] or null, "ports": those taken, in order}. Then
-it reads a line {"external": …, "ports": …, "way": …} of the peer's, punches for `seconds`, and prints
-{"reached": [address, port] or null, "ms": until then, "sent": probes}.
+address and prints a line {"external": [address, port] or null, "ports": those taken, in order}.
+Then it reads a line {"external": …, "ports": …, "way": …, "seconds": …} of the peer's, punches for
+so long, and prints {"reached": [address, port] or null, "ms": until then, "sent": probes}.
 
 Ways: `plain`; `prediction`: the peer's next ports, if they follow one another; `open`: from many
 sockets at once, `guess`: at random ports, which belong together.
