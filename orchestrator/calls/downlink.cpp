@@ -11,7 +11,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr auto kTick = milliseconds(40);   // two packets of 20 ms each time
+constexpr auto kTick = milliseconds(40);  // two packets of 20 ms each time
+// Live sound comes at least so often, and takes the pictures of a loop along.
+constexpr auto kTickSlack = milliseconds(24);
 constexpr auto kAhead = milliseconds(20);  // so that no packet is later than it should be
 constexpr auto kLongestStall = milliseconds(1000);
 constexpr auto kLongestWait = milliseconds(1000);
@@ -184,6 +186,11 @@ void Downlink::live_frame(const rtmp::Frame &frame) {
   outlet_->write(moved);
   // Not the reactor's time, which may lie before what another thread has just timed.
   if (tell && on_live_) on_live_(frame.medium, Clock::now());
+  if (frame.medium == Medium::Audio && ticking_ && now >= tick_due_) {
+    timer_.reset();
+    ticking_ = false;
+    tick();
+  }
 }
 
 void Downlink::live_keyframe_callback(std::function<void()> callback) {
@@ -268,7 +275,9 @@ void Downlink::keep_ticking() {
   for (const Lane &at : lanes_) needed = needed || (audience_ && !at.live && at.loop);
   if (!needed) return;
   ticking_ = true;
-  timer_ = reactor_->after(kTick, [weak = weak_from_this()] {
+  tick_due_ = reactor_->now() + kTick;
+  const Duration slack = lane(Medium::Audio).live ? Duration(kTickSlack) : Duration::zero();
+  timer_ = reactor_->after(kTick + slack, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self) return;
     self->ticking_ = false;

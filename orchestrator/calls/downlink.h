@@ -104,6 +104,7 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   Time epoch_{}, audience_since_{};
   bool audience_ = false;
   Reactor::Timer timer_;
+  Time tick_due_{};
   bool ticking_ = false;
 };
 
