@@ -133,11 +133,7 @@ Result<void> AgentImpl::start() {
   root_ = std::make_unique<Root>(context_.get());
   if (!root_->get()) return internal_error("Sofia-SIP could not make an event loop");
   if (options_.tls) {
-    auto tls = SofiaTls::create(
-        *options_.tls, {.awaited = [this](const Endpoint &peer) { return awaited_hosts(peer); },
-                        .refused = [this](const Endpoint &peer,
-                                          const std::string &why) { on_tls_refused(peer, why); },
-                        .log = options_.log});
+    auto tls = make_tls();
     if (!tls) return tls.error();
     sofia_tls_ = std::move(*tls);
   }
@@ -223,31 +219,6 @@ std::unique_ptr<Connections> AgentImpl::watch_connections(const Endpoint &endpoi
                                                             : std::vector<std::string>();
                                                },
                                            .log = options_.log});
-}
-
-std::vector<std::string> AgentImpl::awaited_hosts(const Endpoint &peer) const {
-  std::vector<std::string> hosts;
-  for (const auto &[id, call] : calls_) {
-    const std::string host = call->awaited_host();
-    // Which addresses a name has is Sofia's to know.
-    if (host.empty() || (is_address(host) && host != peer.address)) continue;
-    if (std::ranges::find(hosts, host) == hosts.end()) hosts.push_back(host);
-  }
-  return hosts;
-}
-
-/// Sofia tells its transactions nothing of it, which would wait for half a minute.
-void AgentImpl::on_tls_refused(const Endpoint &peer, const std::string &why) {
-  const std::vector<std::string> hosts = awaited_hosts(peer);
-  if (hosts.size() != 1) return;
-  std::vector<std::weak_ptr<CallImpl>> concerned;
-  for (const auto &[id, call] : calls_)
-    if (call->awaited_host() == hosts.front()) concerned.push_back(call);
-  deliver([concerned, text = peer.to_string() + ": " + why] {
-    for (const auto &each : concerned)
-      if (const auto call = each.lock(); call && !call->awaited_host().empty())
-        call->on_unreachable(text);
-  });
 }
 
 void AgentImpl::log(LogLevel level, std::string_view text) {
@@ -386,7 +357,7 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   setup.tls = options_.tls.has_value();
   setup.srtp = options.srtp;
   setup.transport = next_hop.carrier();
-  setup.next_host = next_hop.host;
+  setup.next_hop = next_hop;
   setup.answer_timeout = options.answer_timeout;
   setup.session_expires = options_.session_expires;
   setup.min_session_expires = options_.min_session_expires;
@@ -483,6 +454,7 @@ Result<void> AgentImpl::add_trunk(TrunkOptions options,
   }
   if (auto served = check_transports({*uri, next_hop}); !served) return served;
   TrunkRegistration::Setup setup;
+  setup.next_hop = next_hop;
   uri->user.clear();
   setup.registrar = uri->to_string();
   if (!options.proxy.empty()) setup.proxy = next_hop.to_string();

@@ -177,6 +177,7 @@ bool CallImpl::insist_on_srtp(int status) {
 }
 
 void CallImpl::on_provisional(int status, const sip_t *sip) {
+  if (sip) dialog_target_ = tls_target_of_dialog(*sip);
   if (status == 180) {
     rung_ = true;
     if (state_ == CallState::Trying) state_ = CallState::Ringing;
@@ -198,6 +199,7 @@ void CallImpl::on_provisional(int status, const sip_t *sip) {
 }
 
 void CallImpl::on_success(const sip_t *sip) {
+  if (sip) dialog_target_ = tls_target_of_dialog(*sip);
   std::string problem;
   const std::string_view body = sdp_of(sip);
   if (!body.empty()) {
@@ -284,7 +286,7 @@ void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
   const auto proxy = Uri::parse(setup_.proxy);
   const Uri &next_hop = proxy ? *proxy : *target;
   setup_.transport = next_hop.carrier();
-  setup_.next_host = next_hop.host;
+  setup_.next_hop = next_hop;
   setup_.contact = host_->contact_towards(next_hop, setup_.user_part);
   challenged_ = rung_ = insists_ = false;
   state_ = CallState::Trying;
@@ -492,9 +494,16 @@ void CallImpl::end(EndReason reason, int code, std::string text) {
   host_->retire(setup_.id);
 }
 
-std::string CallImpl::awaited_host() const {
-  const bool waits = state_ == CallState::Trying && setup_.transport == "tls" && agreed_.empty();
-  return waits ? setup_.next_host : std::string();
+std::vector<TlsTarget> CallImpl::tls_targets() const {
+  std::vector<TlsTarget> targets;
+  for (const auto &target : {tls_target(setup_.next_hop), dialog_target_})
+    if (target) targets.push_back(*target);
+  return targets;
+}
+
+std::optional<TlsTarget> CallImpl::awaited_target() const {
+  const bool waits = state_ == CallState::Trying && !incoming_ && agreed_.empty();
+  return waits ? tls_target(setup_.next_hop) : std::nullopt;
 }
 
 void CallImpl::on_unreachable(const std::string &why) {

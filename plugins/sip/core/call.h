@@ -15,6 +15,7 @@
 #include "sip/core/agent.h"
 #include "sip/core/negotiate.h"
 #include "sip/core/sofia.h"
+#include "sip/core/tls_target.h"
 #include "sip/core/uri.h"
 
 namespace junctor::sip {
@@ -55,7 +56,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     bool tcp = true, tls = false;  ///< what it may redirect to, beside UDP
     rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;
     std::string transport = "udp";  ///< to the next hop
-    std::string next_host;          ///< its host
+    Uri next_hop;                   ///< it
     std::string media_address;
     Duration answer_timeout{};
     std::chrono::seconds session_expires{}, min_session_expires{};  ///< as in AgentOptions
@@ -77,9 +78,10 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   std::optional<Refusal> take(nua_handle_t *handle, const sip_t *sip);
   /// One event of the handle. The caller holds a reference.
   void on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip, tagi_t *tags);
-  /// The host that a TLS connection may be made to for this call's INVITE; empty if it is not
-  /// waiting for one.
-  std::string awaited_host() const;
+  /// Where TLS connections may be made to for this call.
+  std::vector<TlsTarget> tls_targets() const;
+  /// The one of its INVITE, while it is not certain that it has been reached.
+  std::optional<TlsTarget> awaited_target() const;
   /// That connection cannot be had.
   void on_unreachable(const std::string &why);
   /// Destroys the handle without waiting for the peer.
@@ -174,6 +176,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   bool incoming_ = false;                  ///< it came to us
   std::optional<sdp::Description> offer_;  ///< of a call that came to us, until it is answered
   bool offered_in_reinvite_ = false;       ///< the answer comes with the ACK
+  std::optional<TlsTarget> dialog_target_;
   std::uint64_t sdp_id_;
   std::uint64_t sdp_version_;
   std::string last_description_;             ///< that we sent

@@ -64,6 +64,7 @@ std::optional<CallImpl::Refusal> CallImpl::take(nua_handle_t *handle, const sip_
   }
   handle_ = Handle(handle);
   nua_handle_bind(handle, reinterpret_cast<nua_hmagic_t *>(this));
+  dialog_target_ = tls_target_of_dialog(*sip);
   plan_refresh(sip);
   timer_ = ContextTimer(host_->context(), kLongestRing, [this] {
     const auto self = shared_from_this();

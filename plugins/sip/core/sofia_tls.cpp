@@ -301,8 +301,8 @@ std::string SofiaTls::problem_with(X509 *certificate, const Endpoint &peer) cons
                         nullptr) == 1 ||
         X509_check_ip_asc(certificate, host.c_str(), 0) == 1)
       return {};
-  return hosts.empty() ? ""
-                       : "it is not for " + hosts.front() + " but for " + names_of(certificate);
+  if (hosts.size() != 1) return {};
+  return "it is not for " + hosts.front() + " but for " + names_of(certificate);
 }
 
 /// Sofia closes a socket after it has let go of its SSL object: of its reference to the context,

@@ -43,8 +43,9 @@ struct AgentTls {
 class SofiaTls {
  public:
   struct Watch {
-    /// The hosts that a connection to `peer` may be made for at the moment: to say which name is
-    /// missing in a certificate. Whether it is good enough does not depend on it.
+    /// The hosts that a connection to `peer` may be made for at the moment, each once: to say which
+    /// name is missing in a certificate, if it can only be one. Whether it is good enough does not
+    /// depend on it.
     std::function<std::vector<std::string>(const Endpoint &peer)> awaited;
     /// A connection that was made to `peer` is going to be closed. Called in the middle of it.
     std::function<void(const Endpoint &peer, const std::string &why)> refused;

@@ -108,11 +108,15 @@ class AgentImpl final : public Agent, public CallHost {
   /// What peers cause, within the budget for it.
   void log_about(const Endpoint &source, const std::string &text);
 
+  // agent_tls.cpp
+  Result<std::unique_ptr<SofiaTls>> make_tls();
+  /// All that a connection to `peer` may be made for at the moment, each once.
+  std::vector<TlsTarget> tls_targets(const Endpoint &peer) const;
+  void on_tls_refused(const Endpoint &peer, const std::string &why);
+
   Result<void> start_on(const Endpoint &endpoint, const std::optional<Endpoint> &tls);
   std::unique_ptr<Connections> watch_connections(const Endpoint &endpoint, bool encrypted);
   std::string contact_towards(const Uri &next_hop, const std::string &user) const override;
-  std::vector<std::string> awaited_hosts(const Endpoint &peer) const;
-  void on_tls_refused(const Endpoint &peer, const std::string &why);
   Result<void> check_transports(const std::vector<Uri> &uris) const;
   Result<CallImpl::Setup> prepare(const InviteOptions &options);
   Result<void> open_media(const InviteOptions &options, CallImpl::Setup &setup);

@@ -10,6 +10,7 @@
 #include "sip/core/call.h"
 #include "sip/core/sofia.h"
 #include "sip/core/trunk.h"
+#include "sip/core/uri.h"
 
 namespace junctor::sip {
 
@@ -20,6 +21,7 @@ class TrunkRegistration {
   struct Setup {
     TrunkOptions options;
     std::string registrar, proxy;  ///< checked URIs
+    Uri next_hop;                  ///< one of them
     std::string identity;          ///< From and To header
     std::string contact;           ///< header
     std::string contact_user;      ///< nobody else knows it: calls for it come from there
@@ -39,6 +41,9 @@ class TrunkRegistration {
   bool brings(const std::string &user, const std::string &address) const;
   /// The account that is called by a number there; empty: nobody.
   std::string account_for(const std::string &number) const;
+
+  /// Where it registers; whether it does at the moment or not.
+  const Uri &next_hop() const { return setup_.next_hop; }
 
   const TrunkStatus &status() const { return status_; }
 

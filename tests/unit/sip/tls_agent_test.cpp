@@ -227,17 +227,23 @@ class TlsServer : public TlsAgent {
     auto listener = listen_tcp({host, 0});
     EXPECT_TRUE(listener);
     InviteOptions options = invite_options();
-    options.uri = "sip:bob@" + local_endpoint(listener->get()).to_string() + ";transport=tls";
+    options.uri = uri_of(*listener, "sip:bob@");
     call(options);
-    const Wake wake(listener->get());
+    return std::make_unique<TlsEnd>(accepted(*listener), server_);
+  }
+  static std::string uri_of(const UniqueFd &listener, const std::string &scheme) {
+    return scheme + local_endpoint(listener.get()).to_string() + ";transport=tls";
+  }
+  static UniqueFd accepted(const UniqueFd &listener) {
+    const Wake wake(listener.get());
     UniqueFd accepted;
     run_until([&] {
       if (accepted) return true;
       accepted =
-          UniqueFd(::accept4(listener->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+          UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       return static_cast<bool>(accepted);
     });
-    return std::make_unique<TlsEnd>(std::move(accepted), server_);
+    return accepted;
   }
 };
 
@@ -277,6 +283,32 @@ TEST_F(TlsServer, WithAStrangersCertificateIsNotCalled) {
   EXPECT_THAT(recorder_->text, HasSubstr("not believed"));
   EXPECT_THAT(log(),
               HasSubstr("its certificate is not believed: self-signed certificate (the system's"));
+}
+
+TEST_F(TlsServer, OfATrunkWithABadCertificateEndsNoCallToAnother) {
+  auto slow = listen_tcp({"127.0.0.1", 0}), bad = listen_tcp({"127.0.0.1", 0});
+  ASSERT_TRUE(slow && bad);
+  InviteOptions options = invite_options();
+  options.uri = uri_of(*slow, "sip:bob@");
+  call(options);
+  TrunkOptions trunk;
+  trunk.name = "carrier";
+  trunk.uri = uri_of(*bad, "sip:");
+  trunk.user = "trunk1";
+  ASSERT_TRUE(agent_->add_trunk(trunk, nullptr));
+  server_ = fresh_certificate(directory_);
+  TlsEnd carrier(accepted(*bad), server_);
+  ASSERT_TRUE(run_until([&] { return carrier.closed(); }));
+  EXPECT_THAT(log(), HasSubstr(local_endpoint(bad->get()).to_string() +
+                               ": its certificate is not believed"));
+  EXPECT_EQ(call_->state(), CallState::Trying) << recorder_->text;
+  // The same of its own server does end it.
+  TlsEnd phone(accepted(*slow), server_);
+  ASSERT_TRUE(run_until([&] {
+    phone.step();
+    return recorder_->count("ended") > 0;
+  }));
+  EXPECT_THAT(recorder_->text, HasSubstr("not believed"));
 }
 
 TEST_F(TlsServer, WithAStrangersCertificateIsCalledWhereNobodyLooks) {
