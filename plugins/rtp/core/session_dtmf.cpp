@@ -90,8 +90,8 @@ void SessionCore::take_events() {
   std::vector<Digit> digits;
   std::size_t kept = 0;
   for (IncomingPacket &packet : ready_) {
+    if (packet.new_source) digits_in_.restart(packet.arrival, digits);
     if (is_event(packet)) {
-      if (packet.new_source) digits_in_.restart(packet.arrival, digits);
       if (const auto view = parse_packet(packet.packet.view))
         digits_in_.add(packet.extended_timestamp, view->payload, stream_.events.clock_rate,
                        packet.arrival, digits);

@@ -124,6 +124,26 @@ TEST_F(SessionDigits, MayBeTheFirstThatIsSent) {
   EXPECT_GT(static_cast<std::int32_t>(sent[3].header.timestamp - sent[0].header.timestamp), 0);
 }
 
+TEST_F(SessionDigits, OfANewSourceAreHeardThoughItsAudioComesFirst) {
+  auto session = open();
+  auto listener = listen(*session);
+  hear(*session);
+  Wire wire;
+  session->configure(audio(), remote(wire.endpoint()));
+  settle();
+  const TelephoneEvent one{.event = 1, .end = true, .duration = 800},
+      two{.event = 2, .end = true, .duration = 800};
+  event(wire, session->port(), 1, 800000, one);
+  ASSERT_TRUE(until([&] { return heard_ == "1"; }));
+  // Its timestamps lie before those of the first one.
+  for (std::uint16_t i = 0; i < 3; ++i)
+    wire.send(session->port(), build_packet({8, false, i, i * 160U, 8}, as_bytes("audio")));
+  ASSERT_TRUE(until([&] { return listener->packets.size() == 3; }));
+  wire.send(session->port(), build_packet({kEvents, false, 3, 480, 8}, two.build()));
+  ASSERT_TRUE(until([&] { return session->stats().received_packets == 5; }));
+  EXPECT_EQ(heard_, "12");
+}
+
 TEST_F(SessionDigits, AreNotSentToWhoDoesNotKnowThem) {
   auto session = open();
   Wire wire;
