@@ -107,6 +107,7 @@ void SessionCore::configure(const Stream &stream, const Remote &remote) {
   const bool another_clock = configured_ && stream.clock_rate != stream_.clock_rate;
   stream_ = stream;
   remote_ = remote;
+  if (!remote.live) remote_.send = remote_.receive = false;
   if (!use_srtp(stream.srtp)) remote_.send = remote_.receive = false;
   if (!stream_.nack) history_.clear();
   reorder_.wait().set_repair(stream_.nack, round_trip_);

@@ -50,6 +50,9 @@ struct Remote {
   Endpoint rtcp;        ///< equal to rtp when multiplexed (RFC 5761)
   bool send = true;     ///< false: on hold or recvonly-less; nothing is sent to the peer
   bool receive = true;  ///< false: what arrives is dropped
+  /// False: the medium is switched off, by port 0. Other than on hold there are no reports either
+  /// (RFC 3264 section 8.2), and none are believed.
+  bool live = true;
 };
 
 /// A format beside the agreed one that the peer may change to at any time, for its answer lists it

@@ -175,8 +175,10 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   Reactor::Watch rtp_watch_, rtcp_watch_;
   Latch latch_;
   std::optional<sockaddr_storage> rtcp_destination_;  // nothing: where RTP goes
-  std::unique_ptr<Srtp> srtp_;                        // null: plain RTP
-  bool srtp_failure_told_ = false;
+  /// Null before the first key. It stays when keys go, so that none of them ever starts anew.
+  std::unique_ptr<Srtp> srtp_;
+  bool encrypted_ = false;  // by srtp_, at the moment
+  bool srtp_failure_told_ = false, srtp_bound_told_ = false;
 
   // Sending.
   std::uint16_t next_sequence_;

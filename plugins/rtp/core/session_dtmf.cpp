@@ -68,7 +68,7 @@ void SessionCore::send_events() {
     static_assert(kFixedHeaderSize + TelephoneEvent::kSize <= WirePacket::kMaxHead);
     std::ranges::copy(payload, std::ranges::copy(head, wire.head.begin()).out);
     wire.head_size = static_cast<std::uint8_t>(head.size() + payload.size());
-    if (srtp_ && !encrypt(wire)) {
+    if (encrypted_ && !encrypt(wire)) {
       ++counted_.dropped;
       continue;
     }

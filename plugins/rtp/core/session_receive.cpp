@@ -57,7 +57,7 @@ void SessionCore::on_socket(int fd, std::uint32_t events) {
     any = true;
     const auto wall = std::chrono::system_clock::now().time_since_epoch();
     std::bitset<kBatch> refused;
-    if (srtp_)
+    if (encrypted_)
       for (int i = 0; i < count; ++i)
         if (!(messages[i].msg_hdr.msg_flags & MSG_TRUNC))
           refused[i] = !decrypt(buffers[i], messages[i].msg_len, fd);
@@ -231,7 +231,7 @@ void SessionCore::take(IncomingPacket packet, std::uint32_t timestamp) {
 void SessionCore::replay_early() {
   std::vector<Early> early = std::exchange(early_, {});
   for (Early &each : early) {
-    if (srtp_ && !decrypt(each.datagram, each.fd)) continue;
+    if (encrypted_ && !decrypt(each.datagram, each.fd)) continue;
     on_datagram(each.datagram, each.source, each.fd, each.arrival);
     if (closed_) return;
   }

@@ -20,6 +20,7 @@ constexpr Duration kLeastNackPause = std::chrono::milliseconds(15);
 }  // namespace
 
 void SessionCore::on_rtcp(ByteSpan datagram, const sockaddr_storage &source, int fd, Time now) {
+  if (!remote_.live || (stream_.srtp && !encrypted_)) return;
   const bool named = rtcp_destination_ && same_host(*rtcp_destination_, source);
   if (!latch_.same_host(source) && !named) {
     ++counted_.strangers;
@@ -185,7 +186,7 @@ void SessionCore::send_report() {
 }
 
 void SessionCore::send_rtcp(const Bytes &compound) {
-  if (closed_ || (stream_.srtp && !srtp_)) return;
+  if (closed_ || !remote_.live || (stream_.srtp && !encrypted_)) return;
   const bool multiplexed = remote_.rtcp == remote_.rtp;
   const sockaddr_storage *destination = multiplexed         ? latch_.destination()
                                         : rtcp_destination_ ? &*rtcp_destination_
@@ -193,7 +194,7 @@ void SessionCore::send_rtcp(const Bytes &compound) {
   if (destination == nullptr) return;
   ByteSpan packet = compound;
   Bytes encrypted;
-  if (srtp_) {
+  if (encrypted_) {
     std::size_t size = compound.size();
     encrypted = compound;
     encrypted.resize(size + Srtp::kMaxTrailer);

@@ -84,7 +84,7 @@ void SessionCore::send(std::span<const OutgoingPacket> packets) {
     std::copy_n(packet.prefix.begin(), prefix, wire.head.begin() + kFixedHeaderSize);
     wire.head_size = static_cast<std::uint8_t>(kFixedHeaderSize + prefix);
     wire.payload = packet.payload;
-    if (srtp_ && !encrypt(wire)) {
+    if (encrypted_ && !encrypt(wire)) {
       ++counted_.dropped;
       continue;
     }

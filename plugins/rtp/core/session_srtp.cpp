@@ -5,7 +5,7 @@
 namespace junctor::rtp {
 
 bool SessionCore::use_srtp(const std::optional<SrtpKeys> &keys) {
-  const bool same = srtp_ ? keys && keys->local == srtp_->keys().local : !keys;
+  const bool same = encrypted_ ? keys && keys->local == srtp_->keys().local : !keys;
   if (!same) {
     // What is in clear, or under a key that was, leaves no more.
     counted_.dropped += queue_.size();
@@ -15,16 +15,19 @@ bool SessionCore::use_srtp(const std::optional<SrtpKeys> &keys) {
   }
   Result<void> done;
   if (!keys) {
-    srtp_.reset();
-  } else if (srtp_) {
+    encrypted_ = false;
+    return true;
+  }
+  if (srtp_) {
     done = srtp_->renew(*keys);
   } else if (auto made = Srtp::make(*keys); made) {
     srtp_ = std::move(*made);
   } else {
     done = made.error();
   }
+  encrypted_ = static_cast<bool>(done);
   if (!done) log(LogLevel::Error, done.error().detail + "; the medium stays silent");
-  return static_cast<bool>(done);
+  return encrypted_;
 }
 
 bool SessionCore::decrypt(std::span<std::byte> datagram, unsigned &size, int fd) {
@@ -35,6 +38,11 @@ bool SessionCore::decrypt(std::span<std::byte> datagram, unsigned &size, int fd)
       rtcp ? srtp_->unprotect_rtcp(packet, opened) : srtp_->unprotect_rtp(packet, opened);
   if (verdict == Srtp::Verdict::Authentic) {
     size = static_cast<unsigned>(opened);
+    if (srtp_->forgotten() > 0 && !std::exchange(srtp_bound_told_, true))
+      log(LogLevel::Warning, "SRTP: on port " + std::to_string(port_) + " more than " +
+                                 std::to_string(Srtp::kMaxSources) +
+                                 " sources (SSRC) have been heard; those heard longest ago are "
+                                 "forgotten");
     return true;
   }
   if (verdict == Srtp::Verdict::Replayed) {

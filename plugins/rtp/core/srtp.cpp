@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "rtp/core/srtp.h"
 
+#include <arpa/inet.h>
 #include <srtp2/srtp.h>
 #include <sys/random.h>
 
@@ -119,12 +120,23 @@ Result<Srtp::Context> Srtp::create(const SrtpKey &key, bool inbound, std::option
 
 Result<std::unique_ptr<Srtp>> Srtp::make(SrtpKeys keys) {
   std::unique_ptr<Srtp> self(new Srtp);
-  auto out = create(keys.local, false, std::nullopt);
-  if (!out) return out.error();
-  self->out_ = std::move(*out);
+  if (auto out = self->set_local(keys.local); !out) return out.error();
   if (auto in = self->set_remote(keys.remote); !in) return in.error();
   self->keys_ = std::move(keys);
   return self;
+}
+
+Result<void> Srtp::set_local(const SrtpKey &key) {
+  if (const auto known = std::ranges::find(out_, key, &Sender::key); known != out_.end()) {
+    std::rotate(known, known + 1, out_.end());
+    return {};
+  }
+  if (out_.size() == kMaxLocalKeys)
+    return refused("SRTP: the keys of one session have changed too often");
+  auto context = create(key, false, std::nullopt);
+  if (!context) return context.error();
+  out_.push_back({key, std::move(*context)});
+  return {};
 }
 
 Result<void> Srtp::set_remote(const SrtpKey &key) {
@@ -148,11 +160,7 @@ Result<void> Srtp::set_remote(const SrtpKey &key) {
 }
 
 Result<void> Srtp::renew(SrtpKeys keys) {
-  if (keys.local != keys_.local) {
-    auto out = create(keys.local, false, std::nullopt);
-    if (!out) return out.error();
-    out_ = std::move(*out);
-  }
+  if (auto out = set_local(keys.local); !out) return out;
   if (keys.remote != keys_.remote)
     if (auto in = set_remote(keys.remote); !in) return in;
   keys_ = std::move(keys);
@@ -162,7 +170,8 @@ Result<void> Srtp::renew(SrtpKeys keys) {
 bool Srtp::protect_rtp(std::span<std::byte> buffer, std::size_t &size) {
   if (size < kLeastRtp || buffer.size() < size + kMaxTrailer) return false;
   int length = static_cast<int>(size);
-  if (srtp_protect(out_.get(), buffer.data(), &length) != srtp_err_status_ok) return false;
+  if (srtp_protect(out_.back().context.get(), buffer.data(), &length) != srtp_err_status_ok)
+    return false;
   size = static_cast<std::size_t>(length);
   return true;
 }
@@ -170,7 +179,8 @@ bool Srtp::protect_rtp(std::span<std::byte> buffer, std::size_t &size) {
 bool Srtp::protect_rtcp(std::span<std::byte> buffer, std::size_t &size) {
   if (size < kLeastRtcp || buffer.size() < size + kMaxTrailer) return false;
   int length = static_cast<int>(size);
-  if (srtp_protect_rtcp(out_.get(), buffer.data(), &length) != srtp_err_status_ok) return false;
+  if (srtp_protect_rtcp(out_.back().context.get(), buffer.data(), &length) != srtp_err_status_ok)
+    return false;
   size = static_cast<std::size_t>(length);
   return true;
 }
@@ -183,11 +193,23 @@ Srtp::Verdict Srtp::unprotect_rtcp(std::span<std::byte> buffer, std::size_t &siz
   return unprotect(buffer, size, true);
 }
 
+void Srtp::note_source(std::uint32_t ssrc) {
+  if (!sources_.empty() && sources_.back() == ssrc) return;
+  if (const auto known = std::ranges::find(sources_, ssrc); known != sources_.end()) {
+    std::rotate(known, known + 1, sources_.end());
+    return;
+  }
+  if (sources_.size() == kMaxSources) {
+    for (const Context &context : in_) srtp_remove_stream(context.get(), htonl(sources_.front()));
+    sources_.erase(sources_.begin());
+    ++forgotten_;
+  }
+  sources_.push_back(ssrc);
+}
+
 Srtp::Verdict Srtp::unprotect(std::span<std::byte> buffer, std::size_t &size, bool rtcp) {
   if (buffer.size() < (rtcp ? kLeastRtcp : kLeastRtp)) return Verdict::Unauthentic;
   const std::uint32_t ssrc = word_at(buffer, rtcp ? 4 : 8);
-  const bool known = sources_.contains(ssrc);
-  if (!known && sources_.size() >= kMaxSources) return Verdict::Unauthentic;
   Verdict verdict = Verdict::Unauthentic;
   for (std::size_t i = 0; i < in_.size(); ++i) {
     int length = static_cast<int>(buffer.size());
@@ -195,7 +217,7 @@ Srtp::Verdict Srtp::unprotect(std::span<std::byte> buffer, std::size_t &size, bo
                              : srtp_unprotect(in_[i].get(), buffer.data(), &length);
     if (status == srtp_err_status_ok) {
       size = static_cast<std::size_t>(length);
-      if (!known) sources_.insert(ssrc);
+      note_source(ssrc);
       if (!rtcp) heard_ = ssrc;
       // Which one is right does not change from packet to packet.
       std::swap(in_[0], in_[i]);

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -65,14 +64,19 @@ class Srtp {
   static constexpr std::size_t kMaxTrailer = 32;
   /// How far a packet may come behind the newest one of its source.
   static constexpr unsigned kReplayWindow = 1024;
-  /// SSRCs of the peer, each of which holds memory; packets of more do not authenticate.
+  /// SSRCs of the peer, each of which holds memory; of more the one heard longest ago is forgotten,
+  /// its replay list with it.
   static constexpr std::size_t kMaxSources = 64;
+  /// Keys of ours that one session may have one after the other.
+  static constexpr std::size_t kMaxLocalKeys = 64;
 
   /// Fails with BadInput for keys of the wrong size.
   static Result<std::unique_ptr<Srtp>> make(SrtpKeys keys);
   ~Srtp();
 
-  /// Other keys for the same session, from the next packet on. Unchanged ones keep their counters.
+  /// Other keys for the same session, from the next packet on. Unchanged ones keep their counters,
+  /// and so does a key of ours that comes back: under one key no index is ever used twice, for that
+  /// would give both texts away (section 9.1). Refused after kMaxLocalKeys.
   /// A sender that goes on with its sequence numbers under a new key may count on from where it was
   /// (RFC 3711 section 3.3.1), or begin at 0 as many phones do: both are understood.
   Result<void> renew(SrtpKeys keys);
@@ -83,6 +87,9 @@ class Srtp {
   /// malformed, was sent before, or the key has served its time.
   bool protect_rtp(std::span<std::byte> buffer, std::size_t &size);
   bool protect_rtcp(std::span<std::byte> buffer, std::size_t &size);
+
+  /// How many sources of the peer were forgotten.
+  std::size_t forgotten() const { return forgotten_; }
 
   enum class Verdict : std::uint8_t {
     Authentic,
@@ -110,9 +117,17 @@ class Srtp {
   Verdict unprotect(std::span<std::byte> buffer, std::size_t &size, bool rtcp);
 
   SrtpKeys keys_;
-  Context out_;
+  struct Sender {
+    SrtpKey key;
+    Context context;
+  };
+  Result<void> set_local(const SrtpKey &key);
+  void note_source(std::uint32_t ssrc);
+
+  std::vector<Sender> out_;  // the last one is in use
   std::vector<Context> in_;  // tried in this order; the second counts on from before a renewal
-  std::set<std::uint32_t> sources_;     // heard under the present key
+  std::vector<std::uint32_t> sources_;  // heard under the present key, the latest last
+  std::size_t forgotten_ = 0;
   std::optional<std::uint32_t> heard_;  // the last source whose RTP authenticated
 };
 

@@ -163,6 +163,52 @@ TEST_F(EncryptedSession, AnotherAnswerBringsAnotherKeyOrNone) {
   ASSERT_TRUE(until([&] { return listener_->packets.size() == 3; }));
 }
 
+TEST_F(EncryptedSession, SwitchedOffAndOnItsCountersGoOn) {
+  configure();
+  const auto send_one = [&] {
+    session_->send(std::array{packet(0, kMedia)});
+    settle();
+  };
+  /// Of our packets that wait at the peer: those that it can decrypt.
+  const auto decrypted = [&] {
+    std::size_t good = 0, all = 0;
+    for (Bytes bytes = wire_.receive(); !bytes.empty(); bytes = wire_.receive(), ++all) {
+      std::size_t size = bytes.size();
+      const auto verdict = looks_like_rtcp(bytes) ? peer_->unprotect_rtcp(bytes, size)
+                                                  : peer_->unprotect_rtp(bytes, size);
+      good += verdict == Srtp::Verdict::Authentic;
+    }
+    EXPECT_EQ(good, all) << "an index under the same key was used twice, or left in clear";
+    return good;
+  };
+  send_one();
+  EXPECT_EQ(decrypted(), 2U) << "media and the first report";
+  Bytes pli;
+  rtcp::append(pli, rtcp::ReceiverReport{7, {}});
+  rtcp::append(pli, rtcp::Pli{7, session_->ssrc()});
+  Remote off = remote(wire_.endpoint());
+  off.live = false;
+  session_->configure(encrypted(), off);
+  settle();
+  send_one();
+  EXPECT_TRUE(session_->request_keyframe());
+  wire_.send(session_->port(), pli);
+  wire_.send(session_->port(), from_peer(pli, true));
+  settle();
+  EXPECT_EQ(decrypted(), 0U) << "neither media nor reports";
+  EXPECT_EQ(listener_->keyframe_requests, 0) << "nor are theirs believed";
+  // Plain for a while, then under the same key again.
+  session_->configure(stream(), off);
+  configure();
+  send_one();
+  EXPECT_GE(decrypted(), 1U);
+  wire_.send(session_->port(), from_peer(pli, true));
+  ASSERT_TRUE(until([&] { return listener_->keyframe_requests == 1; }));
+  session_->close();
+  settle();
+  EXPECT_EQ(decrypted(), 1U) << "the last report";
+}
+
 TEST_F(EncryptedSession, WithoutAUsableKeyItStaysSilent) {
   Stream stream = encrypted();
   stream.srtp->local.master.pop_back();

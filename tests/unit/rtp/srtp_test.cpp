@@ -166,14 +166,42 @@ TEST(SrtpTest, APacketIsNotEncryptedTwice) {
   EXPECT_FALSE(sender->protect_rtp(again, size)) << "a keystream used twice gives both texts away";
 }
 
-TEST(SrtpTest, SourcesAreBounded) {
+TEST(SrtpTest, OfTooManySourcesTheOneHeardLongestAgoIsForgotten) {
   const SrtpKey key = SrtpKey::random(SrtpSuite::AesCm128HmacSha1_80);
-  const auto receiver = make(key, key);
-  for (std::uint32_t ssrc = 1; ssrc <= Srtp::kMaxSources + 1; ++ssrc) {
-    const auto sender = make(key, key);
-    EXPECT_EQ(judge(*receiver, protect(*sender, rtp(1, ssrc))),
-              ssrc <= Srtp::kMaxSources ? Verdict::Authentic : Verdict::Unauthentic);
-  }
+  const auto sender = make(key, key), receiver = make(key, key);
+  const Bytes first = protect(*sender, rtp(1, 1)), second = protect(*sender, rtp(1, 2));
+  for (const Bytes &packet : {first, second})
+    EXPECT_EQ(judge(*receiver, packet), Verdict::Authentic);
+  EXPECT_EQ(judge(*receiver, protect(*sender, rtp(2, 1))), Verdict::Authentic);
+  for (std::uint32_t ssrc = 3; ssrc <= Srtp::kMaxSources + 1; ++ssrc)
+    EXPECT_EQ(judge(*receiver, protect(*sender, rtp(1, ssrc))), Verdict::Authentic) << ssrc;
+  EXPECT_EQ(receiver->forgotten(), 1U);
+  EXPECT_EQ(judge(*receiver, first), Verdict::Replayed) << "heard since the second one";
+  EXPECT_EQ(judge(*receiver, second), Verdict::Authentic) << "and its replay list is gone";
+}
+
+TEST(SrtpTest, AKeyOfOursThatComesBackStartsNothingAnew) {
+  const SrtpSuite suite = SrtpSuite::AesCm128HmacSha1_80;
+  const SrtpKey theirs = SrtpKey::random(suite), one = SrtpKey::random(suite),
+                other = SrtpKey::random(suite);
+  const auto sender = make(one, theirs), receiver = make(theirs, one);
+  const Bytes report = from_hex("80C900010000000000000000");
+  for (const std::uint16_t sequence : {0xffff, 0})
+    EXPECT_EQ(judge(*receiver, protect(*sender, rtp(sequence))), Verdict::Authentic);
+  const Bytes before = protect(*sender, report, true);
+  EXPECT_TRUE(sender->renew({other, theirs}));
+  EXPECT_EQ(judge(*receiver, protect(*sender, rtp(1))), Verdict::Unauthentic);
+  EXPECT_TRUE(sender->renew({one, theirs}));
+  EXPECT_EQ(judge(*receiver, protect(*sender, rtp(2))), Verdict::Authentic) << "its counter is 1";
+  EXPECT_NE(protect(*sender, report, true), before) << "the same keystream twice";
+  Bytes again = rtp(0);
+  std::size_t size = again.size();
+  again.resize(size + Srtp::kMaxTrailer);
+  EXPECT_FALSE(sender->protect_rtp(again, size));
+  bool refused = false;
+  for (std::size_t i = 0; i < Srtp::kMaxLocalKeys; ++i)
+    refused = !sender->renew({SrtpKey::random(suite), theirs});
+  EXPECT_TRUE(refused);
 }
 
 /// The receiver has seen the sequence numbers wrap once when the sender changes its key.
