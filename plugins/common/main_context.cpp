@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "common/main_context.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -45,8 +46,9 @@ void post_to(GMainContext *context, std::function<void()> function) {
 
 ContextTimer::ContextTimer(GMainContext *context, Duration delay, std::function<void()> function) {
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(delay).count();
-  source_ = attach(context, g_timeout_source_new(ms > 0 ? static_cast<guint>(ms) : 0),
-                   std::move(function));
+  // Seven weeks are as good as never.
+  const auto within = std::clamp<std::int64_t>(ms, 0, G_MAXUINT);
+  source_ = attach(context, g_timeout_source_new(static_cast<guint>(within)), std::move(function));
 }
 
 ContextTimer::ContextTimer(ContextTimer &&other) noexcept

@@ -18,6 +18,9 @@ namespace {
 /// Both sides asked for something at once (RFC 3261 section 14.1 has it between 0 and 4 s).
 constexpr Duration kAfterGlare = std::chrono::seconds(3);
 
+/// Whatever the peer asks for: what lasts longer is as good as never refreshed.
+constexpr unsigned long kLongestInterval = 24 * 60 * 60;  // seconds
+
 /// Whether the sender of this is who refreshes. Who knows timers and asks without a word on it is.
 bool sender_refreshes(const sip_t &sip) {
   const char *refresher = sip.sip_session_expires ? sip.sip_session_expires->x_refresher : nullptr;
@@ -36,13 +39,13 @@ void CallImpl::plan_refresh(const sip_t *sip) {
   const bool update = sip->sip_allow && sip_is_allowed(sip->sip_allow, SIP_METHOD_UPDATE);
   nua_set_hparams(handle_.get(), NUTAG_UPDATE_REFRESH(update), TAG_END());
   // A refresh asks for the interval that holds, not for what we first wished (section 7.4).
-  if (const auto *told = sip->sip_session_expires; told && told->x_delta <= G_MAXINT)
+  if (const auto *told = sip->sip_session_expires; told && told->x_delta <= kLongestInterval)
     nua_set_hparams(handle_.get(), NUTAG_SESSION_TIMER(static_cast<unsigned>(told->x_delta)),
                     TAG_END());
   if (update || sender_refreshes(*sip)) return;
   std::chrono::seconds interval = setup_.session_expires;
   if (const auto *told = sip->sip_session_expires)
-    interval = std::chrono::seconds(std::min<unsigned long>(told->x_delta, G_MAXINT));
+    interval = std::chrono::seconds(std::min(told->x_delta, kLongestInterval));
   if (interval.count() == 0) return;
   interval = std::max(interval, setup_.min_session_expires);
   refresh_timer_ = ContextTimer(host_->context(), std::chrono::milliseconds(400) * interval.count(),

@@ -50,6 +50,16 @@ TEST(PostTo, DestroysWhatItsContextNeverRan) {
   EXPECT_EQ(*held, 0);
 }
 
+TEST(ContextTimer, ForLongerThanGLibCountsIsNotForNothing) {
+  auto context = make();
+  bool early = false, late = false;
+  const ContextTimer far(context.get(), std::chrono::milliseconds(1ULL << 32),
+                         [&] { early = true; });
+  const ContextTimer near(context.get(), 1ms, [&] { late = true; });
+  while (!late) g_main_context_iteration(context.get(), TRUE);
+  EXPECT_FALSE(early);
+}
+
 TEST(ContextTimer, CallsOnceAndMayDestroyItself) {
   auto context = make();
   int calls = 0;

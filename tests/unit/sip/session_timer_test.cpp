@@ -67,6 +67,22 @@ TEST_F(LongerSessionTimer, IsRefreshedWithTheIntervalThatThePeerHasChosen) {
   EXPECT_EQ(again.header("Session-Expires"), "2;refresher=uac");
 }
 
+TEST_F(SessionTimer, OfYearsIsNotOneOfNothing) {
+  // 400 ms of each second of it are a multiple of 2^32.
+  answered_with(
+      "Supported: timer\r\nRequire: timer\r\nSession-Expires: 268435456;refresher=uac\r\n");
+  bool again = false;
+  for (int i = 0; i < 5; ++i) {
+    const Message options{peer_.request_text("OPTIONS", "sip:" + agent_->local().to_string())};
+    peer_.send(options.text, agent_->local());
+    peer_.receive([&](const Message &m) {
+      again |= m.is_request() && m.method() == "INVITE";
+      return m.header("Call-ID") == options.header("Call-ID");
+    });
+  }
+  EXPECT_FALSE(again);
+}
+
 TEST_F(SessionTimer, IsRefreshedByInviteWhereThePeerHasNoUpdate) {
   const Message invite = answered_with(kWeRefresh);
   for (int times = 0; times < 2; ++times) {
