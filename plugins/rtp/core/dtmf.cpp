@@ -2,7 +2,8 @@
 #include "rtp/core/dtmf.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "common/text.h"
 
 namespace junctor::rtp {
 
@@ -17,19 +18,6 @@ constexpr Duration kShortest = std::chrono::milliseconds(1);
 std::uint32_t units_of(Duration length, std::uint32_t rate) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(length).count();
   return static_cast<std::uint32_t>(static_cast<std::uint64_t>(ms) * rate / 1000);
-}
-
-std::optional<unsigned> number(std::string_view text) {
-  unsigned value = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// A REGISTER taken out of Sofia's form.
+// Requests of accounts taken out of Sofia's form.
 #include "sip/core/register_message.h"
 
 #include <sofia-sip/su_alloc.h>

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
+#include "common/text.h"
 #include "sip/core/uri.h"
 
 namespace junctor::sip::sdp {
@@ -22,14 +22,6 @@ constexpr std::array kDirections{
     std::pair{Direction::RecvOnly, std::string_view("recvonly")},
     std::pair{Direction::Inactive, std::string_view("inactive")},
 };
-
-template <class Number>
-std::optional<Number> number(std::string_view text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 /// Cuts the next word off `rest`; empty at the end.
 std::string_view next_word(std::string_view &rest) {
@@ -51,12 +43,6 @@ std::string_view cut(std::string_view &rest, char mark) {
   const std::string_view head = rest.substr(0, end);
   rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
   return head;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
 }
 
 bool printable(std::string_view text) {
