@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "sip/sipcall_control.h"
 
-#include "sip/core/uri.h"
-
 namespace junctor::sipcall {
 
 namespace {
@@ -89,7 +87,8 @@ void Control::send_dtmf(std::string digits, Duration length) {
                            : Result<void>(refused("Digits can be sent when there is a call."));
     if (!sent)
       GST_ELEMENT_WARNING(self->element_, RESOURCE, WRITE, ("%s", sent.error().detail.c_str()),
-                          ("digits \"%s\"", sip::clean_text(digits).c_str()));
+                          // Not which: they may be somebody's PIN.
+                          ("of %" G_GSIZE_FORMAT " digits", digits.size()));
   });
 }
 
@@ -162,7 +161,7 @@ void Control::on_keyframe_request(sip::Call &) { owner_.force_keyframe(); }
 void Control::on_dtmf(sip::Call &call, const sip::Dtmf &dtmf) {
   const char text[2] = {dtmf.digit, '\0'};
   const auto length = std::chrono::duration_cast<std::chrono::milliseconds>(dtmf.length);
-  owner_.post_change(gst_structure_new("junctor-dtmf", "digit", G_TYPE_STRING, text, "duration",
+  owner_.post_change(gst_structure_new(kDtmfMessage, "digit", G_TYPE_STRING, text, "duration",
                                        G_TYPE_UINT, static_cast<guint>(length.count()), "method",
                                        G_TYPE_STRING, std::string(to_string(dtmf.method)).c_str(),
                                        "call-id", G_TYPE_STRING, call.id().c_str(), nullptr));

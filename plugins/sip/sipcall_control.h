@@ -18,6 +18,9 @@
 
 namespace junctor::sipcall {
 
+/// The message of a digit that the peer has pressed.
+inline constexpr const char *kDtmfMessage = "junctor-dtmf";
+
 /// What the control needs of its element. Called on the agent's thread unless said otherwise.
 class Owner {
  public:

@@ -5,6 +5,8 @@
 #include <thread>
 #include <utility>
 
+#include "sip/core/uri.h"
+
 #define GST_CAT_DEFAULT category_
 
 namespace junctor::sipcall {
@@ -47,6 +49,18 @@ std::shared_ptr<Reactor> lasting(gst::ElementReactor acquired) {
           delete gone;
       });
   return {owner, owner->reactor().get()};
+}
+
+bool goes_over_tls(const std::string &uri) {
+  const auto parsed = sip::Uri::parse(uri);
+  return parsed && parsed->carrier() == "tls";
+}
+
+/// Unless it names one itself. What is no URI is told of when it is called.
+std::string with_transport(const std::string &uri, const std::string &transport) {
+  const auto parsed = sip::Uri::parse(uri);
+  if (transport.empty() || !parsed || parsed->secure || !parsed->transport.empty()) return uri;
+  return uri + ";transport=" + transport;
 }
 
 /// Lines of a core that may outlive its element, so they only have its name.
@@ -122,9 +136,7 @@ bool State::open() {
 /// TLS is there where it is asked for: a certificate is made for it, and a port opened.
 Result<void> State::tls_options(const Settings &settings, sip::AgentOptions &options) {
   const bool wanted = settings.transport == "tls" || !settings.tls_certificate.empty() ||
-                      settings.uri.starts_with("sips:") ||
-                      settings.uri.find("transport=tls") != std::string::npos ||
-                      settings.proxy.find("transport=tls") != std::string::npos;
+                      goes_over_tls(settings.uri) || goes_over_tls(settings.proxy);
   if (settings.tls_certificate.empty() != settings.tls_key.empty())
     return bad_input("`tls-certificate` and `tls-key` belong together: set both, or neither");
   if (!wanted) return {};
@@ -265,9 +277,7 @@ Result<std::vector<const rtp::Format *>> State::wanted_formats() const {
 sip::InviteOptions State::invite_options() const {
   const Settings settings = this->settings();
   sip::InviteOptions options;
-  options.uri = settings.uri;
-  if (!settings.transport.empty() && options.uri.find(";transport=") == std::string::npos)
-    options.uri += ";transport=" + settings.transport;
+  options.uri = with_transport(settings.uri, settings.transport);
   options.srtp = settings.srtp;
   // `bob`, or `"Bob B." <bob>`.
   const auto bracket = settings.from.find('<');
@@ -280,7 +290,7 @@ sip::InviteOptions State::invite_options() const {
   }
   if (options.from_user.rfind("sip:", 0) == 0) options.from_user.erase(0, 4);
   options.from_user = options.from_user.substr(0, options.from_user.find_first_of("@>"));
-  options.proxy = settings.proxy;
+  options.proxy = with_transport(settings.proxy, settings.transport);
   options.user = settings.user;
   options.password = settings.password;
   options.reactor = reactor_;
@@ -406,7 +416,11 @@ void State::note_wait(Duration wait) {
 // ---- What others learn ----
 
 void State::post_change(GstStructure *structure) {
-  GST_INFO_OBJECT(element_, "%" GST_PTR_FORMAT, structure);
+  // What the peer presses is for the application alone: it may be a PIN.
+  if (gst_structure_has_name(structure, kDtmfMessage))
+    GST_INFO_OBJECT(element_, "%s", kDtmfMessage);
+  else
+    GST_INFO_OBJECT(element_, "%" GST_PTR_FORMAT, structure);
   gst_element_post_message(element_, gst_message_new_element(GST_OBJECT(element_), structure));
 }
 

@@ -80,6 +80,44 @@ TEST_F(SipCallSink, RequiredEncryptionEndsAPlainCall) {
   EXPECT_NE(in(ended, "text").find("not reached over TLS"), std::string::npos);
 }
 
+/// What a call over this proxy begins with, on the proxy's socket.
+class SipCallSinkOverTls : public SipCallSink {
+ protected:
+  int first_byte(const std::string &scheme, const char *transport) {
+    auto listener = listen_tcp({"127.0.0.1", 0});
+    EXPECT_TRUE(listener);
+    const std::string proxy = scheme + local_endpoint(listener->get()).to_string();
+    g_object_set(element_, "proxy", proxy.c_str(), "uri", "sip:bob@192.0.2.9", nullptr);
+    gst_util_set_object_arg(G_OBJECT(element_), "transport", transport);
+    Feeder audio(element_, "audio", kAudioCaps);
+    play();
+    audio.start();
+    const sip::test::Wake wake(listener->get());
+    UniqueFd connection;
+    std::unique_ptr<sip::test::Wake> wake_too;
+    unsigned char first = 0;
+    EXPECT_TRUE(run_until([&] {
+      if (!connection) {
+        connection =
+            UniqueFd(::accept4(listener->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (connection) wake_too = std::make_unique<sip::test::Wake>(connection.get());
+      }
+      return connection && ::recv(connection.get(), &first, 1, MSG_PEEK) == 1;
+    }));
+    return first;
+  }
+};
+
+constexpr int kHandshake = 22;  // RFC 8446 section 5.1
+
+TEST_F(SipCallSinkOverTls, TransportIsOfTheProxyToo) {
+  EXPECT_EQ(first_byte("sip:", "tls"), kHandshake);
+}
+
+TEST_F(SipCallSinkOverTls, AProxyMaySayItAlone) {
+  EXPECT_EQ(first_byte("sips:", "udp"), kHandshake);
+}
+
 TEST_F(SipCallSink, FilesForTlsAreChecked) {
   std::string text;
   g_object_set(element_, "tls-certificate", "/nonexistent", nullptr);
