@@ -229,6 +229,7 @@ void AgentImpl::on_nua(nua_event_t event, int status, const char *phrase, nua_t 
                        nua_magic_t *magic, nua_handle_t *handle, nua_hmagic_t *hmagic,
                        const sip_t *sip, tagi_t *tags) {
   auto *agent = reinterpret_cast<AgentImpl *>(magic);
+  status = unfenced(status);
   if (event == nua_r_shutdown) {
     if (status >= 200) agent->stopped_ = true;
     return;
@@ -243,6 +244,13 @@ void AgentImpl::on_nua(nua_event_t event, int status, const char *phrase, nua_t 
 /// What belongs to no call of ours: nua has made a handle for it, which is ours to destroy.
 void AgentImpl::on_stray(nua_event_t event, int status, nua_handle_t *handle, const sip_t *sip) {
   if (!handle || handle == nua_default(nua_)) return;
+  if (const auto waits = std::ranges::find(
+          delayed_, handle, [](const Delayed &delayed) { return delayed.handle.get(); });
+      waits != delayed_.end()) {
+    // Who takes an INVITE back is answered by nua.
+    if (event == nua_i_cancel) delayed_.erase(waits);
+    return;
+  }
   switch (event) {
     case nua_i_register:
       return on_register(handle, sip);
@@ -284,8 +292,12 @@ void AgentImpl::on_register(nua_handle_t *handle, const sip_t *sip) {
   const RegisterReply reply = registrar_->handle(
       read_register(*sip, Endpoint::from_sockaddr(&address->su_sa)), Clock::now());
   if (reply.status >= 400 && reply.status != 401) log_refused(reply.status, reply.phrase);
+  answer_account(handle, reply);
+}
+
+void AgentImpl::answer_account(nua_handle_t *handle, const RegisterReply &reply) {
   if (reply.delay == Duration{}) {
-    answer_register(handle, nullptr, reply);
+    respond_to_account(handle, nullptr, reply);
     nua_handle_destroy(handle);
     return;
   }
@@ -295,13 +307,13 @@ void AgentImpl::on_register(nua_handle_t *handle, const sip_t *sip) {
   entry->reply = reply;
   nua_save_event(nua_, entry->saved);
   entry->timer = ContextTimer(context_.get(), reply.delay, [this, entry] {
-    answer_register(entry->handle.get(), entry->saved, entry->reply);
+    respond_to_account(entry->handle.get(), entry->saved, entry->reply);
     delayed_.erase(entry);
   });
 }
 
-void AgentImpl::answer_register(nua_handle_t *handle, nua_saved_event_t *saved,
-                                const RegisterReply &reply) {
+void AgentImpl::respond_to_account(nua_handle_t *handle, nua_saved_event_t *saved,
+                                   const RegisterReply &reply) {
   std::string contacts;
   for (const std::string &contact : reply.contacts)
     contacts += (contacts.empty() ? "" : ", ") + contact;
@@ -322,7 +334,9 @@ Result<void> AgentImpl::check_transports(const std::vector<Uri> &uris) const {
     const std::string carrier = checked.carrier();
     if (carrier == "tls" && !options_.tls)
       return bad_input("\"" + clean_text(checked.to_string()) +
-                       "\" wants TLS, which is off here; the option --sips switches it on");
+                       "\" wants TLS, which is off here: `junctor serve` has the option --sips "
+                       "for it, an element takes it from its uri, proxy and transport when it "
+                       "leaves NULL");
     if (carrier != "udp" && carrier != "tls" && !(carrier == "tcp" && options_.tcp))
       return bad_input("\"" + clean_text(checked.to_string()) +
                        "\" wants a transport that is not served here; use udp" +
@@ -460,7 +474,6 @@ Result<void> AgentImpl::add_trunk(TrunkOptions options,
   if (!options.proxy.empty()) setup.proxy = next_hop.to_string();
   setup.identity = "<sip:" + escape_user(options.user) + '@' + bracketed(uri->host) + '>';
   setup.contact_user = options.name + '-' + random_id();
-  setup.contact = contact_towards(next_hop, setup.contact_user);
   setup.options = std::move(options);
   trunks_.push_back(
       std::make_unique<TrunkRegistration>(*this, std::move(setup), std::move(changed)));

@@ -16,7 +16,6 @@
 #include "sip/core/cause.h"
 #include "sip/core/challenge.h"
 #include "sip/core/dtmf_info.h"
-#include "sip/core/fence.h"
 #include "sip/core/sip_body.h"
 
 namespace junctor::sip {
@@ -42,6 +41,13 @@ std::uint64_t random_number() {
 std::optional<rtp::SrtpSuite> suite_of(const Agreed &agreed) {
   if (!agreed.accepted || !agreed.stream.srtp) return std::nullopt;
   return agreed.stream.srtp->local.suite;
+}
+
+/// Under the keys that it has, for its last report.
+void switch_off(rtp::Session &session, const Agreed &agreed) {
+  rtp::Remote remote = agreed.remote;
+  remote.live = false;
+  session.configure(agreed.stream, remote);
 }
 
 }  // namespace
@@ -126,10 +132,12 @@ void CallImpl::on_event(nua_event_t event, int status, const char *phrase, const
     case nua_i_bye:
       return on_bye(sip);
     case nua_r_bye:
-      // nua's own, when whoever is to refresh the session does not.
+      // nua's own, when an answer of ours is not confirmed, or whoever is to refresh the session
+      // does not.
       if (status >= 200 && state_ == CallState::Answered)
         end(EndReason::Unreachable, 0,
-            std::string(peer()) + "'s phone was lost: it stopped refreshing the session");
+            std::string(peer()) + "'s phone was lost: it " +
+                (unconfirmed_ ? "never confirmed our answer" : "stopped refreshing the session"));
       return;
     case nua_i_state:
       return on_state(status, phrase, tags);
@@ -159,7 +167,7 @@ void CallImpl::on_invite_response(int status, const char *phrase, const sip_t *s
   if (status == 401 || status == 407) return authenticate(status, sip);
   if (status < 200) return on_provisional(status, sip);
   if (status < 300) return on_success(sip);
-  if (status < 400) return on_redirect(unfenced(status), phrase, sip);
+  if (status < 400) return on_redirect(status, phrase, sip);
   if (insist_on_srtp(status)) return;
   on_final(status, phrase, sip && sip->sip_status);
 }
@@ -302,9 +310,7 @@ void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
 void CallImpl::forget_early_media() {
   for (std::size_t i = 0; i < agreed_.size(); ++i) {
     if (!agreed_[i].accepted) continue;
-    rtp::Remote remote = agreed_[i].remote;
-    remote.send = remote.receive = false;
-    setup_.sessions[i]->configure(agreed_[i].stream, remote);
+    switch_off(*setup_.sessions[i], agreed_[i]);
   }
   agreed_.clear();
 }
@@ -332,7 +338,9 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
   if (body.empty()) {
     if (!payload_of(sip).empty()) return respond(SIP_415_UNSUPPORTED_MEDIA, {});
     if (update) return respond(SIP_200_OK, {});
+    unconfirmed_ = true;
     offered_in_reinvite_ = true;
+    renew_used_keys();
     offered_again_ = offered_again(setup_.media, agreed_);
     sdp::Description again = make_offer(identity(), offered_again_);
     // As many lines as there were, in their order (RFC 3264 section 8).
@@ -345,17 +353,20 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
                "call " + setup_.id + ": new offer refused: " + offer.error().detail);
     return respond(400, "Bad Session Description", {});
   }
+  renew_used_keys();
   Answer answer = make_answer(identity(), setup_.media, agreed_, *offer);
   if (!answer.acceptable) return respond(SIP_488_NOT_ACCEPTABLE, {});
   const std::size_t own = std::min(setup_.media.size(), answer.description.media.size());
   other_lines_.assign(answer.description.media.begin() + static_cast<std::ptrdiff_t>(own),
                       answer.description.media.end());
+  unconfirmed_ = unconfirmed_ || !update;
   respond(SIP_200_OK, describe_ours(std::move(answer.description)));
   if (apply(std::move(answer.agreed)))
     notify([this](CallListener &listener) { listener.on_media_changed(*this); });
 }
 
 void CallImpl::on_ack(const sip_t *sip) {
+  unconfirmed_ = false;
   if (!std::exchange(offered_in_reinvite_, false) || state_ != CallState::Answered) return;
   const std::string_view body = sdp_of(sip);
   const auto answer =
@@ -386,6 +397,8 @@ void CallImpl::on_info(const sip_t *sip) {
   if (relay || has_type(sip, kDtmfType)) {
     const auto digit = relay ? read_dtmf_relay(body) : read_dtmf(body);
     if (!digit) return respond(SIP_400_BAD_REQUEST, {});
+    // As many as by RTP.
+    if (!heard_digits_.take(Clock::now())) return respond(SIP_503_SERVICE_UNAVAILABLE, {});
     respond(SIP_200_OK, {});
     return tell_dtmf({digit->digit, digit->length, DtmfMethod::Info});
   }
@@ -412,26 +425,41 @@ void CallImpl::on_state(int status, const char *phrase, tagi_t *tags) {
   else if (incoming_ && state_ != CallState::Ended)
     end(EndReason::CallerHangup, 0, "the caller gave up");
   else if (state_ != CallState::Ended)
-    on_final(status >= 300 ? unfenced(status) : 900, phrase);
+    on_final(status >= 300 ? status : 900, phrase);
   drop();
 }
 
 bool CallImpl::anything_accepted() const { return std::ranges::any_of(agreed_, &Agreed::accepted); }
+
+void CallImpl::renew_used_keys() {
+  if (state_ != CallState::Answered) return;
+  for (std::size_t i = 0; i < setup_.media.size(); ++i) {
+    const auto *keys = i < agreed_.size() && agreed_[i].accepted && agreed_[i].stream.srtp
+                           ? &*agreed_[i].stream.srtp
+                           : nullptr;
+    sip::renew_used_keys(setup_.media[i].srtp, keys ? &keys->local : nullptr);
+  }
+}
 
 bool CallImpl::apply(std::vector<Agreed> agreed) {
   bool changed = agreed_.empty();
   if (changed) listen_for_digits();
   std::vector<Media> media;
   for (std::size_t i = 0; i < agreed.size(); ++i) {
+    if (setup_.media[i].placeholder) continue;
     const Agreed &now = agreed[i];
     const bool same = i < agreed_.size() && now.same_as(agreed_[i]);
     changed |= !same;
     if (!same) {
       const bool was = i < agreed_.size() && agreed_[i].accepted;
-      rtp::Remote remote = now.remote;
-      if (!now.accepted) remote.send = remote.receive = false;
-      if (now.accepted || was) setup_.sessions[i]->configure(now.stream, remote);
+      if (now.accepted)
+        setup_.sessions[i]->configure(now.stream, now.remote);
+      else if (was)
+        switch_off(*setup_.sessions[i], agreed_[i]);
     }
+    if (now.accepted && now.stream.srtp)
+      for (OwnCrypto &own : setup_.media[i].srtp.keys)
+        own.used = own.used || own.key == now.stream.srtp->local;
     media.push_back({.medium = now.medium,
                      .accepted = now.accepted,
                      .format = now.format,

@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "common/log_budget.h"
 #include "common/main_context.h"
+#include "rtp/core/dtmf.h"
 #include "sip/core/agent.h"
 #include "sip/core/negotiate.h"
 #include "sip/core/sofia.h"
@@ -44,6 +46,9 @@ class CallHost {
 
 class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl> {
  public:
+  /// Of the peer in one call, in a second: each is a transaction that lingers (RFC 3261 section
+  /// 17.2.2).
+  static constexpr unsigned kMostRequests = 40;
   struct Setup {
     std::string id;          ///< Call-ID
     std::string contact;     ///< our Contact header
@@ -61,7 +66,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     Duration answer_timeout{};
     std::chrono::seconds session_expires{}, min_session_expires{};  ///< as in AgentOptions
     std::vector<OwnMedium> media;
-    /// One for each of `media`; null for a line of the caller's that is of no use.
+    /// One for each of `media`; null for a placeholder.
     std::vector<std::shared_ptr<rtp::Session>> sessions;
   };
 
@@ -78,6 +83,10 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   std::optional<Refusal> take(nua_handle_t *handle, const sip_t *sip);
   /// One event of the handle. The caller holds a reference.
   void on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip, tagi_t *tags);
+  /// Whether the peer may make another request in this call; BYE apart.
+  bool take_request(Time now) { return requests_.take(now).has_value(); }
+  /// Of a call that came to us: the tag of its INVITE's From.
+  const std::string &caller_tag() const { return caller_tag_; }
   /// Where TLS connections may be made to for this call.
   std::vector<TlsTarget> tls_targets() const;
   /// The one of its INVITE, while it is not certain that it has been reached.
@@ -143,7 +152,10 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   /// Takes over what was agreed; true if anything differs from before.
   bool apply(std::vector<Agreed> agreed);
   bool anything_accepted() const;
+  /// Before an offer or answer of ours in a call that is answered.
+  void renew_used_keys();
   void listen_for_digits();
+  Result<void> take_digits(std::size_t count, Duration length);
   void tell_dtmf(const Dtmf &dtmf);
   /// One after the other: the network may swap what is under way together.
   void send_info(const char *type, std::string body);
@@ -176,6 +188,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   bool incoming_ = false;                  ///< it came to us
   std::optional<sdp::Description> offer_;  ///< of a call that came to us, until it is answered
   bool offered_in_reinvite_ = false;       ///< the answer comes with the ACK
+  std::string caller_tag_;
   std::optional<TlsTarget> dialog_target_;
   std::uint64_t sdp_id_;
   std::uint64_t sdp_version_;
@@ -187,8 +200,12 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     const char *type;
     std::string body;
   };
-  std::deque<Info> infos_;    ///< the first one is under way
-  mutable std::mutex mutex_;  ///< guards media_ for media_snapshot()
+  std::deque<Info> infos_;             ///< the first one is under way
+  std::deque<Time> digits_;            ///< when those that wait in RTP will have been sent
+  LogBudget requests_{kMostRequests};  ///< of the peer
+  LogBudget heard_digits_{rtp::DigitReceiver::kMost};  ///< by INFO
+  bool unconfirmed_ = false;                           ///< a 200 of ours waits for its ACK
+  mutable std::mutex mutex_;                           ///< guards media_ for media_snapshot()
   std::vector<Media> media_;
   ContextTimer timer_;
   ContextTimer refresh_timer_;

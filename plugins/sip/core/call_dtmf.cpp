@@ -45,6 +45,8 @@ Result<void> CallImpl::send_dtmf(std::string_view digits, Duration length) {
     return refused("Digits can be sent when the call is answered.");
   if (!by_rtp && infos_.size() + digits.size() > kMaxInfos)
     return refused("Too many digits wait to be sent already.");
+  if (by_rtp)
+    if (auto room = take_digits(digits.size(), length); !room) return room;
   for (const char each : digits) {
     const rtp::Digit digit{rtp::kDigits[*rtp::event_of(each)], length};
     if (by_rtp)
@@ -52,6 +54,20 @@ Result<void> CallImpl::send_dtmf(std::string_view digits, Duration length) {
     else
       send_info(kDtmfRelayType, write_dtmf_relay(digit));
   }
+  return {};
+}
+
+/// How many wait in RTP is known on the reactor only; when each will have been sent follows from
+/// what they take, a packet's time for the beginning and the end included.
+Result<void> CallImpl::take_digits(std::size_t count, Duration length) {
+  using Sender = rtp::DigitSender;
+  const Time now = Clock::now();
+  while (!digits_.empty() && digits_.front() <= now) digits_.pop_front();
+  if (digits_.size() + count > Sender::kMaxWaiting)
+    return refused("Too many digits wait to be sent already.");
+  for (; count > 0; --count)
+    digits_.push_back(std::max(digits_.empty() ? now : digits_.back(), now) + length +
+                      Sender::kPause + 2 * Sender::kInterval);
   return {};
 }
 

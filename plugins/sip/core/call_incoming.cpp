@@ -35,9 +35,9 @@ std::vector<OwnMedium> own_media(const std::vector<Offered> &offer,
 bool is_acceptable(const sdp::Description &offer) {
   std::vector<Offered> all;
   for (const rtp::Format &format : rtp::formats()) all.push_back({.format = &format});
-  auto own = laid_out(own_media(all, {}), offer);
+  auto own = own_media(all, {});
   for (OwnMedium &medium : own) medium.srtp = own_srtp(rtp::SrtpPolicy::Prefer, true);
-  return make_answer({}, own, {}, offer).acceptable;
+  return make_answer({}, laid_out(own, offer), {}, offer).acceptable;
 }
 
 /// As a quoted string of a Warning header (RFC 3261 section 20.43; 399: for a person).
@@ -64,6 +64,7 @@ std::optional<CallImpl::Refusal> CallImpl::take(nua_handle_t *handle, const sip_
   }
   handle_ = Handle(handle);
   nua_handle_bind(handle, reinterpret_cast<nua_hmagic_t *>(this));
+  if (sip->sip_from->a_tag) caller_tag_ = sip->sip_from->a_tag;
   dialog_target_ = tls_target_of_dialog(*sip);
   plan_refresh(sip);
   timer_ = ContextTimer(host_->context(), kLongestRing, [this] {
@@ -93,6 +94,7 @@ Result<void> CallImpl::answer(const AnswerOptions &options) {
   }
   timer_.reset();
   state_ = CallState::Answered;
+  unconfirmed_ = true;
   nua_respond(handle_.get(), SIP_200_OK, SIPTAG_CONTACT_STR(setup_.contact.c_str()),
               SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(description->c_str()),
               TAG_END());
@@ -104,7 +106,7 @@ Result<void> CallImpl::open_sessions(const std::shared_ptr<Reactor> &reactor) {
   setup_.sessions.resize(setup_.media.size());
   for (std::size_t i = 0; i < setup_.media.size(); ++i) {
     OwnMedium &medium = setup_.media[i];
-    if (medium.formats.empty()) continue;
+    if (medium.placeholder) continue;
     auto session = host_->open_session(reactor, medium.medium, setup_.media_address, setup_.id);
     if (!session) return session.error();
     setup_.sessions[i] = *std::move(session);
@@ -126,8 +128,9 @@ Result<void> CallImpl::decide_srtp(rtp::SrtpPolicy policy) {
 
 Result<std::string> CallImpl::answer_offer(const AnswerOptions &options) {
   const sdp::Description offer = *std::exchange(offer_, std::nullopt);
-  setup_.media = laid_out(own_media(options.offer, options.h264), offer);
+  setup_.media = own_media(options.offer, options.h264);
   if (auto decided = decide_srtp(options.srtp); !decided) return decided.error();
+  setup_.media = laid_out(setup_.media, offer);
   if (const Answer tried = make_answer(identity(), setup_.media, {}, offer); !tried.acceptable) {
     std::string why = "none of the media that the caller offers can be carried";
     for (const Agreed &agreed : tried.agreed)

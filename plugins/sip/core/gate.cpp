@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint16_t kSipPort = 5060;
 /// So old may be what is known of who is registered; until then a new one has a stranger's share.
 constexpr Duration kRegisteredAge = std::chrono::seconds(5);
+constexpr Duration kCallPause = std::chrono::seconds(1);  // what LogBudget counts by
 
 std::string name_of(const sip_t &sip) { return clean_text(sip.sip_request->rq_method_name, 32); }
 
@@ -88,12 +89,29 @@ Endpoint return_address(const sip_via_t &via, const Endpoint &source) {
 
 }  // namespace
 
-bool AgentImpl::belongs_to_a_call(const sip_t &sip) const {
-  // A CANCEL is sent as the INVITE was: without our tag (RFC 3261 section 9.1).
-  const bool within = sip.sip_to->a_tag || sip.sip_request->rq_method == sip_method_cancel;
-  if (!within || !sip.sip_call_id->i_id) return false;
-  const std::string id = sip.sip_call_id->i_id;
-  return calls_.contains(id) || lingering_.contains(id);
+/// By both tags: whoever knows a Call-ID alone is a stranger (RFC 3261 section 12).
+CallImpl *AgentImpl::call_of(const sip_t &sip) const {
+  const auto is_tag = [](const char *tag) { return tag && *tag && std::string_view(tag) != "0"; };
+  if (!is_tag(sip.sip_from->a_tag)) return nullptr;
+  if (sip.sip_request->rq_method == sip_method_cancel) {
+    // Sent as the INVITE was: without our tag (section 9.1).
+    for (const auto *calls : {&calls_, &lingering_})
+      if (const auto found = calls->find(sip.sip_call_id->i_id);
+          found != calls->end() && found->second->caller_tag() == sip.sip_from->a_tag)
+        return found->second.get();
+    return nullptr;
+  }
+  if (!is_tag(sip.sip_to->a_tag)) return nullptr;
+  sip_replaces_t dialog[1];
+  sip_replaces_init(dialog);
+  dialog->rp_call_id = sip.sip_call_id->i_id;
+  dialog->rp_to_tag = sip.sip_to->a_tag;
+  dialog->rp_from_tag = sip.sip_from->a_tag;
+  nua_handle_t *handle = nua_handle_by_replaces(nua_, dialog);
+  if (!handle) return nullptr;
+  auto *call = reinterpret_cast<CallImpl *>(nua_handle_magic(handle));
+  nua_handle_unref(handle);
+  return call;
 }
 
 bool AgentImpl::admit(const FencedRequest &request) {
@@ -108,8 +126,16 @@ bool AgentImpl::admit(const FencedRequest &request) {
       if (connections && request.stream) connections->distrust(request.source);
     return true;
   }
-  if (belongs_to_a_call(sip)) return true;
   const Time now = Clock::now();
+  if (CallImpl *call = call_of(sip)) {
+    // Its end is never put off.
+    const bool ends = method == sip_method_bye || method == sip_method_cancel;
+    if ((ends && call->state() != CallState::Ended) || call->take_request(now)) return true;
+    log_about(request.source,
+              "refused at " + name_of(sip) + ": 503, too many requests of one call at once");
+    if (busy_answers_.take(now)) answer_busy(request, kCallPause);
+    return false;
+  }
   const std::string transaction = transaction_of(sip);
   // Its transaction, which is there already, answers it as it did before.
   if (!transaction.empty() && admission_.holds(transaction, now)) return true;

@@ -125,8 +125,7 @@ void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
     // Everybody is asked for a password first; who is no phone of ours is worth a line.
     if (reply->status != 401 || !is_registered(address_group(source.address), Clock::now()))
       log_refused(reply->status, reply->phrase);
-    answer_register(handle, nullptr, *reply);
-    return nua_handle_destroy(handle);
+    return answer_account(handle, *reply);
   }
   if (calls_.size() >= options_.max_calls) return refuse(handle, SIP_503_SERVICE_UNAVAILABLE);
   if (incoming.trunk.empty()) incoming.to = percent_decode(user);

@@ -328,29 +328,38 @@ std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &code
 }
 
 std::vector<OwnMedium> laid_out(const std::vector<OwnMedium> &own, const sdp::Description &offer) {
-  std::vector<OwnMedium> media;
-  std::vector<OwnMedium> left = own;
-  for (const sdp::MediaLine &line : offer.media) {
-    const auto fits = [&](const OwnMedium &medium) {
+  std::vector<const OwnMedium *> at(offer.media.size());
+  std::size_t lines = 0;
+  for (const OwnMedium &medium : own) {
+    const auto fits = [&](const sdp::MediaLine &line) {
       return line.port != 0 && line.kind == to_string(medium.medium) &&
              known_protocol(line.protocol) && choose(medium, nullptr, line);
     };
-    const auto found = std::ranges::find_if(left, fits);
-    if (found == left.end()) {
-      media.push_back({.medium = Medium::Audio, .port = 0, .formats = {}});
-      continue;
-    }
-    media.push_back(std::move(*found));
-    left.erase(found);
-    if (left.empty()) break;
+    // There are phones that offer a medium twice, once with SRTP and once without.
+    auto found = std::ranges::find_if(offer.media, [&](const sdp::MediaLine &line) {
+      return fits(line) && answer_srtp(medium.srtp, line);
+    });
+    if (found == offer.media.end()) found = std::ranges::find_if(offer.media, fits);
+    if (found == offer.media.end()) continue;
+    const auto index = static_cast<std::size_t>(found - offer.media.begin());
+    at[index] = &medium;
+    lines = std::max(lines, index + 1);
   }
-  while (!media.empty() && media.back().formats.empty()) media.pop_back();
+  std::vector<OwnMedium> media;
+  for (std::size_t i = 0; i < lines; ++i) {
+    media.push_back(at[i] ? *at[i] : OwnMedium());
+    if (!at[i]) media.back().placeholder = refused(offer.media[i]);
+  }
   return media;
 }
 
 sdp::Description make_offer(const Identity &identity, const std::vector<OwnMedium> &media) {
   sdp::Description offer = envelope(identity);
   for (const OwnMedium &medium : media) {
+    if (medium.placeholder) {
+      offer.media.push_back(*medium.placeholder);
+      continue;
+    }
     sdp::MediaLine line;
     line.kind = to_string(medium.medium);
     line.port = medium.port;
@@ -359,6 +368,7 @@ sdp::Description make_offer(const Identity &identity, const std::vector<OwnMediu
     offer_events(medium, line);
     offer_feedback(line, medium.medium);
     offer_srtp(medium.srtp, line);
+    if (!medium.protocol.empty()) line.protocol = medium.protocol;
     line.direction = sdp::Direction::SendRecv;
     offer.media.push_back(std::move(line));
   }
@@ -386,11 +396,14 @@ std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
       }
       if (agreed.accepted) {
         auto keys = read_srtp_answer(media[i].srtp, line);
-        if (keys)
-          agreed.stream.srtp = std::move(*keys);
-        else
+        if (keys && *keys) {
+          agreed.stream.srtp = std::move((*keys)->keys);
+          agreed.srtp_tag = (*keys)->tag;
+        } else if (!keys) {
           agreed.problem = keys.error().detail;
+        }
         agreed.accepted = static_cast<bool>(keys);
+        agreed.protocol = line.protocol;
       }
       if (agreed.accepted) read_events(media[i], line, agreed.stream);
     }
@@ -411,6 +424,8 @@ std::vector<OwnMedium> offered_again(const std::vector<OwnMedium> &media,
     const Agreed &agreed = current[i];
     if (!agreed.accepted) continue;
     keep_events(agreed.stream, again[i]);
+    again[i].protocol = agreed.protocol;
+    if (agreed.stream.srtp) keep_key(again[i].srtp, agreed.stream.srtp->local, agreed.srtp_tag);
     std::vector<OwnFormat> &formats = again[i].formats;
     const auto in_use = std::ranges::find_if(formats, [&](const OwnFormat &own) {
       return own.format == agreed.format && own.clock_rate == agreed.stream.clock_rate &&
@@ -463,6 +478,8 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
     }
     accept_format(*own, *chosen, chosen->payload_type, line, agreed);
     agreed.stream.srtp = std::move(srtp->keys);
+    agreed.srtp_tag = srtp->lines.empty() ? 0 : srtp->lines.front().tag;
+    agreed.protocol = line.protocol;
 
     sdp::MediaLine reply;
     reply.crypto = std::move(srtp->lines);

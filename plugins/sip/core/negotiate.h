@@ -36,6 +36,9 @@ struct OwnMedium {
   std::vector<OwnFormat> formats;   ///< in order of preference
   std::vector<OwnEvents> events{};  ///< beside them
   OwnSrtp srtp{};
+  std::string protocol{};  ///< of our offers; empty: what `srtp` wants
+  /// Set: no medium of ours but the refused line of the peer that has this place.
+  std::optional<sdp::MediaLine> placeholder{};
 };
 
 /// What both sides are described by in every description that we send.
@@ -55,6 +58,8 @@ struct Agreed {
   sdp::Direction direction = sdp::Direction::Inactive;  ///< as we see it
   rtp::Stream stream;
   rtp::Remote remote;
+  std::string protocol;   ///< of the lines
+  unsigned srtp_tag = 0;  ///< that our key of `stream` has in them
   /// Why a format that we have was not accepted, as a clause for people; empty if none was there.
   std::string problem;
 
@@ -71,8 +76,9 @@ std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &code
                                    const std::optional<rtp::H264Profile> &h264);
 
 /// `own`, one of a medium, in the order of the lines of somebody else's first offer: each at the
-/// first line that it can stand for. Lines before it that are of no use have an entry without
-/// formats. An own medium without a line is left out.
+/// first line that it can stand for, encryption and all; if there is none, at the first that has a
+/// format of it. Lines before it that are of no use have a placeholder. An own medium without a
+/// line is left out.
 std::vector<OwnMedium> laid_out(const std::vector<OwnMedium> &own, const sdp::Description &offer);
 
 /// Our offer: one m= line for each of `media`, in their order.
@@ -87,7 +93,8 @@ std::vector<Agreed> read_answer(const std::vector<OwnMedium> &media,
 
 /// `media` for another offer of ours in the same session, where `current` was agreed before: the
 /// formats in use come first, in the numbers that they have by now. Another format that had such a
-/// number is left out, for no number may change its meaning (RFC 3264 section 8.3.2).
+/// number is left out, for no number may change its meaning (RFC 3264 section 8.3.2). The profile
+/// stays, and of encryption the key in use comes first, under its tag.
 std::vector<OwnMedium> offered_again(const std::vector<OwnMedium> &media,
                                      const std::vector<Agreed> &current);
 

@@ -68,15 +68,17 @@ void Registrar::note_failure(const std::string &key, Time now) {
 
 RegisterReply Registrar::handle(const RegisterRequest &request, Time now) {
   if (!options_.ha1) return reply(405, "Method Not Allowed");
+  if (request.to_user.empty()) return reply(404, "Not Found");
   RegisterReply out = authenticate(request, "REGISTER", now);
   return out.status == 200 ? store(request, now) : out;
 }
 
 RegisterReply Registrar::authenticate(const Credentials &request, std::string_view method,
                                       Time now) {
-  if (request.to_user.empty() || request.to_user.size() > kMaxName) return reply(404, "Not Found");
   const std::string source = address_group(request.source.address);
+  // Which account it is about may only be known by its credentials.
   if (!request.has_credentials) return challenge(source, now, false);
+  if (request.to_user.empty() || request.to_user.size() > kMaxName) return reply(404, "Not Found");
 
   const std::string account = source + ' ' + request.to_user;
   if (blocked(account, options_.max_failures, now) ||

@@ -75,6 +75,25 @@ OwnSrtp own_srtp(rtp::SrtpPolicy policy, bool secure) {
   return own;
 }
 
+void renew_used_keys(OwnSrtp &own, const rtp::SrtpKey *in_use) {
+  for (OwnCrypto &each : own.keys)
+    if (each.used && !(in_use && each.key == *in_use))
+      each = {each.tag, rtp::SrtpKey::random(each.key.suite)};
+}
+
+void keep_key(OwnSrtp &own, const rtp::SrtpKey &in_use, unsigned tag) {
+  std::erase_if(own.keys, [&](const OwnCrypto &each) { return each.key == in_use; });
+  if (!own.offered) own.keys.clear();
+  own.keys.insert(own.keys.begin(), {tag, in_use, true});
+  own.offered = true;
+  const auto same = std::find_if(own.keys.begin() + 1, own.keys.end(),
+                                 [&](const OwnCrypto &each) { return each.tag == tag; });
+  if (same == own.keys.end()) return;
+  unsigned free = 1;
+  while (std::ranges::find(own.keys, free, &OwnCrypto::tag) != own.keys.end()) ++free;
+  same->tag = free;
+}
+
 bool is_secure_profile(std::string_view protocol) {
   return protocol == "RTP/SAVP" || protocol == "RTP/SAVPF";
 }
@@ -114,21 +133,21 @@ void offer_srtp(const OwnSrtp &own, sdp::MediaLine &line) {
   for (const OwnCrypto &each : own.keys) line.crypto.push_back(write_crypto(each.tag, each.key));
 }
 
-Result<std::optional<rtp::SrtpKeys>> read_srtp_answer(const OwnSrtp &own,
-                                                      const sdp::MediaLine &answer) {
+Result<std::optional<TaggedKeys>> read_srtp_answer(const OwnSrtp &own,
+                                                   const sdp::MediaLine &answer) {
   const bool secure = is_secure_profile(answer.protocol);
   if (!secure && answer.crypto.empty()) {
     if (own.policy == rtp::SrtpPolicy::Require)
       return refused("its answer is plain RTP (" + answer.protocol +
                      "), and SRTP is required for this call");
-    return std::optional<rtp::SrtpKeys>();
+    return std::optional<TaggedKeys>();
   }
   if (!own.offered) return refused("its answer is encrypted, and SRTP was not offered");
   for (const sdp::Crypto &crypto : answer.crypto) {
     const auto key = read_crypto(crypto);
     const auto ours = std::ranges::find(own.keys, crypto.tag, &OwnCrypto::tag);
     if (key && ours != own.keys.end() && ours->key.suite == key->suite)
-      return std::optional(rtp::SrtpKeys{ours->key, *key});
+      return std::optional(TaggedKeys{crypto.tag, {ours->key, *key}});
   }
   return refused(answer.crypto.empty() || !read_crypto(answer.crypto.front())
                      ? no_usable_key(answer)

@@ -20,6 +20,7 @@ namespace junctor::sip {
 struct OwnCrypto {
   unsigned tag = 0;
   rtp::SrtpKey key;
+  bool used = false;  ///< something has been encrypted with it
 };
 
 /// What one medium of ours does about SRTP.
@@ -33,6 +34,15 @@ struct OwnSrtp {
 };
 /// With new random keys. `secure`: signalling is encrypted.
 OwnSrtp own_srtp(rtp::SrtpPolicy policy, bool secure);
+
+/// A key that was in use and no longer is gives way to a new one, before it is told again: the peer
+/// begins anew with it then, and whatever counters it has kept do no harm (RFC 3711 section 9.1).
+/// `in_use`: null if plain RTP or nothing is.
+void renew_used_keys(OwnSrtp &own, const rtp::SrtpKey *in_use);
+
+/// For another offer while that key is in use: it comes first, under its tag, and is offered
+/// whether signalling is encrypted or not, for it is known already. Others only where they were.
+void keep_key(OwnSrtp &own, const rtp::SrtpKey &in_use, unsigned tag);
 
 /// "RTP/SAVP", "RTP/SAVPF".
 bool is_secure_profile(std::string_view protocol);
@@ -49,8 +59,12 @@ void offer_srtp(const OwnSrtp &own, sdp::MediaLine &line);
 
 /// What an answer to that means: keys, or nothing for plain RTP; an error if the medium cannot be
 /// accepted, with a clause for people.
-Result<std::optional<rtp::SrtpKeys>> read_srtp_answer(const OwnSrtp &own,
-                                                      const sdp::MediaLine &answer);
+struct TaggedKeys {
+  unsigned tag = 0;
+  rtp::SrtpKeys keys;
+};
+Result<std::optional<TaggedKeys>> read_srtp_answer(const OwnSrtp &own,
+                                                   const sdp::MediaLine &answer);
 
 /// Our answer to the line of an offer: the first of its keys that can be used.
 struct SrtpAnswer {

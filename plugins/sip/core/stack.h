@@ -67,7 +67,7 @@ class AgentImpl final : public Agent, public CallHost {
   void deliver(std::function<void()> function) override;
 
  private:
-  /// A REGISTER whose answer waits, because its password was wrong.
+  /// A REGISTER or INVITE whose answer waits, because its password was wrong.
   struct Delayed {
     Handle handle;
     nua_saved_event_t saved[1] = {};
@@ -85,7 +85,10 @@ class AgentImpl final : public Agent, public CallHost {
                      const sip_t *sip, tagi_t *tags);
   void on_stray(nua_event_t event, int status, nua_handle_t *handle, const sip_t *sip);
   void on_register(nua_handle_t *handle, const sip_t *sip);
-  void answer_register(nua_handle_t *handle, nua_saved_event_t *saved, const RegisterReply &reply);
+  /// Now or after its delay; takes the handle.
+  void answer_account(nua_handle_t *handle, const RegisterReply &reply);
+  void respond_to_account(nua_handle_t *handle, nua_saved_event_t *saved,
+                          const RegisterReply &reply);
   void refuse(nua_handle_t *handle, int status, const char *phrase);
   /// Names the peer of the request at hand.
   void log_refused(int status, const char *phrase);
@@ -100,7 +103,8 @@ class AgentImpl final : public Agent, public CallHost {
 
   // gate.cpp: what the fence asks before anything is done about a request.
   bool admit(const FencedRequest &request);
-  bool belongs_to_a_call(const sip_t &sip) const;
+  /// The call that the request is of; null: none.
+  CallImpl *call_of(const sip_t &sip) const;
   /// Whether an account is registered from there; as it was some seconds ago.
   bool is_registered(const std::string &group, Time now);
   /// Without a transaction, of which there are too many already.

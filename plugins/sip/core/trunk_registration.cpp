@@ -19,10 +19,12 @@ namespace {
 constexpr std::size_t kMostRegistrars = 16;
 constexpr unsigned kMostDoublings = 16;
 
-/// Seconds that a Contact was granted; nothing if it does not say.
-std::optional<std::chrono::seconds> granted(const sip_t &sip) {
+/// Seconds that our Contact, the one of `user`, was granted: there may be others' beside it (RFC
+/// 3261 section 10.2.4). Nothing if it does not say.
+std::optional<std::chrono::seconds> granted(const sip_t &sip, const std::string &user) {
   unsigned long seconds = 0;
   for (const sip_contact_t *contact = sip.sip_contact; contact; contact = contact->m_next) {
+    if (!contact->m_url->url_user || contact->m_url->url_user != user) continue;
     const char *text = contact->m_expires;
     unsigned long value = 0;
     if (text &&
@@ -62,6 +64,8 @@ TrunkRegistration::TrunkRegistration(CallHost &host, Setup setup,
 void TrunkRegistration::start() {
   if (!setup_.options.registers || stopping_) return;
   challenged_ = false;
+  // Each time: at boot there may be no way there yet, and another one later.
+  contact_ = host_.contact_towards(setup_.next_hop, setup_.contact_user);
   handle_ = Handle(nua_handle(host_.nua(), nullptr, NUTAG_URL(setup_.registrar.c_str()),
                               SIPTAG_TO_STR(setup_.identity.c_str()),
                               SIPTAG_FROM_STR(setup_.identity.c_str()), TAG_END()));
@@ -69,7 +73,7 @@ void TrunkRegistration::start() {
   const std::string expires = std::to_string(setup_.options.expires.count());
   nua_register(handle_.get(), NUTAG_REGISTRAR(setup_.registrar.c_str()),
                TAG_IF(!setup_.proxy.empty(), NUTAG_PROXY(setup_.proxy.c_str())),
-               SIPTAG_CONTACT_STR(setup_.contact.c_str()), SIPTAG_EXPIRES_STR(expires.c_str()),
+               SIPTAG_CONTACT_STR(contact_.c_str()), SIPTAG_EXPIRES_STR(expires.c_str()),
                NUTAG_OUTBOUND("no-outbound no-validate no-natify no-options-keepalive"), TAG_END());
 }
 
@@ -77,7 +81,7 @@ void TrunkRegistration::stop() {
   if (std::exchange(stopping_, true)) return;
   retry_.reset();
   if (handle_ && status_.state == TrunkState::Registered)
-    nua_unregister(handle_.get(), SIPTAG_CONTACT_STR(setup_.contact.c_str()), TAG_END());
+    nua_unregister(handle_.get(), SIPTAG_CONTACT_STR(contact_.c_str()), TAG_END());
   else
     handle_.reset();
 }
@@ -130,14 +134,18 @@ void TrunkRegistration::authenticate(int status, const sip_t *sip) {
 
 void TrunkRegistration::succeed(const sip_t *sip) {
   msg_t *message = nua_current_request(host_.nua());
-  if (const su_sockaddr_t *address = message ? msg_addr(message) : nullptr;
-      address && registrars_.size() < kMostRegistrars)
-    registrars_.insert(Endpoint::from_sockaddr(&address->su_sa).address);
+  if (const su_sockaddr_t *address = message ? msg_addr(message) : nullptr) {
+    const std::string source = Endpoint::from_sockaddr(&address->su_sa).address;
+    std::erase(registrars_, source);
+    registrars_.insert(registrars_.begin(), source);
+    if (registrars_.size() > kMostRegistrars) registrars_.pop_back();
+  }
   status_.code = sip->sip_status ? sip->sip_status->st_status : 200;
   status_.detail.clear();
   status_.failures = 0;
   status_.retry.reset();
-  status_.expires = Clock::now() + granted(*sip).value_or(setup_.options.expires);
+  status_.expires =
+      Clock::now() + granted(*sip, setup_.contact_user).value_or(setup_.options.expires);
   tell(TrunkState::Registered);
 }
 
@@ -169,7 +177,8 @@ bool TrunkRegistration::brings(const std::string &user, const std::string &addre
   const TrunkOptions &options = setup_.options;
   const bool listed = options.may_call && options.may_call(address);
   if (!options.registers) return listed;
-  return user == setup_.contact_user && (listed || registrars_.contains(address));
+  return user == setup_.contact_user &&
+         (listed || std::ranges::find(registrars_, address) != registrars_.end());
 }
 
 std::string TrunkRegistration::account_for(const std::string &number) const {

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <memory>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "common/main_context.h"
 #include "sip/core/call.h"
@@ -23,7 +23,6 @@ class TrunkRegistration {
     std::string registrar, proxy;  ///< checked URIs
     Uri next_hop;                  ///< one of them
     std::string identity;          ///< From and To header
-    std::string contact;           ///< header
     std::string contact_user;      ///< nobody else knows it: calls for it come from there
   };
   TrunkRegistration(CallHost &host, Setup setup, std::function<void(const TrunkStatus &)> changed);
@@ -59,7 +58,8 @@ class TrunkRegistration {
   std::function<void(const TrunkStatus &)> changed_;
   Handle handle_;
   bool challenged_ = false, stopping_ = false;
-  std::set<std::string> registrars_;  ///< addresses that have answered
+  std::string contact_;                  ///< header; towards where the registrar is by now
+  std::vector<std::string> registrars_;  ///< addresses that have answered, the latest first
   TrunkStatus status_;
   ContextTimer retry_;
 };

@@ -91,7 +91,8 @@ TEST_F(CallMedia, CallsAndTheirMediaAreSeenFromOtherThreads) {
       agent_->calls();
     }
   });
-  for (int i = 1; i <= 50; ++i) {
+  constexpr int kTimes = 30;
+  for (int i = 1; i <= kTimes; ++i) {
     const char *direction = i % 2 == 0 ? "a=sendrecv\r\n" : "a=sendonly\r\n";
     peer_.send(peer_.in_dialog(invite, "UPDATE", i, "", "application/sdp",
                                phone_sdp(40000, 40002, direction, "127.0.0.1", i + 1)),
@@ -100,7 +101,7 @@ TEST_F(CallMedia, CallsAndTheirMediaAreSeenFromOtherThreads) {
   }
   stop = true;
   reader.join();
-  EXPECT_EQ(recorder_->count("changed"), 50);
+  EXPECT_EQ(recorder_->count("changed"), kTimes);
 }
 
 TEST_F(CallMedia, AnswerWithoutMediaOfOursIsByed) {

@@ -116,6 +116,14 @@ TEST_F(Digits, AreNotWithoutBound) {
   EXPECT_EQ(call_->send_dtmf("1").error().fault, Fault::Refused);
 }
 
+TEST_F(Digits, AreNotWithoutBoundInRtpEither) {
+  answered_call(with_events(40000));
+  const std::string many(kMostDigits, '1');
+  EXPECT_TRUE(call_->send_dtmf(many));
+  EXPECT_TRUE(call_->send_dtmf(many));
+  EXPECT_EQ(call_->send_dtmf(many).error().fault, Fault::Refused) << "they would be lost";
+}
+
 TEST_F(Digits, OfThePeerAreToldWithHowTheyCame) {
   const Message invite = answered_call(with_events(40000));
   peer_.send(

@@ -254,6 +254,44 @@ TEST_F(NarrowGate, TooManyAtOnceAreToldWhenToComeBack) {
   expect_alive();
 }
 
+TEST_F(NarrowGate, ACallIsKnownByItsTagsNotByItsCallIdAlone) {
+  const Message invite = answered_call();
+  for (int i = 0; i < 5; ++i) {
+    peer_.send(peer_.request_text("OPTIONS", target()), agent_->local());
+    EXPECT_EQ(peer_.final_response().status(), 200);
+  }
+  int cseq = 0;
+  const auto asked = [&](const std::string &tag, const std::string &own) {
+    std::string text = peer_.in_dialog(invite, "OPTIONS", ++cseq, "", "", "", tag);
+    const std::string to = "To: " + invite.header("From");
+    if (!own.empty())
+      text.replace(text.find(to), to.size(), to.substr(0, to.find(";tag=")) + ";tag=" + own);
+    peer_.send(text, agent_->local());
+    return peer_.final_response().status();
+  };
+  EXPECT_EQ(asked("peer-tag", "guess"), 503);
+  EXPECT_EQ(asked("peer-tag", "0"), 503);
+  EXPECT_EQ(asked("guess", ""), 503);
+  EXPECT_EQ(asked("0", ""), 503);
+  EXPECT_EQ(asked("peer-tag", ""), 200);
+}
+
+TEST_F(Gate, OneCallHasItsShareOfRequests) {
+  const Message invite = answered_call();
+  constexpr int kAll = 120;  // fewer than are told of a refusal in a second, beside the share
+  for (int i = 1; i <= kAll; ++i)
+    peer_.send(peer_.in_dialog(invite, "INFO", i, "", "application/dtmf", "5"), agent_->local());
+  int taken = 0, refused = 0;
+  for (int i = 0; i < kAll; ++i) (peer_.final_response().status() == 200 ? taken : refused) += 1;
+  EXPECT_GE(taken, 30);
+  EXPECT_GT(refused, 0);
+  EXPECT_EQ(taken, recorder_->count("dtmf 5"))
+      << "what is not told of is not answered with success";
+  EXPECT_THAT(log_, HasSubstr("too many requests of one call at once"));
+  peer_.send(peer_.in_dialog(invite, "BYE", kAll + 1), agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200) << "its end is never put off";
+}
+
 TEST_F(NarrowGate, RepetitionsAreAnsweredAsBefore) {
   const std::string text = peer_.request_text("OPTIONS", target());
   for (int i = 0; i < 20; ++i) {

@@ -108,6 +108,25 @@ class IncomingFromAnyone : public Incoming {
   IncomingFromAnyone() { callers_ = Callers::Anyone; }
 };
 
+class ImpatientIncoming : public IncomingFromAnyone {
+ protected:
+  AgentOptions options() override {
+    AgentOptions options = IncomingFromAnyone::options();
+    options.transaction_timeout = std::chrono::milliseconds(600);
+    return options;
+  }
+};
+
+TEST_F(ImpatientIncoming, EndsWhereTheAnswerIsNeverConfirmed) {
+  send(request("INVITE", 1, "", phone_sdp()));
+  peer_.response(180);
+  ASSERT_TRUE(call_->answer(answering()));
+  peer_.reply(peer_.request("BYE"), "200 OK");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
+  EXPECT_THAT(recorder_->text, HasSubstr("it never confirmed our answer"));
+}
+
 TEST_F(Incoming, RingsOnceTheCallerHasProvedWhoItIs) {
   ring();
   ASSERT_EQ(came_.size(), 1u);
@@ -121,6 +140,29 @@ TEST_F(Incoming, RingsOnceTheCallerHasProvedWhoItIs) {
   EXPECT_THAT(ringing_.header("Contact"), HasSubstr("sip:bob@127.0.0.1:"));
 }
 
+TEST_F(Incoming, WhoNamesNoUserIsAskedForOne) {
+  std::string nameless = request("INVITE", 1, "", phone_sdp());
+  nameless.replace(nameless.find("sip:carol@"), 10, "sip:");
+  send(nameless);
+  const Message challenged = final_of(1);
+  ASSERT_EQ(challenged.status(), 401);
+  std::string known = request("INVITE", 2, credentials(challenged, "secret"), phone_sdp());
+  known.replace(known.find("sip:carol@"), 10, "sip:");
+  send(known);
+  peer_.response(180);
+  ASSERT_EQ(came_.size(), 1u);
+  EXPECT_EQ(came_[0].account, "carol");
+}
+
+TEST_F(Incoming, MayBeTakenBackWhileTheAnswerToAGuessWaits) {
+  send(request("INVITE", 1, "", phone_sdp()));
+  const Message challenged = final_of(1);
+  send(request("INVITE", 2, credentials(challenged, "guess"), phone_sdp(), "", "guess"));
+  send(request("CANCEL", 2, "", "", "", "guess"));
+  EXPECT_EQ(peer_.response(487).header("CSeq"), "2 INVITE") << "the answer waits";
+  expect_alive();
+}
+
 TEST_F(Incoming, TakesProxyAuthorizationToo) {
   send(request("INVITE", 1, "", phone_sdp()));
   const Message challenged = final_of(1);
@@ -129,13 +171,23 @@ TEST_F(Incoming, TakesProxyAuthorizationToo) {
 }
 
 TEST_F(Incoming, AWrongPasswordIsRefusedAndTenOfThemBlock) {
+  // As calls of their own: they wait for their answers side by side.
+  const auto call = [&](int cseq, int number, const std::string &credentials) {
+    std::string text = request("INVITE", cseq, credentials, phone_sdp());
+    text.replace(text.find("from-carol"), 10, "guess-" + std::to_string(number));
+    send(text);
+  };
   for (int cseq = 1; cseq < 30; cseq += 2) {
-    send(request("INVITE", cseq, "", phone_sdp()));
+    call(cseq, cseq, "");
     const Message challenged = final_of(cseq);
     ASSERT_EQ(challenged.status(), 401);
-    send(request("INVITE", cseq + 1, credentials(challenged, "guess"), phone_sdp()));
-    EXPECT_EQ(final_of(cseq + 1).status(), cseq < 20 ? 403 : 503) << cseq;
+    call(cseq + 1, cseq, credentials(challenged, "guess"));
+    // The block, of which guessing learns nothing, is told at once.
+    if (cseq >= 20) {
+      EXPECT_EQ(final_of(cseq + 1).status(), 503) << cseq;
+    }
   }
+  EXPECT_EQ(final_of(20).status(), 403) << "after a while, for guessing is to take time";
   EXPECT_TRUE(came_.empty());
   EXPECT_EQ(agent_->calls(), 0u);
 }
@@ -199,10 +251,10 @@ TEST_F(Incoming, AnOfferIsAnsweredInTheOrderOfItsLines) {
   EXPECT_THAT(lines, testing::ElementsAre("application", "video", "audio", "audio"));
   EXPECT_THAT(ok.body(), HasSubstr("m=application 0"));
   EXPECT_THAT(ok.body(), HasSubstr("m=audio 0 RTP/AVP 8"));
-  ASSERT_EQ(call_->media().size(), 3u);
-  EXPECT_FALSE(call_->media()[0].accepted);
-  EXPECT_EQ(call_->media()[1].format->codec, Codec::H264);
-  EXPECT_EQ(call_->media()[2].format->codec, Codec::Pcmu);
+  // What only holds a place is no medium.
+  ASSERT_EQ(call_->media().size(), 2u);
+  EXPECT_EQ(call_->media()[0].format->codec, Codec::H264);
+  EXPECT_EQ(call_->media()[1].format->codec, Codec::Pcmu);
   // The order holds for what comes later.
   send(request("INVITE", 3, "",
                "v=0\r\no=carol 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -210,8 +262,13 @@ TEST_F(Incoming, AnOfferIsAnsweredInTheOrderOfItsLines) {
                "\r\nm=audio 40004 RTP/AVP 8\r\n",
                tag_of(ok)));
   EXPECT_EQ(final_of(3).status(), 200);
-  EXPECT_FALSE(call_->media()[1].accepted);
-  EXPECT_TRUE(call_->media()[2].accepted);
+  send(request("ACK", 3, "", "", tag_of(ok), "ack3"));
+  EXPECT_FALSE(call_->media()[0].accepted);
+  EXPECT_TRUE(call_->media()[1].accepted);
+  // And for our own offer.
+  send(request("INVITE", 4, "", "", tag_of(ok)));
+  const Message again = final_of(4);
+  EXPECT_THAT(again.body(), HasSubstr("m=application 0 TCP/BFCP *\r\nm=video"));
 }
 
 TEST_F(Incoming, TakesWhatHasTheLowestRankOfTheOffer) {
@@ -251,6 +308,52 @@ TEST_F(Incoming, IsEncryptedWhereTheCallerWantsItAndWePrefer) {
   for (const Media &media : call_->media())
     EXPECT_EQ(media.srtp, rtp::SrtpSuite::AesCm128HmacSha1_32);
   EXPECT_EQ(call_->transport(), "udp");
+}
+
+/// What stands behind the `number`-th "inline:".
+std::string key_in(const std::string &sdp, int number) {
+  std::size_t at = 0;
+  for (; number > 0 && at != sdp.npos; --number) at = sdp.find("inline:", at + 1);
+  return at == sdp.npos ? "" : sdp.substr(at, sdp.find("\r\n", at) - at);
+}
+
+TEST_F(Incoming, OurOwnOfferKeepsTheEncryptionInUse) {
+  ring(encrypted_sdp());
+  AnswerOptions options = answering();
+  options.srtp = rtp::SrtpPolicy::Prefer;
+  ASSERT_TRUE(call_->answer(options));
+  const Message ok = peer_.response(200);
+  send(request("ACK", 2, "", "", tag_of(ok), "ack"));
+  send(request("INVITE", 3, "", "", tag_of(ok)));
+  const Message offer = final_of(3);
+  for (const int line : {1, 2}) EXPECT_EQ(key_in(offer.body(), line), key_in(ok.body(), line));
+  EXPECT_THAT(offer.body(), HasSubstr("a=crypto:4 AES_CM_128_HMAC_SHA1_32 inline:"));
+  EXPECT_THAT(offer.body(), Not(HasSubstr("RTP/AVP")));
+  EXPECT_THAT(offer.body(), Not(HasSubstr("a=crypto:1 "))) << "more keys would travel in clear";
+  send(request("ACK", 3, "", encrypted_sdp(), tag_of(ok), "ack3"));
+  expect_alive();
+  EXPECT_EQ(recorder_->count("changed"), 0);
+  EXPECT_EQ(call_->media()[0].srtp, rtp::SrtpSuite::AesCm128HmacSha1_32);
+}
+
+TEST_F(Incoming, AMediumThatComesBackHasAKeyThatWasNeverUsed) {
+  ring(encrypted_sdp());
+  AnswerOptions options = answering();
+  options.srtp = rtp::SrtpPolicy::Prefer;
+  ASSERT_TRUE(call_->answer(options));
+  const Message ok = peer_.response(200);
+  send(request("ACK", 2, "", "", tag_of(ok), "ack"));
+  std::string off = encrypted_sdp();
+  off.replace(off.find("40002"), 5, "0");
+  send(request("INVITE", 3, "", off, tag_of(ok)));
+  EXPECT_EQ(key_in(final_of(3).body(), 2), "");
+  send(request("ACK", 3, "", "", tag_of(ok), "ack3"));
+  EXPECT_FALSE(call_->media()[1].accepted);
+  send(request("INVITE", 4, "", encrypted_sdp(), tag_of(ok)));
+  const Message on = final_of(4);
+  EXPECT_EQ(key_in(on.body(), 1), key_in(ok.body(), 1)) << "sound has gone on";
+  EXPECT_NE(key_in(on.body(), 2), key_in(ok.body(), 2));
+  EXPECT_NE(key_in(on.body(), 2), "");
 }
 
 TEST_F(Incoming, IsRefusedWhereTheCallerWantsEncryptionThatIsOff) {

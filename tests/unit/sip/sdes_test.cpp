@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "sip/core/negotiate.h"
 
 namespace junctor::sip {
@@ -179,6 +181,80 @@ TEST(Policy, AnswersTakeTheFirstKeyThatCanBeUsed) {
   const auto nothing = answer_srtp(own, line("a=crypto:4 F8_128_HMAC_SHA1_80 " + kKey + "\r\n"));
   ASSERT_FALSE(nothing);
   EXPECT_THAT(nothing.error().detail, HasSubstr("cipher suite"));
+}
+
+sdp::Description two_lines(const std::string &first, const std::string &second) {
+  const auto offer = sdp::parse(
+      "v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n"
+      "m=audio 4000 " +
+      first + "m=audio 4002 " + second);
+  EXPECT_TRUE(offer);
+  return *offer;
+}
+
+/// Which line of the offer is accepted; -1: none.
+int taken(SrtpPolicy policy, const sdp::Description &offer) {
+  const auto laid = laid_out(audio(policy), offer);
+  const Answer answer = make_answer(kUs, laid, {}, offer);
+  for (std::size_t i = 0; i < answer.agreed.size(); ++i)
+    if (answer.agreed[i].accepted) return static_cast<int>(i);
+  return -1;
+}
+
+TEST(Policy, OfAMediumThatIsOfferedTwiceTheLineThatFitsIsTaken) {
+  const std::string plain = "RTP/AVP 8\r\n",
+                    secure = "RTP/SAVP 8\r\na=crypto:1 " + kSuite + kKey + "\r\n",
+                    unserved = "RTP/SAVP 8\r\na=crypto:1 F8_128_HMAC_SHA1_80 " + kKey + "\r\n";
+  EXPECT_EQ(taken(SrtpPolicy::Off, two_lines(secure, plain)), 1);
+  EXPECT_EQ(taken(SrtpPolicy::Prefer, two_lines(secure, plain)), 0);
+  EXPECT_EQ(taken(SrtpPolicy::Prefer, two_lines(unserved, plain)), 1);
+  EXPECT_EQ(taken(SrtpPolicy::Require, two_lines(plain, secure)), 1);
+  EXPECT_EQ(taken(SrtpPolicy::Require, two_lines(plain, unserved)), -1);
+  // Where none does, the reason is still told.
+  const auto laid = laid_out(audio(SrtpPolicy::Off), two_lines(secure, unserved));
+  const Answer answer = make_answer(kUs, laid, {}, two_lines(secure, unserved));
+  ASSERT_EQ(answer.agreed.size(), 1u);
+  EXPECT_THAT(answer.agreed[0].problem, HasSubstr("SRTP only"));
+}
+
+TEST(Policy, AKeyThatWasInUseIsNotToldAgain) {
+  OwnSrtp own = own_srtp(SrtpPolicy::Prefer, true);
+  const OwnSrtp before = own;
+  own.keys[0].used = own.keys[1].used = true;
+  renew_used_keys(own, &before.keys[0].key);
+  EXPECT_EQ(own.keys[0].key, before.keys[0].key) << "in use still";
+  EXPECT_NE(own.keys[1].key, before.keys[1].key);
+  EXPECT_EQ(own.keys[1].key.suite, before.keys[1].key.suite);
+  EXPECT_EQ(own.keys[1].tag, before.keys[1].tag);
+  EXPECT_EQ(own.keys[2].key, before.keys[2].key);
+  renew_used_keys(own, nullptr);
+  EXPECT_NE(own.keys[0].key, before.keys[0].key);
+}
+
+TEST(Policy, AnotherOfferHasTheKeyInUseUnderItsTag) {
+  const auto media = audio(SrtpPolicy::Prefer);
+  sdp::Description offer = make_offer(kUs, audio(SrtpPolicy::Require));
+  // The caller's tag, which is one of another key of ours.
+  offer.media[0].crypto = {{2, "AES_CM_128_HMAC_SHA1_80", kKey, {}}};
+  const Answer answer = make_answer(kUs, media, {}, offer);
+  ASSERT_TRUE(answer.acceptable);
+  const auto again = offered_again(media, answer.agreed);
+  const sdp::MediaLine line = make_offer(kUs, again).media[0];
+  EXPECT_EQ(line.protocol, "RTP/SAVP");
+  ASSERT_EQ(line.crypto.size(), rtp::kSrtpSuites.size());
+  EXPECT_EQ(line.crypto[0].tag, 2u);
+  EXPECT_EQ(*read_crypto(line.crypto[0]), answer.agreed[0].stream.srtp->local);
+  std::set<unsigned> tags;
+  for (const sdp::Crypto &crypto : line.crypto) tags.insert(crypto.tag);
+  EXPECT_EQ(tags.size(), line.crypto.size());
+  // The peer says the same again: nothing has changed.
+  const auto agreed = read_answer(again, offer);
+  EXPECT_TRUE(agreed[0].accepted) << agreed[0].problem;
+  EXPECT_EQ(agreed[0].stream.srtp, answer.agreed[0].stream.srtp);
+  // Over UDP nothing but that is told.
+  auto clear = media;
+  clear[0].srtp.offered = false;
+  EXPECT_EQ(make_offer(kUs, offered_again(clear, answer.agreed)).media[0].crypto.size(), 1u);
 }
 
 TEST(Policy, AnotherKeyInAReinviteIsAChange) {

@@ -180,6 +180,24 @@ TEST_F(TrunkTest, CallsOverItGoToTheAccountOfTheirNumber) {
   EXPECT_EQ(came_[1].to, "alice");
 }
 
+TEST_F(TrunkTest, ARedirectionIsToldAsItCame) {
+  add(carrier());
+  peer_.reply(peer_.request("REGISTER"), "302 Moved Temporarily", "Contact: <sip:192.0.2.9>\r\n");
+  ASSERT_TRUE(is(TrunkState::Failed));
+  EXPECT_EQ(status().code, 302);
+  EXPECT_THAT(status().detail, HasSubstr("302 Moved Temporarily"));
+}
+
+TEST_F(TrunkTest, OfTheContactsThatAreGrantedOursCounts) {
+  add(carrier());
+  const Message request = peer_.request("REGISTER");
+  peer_.reply(request, "200 OK",
+              "Contact: <sip:another@192.0.2.7>;expires=3600, " + request.header("Contact") +
+                  ";expires=90\r\n");
+  ASSERT_TRUE(is(TrunkState::Registered));
+  EXPECT_LT(status().expires, Clock::now() + 100s);
+}
+
 TEST_F(TrunkTest, CallsForNobodyAndCallsOfOthersAreRefused) {
   const std::string contact = registered(carrier());
   peer_.send(invite(contact, "+4930123"), agent_->local());
