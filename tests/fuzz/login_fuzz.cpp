@@ -3,7 +3,7 @@
 // peer's but a proper name or our own challenge is told back.
 #include <algorithm>
 
-#include "../unit/orchestrator/temporary_directory.h"
+#include "../unit/temporary_directory.h"
 #include "accounts/builtin_authenticator.h"
 #include "accounts/secrets.h"
 #include "input.h"

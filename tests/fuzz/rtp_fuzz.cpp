@@ -30,7 +30,7 @@ void parse_one(ByteSpan datagram) {
 // Each four bytes are a packet: sequence, delay in ms, timestamp step. However they come, what goes
 // out rises, and nothing is held beyond its bounds.
 void reorder(ByteSpan script) {
-  ReorderBuffer buffer(std::chrono::milliseconds(40));
+  ReorderBuffer buffer(ReorderWait(std::chrono::milliseconds(20), std::chrono::milliseconds(40)));
   Unwrapper<std::uint32_t> timestamps;
   PlayoutClock clock(Medium::Video, 90000, std::make_shared<LipSync>());
   std::vector<IncomingPacket> out;

@@ -49,10 +49,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   static const std::vector<sip::OwnMedium> media = [] {
     std::vector<sip::Offered> all;
     for (const rtp::Format &format : rtp::formats()) all.push_back({&format});
-    return std::vector<sip::OwnMedium>{
-        {Medium::Audio, 20000, sip::offered_formats(Medium::Audio, all, {}),
-         sip::own_srtp(rtp::SrtpPolicy::Prefer, true)},
-        {Medium::Video, 20002, sip::offered_formats(Medium::Video, all, {}), {}}};
+    return std::vector<sip::OwnMedium>{{.medium = Medium::Audio,
+                                        .port = 20000,
+                                        .formats = sip::offered_formats(Medium::Audio, all, {}),
+                                        .srtp = sip::own_srtp(rtp::SrtpPolicy::Prefer, true)},
+                                       {.medium = Medium::Video,
+                                        .port = 20002,
+                                        .formats = sip::offered_formats(Medium::Video, all, {})}};
   }();
   const sip::Identity identity{"192.0.2.1", 1, 1};
   const auto agreed = sip::read_answer(media, *description);
@@ -62,6 +65,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   if (answer.description.media.size() != description->media.size()) std::abort();
   for (const sip::Agreed &medium : answer.agreed)
     if (medium.accepted && (!medium.format || medium.remote.rtp.port == 0)) std::abort();
+  // As the first offer of a call: what holds a place is refused, and said again as it was.
+  const auto laid = sip::laid_out(media, *description);
+  const sip::Answer first = sip::make_answer(identity, laid, {}, *description);
+  const auto later = sip::make_offer(identity, sip::offered_again(laid, first.agreed));
+  for (std::size_t i = 0; i < laid.size(); ++i)
+    if (later.media[i].kind != description->media[i].kind ||
+        (laid[i].placeholder && (first.agreed[i].accepted || later.media[i].port != 0)))
+      std::abort();
   for (const sip::sdp::MediaLine &line : description->media)
     for (const sip::sdp::Format &format : line.formats) check_parameters(format.fmtp);
   // Who sends and who decodes rely on it: what was agreed on has a configuration.

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "../unit/orchestrator/temporary_directory.h"
+#include "../unit/temporary_directory.h"
 #include "accounts/webhook_authenticator.h"
 #include "input.h"
 
