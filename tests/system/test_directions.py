@@ -53,7 +53,8 @@ class G7_PhoneCallsTerminal(MatrixTest):
         """Last by its name: after all calls. It is the one of test_matrix.py."""
         self.assertEqual(self.table.missing(), [])
 
-    def wait_for_calls(self, pull, crop, config=""):
+    def wait_for_calls(self, push, pull, crop, config=""):
+        self.prepare("alice", push, ALICE_TONE)
         self.junctor = self.start(Junctor(self.workspace, config))
         self.alice = self.junctor.account("alice")
         self.player = self.pull(self.alice, pull, crop)
@@ -74,7 +75,7 @@ class G7_PhoneCallsTerminal(MatrixTest):
         self.assertEqual(self.junctor.wait_ended(identifier)["reason"], "callee-hangup")
 
     def with_gstreamer(self, push, phone, pull):
-        self.wait_for_calls(pull, crop_back(phone[0], pull[0]), ANYONE)
+        self.wait_for_calls(push, pull, crop_back(phone[0], pull[0]), ANYONE)
         bob = self.start(GstPhone(
             self.workspace, audio=phone[1], video=phone[0], frequency=BOB_TONE,
             crop=crop_of(push[0], codec_of(phone[0])), calls=True))
@@ -88,7 +89,7 @@ class G7_PhoneCallsTerminal(MatrixTest):
         self.finish(identifier, push, phone, pull)
 
     def with_baresip(self, push, phone, pull):
-        self.wait_for_calls(pull, crop_back(phone[0], pull[0]))
+        self.wait_for_calls(push, pull, crop_back(phone[0], pull[0]))
         bob = self.baresip(phone, BOB_TONE)
         bob.dial(f"sip:alice@{self.junctor.sip_address}")
         identifier = self.answer("bob", push)
@@ -98,7 +99,7 @@ class G7_PhoneCallsTerminal(MatrixTest):
         self.finish(identifier, push, phone, pull)
 
     def with_linphone(self, push, phone, pull):
-        self.wait_for_calls(pull, None, ANYONE)
+        self.wait_for_calls(push, pull, None, ANYONE)
         rate = int(phone[1].partition("/")[2])
         carol = self.start(Linphone(self.workspace, codecs=[("speex", rate)], frequency=BOB_TONE))
         carol.dial(f"sip:alice@{self.junctor.sip_address}")
@@ -123,6 +124,8 @@ class G7_TerminalCallsTerminal(MatrixTest):
         self.assertEqual(self.table.missing(), [])
 
     def between_terminals(self, ours, theirs):
+        self.prepare("alice", ours, ALICE_TONE)
+        self.prepare("bob", theirs, BOB_TONE, self.BOB)
         self.junctor = self.start(Junctor(self.workspace))
         alice, bob = self.junctor.account("alice"), self.junctor.account("bob")
         crop = crop_of(ours[0], theirs[0])

@@ -50,6 +50,7 @@ class G7_Matrix(MatrixTest):
         self.assertEqual(self.table.missing(), [])
 
     def push_and_pull(self, push, pull, callee, crop):
+        self.prepare("alice", push, ALICE_TONE)
         alice = self.junctor.account("alice")
         self.player = self.pull(alice, pull, crop)
         self.publisher = self.push(alice, push, ALICE_TONE, callee)
@@ -91,9 +92,14 @@ class G7_Matrix(MatrixTest):
         self.junctor = self.start(Junctor(self.workspace,
                                           '[sip]\nallow = ["sip:*@127.0.0.1:*"]\n'))
         rate = int(phone[1].partition("/")[2])
-        carol = self.start(Linphone(self.workspace, codecs=[("speex", rate)], frequency=BOB_TONE))
+        carol = self.start(Linphone(self.workspace, codecs=[("speex", rate)], frequency=BOB_TONE,
+                                    auto=False))
         self.push_and_pull(push, pull, carol.uri, None)
         identifier = self.junctor.find_call("alice")
+        self.junctor.wait_state(identifier, "ringing")
+        # ffmpeg takes its time with a picture that comes after the sound.
+        wait_until(lambda: self.player.pictures() > 5, 20, "the card at the player")
+        carol.answer()
         self.junctor.wait_state(identifier, "answered")
         self.player.wait_tone(BOB_TONE)
         wait_until(lambda: carol.hears(ALICE_TONE, rate), 20, "the pusher's tone at linphone",

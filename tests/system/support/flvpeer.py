@@ -5,9 +5,11 @@ rtmpdump carries what a player gets, unread; what is in it is taken apart here a
 ffmpeg."""
 
 import array
+import functools
 import os
 import struct
 import subprocess
+import tempfile
 import threading
 
 from . import marks, media, rtmp, rtmp_raw, tones
@@ -18,6 +20,7 @@ _H263 = 8                       # VideoCodecID, E.4.3.1
 _ENHANCED = 0x80                # Enhanced RTMP v2: IsExHeader
 _SEQUENCE_START, _CODED_FRAMES = 0, 1
 _KEY, _INTER = 1, 2             # frame types of both
+_SECONDS = 40                   # that Vp8Push lasts
 
 
 def ivf(frames, width=0, height=0, rate=1000):
@@ -128,34 +131,46 @@ class TagPull:
         return self.process.stop(2)
 
 
+@functools.cache
+def _vp8_frames(identity, name):
+    """Four seconds of a Picture."""
+    picture = marks.Picture(identity, name)
+    coded = subprocess.run(
+        ["ffmpeg", "-v", "error", "-nostdin", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s",
+         f"{picture.width}x{picture.height}", "-r", str(marks.FPS), "-i", "-", "-c:v",
+         "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "800k", "-g", str(marks.FPS), "-f", "ivf", "-"], stdout=subprocess.PIPE,
+        input=b"".join(picture.frame(n) for n in range(marks.FPS * 4)), check=True, timeout=60)
+    return ivf_frames(coded.stdout)
+
+
+@functools.cache
+def _sound_tags(audio, frequency):
+    codec, rate = rtmp.AUDIO_ENCODERS[audio]
+    with tempfile.NamedTemporaryFile(suffix=".flv") as sound:
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i",
+             f"sine=frequency={frequency}:sample_rate={rate},volume=4", "-t", str(_SECONDS), "-c:a",
+             codec, "-ar", str(rate), "-ac", "1", sound.name], check=True, timeout=60)
+        return [tag for tag in rtmp_raw.flv_tags(sound.name) if tag[1] == _AUDIO]
+
+
+def vp8_tags(identity, name, audio, frequency):
+    """What Vp8Push sends. It takes a while the first time."""
+    frames = _vp8_frames(identity, name)
+    # The first second's keyframe begins each round anew.
+    pictures = [(n * 1000 // marks.FPS, _VIDEO, vp8_tag(frames[n % len(frames)]))
+                for n in range(_SECONDS * marks.FPS)]
+    return sorted([(0, _VIDEO, VP8_SEQUENCE_START), *pictures, *_sound_tags(audio, frequency)],
+                  key=lambda tag: tag[0])
+
+
 class Vp8Push:
     """Publishes a Picture in VP8 and a tone, both encoded by ffmpeg beforehand."""
 
     IDENTITY = rtmp.FfmpegPush.IDENTITY
 
-    def __init__(self, workspace, port, url, *, frequency=440, audio="aac", seconds=40,
-                 identity=None, size=(marks.WIDTH, marks.HEIGHT), name="alice"):
-        picture = marks.Picture(identity or self.IDENTITY, name)
-        path, sound = workspace.file(f"push-{name}.ivf"), workspace.file(f"push-{name}.flv")
-        subprocess.run(
-            ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p",
-             "-s", f"{picture.width}x{picture.height}", "-r", str(marks.FPS), "-i", "-", "-vf",
-             f"scale={size[0]}:{size[1]}", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used",
-             "8", "-b:v", "800k", "-g", str(marks.FPS), path],
-            input=b"".join(picture.frame(n) for n in range(marks.FPS * 4)), check=True, timeout=60)
-        codec, rate = rtmp.AUDIO_ENCODERS[audio]
-        subprocess.run(
-            ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i",
-             f"sine=frequency={frequency}:sample_rate={rate},volume=4", "-t", str(seconds), "-c:a",
-             codec, "-ar", str(rate), "-ac", "1", sound], check=True, timeout=60)
-        with open(path, "rb") as file:
-            frames = ivf_frames(file.read())
-        tags = [(0, _VIDEO, VP8_SEQUENCE_START)]
-        # The first second's keyframe begins each round anew.
-        tags += [(n * 1000 // marks.FPS, _VIDEO, vp8_tag(frames[n % len(frames)]))
-                 for n in range(seconds * marks.FPS)]
-        tags += [tag for tag in rtmp_raw.flv_tags(sound) if tag[1] == _AUDIO]
-        tags.sort(key=lambda tag: tag[0])
+    def __init__(self, port, url, *, frequency=440, audio="aac", identity=None, name="alice"):
+        tags = vp8_tags(identity or self.IDENTITY, name, audio, frequency)
         app, _, stream = url.split("/", 3)[3].partition("/")
         self.peer = rtmp_raw.RawRtmp(port)
         self.peer.connect(app, port)

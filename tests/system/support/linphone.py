@@ -43,9 +43,10 @@ _CODECS = [("opus", 48000, 2), ("speex", 16000, 1), ("speex", 8000, 1), ("PCMU",
 
 
 class Linphone:
-    """A phone that answers by itself. `codecs`: of (mime, rate), those that it knows."""
+    """A phone that answers by itself, or by answer(). `codecs`: of (mime, rate), those that it
+    knows."""
 
-    def __init__(self, workspace, name="carol", *, codecs, frequency=1000, seconds=120):
+    def __init__(self, workspace, name="carol", *, codecs, frequency=1000, seconds=120, auto=True):
         self.name = name
         self.home = os.path.dirname(workspace.file(f"linphone-{name}", "rc"))
         os.makedirs(os.path.join(self.home, ".local", "share", "linphone"))
@@ -58,7 +59,7 @@ class Linphone:
             for index, (mime, rate, channels) in enumerate(_CODECS):
                 out.write(_CODEC.format(index=index, mime=mime, rate=rate, channels=channels,
                                         enabled=int((mime, rate) in codecs)))
-        self.process = Process(f"linphone {name}", ["linphonec", "-a", "-c", "rc"],
+        self.process = Process(f"linphone {name}", ["linphonec", *(["-a"] if auto else []), "-c", "rc"],
                                os.path.join(self.home, "log"), cwd=self.home,
                                env={"HOME": self.home}, stdin=subprocess.PIPE)
         for line in ("soundcard use files", f"play {tone}", f"record {self.recording}"):
@@ -72,6 +73,9 @@ class Linphone:
     def _say(self, line):
         self.process.popen.stdin.write(line.encode() + b"\n")
         self.process.popen.stdin.flush()
+
+    def answer(self):
+        self._say("answer")
 
     def dial(self, uri):
         self._say(f"call {uri}")

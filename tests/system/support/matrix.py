@@ -103,13 +103,18 @@ class MatrixTest(SystemTest):
                                account.pull_url(f"video={codecs[0]}&audio={codecs[1]}"), crop=crop,
                                name=name))
 
+    @staticmethod
+    def prepare(name, codecs, tone, identity=flvpeer.Vp8Push.IDENTITY):
+        """What push() would do at its beginning, and others not wait for."""
+        if codecs[0] == "vp8":
+            flvpeer.vp8_tags(identity, name, codecs[1], tone)
+
     def push(self, account, codecs, tone, callee=None, identity=None):
         """Publishes as an account; codecs[0] is None for sound alone."""
         url, (video, audio) = account.push_url(callee), codecs
         if video == "vp8":
-            return self.start(flvpeer.Vp8Push(
-                self.workspace, self.junctor.rtmp_port, url, frequency=tone, audio=audio,
-                identity=identity, name=account.name))
+            return self.start(flvpeer.Vp8Push(self.junctor.rtmp_port, url, frequency=tone,
+                                              audio=audio, identity=identity, name=account.name))
         return self.start(rtmp.FfmpegPush(
             self.workspace, url, frequency=tone, audio=rtmp.AUDIO_ENCODERS[audio][0],
             video=video is not None, video_encoder=rtmp.VIDEO_ENCODERS.get(video),
