@@ -149,6 +149,10 @@ std::string Bridge::key_of(const std::string &line) const {
 
 std::vector<Setting> Bridge::settings_for_people() const {
   std::vector<Setting> settings;
+std::uint64_t Bridge::surplus_sound() const {
+  return surplus_ + (path_ ? path_->surplus_sound() : 0);
+}
+
   for (const Side side : kSides) leg(side)->add_settings_for_people(settings);
   return settings;
 }
@@ -277,6 +281,7 @@ void Bridge::on_path_failed(const std::string &element, const std::string &messa
   if (std::exchange(path_failed_, true))
     return around_->log(LogLevel::Error, "call " + id_ + ": " + what);
   if (flowing_since_ && around_->world.now() - *flowing_since_ >= kForgiveAfter) path_failures_ = 0;
+  surplus_ = surplus_sound();
   if (path_failures_ < kMostPathFailures) {
     ++path_failures_;
     around_->log(LogLevel::Error, "call " + id_ + ": " + what);

@@ -55,6 +55,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   std::vector<RouteLatency> latency() const;
   const std::string &launch() const { return launch_; }
 
+  /// Packets of sound so far that came faster than it can be heard, and were not transcoded.
+  std::uint64_t surplus_sound() const;
  private:
   Result<void> build();
   Result<std::unique_ptr<MediaPath>> make_path(bool sending);
@@ -90,7 +92,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   bool sending_ = false;  ///< the path carries the caller's media too
   std::string path_key_;  ///< what the running path was made for
   std::array<std::array<bool, 2>, 2>
-      path_receives_{};  ///< by Side and Medium: the leg sent it when the path was made
+      path_receives_{};        ///< by Side and Medium: the leg sent it when the path was made
+  std::uint64_t surplus_ = 0;  ///< packets of paths that are gone
   unsigned path_failures_ = 0;
   bool path_failed_ = false;           ///< the running path, which is to be replaced
   std::optional<Time> flowing_since_;  ///< a push terminal's media, through the running path

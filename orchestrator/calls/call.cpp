@@ -334,6 +334,7 @@ View Call::view() const {
   if (state() != State::Ended) {
     if (caller_->kind() == LegKind::Terminal) view.terminals.push_back(from_);
     for (const auto &leg : callees_)
+  view.surplus_sound = bridge_->surplus_sound();
       if (leg->kind() == LegKind::Terminal) view.terminals.push_back(to_);
   }
   view.plan = bridge_->steps();

@@ -2,11 +2,11 @@
 // Watches how long a pipeline's decoders and encoders take.
 #pragma once
 
-#include <gst/gst.h>
-
 #include <array>
 #include <memory>
+#include <vector>
 
+#include "calls/coding_routes.h"
 #include "calls/media_path.h"
 #include "calls/passage.h"
 
@@ -17,8 +17,8 @@ namespace junctor::calls {
 /// tell. The probes keep what they need; this may be dropped before or after the pipeline.
 class CodingProbes {
  public:
-  /// `pipeline` is parsed, and not yet running.
-  void attach(GstElement *pipeline);
+  /// Of a pipeline that is not yet running.
+  void attach(const std::vector<CodingRoute> &routes);
   /// After attach().
   CodingLatency figures() const;
 
@@ -26,7 +26,6 @@ class CodingProbes {
   struct Route {
     std::shared_ptr<Passage> decode, encode;  ///< null where nothing is decoded
   };
-  void attach_to(GstElement *decoder);
   std::array<std::array<Route, 2>, 2> routes_;  ///< by Side that takes it, and Medium
 };
 

@@ -59,6 +59,8 @@ class MediaPath {
   virtual void force_keyframe(Side side) = 0;
   /// Of the last seconds.
   virtual CodingLatency coding_latency() const { return {}; }
+  /// Packets of sound that came faster than it can be heard, and were not transcoded.
+  virtual std::uint64_t surplus_sound() const { return 0; }
 };
 
 using PathFactory = std::function<Result<std::unique_ptr<MediaPath>>(const PathSpec &, PathEvents)>;

@@ -10,6 +10,7 @@
 #include "calls/coding_probes.h"
 #include "calls/elements_of.h"
 #include "calls/picture_numbers.h"
+#include "calls/sound_gate.h"
 #include "common/handle.h"
 #include "common/main_context.h"
 #include "common/shared_box.h"
@@ -174,7 +175,9 @@ class Pipeline : public MediaPath {
       if (auto set = set_property(element.get(), setting.property, setting.value); !set) return set;
     }
     watch_first_packets();
-    coding_.attach(parsed);
+    const auto routes = coding_routes(parsed);
+    sound_.attach(routes);
+    coding_.attach(routes);
     let_decoders_catch_up(parsed);
     number_pictures(parsed);
     if (!spec.sending) hold_back();
@@ -192,6 +195,7 @@ class Pipeline : public MediaPath {
   }
 
   CodingLatency coding_latency() const override { return coding_.figures(); }
+  std::uint64_t surplus_sound() const override { return sound_.left_out(); }
 
   void set_watchdog_tries(Side side, unsigned tries) override {
     const ElementRef watchdog(find(watchdog_of(side)));
@@ -240,6 +244,7 @@ class Pipeline : public MediaPath {
 
   Held mailbox_;
   ElementRef pipeline_;
+  SoundGate sound_;
   CodingProbes coding_;
 };
 

@@ -103,7 +103,9 @@ struct View {
     std::optional<double> round_trip_ms;  ///< nothing until the peer has reported
     double reorder_wait_ms = 0;           ///< how long a gap in what the peer sends waits now
   };
-  MediaCount audio, video;
+  MediaCount audio, video;  ///< of the phone of the call
+  /// Packets of sound that came faster than it can be heard, and were not transcoded.
+  std::uint64_t surplus_sound = 0;
   LegSecurity caller_security, callee_security;
   std::vector<RouteLatency> latency;  ///< of routes where something flowed
   static constexpr std::size_t kMostDigits = 128;

@@ -191,6 +191,7 @@ void Metrics::call_changed(const calls::View &call) {
     families_->first_to_caller.Observe(static_cast<double>(*call.first_packet_to_caller_ms) / 1e3);
   audio_.add(call.audio);
   video_.add(call.video);
+  surplus_sound_ += call.surplus_sound;
 }
 
 void Metrics::checked(const rtmp::Request &request, const rtmp::Verdict &verdict) {
@@ -213,9 +214,11 @@ std::string Metrics::text(const Sample &sample) const {
   add_calls(sample.calls, all);
   add_latency(sample.calls, all);
   Packets audio = audio_, video = video_;
+  std::uint64_t surplus = surplus_sound_;
   for (const auto &call : sample.calls) {
     audio.add(call.audio);
     video.add(call.video);
+    surplus += call.surplus_sound;
   }
   const auto packets = [&](const char *name, const char *help, std::uint64_t Packets::*which) {
     counter(name, help)
@@ -228,6 +231,10 @@ std::string Metrics::text(const Sample &sample) const {
           &Packets::received);
   packets("junctor_rtp_lost_packets_total", "RTP packets of callees that never came.",
           &Packets::lost);
+  counter("junctor_surplus_sound_packets_total",
+          "Packets of sound that came faster than it can be heard, and were not transcoded.")
+      .add(static_cast<double>(surplus))
+      .to(all);
   if (sample.rtmp) {
     gauge("junctor_rtmp_connections", "RTMP connections.")
         .add(static_cast<double>(sample.rtmp->connections))

@@ -54,7 +54,8 @@ class Metrics {
   std::shared_ptr<prometheus::Registry> registry_;
   std::unique_ptr<Families> families_;
   Packets audio_, video_;
-  std::set<std::string> answered_;  ///< ids of calls whose answer has been counted
+  std::uint64_t surplus_sound_ = 0;  ///< of calls that are over
+  std::set<std::string> answered_;   ///< ids of calls whose answer has been counted
 };
 
 }  // namespace junctor::metrics

@@ -304,6 +304,39 @@ class E_Tags(BesideACall):
         for timestamp in (0, 0xFFFFFE, 5, 0x7FFFFF, 1, 0x800000):
             client.send(message(4, 8, 1, b"\x72" + bytes(160), timestamp=timestamp))
 
+    def test_sound_that_comes_faster_than_it_can_be_heard(self):
+        """Five minutes of it at once, in a call that transcodes it: the others go on."""
+        carol = self.junctor.account("carol")
+        player, answering = self.connected(carol.token), self.connected(carol.token)
+        for client in (player, answering):
+            client.create_stream()
+        player.play("carol")
+        client = self.connected()
+        client.create_stream()
+        client.publish("mallory?to=carol")
+        call = self.junctor.find_call("mallory")
+        self.junctor.wait_state(call, "ringing")
+        answering.publish("carol")
+        self.junctor.wait_state(call, "answered")
+        client.chunk_size(4096)
+        alaw = b"\x72" + b"\xd5\x55" * 400
+        client.send(message(4, 8, 1, alaw, chunk_size=4096))
+        wait_until(lambda: any(step["transcoded"] for step in self.junctor.call(call)["plan"]), 10,
+                   "a plan that transcodes")
+        before = self.surplus_sound()
+        client.send(b"".join(message(4, 8, 1, alaw, timestamp=100 * n, chunk_size=4096)
+                             for n in range(1, 3000)))
+        wait_until(lambda: self.surplus_sound() > before + 2500, 20, "sound that is left out")
+        client.send(message(4, 8, 1, b"\x72" + bytes(1 << 20), timestamp=300100, chunk_size=4096))
+        self.logged(rf"rtmp {client.name}: left out while publishing.*An audio tag has 1048577 bytes")
+        self.assertEqual(self.junctor.call(call)["state"], "answered")
+        self.assertEqual(self.junctor.command("hangup", call)[0], 0)
+        self.junctor.wait_ended(call)
+
+    def surplus_sound(self):
+        text = self.junctor.request("GET", "/metrics")
+        return float(re.search(r"^junctor_surplus_sound_packets_total (\S+)", text, re.M).group(1))
+
     def test_messages_of_more_than_eight_megabytes(self):
         for length, closed in ((8 << 20, False), ((8 << 20) + 1, True)):
             with self.subTest(length=length):

@@ -121,6 +121,10 @@ SharedBytes rest(const SharedBytes &body, const ByteReader &reader) {
 
 Result<TagContent> TagReader::read(const SharedBytes &body, std::int64_t dts) {
   if (body.view.empty()) return TagContent{};  // some encoders send these to say "nothing now"
+  if (medium_ == Medium::Audio && body.view.size() > kMostSoundBytes)
+    return bad_input("An audio tag has " + std::to_string(body.view.size()) +
+                     " bytes; sound that is played as it comes has at most " +
+                     std::to_string(kMostSoundBytes) + ".");
   auto packet = medium_ == Medium::Audio ? audio_packet(body) : video_packet(body);
   if (!packet) return packet.error();
   if (!*packet) return TagContent{};

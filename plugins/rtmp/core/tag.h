@@ -19,6 +19,9 @@ struct TagContent {
   std::optional<Frame> frame;
 };
 
+/// Of an audio tag: eight seconds of G.711, ten times the longest AAC frame.
+inline constexpr std::size_t kMostSoundBytes = 64 * 1024;
+
 /// Reads the tags of one medium of one publisher: legacy tags (Adobe FLV 10.1, E.4.2 and E.4.3)
 /// and Enhanced RTMP v2 (avc1, vp08, mp4a; its ModEx packets are skipped). Frames share the
 /// message's block, configurations are copies. One thread.
@@ -27,7 +30,8 @@ class TagReader {
   explicit TagReader(Medium medium) : medium_(medium) {}
 
   /// `body` is the message's payload, `dts` its timestamp in ms. BadInput for bytes that do not fit
-  /// their own lengths: truncated headers, a broken configuration, NAL units beyond the tag.
+  /// their own lengths: truncated headers, a broken configuration, NAL units beyond the tag; and
+  /// for more than kMostSoundBytes of sound.
   /// Refused for a codec that is not ours (it is named) or multitrack; the reader stays usable
   /// after either error.
   Result<TagContent> read(const SharedBytes &body, std::int64_t dts);

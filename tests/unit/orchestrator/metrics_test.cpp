@@ -96,6 +96,7 @@ TEST(Metrics, PacketsOfEndedCallsStayCounted) {
   auto view = call("1", calls::State::Answered);
   view.audio = {100, 90, 10, 0, std::nullopt};
   view.video = {300, 200, 1, 0, std::nullopt};
+  view.surplus_sound = 7;
   Sample sample;
   sample.calls = {view};
   const auto sent = [&] {
@@ -108,6 +109,7 @@ TEST(Metrics, PacketsOfEndedCallsStayCounted) {
   EXPECT_EQ(sent(), 300);
   const std::string text = metrics.text(sample);
   EXPECT_EQ(value(text, "junctor_rtp_lost_packets_total{medium=\"audio\"}"), 10);
+  EXPECT_EQ(value(text, "junctor_surplus_sound_packets_total"), 7);
   EXPECT_EQ(value(text, "junctor_rtp_received_packets_total{medium=\"audio\"}"), 90);
 }
 

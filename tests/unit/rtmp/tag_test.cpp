@@ -63,6 +63,18 @@ TEST(AudioTag, PlainCodecsTellTheirTrackOnce) {
   }
 }
 
+TEST(AudioTag, HasNoMoreSoundThanIsPlayedAsItComes) {
+  TagReader reader(Medium::Audio);
+  Bytes most(kMostSoundBytes, std::byte{0xd5});
+  most[0] = std::byte{0x72};
+  EXPECT_TRUE(reader.read(SharedBytes::copy(most), 0));
+  most.push_back(std::byte{0xd5});
+  const auto more = reader.read(SharedBytes::copy(most), 0);
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().fault, Fault::BadInput);
+  EXPECT_TRUE(reader.read(shared("72 d5d5"), 20)) << "the reader stays usable";
+}
+
 TEST(AudioTag, AacNeedsItsConfiguration) {
   for (const bool enhanced : {false, true}) {
     const std::string start = enhanced ? "90 'mp4a' " : "af 00 ";

@@ -115,6 +115,31 @@ TEST_F(PipelineTest, HoldsTheCallerBackUntilItIsToSend) {
   EXPECT_EQ(first_.back(), Medium::Audio);
 }
 
+/// Sound that comes as fast as it can be made, and is transcoded.
+std::string sound_at_once(int packets, int samples) {
+  return "testcallee name=callee audiotestsrc num-buffers=" + std::to_string(packets) +
+         " samplesperbuffer=" + std::to_string(samples) +
+         " ! audio/x-raw,rate=8000,channels=1 ! alawenc ! identity name=caller ! alawdec ! "
+         "audioconvert ! audioresample ! mulawenc ! callee.audio";
+}
+
+TEST_F(PipelineTest, TranscodesSoundAsFastAsItIsHeardAndASecondMore) {
+  auto path = make(sound_at_once(500, 160));
+  ASSERT_TRUE(path) << path.error().detail;
+  iterate_until([&] { return !first_.empty(); });
+  // Ten seconds came at once.
+  while ((*path)->surplus_sound() < 300) g_thread_yield();
+  EXPECT_LT((*path)->surplus_sound(), 460u);
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(PipelineTest, DoesNotBeginAPacketOfManySeconds) {
+  auto path = make(sound_at_once(3, 80000));
+  ASSERT_TRUE(path) << path.error().detail;
+  while ((*path)->surplus_sound() < 3) g_thread_yield();
+  EXPECT_TRUE(first_.empty());
+}
+
 TEST_F(PipelineTest, NamesTheElementThatFails) {
   auto path = make("fakesrc ! identity name=breaks error-after=2 ! fakesink");
   ASSERT_TRUE(path) << path.error().detail;
