@@ -385,6 +385,26 @@ bool is_pulled(const LegMedia &terminal, Codec codec) {
   return codec == (medium_of(codec) == Medium::Audio ? pull.audio : pull.video);
 }
 
+/// H.264 in the profile of the picture that is pushed, which passes through, and where nearly no
+/// phone has that profile also in the one that they have: that is encoded, in either packetization
+/// mode (in mode 0 it always is). Nothing where there is no need for more than one profile.
+std::vector<sip::Offered> h264_twice(const rtp::Format &format, const PushTracks &push) {
+  if (!push.video || push.video->codec != Codec::H264) return {};
+  const auto pushed = rtp::H264Profile::from_avcc(push.video->config.view);
+  if (!pushed) return {};
+  rtp::H264Profile plain;
+  plain.level_idc = pushed->level_idc;
+  if (rtp::can_receive(plain, *pushed)) return {};
+  const auto fmtp = [](const rtp::H264Profile &profile, const char *mode) {
+    return "profile-level-id=" + profile.profile_level_id() + ";packetization-mode=" + mode +
+           ";level-asymmetry-allowed=1";
+  };
+  const rtp::H264Profile usual;
+  return {{.format = &format, .fmtp = fmtp(*pushed, "1")},
+          {.format = &format, .fmtp = fmtp(usual, "1")},
+          {.format = &format, .fmtp = fmtp(usual, "0")}};
+}
+
 }  // namespace
 
 std::vector<sip::Offered> make_offer(const LegMedia &terminal,
@@ -403,6 +423,11 @@ std::vector<sip::Offered> make_offer(const LegMedia &terminal,
     if (format.codec == Codec::Aac && push.audio && push.audio->codec == Codec::Aac)
       if (const auto config = rtp::AacConfig::from_asc(push.audio->config.view))
         offered.aac = *config;
+    if (format.codec == Codec::H264)
+      if (const auto twice = h264_twice(format, push); !twice.empty()) {
+        offer.insert(offer.end(), twice.begin(), twice.end());
+        continue;
+      }
     offer.push_back(std::move(offered));
   }
   const auto rank = [&push](const sip::Offered &offered) {

@@ -371,6 +371,27 @@ TEST(Offer, HasEveryFormatAndBeginsWithWhatPassesThrough) {
   EXPECT_NE(speex[1].format->codec, Codec::Speex);
 }
 
+TEST(Offer, HasTheProfileOfPhonesBehindThatOfThePicture) {
+  const auto of = [](std::uint8_t profile, std::uint8_t constraints) {
+    PushTracks push;
+    push.video.emplace().codec = Codec::H264;
+    push.video->config = avcc(profile, constraints, 31);
+    std::vector<std::string> fmtp;
+    for (const sip::Offered &offered : make_offer(LegMedia::terminal(push, std::nullopt)))
+      if (offered.format->codec == Codec::H264) fmtp.push_back(offered.fmtp);
+    return fmtp;
+  };
+  const std::string tail = ";level-asymmetry-allowed=1";
+  EXPECT_THAT(of(100, 0),
+              testing::ElementsAre("profile-level-id=64001f;packetization-mode=1" + tail,
+                                   "profile-level-id=42e01f;packetization-mode=1" + tail,
+                                   "profile-level-id=42e01f;packetization-mode=0" + tail));
+  EXPECT_EQ(of(77, 0).size(), 3u);
+  // What constrained baseline decoders show is offered in both modes by the SIP side.
+  EXPECT_THAT(of(66, 0xc0), testing::ElementsAre(""));
+  EXPECT_THAT(of(77, 0x80), testing::ElementsAre("")) << "main, but of baseline's tools alone";
+}
+
 TEST(Planner, OffersOnlyWhatTheOperatorNames) {
   PushTracks push;
   push.audio = sound(Codec::Speex);
