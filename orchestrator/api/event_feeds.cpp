@@ -27,9 +27,9 @@ bool EventFeeds::full() {
 
 void EventFeeds::add(std::shared_ptr<Feed> feed, const std::vector<calls::View> &running) {
   // At once, so that the watcher knows that it watches.
-  bool there = feed->send(kAlive);
-  for (const auto &call : running) there = there && feed->send(event_of(call));
-  if (!there) return;
+  std::string first = kAlive;
+  for (const auto &call : running) first += event_of(call);
+  if (!feed->begin(first)) return;
   feeds_.push_back(std::move(feed));
   if (feeds_.size() == 1) beat();
 }

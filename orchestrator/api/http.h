@@ -34,6 +34,8 @@ struct Request {
 class Feed {
  public:
   virtual ~Feed() = default;
+  /// What the client is told first, however much that is; before send(). False: it has gone.
+  virtual bool begin(std::string_view text) { return send(text); }
   /// False once the client has gone, or was parted because it takes nothing.
   virtual bool send(std::string_view text) = 0;
   virtual void end() = 0;

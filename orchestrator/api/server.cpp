@@ -59,11 +59,10 @@ class SoupFeed : public Feed {
     finished_ = g_signal_connect(
         message, "finished",
         G_CALLBACK(+[](SoupServerMessage *, SoupFeed *self) { self->gone_ = true; }), this);
-    wrote_ = g_signal_connect(message, "wrote-body-data",
-                              G_CALLBACK(+[](SoupServerMessage *, guint size, SoupFeed *self) {
-                                self->waiting_ -= std::min<std::size_t>(size, self->waiting_);
-                              }),
-                              this);
+    wrote_ = g_signal_connect(
+        message, "wrote-body-data",
+        G_CALLBACK(+[](SoupServerMessage *, guint size, SoupFeed *self) { self->wrote(size); }),
+        this);
   }
   ~SoupFeed() override {
     g_signal_handler_disconnect(message_.get(), finished_);
@@ -72,6 +71,12 @@ class SoupFeed : public Feed {
   SoupFeed(const SoupFeed &) = delete;
   SoupFeed &operator=(const SoupFeed &) = delete;
 
+  bool begin(std::string_view text) override {
+    if (gone_) return false;
+    first_ += text.size();
+    append(text);
+    return true;
+  }
   bool send(std::string_view text) override {
     if (gone_) return false;
     waiting_ += text.size();
@@ -80,8 +85,7 @@ class SoupFeed : public Feed {
       part(message_.get());
       return false;
     }
-    soup_message_body_append(body_, SOUP_MEMORY_COPY, text.data(), text.size());
-    soup_server_message_unpause(message_.get());
+    append(text);
     return true;
   }
   void end() override {
@@ -91,10 +95,20 @@ class SoupFeed : public Feed {
   }
 
  private:
+  void append(std::string_view text) {
+    soup_message_body_append(body_, SOUP_MEMORY_COPY, text.data(), text.size());
+    soup_server_message_unpause(message_.get());
+  }
+  void wrote(std::size_t size) {
+    const std::size_t first = std::min(size, first_);
+    first_ -= first;
+    waiting_ -= std::min(size - first, waiting_);
+  }
+
   MessageRef message_;
   SoupMessageBody *body_;
   bool gone_ = false;
-  std::size_t waiting_ = 0;
+  std::size_t first_ = 0, waiting_ = 0;  ///< bytes unsent: of begin(), then of send()
   gulong finished_ = 0, wrote_ = 0;
 };
 

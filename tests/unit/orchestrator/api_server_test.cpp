@@ -216,6 +216,19 @@ TEST_F(ApiServerTest, AWatcherWhoTakesNothingIsParted) {
   EXPECT_LT(slow.heard.size(), kSize * kCount);
 }
 
+TEST_F(ApiServerTest, AWatcherIsToldOfAllCallsThatRunHoweverManyThereAre) {
+  for (int i = 1000; i < 2000; ++i) {
+    calls::View call = changed_call(std::string(1000, 'x'));
+    call.id = "call-" + std::to_string(i);
+    service_.views[call.id] = call;
+  }
+  RawWatcher watcher(server_->local());
+  ASSERT_TRUE(watcher.hear_until("\"id\":\"call-1999\""));
+  EXPECT_GT(watcher.heard.size(), 1000U * 1000);
+  api_->call_changed(changed_call("and what comes then"));
+  EXPECT_TRUE(watcher.hear_until("and what comes then"));
+}
+
 TEST_F(ApiServerTest, AWatcherWhoGoesLeavesNothingBehind) {
   {
     RawWatcher watcher(server_->local());
