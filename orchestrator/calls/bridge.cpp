@@ -40,6 +40,7 @@ void Bridge::join(std::shared_ptr<Leg> callee) {
 
 void Bridge::answer(Time now) {
   answered_ = true;
+    return_loan();
   silent_since_ = {now, now};
   if (!path_) left_out_.reset();  // early media that failed do not count against the call's own
 }
@@ -48,7 +49,7 @@ void Bridge::stop() {
   stopped_ = true;
   pending_update_.reset();
   drop_path();
-  sound_loan_.reset();
+  return_loan();
 }
 
 void Bridge::update() {
@@ -63,7 +64,8 @@ void Bridge::update() {
     plan_ = whole_.without(left_out_, left_out_why_);
     // Before the answer there is only the callee's media to carry.
     if (!answered_ && !plan_.caller(Medium::Audio).flows && !plan_.caller(Medium::Video).flows) {
-      drop_path();
+      end_path();
+      return_loan();
       return caller_->part(true);
     }
     const auto built = build();
@@ -181,6 +183,29 @@ Result<void> Bridge::build() {
   const std::string key = key_of(line->text());
   launch_ = pasteable(*line, settings_for_people());
   // A path that was made while a leg held a medium back has no way for it; on hold the way stays.
+void Bridge::return_loan() {
+  sound_loan_.reset();
+  sound_percent_ = 0;
+}
+
+/// Drops the running path, if there is one, for another or for none.
+void Bridge::end_path() {
+  if (!path_) return;
+  const Time now = around_->world.now();
+  if (last_rebuild_ && now - *last_rebuild_ >= kForgiveAfter) rebuilds_ = 0;
+  ++rebuilds_;
+  last_rebuild_ = now;
+  drop_path();
+}
+
+/// When the next path may be made.
+Time Bridge::next_rebuild() const {
+  const unsigned free = path_failed_ ? kFreeRepairs : kFreeRebuilds;
+  if (rebuilds_ < free) return Time::min();
+  const unsigned doublings = std::min(rebuilds_ - free, 16U);
+  return *last_rebuild_ + std::min(kFirstPause * (1 << doublings), kLongestPause);
+}
+
   decltype(path_receives_) receives;
   bool ways_there = true;
   for (const Side side : kSides)
@@ -244,7 +269,7 @@ void Bridge::drop_path() {
   path_.reset();
   path_key_.clear();
   path_failed_ = false;
-  flowing_since_.reset();
+  flowing_since_ = {};
 }
 
 void Bridge::force_keyframe(Side side) {
@@ -264,10 +289,10 @@ void Bridge::on_push_media(Side side, const std::string &state) {
   auto &silent_since = silent_since_[index_of(side)];
   if (state == "flowing") {
     silent_since.reset();
-    if (!flowing_since_) flowing_since_ = around_->world.now();
+    if (!flowing_since) flowing_since = around_->world.now();
     if (path_) path_->set_watchdog_tries(side, around_->options.watchdog_tries);
   } else if (state == "waiting") {
-    flowing_since_.reset();
+    flowing_since.reset();
     if (!silent_since) silent_since = around_->world.now();
   } else if (state == "lost") {
     events_.silent(side);
@@ -278,10 +303,14 @@ void Bridge::on_path_failed(const std::string &element, const std::string &messa
   if (stopped_) return;
   const std::string what = element + ": " + message;
   // Where one element fails its neighbours do too: one failure, for which one new path is made.
+  auto &flowing_since = flowing_since_[index_of(side)];
   if (std::exchange(path_failed_, true))
     return around_->log(LogLevel::Error, "call " + id_ + ": " + what);
-  if (flowing_since_ && around_->world.now() - *flowing_since_ >= kForgiveAfter) path_failures_ = 0;
-  surplus_ = surplus_sound();
+  const Time now = around_->world.now();
+  if (std::ranges::any_of(flowing_since_, [now](const auto &since) {
+        return since && now - *since >= kForgiveAfter;
+      }))
+    path_failures_ = 0;
   if (path_failures_ < kMostPathFailures) {
     ++path_failures_;
     around_->log(LogLevel::Error, "call " + id_ + ": " + what);

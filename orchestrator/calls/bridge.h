@@ -71,6 +71,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   unsigned tries_left(Side side) const;
   void on_push_media(Side side, const std::string &state);
   void on_path_failed(const std::string &element, const std::string &message);
+  void return_loan();
+  Time next_rebuild() const;
   const std::shared_ptr<Leg> &leg(Side side) const {
     return side == Side::Caller ? caller_ : callee_;
   }
@@ -95,8 +97,9 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
       path_receives_{};        ///< by Side and Medium: the leg sent it when the path was made
   std::uint64_t surplus_ = 0;  ///< packets of paths that are gone
   unsigned path_failures_ = 0;
-  bool path_failed_ = false;           ///< the running path, which is to be replaced
-  std::optional<Time> flowing_since_;  ///< a push terminal's media, through the running path
+  bool path_failed_ = false;  ///< the running path, which is to be replaced
+  /// By Side: its push terminal's media, through the running path.
+  std::array<std::optional<Time>, 2> flowing_since_;
   std::array<std::optional<Time>, 2> silent_since_;  ///< by Side
   std::shared_ptr<void> pending_update_;
 };

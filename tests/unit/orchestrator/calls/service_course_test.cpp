@@ -428,3 +428,41 @@ TEST_F(ServiceTest, TheRoundTripIsKnownOnceThePhoneHasReported) {
 
 }  // namespace
 }  // namespace junctor::calls
+TEST_F(ServiceTest, WhatWentThroughALegThatLeftStaysCounted) {
+  publish(1, "carol");
+  video_track();
+  const auto counted = [](std::uint64_t received) {
+    const auto session = std::make_shared<CountedSession>();
+    session->counted.received_packets = received;
+    auto agreed = media(Codec::Pcma);
+    agreed.session = session;
+    return std::vector{agreed};
+  };
+  const std::string id = last().id;
+  sip(0).early(counted(100));
+  EXPECT_EQ(service_->find(id)->audio.received_packets, 100u);
+  sip(0).end(EndReason::Busy, 486, "");
+  EXPECT_EQ(service_->find(id)->audio.received_packets, 100u);
+  sip(1).early(counted(10));
+  EXPECT_EQ(service_->find(id)->audio.received_packets, 110u);
+  sip(1).answer(counted(11));
+  pump();
+  EXPECT_EQ(service_->find(id)->audio.received_packets, 111u);
+  EXPECT_TRUE(service_->hangup(id, EndReason::Admin));
+  EXPECT_EQ(last().audio.received_packets, 111u);
+}
+
+TEST_F(ServiceTest, WhatEarlyMediaBorrowedIsGivenBackWithThem) {
+  const double all = around_->headroom.left();
+  publish(1, "carol");
+  video_track();
+  sip(0).early({media(Codec::Pcma)});
+  ASSERT_LT(around_->headroom.left(), all);
+  sip(0).end(EndReason::Busy, 486, "");
+  EXPECT_DOUBLE_EQ(around_->headroom.left(), all);
+  sip(1).early({media(Codec::Pcma)});
+  ASSERT_LT(around_->headroom.left(), all);
+  sip(1).early({media(Codec::H264)});
+  EXPECT_DOUBLE_EQ(around_->headroom.left(), all);
+}
+
