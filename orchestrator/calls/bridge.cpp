@@ -16,8 +16,15 @@ using std::chrono::milliseconds;
 /// Tracks come one by one: a pipeline that runs is made anew once for all of them.
 constexpr auto kSettling = milliseconds(100);
 constexpr unsigned kMostPathFailures = 3;
-/// Failures before so long a time of flowing media are not held against a call.
+/// Failures before so long a time of flowing media are not held against a call, nor what changed
+/// before so long a time without change.
 constexpr auto kForgiveAfter = std::chrono::minutes(1);
+/// New paths in place of running ones, which the beginning of a call may bring. What changes more
+/// often has to wait ever longer: each costs the signalling thread and everybody's reactor.
+constexpr unsigned kFreeRebuilds = 8;
+/// The same while they fail: the tries at the whole plan, and at each part of it.
+constexpr unsigned kFreeRepairs = 32;
+constexpr Duration kFirstPause = milliseconds(100), kLongestPause = milliseconds(5000);
 constexpr std::array kMedia{Medium::Audio, Medium::Video};
 
 }  // namespace
@@ -33,6 +40,7 @@ void Bridge::join(std::shared_ptr<Leg> callee) {
   if (callee_ == callee) return;
   if (!callee) {
     drop_path();
+    return_loan();
     caller_->part(true);
   }
   callee_ = std::move(callee);
@@ -40,7 +48,6 @@ void Bridge::join(std::shared_ptr<Leg> callee) {
 
 void Bridge::answer(Time now) {
   answered_ = true;
-    return_loan();
   silent_since_ = {now, now};
   if (!path_) left_out_.reset();  // early media that failed do not count against the call's own
 }
@@ -84,9 +91,11 @@ void Bridge::update() {
     leg(side)->receive(course_of(side), leg(other(side))->keyframe_request());
 }
 
-void Bridge::schedule_update() {
+void Bridge::schedule_update() { schedule_update(kSettling); }
+
+void Bridge::schedule_update(Duration delay) {
   if (pending_update_) return;
-  pending_update_ = around_->world.after(kSettling, [weak = weak_from_this()] {
+  pending_update_ = around_->world.after(delay, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self) return;
     self->update();
@@ -140,6 +149,10 @@ std::vector<RouteLatency> Bridge::latency() const {
                        path_ ? path_->coding_latency() : CodingLatency());
 }
 
+std::uint64_t Bridge::surplus_sound() const {
+  return surplus_ + (path_ ? path_->surplus_sound() : 0);
+}
+
 bool Bridge::reaches(Side side, Medium medium) const {
   return plan_.to(side, medium).flows && leg(other(side))->sends(medium);
 }
@@ -151,10 +164,6 @@ std::string Bridge::key_of(const std::string &line) const {
 
 std::vector<Setting> Bridge::settings_for_people() const {
   std::vector<Setting> settings;
-std::uint64_t Bridge::surplus_sound() const {
-  return surplus_ + (path_ ? path_->surplus_sound() : 0);
-}
-
   for (const Side side : kSides) leg(side)->add_settings_for_people(settings);
   return settings;
 }
@@ -174,15 +183,6 @@ SoundWork Bridge::borrow_for_sound() {
   return sound_loan_ ? SoundWork::OnReactor : SoundWork::InThreads;
 }
 
-/// Runs `plan_`, unless it runs already.
-Result<void> Bridge::build() {
-  const unsigned tries = around_->options.watchdog_tries;
-  auto line = make_line(around_->templates, plan_,
-                        {around_->options.watchdog_interval, {tries, tries}}, borrow_for_sound());
-  if (!line) return line.error();
-  const std::string key = key_of(line->text());
-  launch_ = pasteable(*line, settings_for_people());
-  // A path that was made while a leg held a medium back has no way for it; on hold the way stays.
 void Bridge::return_loan() {
   sound_loan_.reset();
   sound_percent_ = 0;
@@ -206,6 +206,15 @@ Time Bridge::next_rebuild() const {
   return *last_rebuild_ + std::min(kFirstPause * (1 << doublings), kLongestPause);
 }
 
+/// Runs `plan_`, unless it runs already.
+Result<void> Bridge::build() {
+  const unsigned tries = around_->options.watchdog_tries;
+  auto line = make_line(around_->templates, plan_,
+                        {around_->options.watchdog_interval, {tries, tries}}, borrow_for_sound());
+  if (!line) return line.error();
+  const std::string key = key_of(line->text());
+  launch_ = pasteable(*line, settings_for_people());
+  // A path that was made while a leg held a medium back has no way for it; on hold the way stays.
   decltype(path_receives_) receives;
   bool ways_there = true;
   for (const Side side : kSides)
@@ -220,7 +229,13 @@ Time Bridge::next_rebuild() const {
     return {};
   }
 
-  drop_path();
+  // What a failure left out is no change of the peers'.
+  const Time now = around_->world.now();
+  if (const Time next = next_rebuild(); now < next && (path_ || left_out_.none())) {
+    schedule_update(next - now);
+    return {};
+  }
+  end_path();
   auto path = make_path(answered_);
   if (!path) return path.error();
   path_ = *std::move(path);
@@ -266,6 +281,7 @@ void Bridge::drop_path() {
   // First what writes to players, then the elements, last (elsewhere) the SIP handle.
   for (const Side side : kSides)
     if (leg(side)) leg(side)->part(false);
+  surplus_ = surplus_sound();
   path_.reset();
   path_key_.clear();
   path_failed_ = false;
@@ -287,6 +303,7 @@ unsigned Bridge::tries_left(Side side) const {
 void Bridge::on_push_media(Side side, const std::string &state) {
   if (!answered_ || stopped_) return;
   auto &silent_since = silent_since_[index_of(side)];
+  auto &flowing_since = flowing_since_[index_of(side)];
   if (state == "flowing") {
     silent_since.reset();
     if (!flowing_since) flowing_since = around_->world.now();
@@ -303,7 +320,6 @@ void Bridge::on_path_failed(const std::string &element, const std::string &messa
   if (stopped_) return;
   const std::string what = element + ": " + message;
   // Where one element fails its neighbours do too: one failure, for which one new path is made.
-  auto &flowing_since = flowing_since_[index_of(side)];
   if (std::exchange(path_failed_, true))
     return around_->log(LogLevel::Error, "call " + id_ + ": " + what);
   const Time now = around_->world.now();

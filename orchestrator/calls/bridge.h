@@ -42,7 +42,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   void answer(Time now);
   /// Makes what runs fit what the legs give and take.
   void update();
-  /// The same in a moment, once for all that changes until then.
+  /// The same in a moment, once for all that changes until then. Where peers have it build one path
+  /// after the other, the next one is made after a pause that grows.
   void schedule_update();
   /// For good.
   void stop();
@@ -54,25 +55,27 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   /// Of every route in which something was measured in the last seconds.
   std::vector<RouteLatency> latency() const;
   const std::string &launch() const { return launch_; }
-
   /// Packets of sound so far that came faster than it can be heard, and were not transcoded.
   std::uint64_t surplus_sound() const;
+
  private:
   Result<void> build();
+  void schedule_update(Duration delay);
   Result<std::unique_ptr<MediaPath>> make_path(bool sending);
   bool leave_out_more(const std::string &why);
   void drop_path();
+  void end_path();
   /// Whether it is on its way there: neither left out nor held back.
   bool reaches(Side side, Medium medium) const;
   std::string key_of(const std::string &line) const;
   std::vector<Setting> settings_for_people() const;
   WatchdogSetting watchdogs() const;
   SoundWork borrow_for_sound();
+  void return_loan();
+  Time next_rebuild() const;
   unsigned tries_left(Side side) const;
   void on_push_media(Side side, const std::string &state);
   void on_path_failed(const std::string &element, const std::string &message);
-  void return_loan();
-  Time next_rebuild() const;
   const std::shared_ptr<Leg> &leg(Side side) const {
     return side == Side::Caller ? caller_ : callee_;
   }
@@ -101,6 +104,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   /// By Side: its push terminal's media, through the running path.
   std::array<std::optional<Time>, 2> flowing_since_;
   std::array<std::optional<Time>, 2> silent_since_;  ///< by Side
+  unsigned rebuilds_ = 0;                            ///< with less than a quiet minute between them
+  std::optional<Time> last_rebuild_;
   std::shared_ptr<void> pending_update_;
 };
 

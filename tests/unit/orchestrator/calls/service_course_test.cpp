@@ -238,6 +238,29 @@ TEST_F(ServiceTest, FailuresOfLongAgoAreForgiven) {
   EXPECT_EQ(why("caller-to-callee", Medium::Video).find("Left out"), 0u) << "held against it";
 }
 
+TEST_F(ServiceTest, WhatChangesAgainAndAgainIsBuiltEverMoreRarely) {
+  answered_call();
+  const auto change_for = [this](Duration time) {
+    const std::size_t before = paths_.size();
+    for (Duration at{}; at < time; at += milliseconds(20)) {
+      auto other = both();
+      if (at / milliseconds(20) % 2 == 0) other[0] = media(Codec::Pcmu);
+      sip(0).change(other);
+      pass(milliseconds(20));
+    }
+    return paths_.size() - before;
+  };
+  EXPECT_LE(change_for(seconds(2)), 14u);
+  change_for(seconds(10));
+  EXPECT_LE(change_for(seconds(20)), 5u) << "one each five seconds";
+  pass(seconds(5));
+  EXPECT_TRUE(line_has("alawenc")) << "what holds in the end is built: " << line();
+  const auto built = paths_.size();
+  pass(seconds(60));
+  EXPECT_EQ(paths_.size(), built);
+  EXPECT_GE(change_for(milliseconds(100)), 5u) << "a quiet minute later all is forgotten";
+}
+
 /// A phone whose picture must be encoded anew, and one that sends its own.
 std::vector<sip::Media> baseline_phone() {
   return {media(Codec::Pcma), media(Codec::H264, "profile-level-id=42e00d;packetization-mode=1")};
@@ -426,8 +449,6 @@ TEST_F(ServiceTest, TheRoundTripIsKnownOnceThePhoneHasReported) {
   EXPECT_EQ(service_->find(id)->video.round_trip_ms, std::nullopt);
 }
 
-}  // namespace
-}  // namespace junctor::calls
 TEST_F(ServiceTest, WhatWentThroughALegThatLeftStaysCounted) {
   publish(1, "carol");
   video_track();
@@ -466,3 +487,5 @@ TEST_F(ServiceTest, WhatEarlyMediaBorrowedIsGivenBackWithThem) {
   EXPECT_DOUBLE_EQ(around_->headroom.left(), all);
 }
 
+}  // namespace
+}  // namespace junctor::calls
