@@ -21,6 +21,8 @@ constexpr int kLastDynamic = 127;
 
 constexpr const char *kPli = "nack pli", *kFir = "ccm fir", *kNack = "nack";
 constexpr std::array kFeedback{kPli, kFir, kNack};
+constexpr int kMostEncodedChannels = 2;
+constexpr std::uint32_t kLeastEncodedRate = 8000;
 
 bool known_protocol(const std::string &protocol) {
   return is_plain_profile(protocol) || is_secure_profile(protocol);
@@ -62,6 +64,12 @@ Result<void> fits(const OwnFormat &own, const sdp::Format &theirs) {
   if (config->rate != own.clock_rate)
     return bad_input("its config is of " + std::to_string(config->rate) + " Hz, not " +
                      std::to_string(own.clock_rate));
+  // What is not as it was offered has to be encoded: encoders make one or two channels, at 8 kHz
+  // and above.
+  if (config->channels != own.channels &&
+      (config->channels > kMostEncodedChannels || config->rate < kLeastEncodedRate))
+    return bad_input("its config has " + std::to_string(config->channels) + " channels at " +
+                     std::to_string(config->rate) + " Hz, which can be passed on, but not encoded");
   return {};
 }
 

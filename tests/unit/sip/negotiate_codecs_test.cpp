@@ -77,6 +77,24 @@ TEST(CodecOffer, AacHasTheClockRateChannelsAndConfigurationOfItsStream) {
                               "config=400023203fc0\r\n"));
 }
 
+TEST(AacAnswer, ThatCannotBeEncodedGivesWayToTheNextFormat) {
+  const std::string surround =
+      "m=audio 9 RTP/AVP 100 8\r\na=rtpmap:100 MPEG4-GENERIC/44100/6\r\n"
+      "a=fmtp:100 streamtype=5;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;"
+      "config=1230\r\n";
+  Offered mono = of("mpeg4-generic");
+  mono.aac = rtp::AacConfig{44100, 1};
+  const Agreed other = answered(one(Medium::Audio, {mono, of("pcma")}), surround);
+  ASSERT_TRUE(other.accepted) << other.problem;
+  EXPECT_EQ(other.format->codec, Codec::Pcma);
+  Offered same = mono;
+  same.aac = rtp::AacConfig{44100, 6};
+  const Agreed passed = answered(one(Medium::Audio, {same, of("pcma")}), surround);
+  ASSERT_TRUE(passed.accepted) << passed.problem;
+  EXPECT_EQ(passed.format->codec, Codec::Aac);
+  EXPECT_EQ(passed.channels, 6);
+}
+
 TEST(CodecOffer, OneFormatTwiceTakesOtherParameters) {
   Offered high = of("mpeg4-generic"), low = high;
   low.aac = rtp::AacConfig{16000, 1};
