@@ -146,4 +146,13 @@ const H264Level &h264_level(std::uint8_t level_idc) {
   return *best;
 }
 
+const H264Level &h264_level(const rtp::H264Profile &receiver) {
+  constexpr std::uint8_t kSet3 = 0x10;
+  const bool baseline_main_or_extended =
+      receiver.profile_idc == 66 || receiver.profile_idc == 77 || receiver.profile_idc == 88;
+  const bool level_1b =
+      receiver.level_idc == 11 && (receiver.constraints & kSet3) != 0 && baseline_main_or_extended;
+  return h264_level(level_1b ? std::uint8_t{10} : receiver.level_idc);
+}
+
 }  // namespace junctor::calls

@@ -77,5 +77,8 @@ struct H264Level {
 };
 /// The greatest level that is not above `level_idc`; the lowest if there is none.
 const H264Level &h264_level(std::uint8_t level_idc);
+/// The same of a receiver. Level 1b has level 1's pictures, though its number may be that of 1.1
+/// (Rec. ITU-T H.264, A.3.1).
+const H264Level &h264_level(const rtp::H264Profile &receiver);
 
 }  // namespace junctor::calls

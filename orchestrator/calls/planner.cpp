@@ -96,7 +96,7 @@ Route h264_to_phone(const sip::Media &media, const rtmp::Track &track, const Nam
     return passed(Codec::H264, at_start(names.taker) + " decodes profile-level-id " + theirs +
                                    " and " + names.giver + " sends " + sent->profile_level_id() +
                                    ": passed through.");
-  const H264Level &level = h264_level(receiver.level_idc);
+  const H264Level &level = h264_level(receiver);
   const std::string how =
       "encoded anew as constrained baseline, level " + std::string(level.name) + ".";
   std::string why;
@@ -145,7 +145,7 @@ void fit_encoder(Route &route, const sip::Media &media, const rtmp::Track &track
   if (route.to == Codec::H264) {
     const auto receiver = rtp::H264Profile::from_fmtp(media.fmtp);
     route.single_nal = receiver.packetization_mode == 0;
-    route.level = &h264_level(receiver.level_idc);
+    route.level = &h264_level(receiver);
   } else if (route.to == Codec::Aac) {
     route.aac = agreed_aac(media);
   } else if (route.to == Codec::H263) {

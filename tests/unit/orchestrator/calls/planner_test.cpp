@@ -420,6 +420,15 @@ TEST(CodecTable, LevelsAreTheGreatestNotAbove) {
   EXPECT_EQ(h264_level(51).name, "4");
   EXPECT_EQ(h264_level(9).name, "1");
   EXPECT_EQ(h264_level(30).max_height, 576);
+  // Level 1b: constraint_set3 beside 1.1's number, except in the High profiles, which number it 9.
+  const auto of = [](const char *id) {
+    return h264_level(*rtp::H264Profile::from_profile_level_id(id)).name;
+  };
+  EXPECT_EQ(of("42f00b"), "1");
+  EXPECT_EQ(of("4d500b"), "1");
+  EXPECT_EQ(of("640009"), "1");
+  EXPECT_EQ(of("42e00b"), "1.1");
+  EXPECT_EQ(of("64100b"), "1.1");
   // Table A-1: macroblocks of a picture and a second.
   const std::map<int, std::pair<int, int>> kTable = {
       {10, {99, 1485}},     {11, {396, 3000}},    {12, {396, 6000}},   {13, {396, 11880}},
