@@ -14,13 +14,19 @@
 #include "calls/terminal_leg.h"
 #include "calls/track_watcher.h"
 #include "common/handle.h"
+#include "common/log_budget.h"
 #include "common/main_context.h"
+#include "common/peer_log_budget.h"
 
 namespace junctor::calls {
 
 namespace {
 
 constexpr auto kUntold = std::chrono::seconds(3);
+/// Refused calls from one account or trunk, or from all strangers together, that are recorded and
+/// logged. Who calls again and again fills no disk.
+constexpr unsigned kRefusalBurst = 60;
+constexpr auto kRefusalInterval = std::chrono::seconds(10);
 
 /// What is known of one account's terminals, in a call or not.
 struct Terminal {
@@ -201,11 +207,27 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const std::string &to = incoming.to;
     const auto refuse = [&](EndReason reason, const std::string &why) {
       incoming.call->hangup(reason, why);
+      const Time now = around_->world.now();
+      auto &budget = refusals_
+                         .try_emplace(incoming.account + '\n' + incoming.trunk, kRefusalBurst,
+                                      kRefusalInterval)
+                         .first->second;
+      if (!budget.may(now)) return;
+      budget.take(now);
       record_failure(from, to, reason, why, Direction::Incoming, incoming.uri);
     };
     if (stopping_) return refuse(EndReason::Shutdown, std::string(describe(EndReason::Shutdown)));
-    if (!around_->options.is_account || !around_->options.is_account(to))
-      return refuse(EndReason::Unreachable, "There is no account of this name to call.");
+    if (!around_->options.is_account || !around_->options.is_account(to)) {
+      // Nobody has missed it: who tries names is told in the log alone.
+      const char *why = "There is no account of this name to call.";
+      incoming.call->hangup(EndReason::Unreachable, why);
+      if (const auto left_out = unknown_names_.take(around_->world.now()))
+        around_->log(
+            LogLevel::Warning,
+            "the call from " + from + " to " + to + " is refused: " + why +
+                (*left_out > 0 ? " " + std::to_string(*left_out) + " more such calls." : ""));
+      return;
+    }
     const Presence terminal = presence(to);
     if (terminal == Presence::Absent)
       return refuse(EndReason::Unreachable, "No terminal of '" + to + "' is connected now.");
@@ -511,6 +533,9 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   bool stopping_ = false;
 };
 
+  /// By who called, as far as that is known for sure: there are no more than accounts and trunks.
+  std::map<std::string, Throttle> refusals_;
+  LogBudget unknown_names_{2};
 }  // namespace
 
 std::shared_ptr<Service> create_service(std::shared_ptr<Surroundings> around, Events events) {
