@@ -158,7 +158,7 @@ void Call::on_early_media(Leg &leg) {
     note(leg.target());
     record_.ringing = around_->world.wall();
   }
-  if (!bridge_->callee()) bridge_->join(callee(leg));
+  if (!bridge_->callee()) join(callee(leg));
   // The ring goes on until a packet really comes.
   if (bridge_->callee().get() == &leg)
     update();
@@ -185,6 +185,12 @@ void Call::on_answered(Leg &leg) {
   });
 }
 
+/// What has gone through a leg that leaves stays counted.
+void Call::join(const std::shared_ptr<Leg> &callee) {
+  if (const auto &before = bridge_->callee(); before && before != callee) before->count(record_);
+  bridge_->join(callee);
+}
+
 void Call::connect(std::shared_ptr<Leg> winner) {
   waiting_for_tracks_.reset();
   answering_.reset();
@@ -196,7 +202,7 @@ void Call::connect(std::shared_ptr<Leg> winner) {
     return end(ours ? EndReason::Internal : EndReason::NotAcceptable, 0, accepted.error().detail);
   }
   if (!machine_.handle(Event::Answer)) return;
-  bridge_->join(winner);
+  join(winner);
   if (record_.direction != Direction::Incoming)
     record_.direction =
         winner->kind() == LegKind::Terminal ? Direction::Internal : Direction::Outgoing;
@@ -249,7 +255,7 @@ void Call::on_ended(Leg &leg, const LegEnd &ended) {
   drop(leg, ended.reason);
   if (!worst_ || rank(ended.reason) > rank(worst_->end.reason)) worst_ = failure;
   if (callees_.empty()) return fail(*worst_);
-  if (bridge_->callee() == gone) bridge_->join(nullptr);
+  if (bridge_->callee() == gone) join(nullptr);
 }
 
 void Call::fail(const Failure &failure) {

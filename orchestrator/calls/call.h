@@ -67,6 +67,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
 
   void make_bridge();
   void connect(std::shared_ptr<Leg> winner);
+  void join(const std::shared_ptr<Leg> &callee);
   void ring_all();
   void note(const Leg::Target &target);
   void fail(const Failure &failure);

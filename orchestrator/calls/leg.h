@@ -127,6 +127,7 @@ class Leg {
   /// The same for people, who run it by itself.
   virtual void add_settings_for_people(std::vector<Setting> &settings) const = 0;
   virtual void add_downlink(Downlinks &) const {}
+  /// Adds what has gone through it.
   virtual void count(View &) const {}
   virtual LegSecurity security() const { return {}; }
   virtual LegLatency latency() const { return {}; }

@@ -145,9 +145,9 @@ void PhoneLeg::count(View &view) const {
     if (!media.session) continue;
     const rtp::Stats stats = media.session->stats();
     View::MediaCount &count = media.medium == Medium::Audio ? view.audio : view.video;
-    count.sent_packets = stats.sent_packets;
-    count.received_packets = stats.received_packets;
-    count.lost = stats.lost;
+    count.sent_packets += stats.sent_packets;
+    count.received_packets += stats.received_packets;
+    count.lost += stats.lost;
     count.jitter_ms = stats.jitter_ms;
     count.reorder_wait_ms = stats.reorder_wait_ms;
     if (stats.round_trip_ms > 0) count.round_trip_ms = stats.round_trip_ms;

@@ -226,10 +226,10 @@ std::string Metrics::text(const Sample &sample) const {
         .add(static_cast<double>(video.*which), {{"medium", "video"}})
         .to(all);
   };
-  packets("junctor_rtp_sent_packets_total", "RTP packets sent to callees.", &Packets::sent);
-  packets("junctor_rtp_received_packets_total", "RTP packets received from callees.",
+  packets("junctor_rtp_sent_packets_total", "RTP packets sent to phones.", &Packets::sent);
+  packets("junctor_rtp_received_packets_total", "RTP packets received from phones.",
           &Packets::received);
-  packets("junctor_rtp_lost_packets_total", "RTP packets of callees that never came.",
+  packets("junctor_rtp_lost_packets_total", "RTP packets of phones that never came.",
           &Packets::lost);
   counter("junctor_surplus_sound_packets_total",
           "Packets of sound that came faster than it can be heard, and were not transcoded.")
