@@ -223,8 +223,10 @@ void Call::on_media_changed(Leg &leg) {
 }
 
 void Call::on_tracks(Leg &leg) {
-  if (answering_ && leg.settled()) return connect(answering_);
-  if (waiting_for_tracks_ && !answering_ && leg.settled()) return ring_all();
+  if (waiting_for_tracks_ && leg.settled()) {
+    if (&leg == answering_.get()) return connect(answering_);
+    if (&leg == caller_.get() && !answering_) return ring_all();
+  }
   if (state() == State::Answered) bridge_->schedule_update();
 }
 
@@ -239,10 +241,10 @@ void Call::on_dtmf(Leg &leg, const sip::Dtmf &dtmf) {
 Result<void> Call::send_dtmf(std::string_view digits, Duration length) {
   if (auto valid = sip::check_dtmf(digits, length); !valid) return valid;
   const auto callee = bridge_->callee();
-  auto sent = callee ? callee->send_dtmf(digits, length)
-                     : Result<void>(refused("Digits can be sent when the call is answered."));
-  if (!sent && caller_->send_dtmf(digits, length)) return {};
-  return sent;
+  for (const auto &leg : {callee, caller_})
+    if (leg && leg->kind() == LegKind::Phone) return leg->send_dtmf(digits, length);
+  if (!callee) return refused("Digits can be sent when the call is answered.");
+  return callee->send_dtmf(digits, length);
 }
 
 void Call::on_ended(Leg &leg, const LegEnd &ended) {

@@ -93,10 +93,12 @@ struct Call : sip::Call {
   void set_listener(std::weak_ptr<sip::CallListener> listener) override { listener_ = listener; }
   void hangup(EndReason reason) override { hung_up.push_back(reason); }
   Result<void> send_dtmf(std::string_view digits, Duration) override {
+    if (no_dtmf) return *no_dtmf;
     dtmf += digits;
     return {};
   }
   std::string dtmf;
+  std::optional<Error> no_dtmf;
   void hangup(EndReason reason, const std::string &words) override {
     hung_up.push_back(reason);
     why = words;

@@ -275,6 +275,29 @@ TEST_F(CalledTerminal, RefusesWithTheRightReason) {
   EXPECT_EQ(service_->list().size(), 1u) << "the first one rings on";
 }
 
+TEST_F(CalledTerminal, WhoCallsInVainAgainAndAgainIsRecordedNowAndThen) {
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_THAT(phone_calls("alice", "").hung_up, ElementsAre(EndReason::Unreachable));
+    came_.clear();
+  }
+  EXPECT_EQ(changes_.size(), 60u);
+  phone_calls("alice", "bob");
+  EXPECT_EQ(changes_.size(), 61u) << "strangers do not use up what accounts have";
+  pass(seconds(10));
+  phone_calls("alice", "");
+  phone_calls("alice", "");
+  EXPECT_EQ(changes_.size(), 62u);
+  play_as("alice", 100);
+  phone_calls("alice", "");
+  EXPECT_EQ(state(), State::Ringing);
+}
+
+TEST_F(CalledTerminal, CallsToNoAccountAreNotRecorded) {
+  EXPECT_THAT(phone_calls("eve").hung_up, ElementsAre(EndReason::Unreachable));
+  EXPECT_THAT(came_.back()->why, HasSubstr("no account of this name"));
+  EXPECT_THAT(changes_, IsEmpty());
+}
+
 TEST_F(CalledTerminal, StrangersAreCalledByTheirAddress) {
   play_as("alice", 100);
   phone_calls("alice", "");
@@ -355,6 +378,55 @@ TEST_F(CalledTerminal, EachSideHasItsWatchdog) {
   path().events.media(Side::Callee, "lost");
   expect_ended(EndReason::NoPushMedia);
   EXPECT_THAT(last().detail, HasSubstr("the callee, bob,"));
+}
+
+TEST_F(CalledTerminal, TheCalleesTracksDoNotEndTheWaitForTheCallers) {
+  play_as("bob", 200);
+  publish_as("alice", 1, {{"to", "bob"}});
+  tracks_of("bob");
+  EXPECT_TRUE(agent_->invited.empty()) << "the offer is to name the profile of alice's picture";
+  tracks_of("alice");
+  ASSERT_EQ(agent_->invited.size(), 1u);
+  EXPECT_TRUE(sip(0).options.h264);
+}
+
+TEST_F(CalledTerminal, WhyKeysCannotBePressedIsThePhonesToSay) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  phone.no_dtmf = refused("It has not been answered.");
+  const auto early = service_->send_dtmf(last().id, "1", sip::kDtmfLength);
+  ASSERT_FALSE(early);
+  EXPECT_EQ(early.error().detail, "It has not been answered.");
+  publish_as("alice", 1);
+  tracks_of("alice");
+  const auto none = service_->send_dtmf(last().id, "1", sip::kDtmfLength);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().detail, "It has not been answered.");
+  phone.no_dtmf.reset();
+  EXPECT_TRUE(service_->send_dtmf(last().id, "12", sip::kDtmfLength));
+  EXPECT_EQ(phone.dtmf, "12");
+}
+
+TEST_F(CalledTerminal, ASilentSideDoesNotUnmakeTheOthersQuietMinute) {
+  book_["bob"] = {};
+  play_as("bob", 200);
+  publish_as("alice", 1, {{"to", "bob"}});
+  pass(std::chrono::milliseconds(200));
+  publish_as("bob", 2);
+  tracks_of("alice", Codec::Pcma);
+  tracks_of("bob", Codec::Pcma);
+  pass(std::chrono::milliseconds(100));
+  ASSERT_EQ(state(), State::Answered);
+  for (int i = 0; i < 10; ++i) {
+    path().events.media(Side::Caller, "flowing");
+    path().events.media(Side::Callee, "flowing");
+    pass(seconds(61));
+    path().events.media(Side::Callee, "waiting");
+    fail_path("voaacenc0", "no memory");
+    path().events.media(Side::Callee, "flowing");
+    ASSERT_EQ(state(), State::Answered) << i;
+    EXPECT_EQ(why("caller-to-callee", Medium::Video).find("Left out"), std::string::npos) << i;
+  }
 }
 
 TEST_F(CalledTerminal, APhoneMayBeFasterThanTheTerminal) {
