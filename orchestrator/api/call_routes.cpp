@@ -120,7 +120,7 @@ void Api::start_call(const Request &request, const Parameters &, const Reply &re
     service->fail_to_start(from, to, EndReason::Unreachable, error.detail);
     return reply(problem(403, error.detail));
   }
-  if (service->list().size() >= backend_.max_calls) {
+  if (service->running() >= backend_.max_calls) {
     const std::string full = "As many calls run as the operator allows (calls.max).";
     service->fail_to_start(from, to, EndReason::Overloaded, full);
     return reply(problem(503, full));
@@ -205,13 +205,8 @@ void Api::send_dtmf(const Request &request, const Parameters &parameters, const 
   const auto sent = service->send_dtmf(parameters[0], body.value("digits", ""), length);
   if (sent) return reply({204, {}, "", ""});
   const Error &error = sent.error();
-  if (error.fault != Fault::Unreachable)
-    return reply(problem(error.fault == Fault::BadInput ? 422 : 409, error.detail));
-  backend_.store->find(parameters[0], [context = backend_.context,
-                                       reply](const std::optional<calls::View> &call) {
-    const Response response = call ? problem(409, "The call has ended already.") : no_such_call();
-    post_to(context, [reply, response] { reply(response); });
-  });
+  if (error.fault == Fault::BadInput) return reply(problem(422, error.detail));
+  refuse_call(parameters[0], error.detail, reply);
 }
 
 void Api::answer_call(int status, const std::string &id, const Reply &reply) {

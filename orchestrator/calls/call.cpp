@@ -334,22 +334,25 @@ void Call::count(View &view) const {
     view.callee_security = callee->security();
   }
   view.latency = bridge_->latency();
+  view.surplus_sound = bridge_->surplus_sound();
 }
 
 View Call::view() const {
+  View view = brief();
+  view.plan = bridge_->steps();
+  view.launch = bridge_->launch();
+  return view;
+}
+
+View Call::brief() const {
   View view = record_;
   view.state = state();
   if (state() != State::Ended) {
     if (caller_->kind() == LegKind::Terminal) view.terminals.push_back(from_);
     for (const auto &leg : callees_)
-  view.surplus_sound = bridge_->surplus_sound();
       if (leg->kind() == LegKind::Terminal) view.terminals.push_back(to_);
   }
-  view.plan = bridge_->steps();
-  view.launch = bridge_->launch();
-  if (state() != State::Ended) {
-    count(view);
-  }
+  if (state() != State::Ended) count(view);
   const auto told = [this](const std::optional<Time> &when) {
     return answered_at_ && when ? std::optional(since(*answered_at_, *when)) : std::nullopt;
   };

@@ -45,6 +45,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   const std::string &from() const { return from_; }
   const std::string &to() const { return to_; }
   View view() const;
+  View brief() const;  ///< without plan and line
 
   void on_ringing(Leg &leg) override;
   void on_early_media(Leg &leg) override;
@@ -66,8 +67,8 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
        std::shared_ptr<Leg> caller, Changed changed);
 
   void make_bridge();
-  void connect(std::shared_ptr<Leg> winner);
   void join(const std::shared_ptr<Leg> &callee);
+  void connect(std::shared_ptr<Leg> winner);
   void ring_all();
   void note(const Leg::Target &target);
   void fail(const Failure &failure);

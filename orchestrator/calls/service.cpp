@@ -287,9 +287,12 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     return found->second->send_dtmf(digits, length);
   }
 
+  std::size_t running() const override { return running_.size(); }
+
   std::vector<View> list() const override {
     std::vector<View> views;
-    for (const auto &[id, call] : running_) views.push_back(call->view());
+    views.reserve(running_.size());
+    for (const auto &[id, call] : running_) views.push_back(call->brief());
     return views;
   }
 
@@ -530,12 +533,12 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   Events events_;
   std::map<std::string, Terminal> terminals_;
   std::map<std::string, std::shared_ptr<Call>> running_;  ///< by id
-  bool stopping_ = false;
-};
-
   /// By who called, as far as that is known for sure: there are no more than accounts and trunks.
   std::map<std::string, Throttle> refusals_;
   LogBudget unknown_names_{2};
+  bool stopping_ = false;
+};
+
 }  // namespace
 
 std::shared_ptr<Service> create_service(std::shared_ptr<Surroundings> around, Events events) {

@@ -192,7 +192,9 @@ class Service {
                                  Duration /*length*/) {
     return Error{Fault::Unreachable, "There is no such call."};
   }
-  virtual std::vector<View> list() const = 0;                         ///< running calls
+  virtual std::size_t running() const { return list().size(); }
+  /// Running calls, without their plans and lines.
+  virtual std::vector<View> list() const = 0;
   virtual std::optional<View> find(const std::string &id) const = 0;  ///< running calls
   /// Ends all with Shutdown; `done` when the last record is written.
   virtual void shutdown(std::function<void()> done) = 0;
