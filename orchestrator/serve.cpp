@@ -138,7 +138,7 @@ class Orchestrator {
     trunks_ = config_.sip.trunks;
     for (config::Trunk &trunk : trunks_) {
       if (trunk.password_file.empty()) continue;
-      auto password = accounts::read_webhook_secret(trunk.password_file);
+      auto password = accounts::read_secret_line(trunk.password_file);
       if (!password) return at("sip.trunks, password-file", password.error());
       trunk.password = *password;
     }

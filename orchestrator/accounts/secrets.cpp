@@ -200,6 +200,19 @@ Result<std::string> read_private_file(const std::string &path, std::size_t limit
   return content;
 }
 
+Result<std::string> read_secret_line(const std::string &path) {
+  constexpr std::size_t kLimit = 4096;
+  auto line = read_private_file(path, kLimit);
+  if (!line) return line;
+  while (line->ends_with('\n') || line->ends_with('\r')) line->pop_back();
+  const bool one = std::ranges::none_of(*line, [](char c) {
+    constexpr char kDelete = 0x7f;
+    return (c >= 0 && c < ' ') || c == kDelete;
+  });
+  if (line->empty() || !one) return bad_input(path + " must hold the secret alone, in one line");
+  return line;
+}
+
 Result<std::string> load_or_make_secret(const std::string &path,
                                         const std::function<std::string()> &make) {
   constexpr std::size_t kLimit = 4096;

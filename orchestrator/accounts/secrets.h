@@ -39,6 +39,10 @@ Result<void> write_private_file(const std::string &path, std::string_view conten
 /// names the fix. Fails for more than `limit` bytes.
 Result<std::string> read_private_file(const std::string &path, std::size_t limit);
 
+/// The one line of a private file, without its end: a password, which may hold any character but
+/// control characters. Fails for more than 4096 bytes, for nothing, and for several lines.
+Result<std::string> read_secret_line(const std::string &path);
+
 /// The secret in `path` without its line end; `make` is called for a new one if there is no file.
 /// Two processes that come at once agree on one secret.
 Result<std::string> load_or_make_secret(const std::string &path,

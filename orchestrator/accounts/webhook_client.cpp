@@ -65,14 +65,12 @@ bool travels_in_clear(std::string_view url) {
 }
 
 Result<std::string> read_webhook_secret(const std::string &path) {
-  constexpr std::size_t kLimit = 4096;
-  auto secret = read_private_file(path, kLimit);
-  if (!secret) return secret.error();
-  while (secret->ends_with('\n') || secret->ends_with('\r')) secret->pop_back();
+  auto secret = read_secret_line(path);
+  if (!secret) return secret;
   // It becomes a line of a header.
   const bool visible =
       std::all_of(secret->begin(), secret->end(), [](char c) { return c > ' ' && c < 0x7f; });
-  if (secret->empty() || !visible)
+  if (!visible)
     return bad_input(path + " must hold the secret alone: one line of visible ASCII, no spaces");
   return secret;
 }

@@ -10,6 +10,7 @@
 #include <future>
 
 #include "../temporary_directory.h"
+#include "accounts/secrets.h"
 #include "common/handle.h"
 
 using namespace junctor;
@@ -274,4 +275,11 @@ TEST(WebhookSecret, IsOneLineOfAPrivateFile) {
     EXPECT_FALSE(read_webhook_secret(path)) << text;
   }
   EXPECT_FALSE(read_webhook_secret(dir.path() + "/nothing"));
+  // A trunk's password is no header.
+  write("gr\xc3\xbc\xc3\x9f dich, Welt\r\n", 0600);
+  EXPECT_EQ(*read_secret_line(path), "gr\xc3\xbc\xc3\x9f dich, Welt");
+  for (const char *text : {"", "\n", "a\nb", "a\tb"}) {
+    write(text, 0600);
+    EXPECT_FALSE(read_secret_line(path)) << text;
+  }
 }
