@@ -7,6 +7,8 @@
 #include <filesystem>
 
 #include "accounts/secrets.h"
+#include "accounts/webhook_client.h"
+#include "calls/state_media.h"
 #include "cli/commands.h"
 #include "cli/elements.h"
 #include "common/endpoint.h"
@@ -75,6 +77,30 @@ void check_certificate(Report &report, const config::Config &config) {
     report.missing(loaded.error().detail, "name another in tls.certificate and tls.key");
 }
 
+/// Files of secrets that the configuration names.
+void check_secrets(Report &report, const config::Config &config) {
+  const auto look = [&](const std::string &what, const std::string &path, const auto &read) {
+    if (path.empty()) return;
+    if (const auto secret = read(path))
+      report.ok(what + " in " + path);
+    else
+      report.missing(what + ": " + secret.error().detail, "write it there, or name another file");
+  };
+  look("the webhook's secret", config.accounts.webhook_secret_file, accounts::read_webhook_secret);
+  for (const config::Trunk &trunk : config.sip.trunks)
+    look("the password of the trunk " + trunk.name, trunk.password_file,
+         accounts::read_secret_line);
+}
+
+void check_media(Report &report, const config::Media &media) {
+  if (media.pictures.empty() && media.tones.empty()) return;
+  const auto loaded = calls::load_state_media(media.country, media.pictures, media.tones);
+  if (loaded)
+    report.ok("pictures and tones of the operator's own");
+  else
+    report.missing(loaded.error().detail, "see media.pictures and media.tones in the manual");
+}
+
 void check_data_dir(Report &report, const std::string &dir) {
   const std::string what = "data directory " + dir;
   const auto made = accounts::make_private_directory(dir);
@@ -134,6 +160,8 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_port(report, "--sips", config.listen.sips, false);
   check_certificate(report, config);
   check_port(report, "--http", config.listen.http, false);
+  check_secrets(report, config);
+  check_media(report, config.media);
   check_data_dir(report, config.data_dir);
   check_descriptors(report);
   if (report.missing_count() == 0) {

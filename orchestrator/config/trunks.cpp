@@ -3,8 +3,11 @@
 
 #include <algorithm>
 
+#include "accounts/book.h"
+#include "accounts/dialling.h"
 #include "accounts/networks.h"
 #include "config/nearest.h"
+#include "sip/core/uri.h"
 
 namespace junctor::config {
 
@@ -85,6 +88,40 @@ constexpr Key kKeys[] = {
     {"networks", [](const toml::node &n, Trunk &t) { return read_list(n, t.networks); }},
 };
 
+bool is_dial_pattern(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  return !text.empty() && text.find_first_not_of("0123456789*") == std::string_view::npos;
+}
+
+/// What names others: accounts, numbers and addresses.
+Result<void> check_names(const Trunk &trunk) {
+  if (!accounts::SipUri::parse(trunk.uri))
+    return bad_input("uri: '" + trunk.uri +
+                     "' is not of the form sip:HOST[:PORT][;transport=udp|tcp|tls]");
+  for (const auto &[key, uri] : {std::pair{"proxy", &trunk.proxy}, {"asserted", &trunk.asserted}}) {
+    if (uri->empty()) continue;
+    if (const auto parsed = sip::Uri::parse(*uri); !parsed)
+      return bad_input(std::string(key) + ": " + parsed.error().detail);
+  }
+  for (const std::string &pattern : trunk.dial)
+    if (!is_dial_pattern(pattern))
+      return bad_input("dial: '" + pattern +
+                       "' is no number; it has digits, + in front, and * for anything");
+  for (const std::string &account : trunk.accounts)
+    if (account != "*")
+      if (const auto name = accounts::check_name(account); !name)
+        return bad_input("accounts: '" + account + "': " + name.error().detail);
+  if (!trunk.account.empty())
+    if (const auto name = accounts::check_name(trunk.account); !name)
+      return bad_input("account: '" + trunk.account + "': " + name.error().detail);
+  for (const auto &[number, account] : trunk.numbers) {
+    if (number.empty()) return bad_input("numbers: one of them is empty");
+    if (const auto name = accounts::check_name(account); !name)
+      return bad_input("numbers: '" + account + "': " + name.error().detail);
+  }
+  return {};
+}
+
 Result<void> check(const Trunk &trunk) {
   if (!is_name(trunk.name))
     return bad_input("a trunk has a `name` of 1 to 32 letters, digits, '-', '_' and '.'");
@@ -95,6 +132,7 @@ Result<void> check(const Trunk &trunk) {
     return wrong("it needs `uri`, like \"sip:carrier.example\", and `user`");
   if (!trunk.password.empty() && !trunk.password_file.empty())
     return wrong("it has both `password` and `password-file`");
+  if (const auto good = check_names(trunk); !good) return wrong(good.error().detail);
   if (const auto networks = accounts::Networks::parse(trunk.networks); !networks)
     return wrong("networks: " + networks.error().detail);
   if (!trunk.registers && trunk.networks.empty() &&

@@ -294,7 +294,11 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
                            "--sip", "127.0.0.1:0", "--http", "198.51.100.1:1"});
   ASSERT_EQ(line.verb, Verb::Doctor) << line.message;
   std::ostringstream out;
-  EXPECT_EQ(doctor(line.config, out), kFailed) << "nobody can listen on a foreign address";
+  config::Config config = line.config;
+  config.sip.trunks.emplace_back().name = "carrier";
+  config.sip.trunks.back().password_file = dir.path() + "/nothing";
+  config.media.pictures = dir.path() + "/none";
+  EXPECT_EQ(doctor(config, out), kFailed) << "nobody can listen on a foreign address";
   std::istringstream lines(out.str());
   std::string text, last;
   bool wants_fix = false;
@@ -307,6 +311,8 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
   }
   EXPECT_FALSE(wants_fix);
   EXPECT_NE(last.find("missing; see the fix"), std::string::npos);
+  EXPECT_NE(out.str().find("missing  the password of the trunk carrier: "), std::string::npos);
+  EXPECT_NE(out.str().find(dir.path() + "/none"), std::string::npos);
   EXPECT_NE(out.str().find("missing  port 198.51.100.1:1 for http"), std::string::npos);
   EXPECT_NE(out.str().find("ok       data directory " + dir.path() + "/new"), std::string::npos);
 }
