@@ -204,11 +204,13 @@ void LoopCache::picture(Card card, const std::string &name, Codec codec, Ready r
   } else {
     wanted.key =
         std::string(to_string(codec)) + " picture " + std::to_string(static_cast<int>(card));
-    wanted.feed = {"video/x-raw,format=BGRA,pixel-aspect-ratio=1/1,width=" +
-                       std::to_string(kCardWidth) + ",height=" + std::to_string(kCardHeight) +
-                       ",framerate=" + std::to_string(kPictureRate) + "/1",
-                   {own->second},
-                   kSecond / kPictureRate};
+    // Not copied for nothing where the loop is kept already.
+    if (!entries_.contains(wanted.key) && !waiting_.contains(wanted.key))
+      wanted.feed = {"video/x-raw,format=BGRA,pixel-aspect-ratio=1/1,width=" +
+                         std::to_string(kCardWidth) + ",height=" + std::to_string(kCardHeight) +
+                         ",framerate=" + std::to_string(kPictureRate) + "/1",
+                     {own->second},
+                     kSecond / kPictureRate};
   }
   wanted.loop.track.codec = codec;
   wanted.loop.units_per_packet = 1;
