@@ -110,7 +110,7 @@ Course Bridge::course_of(Side side) const {
   course.audio = reaches(side, Medium::Audio);
   course.may_bring = plan_.to(side, Medium::Video).waits;
   course.encoded_here = plan_.to(side, Medium::Video).transcoded;
-  course.on_hold = leg(other(side))->holds();
+  course.on_hold = leg(other(side))->holds() || leg(other(side))->puts_on_hold();
   return course;
 }
 

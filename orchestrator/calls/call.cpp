@@ -216,10 +216,28 @@ void Call::connect(std::shared_ptr<Leg> winner) {
 
 void Call::on_media_changed(Leg &leg) {
   if (state() == State::Ended) return;
-  if (&leg == caller_.get() || &leg == bridge_->callee().get())
+  if (&leg == caller_.get() || &leg == bridge_->callee().get()) {
     update();
-  else if (callee(leg))
+    note_holds();
+  } else if (callee(leg)) {
     tell_legs();  // what its players see and hear while it rings
+  }
+}
+
+void Call::note_holds() {
+  if (state() != State::Answered) return;
+  std::vector<Side> now;
+  for (const Leg *leg : {caller_.get(), bridge_->callee().get()})
+    if (leg && leg->puts_on_hold()) now.push_back(leg->side());
+  if (now == record_.on_hold) return;
+  for (const Side side : {Side::Caller, Side::Callee}) {
+    const bool held = std::ranges::count(now, side) > 0;
+    if (held != (std::ranges::count(record_.on_hold, side) > 0))
+      around_->log(LogLevel::Info, "call " + id_ + ": the " + std::string(to_string(side)) +
+                                       (held ? " holds" : " goes on"));
+  }
+  record_.on_hold = std::move(now);
+  changed_(*this);
 }
 
 void Call::on_tracks(Leg &leg) {
@@ -369,6 +387,7 @@ void Call::end(EndReason reason, int sip_code, const std::string &detail) {
   waiting_for_tracks_.reset();
   answering_.reset();
   record_.reason = reason;
+  record_.on_hold.clear();
   record_.sip_code = sip_code;
   record_.detail = detail.empty() ? std::string(describe(reason)) : as_sentence(detail);
   record_.ended = around_->world.wall();

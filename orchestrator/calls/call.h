@@ -77,6 +77,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   void drop(Leg &leg, EndReason reason);
   void update();
   void tell_legs();
+  void note_holds();
   void count(View &view) const;
   void tell_first_packets();
   std::optional<Time> first_packet_to(Side side) const;

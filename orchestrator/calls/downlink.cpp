@@ -17,6 +17,7 @@ constexpr auto kTickSlack = milliseconds(24);
 constexpr auto kAhead = milliseconds(20);  // so that no packet is later than it should be
 constexpr auto kLongestStall = milliseconds(1000);
 constexpr auto kLongestWait = milliseconds(1000);
+constexpr auto kFadesAfter = milliseconds(1000);
 constexpr auto kBetweenRequests = milliseconds(500);
 /// A callee sends a keyframe by itself when it begins; later requests are for what was lost.
 constexpr auto kFirstRequest = milliseconds(250);
@@ -99,6 +100,12 @@ void Downlink::hold(Medium medium, bool held) {
   if (held) release(medium);
 }
 
+void Downlink::set_fading(bool fading) {
+  fading_ = fading;
+  for (Lane &at : lanes_) at.last_live = reactor_->now();
+  keep_ticking();
+}
+
 void Downlink::tell_next_frames() {
   for (Lane &at : lanes_) at.tell_next = true;
 }
@@ -134,6 +141,7 @@ void Downlink::close() {
   expect_video(false, nullptr);
   timer_.reset();
   ticking_ = false;
+  fading_ = false;
   if (outlet_) outlet_->set_keyframe_wanted(nullptr);
   outlet_.reset();
 }
@@ -180,6 +188,7 @@ void Downlink::live_frame(const rtmp::Frame &frame) {
   if (at.coming) show(at, *at.coming);
   const bool tell = std::exchange(at.tell_next, false) || !at.live;
   at.live = true;
+  at.last_live = now;
   rtmp::Frame moved = frame;
   moved.dts = std::max(frame.dts + *live_offset_, at.last_dts + 1);
   at.last_dts = moved.dts;
@@ -252,6 +261,8 @@ void Downlink::play_loop(Medium medium, Time now) {
 
 void Downlink::tick() {
   const Time now = reactor_->now();
+  for (const Medium medium : {Medium::Audio, Medium::Video})
+    if (fading_ && lane(medium).live && now - lane(medium).last_live > kFadesAfter) release(medium);
   // Players learn their tracks from what comes first: sound and picture begin together, unless one
   // of them is long in coming.
   const bool complete = std::ranges::all_of(
@@ -272,7 +283,8 @@ void Downlink::tick() {
 void Downlink::keep_ticking() {
   if (!outlet_ || ticking_) return;
   bool needed = video_expected_ && lane(Medium::Video).waiting_key;
-  for (const Lane &at : lanes_) needed = needed || (audience_ && !at.live && at.loop);
+  for (const Lane &at : lanes_)
+    needed = needed || (audience_ && !at.live && at.loop) || (fading_ && at.live);
   if (!needed) return;
   ticking_ = true;
   tick_due_ = reactor_->now() + kTick;

@@ -37,6 +37,8 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   void release(Medium medium);
   /// While held, live frames of the medium are dropped and its loop plays.
   void hold(Medium medium, bool held);
+  /// Whether a medium that is live goes back to its loop when nothing of it has come for a second.
+  void set_fading(bool fading);
   /// Has each medium's next live frame told, though it may be live already.
   void tell_next_frames();
   /// An outlet for the live writer. The one given before is cut off. Media that are live stay so;
@@ -67,6 +69,7 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
     bool held = false;
     bool tell_next = false;
     bool waiting_key = true;  ///< the live input has not given a keyframe yet
+    Time last_live{};
     std::int64_t last_dts = -1;
     std::optional<rtmp::Track> shown, coming;  ///< what players were told; what live will need
   };
@@ -102,7 +105,7 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   Time asked_{}, ask_next_{};
   Duration ask_pause_{};
   Time epoch_{}, audience_since_{};
-  bool audience_ = false;
+  bool audience_ = false, fading_ = false;
   Reactor::Timer timer_;
   Time tick_due_{};
   bool ticking_ = false;

@@ -58,7 +58,7 @@ struct LegLatency {
 /// call goes.
 struct Course {
   State state = State::Trying;
-  bool on_hold = false;       ///< the other leg has answered with media, and sends none of them
+  bool on_hold = false;       ///< the other leg takes none of the media agreed on, or sends none
   bool video = false;         ///< of the other leg, on its way to this one
   bool may_bring = false;     ///< the other leg sends no video yet, but may come to do so
   bool encoded_here = false;  ///< the video
@@ -83,6 +83,9 @@ class Leg {
   virtual bool sends(Medium medium) const = 0;
   /// It has media agreed on, and holds all of them back.
   virtual bool holds() const { return false; }
+  /// It has put the call on hold (RFC 3264 section 8.4): it takes no media, though something of its
+  /// own, like music, may come from it.
+  virtual bool puts_on_hold() const { return false; }
   /// Something that changes when a path has to be made anew though its line is the same.
   virtual std::string path_key() const { return {}; }
   /// Asks what this leg's pictures come from for one that stands alone; null if it cannot be asked.

@@ -51,6 +51,18 @@ bool PhoneLeg::holds() const {
          !sends(Medium::Audio) && !sends(Medium::Video);
 }
 
+bool PhoneLeg::takes() const {
+  return call_ && std::ranges::any_of(call_->media(), [](const sip::Media &media) {
+           return media.accepted && (media.direction == sip::Direction::SendRecv ||
+                                     media.direction == sip::Direction::SendOnly);
+         });
+}
+
+bool PhoneLeg::puts_on_hold() const {
+  return call_ && std::ranges::any_of(call_->media(), &sip::Media::accepted) && !takes() &&
+         (has_taken_ || holds());
+}
+
 std::string PhoneLeg::path_key() const {
   if (!call_) return {};
   std::ostringstream key;

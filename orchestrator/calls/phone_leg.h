@@ -31,6 +31,7 @@ class PhoneLeg final : public Leg,
   LegMedia media() const override;
   bool sends(Medium medium) const override;
   bool holds() const override;
+  bool puts_on_hold() const override;
   std::string path_key() const override;
   std::function<void()> keyframe_request() const override;
   Target target() const override;
@@ -50,8 +51,14 @@ class PhoneLeg final : public Leg,
 
   void on_ringing(sip::Call &) override { tell(&LegListener::on_ringing); }
   void on_early_media(sip::Call &) override { tell(&LegListener::on_early_media); }
-  void on_answered(sip::Call &) override { tell(&LegListener::on_answered); }
-  void on_media_changed(sip::Call &) override { tell(&LegListener::on_media_changed); }
+  void on_answered(sip::Call &) override {
+    has_taken_ = has_taken_ || takes();
+    tell(&LegListener::on_answered);
+  }
+  void on_media_changed(sip::Call &) override {
+    has_taken_ = has_taken_ || takes();
+    tell(&LegListener::on_media_changed);
+  }
   void on_keyframe_request(sip::Call &) override { tell(&LegListener::on_keyframe_request); }
   void on_dtmf(sip::Call &, const sip::Dtmf &dtmf) override { tell(&LegListener::on_dtmf, dtmf); }
   void on_ended(sip::Call &, EndReason reason, int code, const std::string &text) override {
@@ -59,10 +66,13 @@ class PhoneLeg final : public Leg,
   }
 
  private:
+  bool takes() const;
+
   std::shared_ptr<const Surroundings> around_;
   const sip::InviteOptions contact_;
   const std::string account_;
   std::shared_ptr<sip::Call> call_;  ///< once it is rung
+  bool has_taken_ = false;           ///< media of ours: one that never does is no phone on hold
 };
 
 }  // namespace junctor::calls

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "calls/leg_media.h"
 #include "calls/state_media.h"
 #include "common/end_reason.h"
 #include "common/latency.h"
@@ -93,6 +94,7 @@ struct View {
       first_packet_to_caller_ms;  ///< since answer
   /// The same, of video alone: what comes first of it can be shown.
   std::optional<std::int64_t> first_picture_to_callee_ms, first_picture_to_caller_ms;
+  std::vector<Side> on_hold;  ///< whose legs have put the call on hold, while it runs
   /// Accounts whose terminals are in it now.
   std::vector<std::string> terminals;
   std::vector<PlanStep> plan;

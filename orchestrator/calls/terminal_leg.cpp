@@ -152,6 +152,10 @@ bool TerminalLeg::answer() {
 
 void TerminalLeg::follow(const Course &course) {
   const bool answered = course.state == State::Answered && course_.state != State::Answered;
+  const bool fading = course.on_hold;
+  // Who holds may send music and a picture, or nothing though it said that it would.
+  if (fading != course_.on_hold)
+    on_downlink([fading](Downlink &downlink) { downlink.set_fading(fading); });
   course_ = course;
   // Early media that goes on counts from here.
   if (answered) on_downlink([](Downlink &downlink) { downlink.tell_next_frames(); });

@@ -274,6 +274,12 @@ void print_call(std::ostream &out, const json &call) {
     if (const auto text = text_of(call, row.name); !text.empty())
       out << std::left << std::setw(10) << row.label << text << "\n";
   out << std::setw(10) << "state" << outcome(call) << "\n";
+  if (const auto holds = call.find("on_hold"); holds != call.end() && !holds->empty()) {
+    out << std::setw(10) << "on hold";
+    for (const json &side : *holds)
+      out << (&side == &holds->front() ? "by the " : " and the ") << side.get<std::string>();
+    out << "\n";
+  }
   if (const auto digits = text_of(call, "digits"); !digits.empty())
     out << std::setw(10) << "digits" << digits << "\n";
   if (const auto code = text_of(call, "sip_code"); !code.empty() && code != "0")

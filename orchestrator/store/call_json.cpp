@@ -22,6 +22,12 @@ json optional_number(const std::optional<Number> &number) {
   return number ? json(*number) : json(nullptr);
 }
 
+json sides(const std::vector<calls::Side> &sides) {
+  json names = json::array();
+  for (const calls::Side side : sides) names.push_back(std::string(to_string(side)));
+  return names;
+}
+
 /// To microseconds: more digits would say nothing.
 double rounded(double ms) { return std::round(ms * 1000) / 1000; }
 
@@ -143,6 +149,7 @@ json to_json(const View &call, bool full) {
       {"uri", call.uri},
       {"redirected_to", call.redirected_to.empty() ? json(nullptr) : json(call.redirected_to)},
       {"state", std::string(to_string(call.state))},
+      {"on_hold", sides(call.on_hold)},
       {"reason", call.reason ? json(std::string(to_string(*call.reason))) : json(nullptr)},
       {"sip_code", call.sip_code},
       {"detail", call.detail},

@@ -8,6 +8,7 @@ import time
 import unittest
 
 from support import marks, media, rtmp, rtp, tones
+from support.baresip import Baresip
 from support.case import SystemTest
 from support.junctor import Junctor
 from support.ports import HOST, free_port
@@ -212,6 +213,31 @@ class OnHold(States):
                 likeness.append(media.ssim(path, reference))
         self.assertGreater(max(likeness), 0.97, likeness)
         self.unbroken()
+
+
+    def test_a_phone_that_says_nothing_on_hold(self):
+        """baresip holds by `sendonly`, as phones do that could send music, and sends nothing."""
+        bob = self.start(Baresip(self.workspace))
+        self.begin("", bob.uri)
+        self.pull.wait_tone(bob.frequency)
+        self.assertEqual(self.junctor.call(self.call_id)["on_hold"], [])
+        bob.hold()
+        held = time.monotonic()
+        wait_until(lambda: self.junctor.call(self.call_id)["on_hold"] == ["callee"], 10, "the hold")
+        self.pull.wait_tone(425, since=held, seconds=0.1)
+        self.assertIn("on hold   by the callee", self.junctor.command("calls", self.call_id)[1])
+        time.sleep(1)
+        bob.resume()
+        wait_until(lambda: self.junctor.call(self.call_id)["on_hold"] == [], 10, "the resume")
+        resumed = time.monotonic()
+        self.pull.wait_tone(bob.frequency, since=resumed)
+        wait_until(lambda: self.pull.seen(bob.IDENTITY, since=resumed), 10, "bob's picture")
+        self.push.stop()
+        self.junctor.wait_ended(self.call_id)
+        self.pull.process.wait(20)
+        self.assertRegex(self.junctor.log(), "the callee holds(.|\n)*the callee goes on")
+        times = [at for at, _ in media.packets(self.pull.recording, "v")]
+        self.assertLess(max(b - a for a, b in zip(times, times[1:])), 2.5, "a picture stood still")
 
 
 class OfTheOperator(States):

@@ -191,6 +191,24 @@ TEST_F(DownlinkTest, RestsBackOnTheLoopWhenReleased) {
   expect_rising();
 }
 
+TEST_F(DownlinkTest, FadesToTheLoopWhereNothingComesAnyMore) {
+  downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
+  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
+  const auto live = view_->outlet("alice");
+  live->set_track(track(Codec::H264, "sps"));
+  live->write(frame(Medium::Video, 5, true));
+  // What only pauses stays as it is.
+  run_until(Medium::Audio, 70);
+  ASSERT_TRUE(downlink_->live(Medium::Video));
+  downlink_->set_fading(true);
+  run_until(Medium::Video, 2);
+  EXPECT_EQ(outlet_->of(Medium::Video).back().data, "card");
+  EXPECT_FALSE(downlink_->live(Medium::Video));
+  live->write(frame(Medium::Video, 6000, true));
+  EXPECT_TRUE(downlink_->live(Medium::Video)) << "the next keyframe is shown again";
+  expect_rising();
+}
+
 TEST_F(DownlinkTest, AsksTheCalleeUntilAKeyframeComes) {
   int asked = 0;
   downlink_->expect_video(true, [&] { ++asked; });
