@@ -73,6 +73,23 @@ Result<Endpoint> probe_tls(const Endpoint &wanted) {
   return endpoint;
 }
 
+/// What Sofia binds. Of a wildcard it would make sockets for each address that there is now, and
+/// send from the first of them whichever way a peer is: phones of another network get no call, and
+/// none over a connection of theirs. It does so only where it knows the wildcard, and takes this
+/// spelling for an address like any other: one socket, from which the kernel chooses the source.
+/// `Via` then has the address towards anywhere; peers add the one that they see (RFC 3261
+/// section 18.2.1).
+std::string binding(const std::string &scheme, const Endpoint &endpoint) {
+  const bool v4 = endpoint.address == "0.0.0.0", v6 = endpoint.address == "::";
+  const std::string host = v4   ? source_address_towards("192.0.2.1")
+                           : v6 ? source_address_towards("2001:db8::1")
+                                : endpoint.address;
+  return scheme + ':' + bracketed(host) + ':' + std::to_string(endpoint.port) +
+         (v4   ? ";maddr=0.0"
+          : v6 ? ";maddr=0::0"
+               : "");
+}
+
 unsigned milliseconds(Duration duration) {
   return static_cast<unsigned>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
 }
@@ -157,15 +174,14 @@ Result<void> AgentImpl::start() {
 }
 
 Result<void> AgentImpl::start_on(const Endpoint &endpoint, const std::optional<Endpoint> &tls) {
-  const std::string url = "sip:" + bracketed(endpoint.address) + ':' +
-                          std::to_string(endpoint.port) + (options_.tcp ? "" : ";transport=udp");
+  const std::string url = binding("sip", endpoint) + (options_.tcp ? "" : ";transport=udp");
   const std::string allow = std::string("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK") +
                             (registrar_ ? ", REGISTER" : "");
   const auto expires = static_cast<unsigned>(options_.session_expires.count());
   const auto least = static_cast<unsigned>(options_.min_session_expires.count());
   std::string secure_url;
   if (tls) {
-    secure_url = "sips:" + bracketed(tls->address) + ':' + std::to_string(tls->port);
+    secure_url = binding("sips", *tls);
     sofia_tls_->begin_capture();
   }
   nua_ =

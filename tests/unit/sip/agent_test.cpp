@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <thread>
 
@@ -353,6 +355,17 @@ TEST_F(ListensEverywhere, AndNamesTheAddressThatThePeerCanReach) {
   ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
   peer_.send(peer_.in_dialog(invite, "BYE", 1), {"127.0.0.1", agent_->local().port});
   ASSERT_TRUE(ended());
+}
+
+TEST_F(ListensEverywhere, OnOneSocketThatSendsFromWhereThePeerIsReached) {
+  std::ifstream sockets("/proc/self/net/udp");
+  char port[8];
+  std::snprintf(port, sizeof port, ":%04X", agent_->local().port);
+  std::vector<std::string> bound;
+  for (std::string line; std::getline(sockets, line);)
+    if (const auto at = line.find(port); at != std::string::npos && at < 20)
+      bound.push_back(line.substr(at - 8, 8));
+  EXPECT_EQ(bound, std::vector<std::string>{"00000000"});
 }
 
 TEST_F(AgentTest, LocalhostNeedsNoNameServer) {
