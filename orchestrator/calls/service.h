@@ -49,7 +49,7 @@ struct PlanStep {
   /// How long a receiver that missed a picture, or comes late, may wait for one that it can show:
   /// until the sender's next keyframe, if that cannot be asked for. Nothing where it can, where the
   /// sender has not shown how often they come, and for sound.
-  std::optional<std::int64_t> first_picture_ms;
+  std::optional<std::int64_t> first_picture_ms{};
 };
 
 /// The steps of media through a call, in the order of the way. `receive` is from the kernel to

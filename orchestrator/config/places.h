@@ -27,8 +27,8 @@ struct PublicAddresses {
   std::string rtmp;  ///< "192.0.2.1" or "192.0.2.1:19350"; empty when RTMP is off
   std::string sip;   ///< the same for SIP
   std::string application = "call";
-  std::string rtmps;  ///< the same for RTMPS
-  std::string sips;   ///< the same for SIP over TLS
+  std::string rtmps;   ///< the same for RTMPS
+  std::string sips{};  ///< the same for SIP over TLS
   /// Whether name and password open RTMP, so that URLs with them are worth printing.
   bool passwords = true;
 };

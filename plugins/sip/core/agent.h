@@ -160,7 +160,7 @@ struct IncomingCall {
   std::string account;         ///< whose password the caller has proved; empty: nobody's
   std::string uri;             ///< of From, "sip:bob@example.org": not proved by anything
   std::string display;         ///< name in From; may be empty
-  std::string trunk;           ///< name of the trunk that it came over, which says who `to` is
+  std::string trunk{};         ///< name of the trunk that it came over, which says who `to` is
 };
 
 /// Whose calls are taken.
