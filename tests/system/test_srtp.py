@@ -201,6 +201,27 @@ class G9_Sips(SecureTest):
         call = self.call(self.server(believed=False))
         self.ended(call, "unreachable", "its certificate is not believed: self-signed certificate")
 
+    def test_more_than_a_message_may_have_ends_its_connection_alone(self):
+        self.serve()
+        phone = self.phone()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        request = b"OPTIONS sip:x SIP/2.0\r\nX: "
+        for size in (16000, 16384, 16385, 17000, 17408, 40000, 200000):
+            for content in (b"a" * size, request + b"b" * size, b"a\r\n" * (size // 3)):
+                with socket.create_connection((HOST, self.tls_port), 5) as plain, \
+                        context.wrap_socket(plain) as encrypted:
+                    try:
+                        encrypted.sendall(content)
+                        encrypted.settimeout(0.1)
+                        encrypted.recv(1)
+                    except OSError:
+                        pass
+                self.assertTrue(self.junctor.process.running(), f"{size} bytes ended the server")
+        call = self.call()
+        self.junctor.wait_state(call, "answered")
+        self.seen_and_heard(phone)
+
     def test_what_phones_need_is_printed(self):
         self.serve()
         status, text = self.junctor.command("account", "add", "erin", "--srtp", "require")

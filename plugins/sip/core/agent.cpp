@@ -23,7 +23,10 @@ namespace junctor::sip {
 namespace {
 
 /// Of a message from the network; larger ones are answered 413 or dropped.
-constexpr unsigned kMaxMessage = 16 * 1024;
+/// Above what one record of TLS brings, in Sofia's steps of 512 bytes: of a first record that is more
+/// than a message may have, Sofia 1.12.11 makes room for 4096 bytes, and an assertion of its own ends
+/// the program.
+constexpr unsigned kMaxMessage = 17 * 1024;
 /// Requests that wait for their answer; more are told 503.
 constexpr unsigned kMaxProceeding = 10000;
 /// 401 and 407 together for one request of ours.
