@@ -109,6 +109,13 @@ class Orchestrator {
             return G_SOURCE_CONTINUE;
           },
           this);
+    g_unix_signal_add(
+        SIGHUP,
+        [](gpointer self) -> gboolean {
+          static_cast<Orchestrator *>(self)->on_hangup();
+          return G_SOURCE_CONTINUE;
+        },
+        this);
     g_main_loop_run(loop_.get());
   }
 
@@ -466,6 +473,14 @@ class Orchestrator {
             static_cast<Orchestrator *>(self)->reload_accounts();
         }),
         this);
+    // What has changed since they were read, before anybody watched.
+    reload_accounts();
+  }
+
+  /// What service managers send for "reload". Accounts and certificates are noticed without it.
+  void on_hangup() {
+    say(LogLevel::Info, "SIGHUP: accounts are read again; a changed configuration needs a restart");
+    reload_accounts();
   }
 
   void reload_accounts() {

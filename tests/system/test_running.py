@@ -1,0 +1,47 @@
+# What happens to a server beside its calls: files that change, signals.
+# SPDX-License-Identifier: LGPL-2.1-or-later
+import os
+import signal
+import threading
+import unittest
+
+from support.case import SystemTest
+from support.junctor import BUILD, Junctor, environment
+from support.process import Process, wait_until
+
+
+class AServerThatRuns(SystemTest):
+    def known(self, name):
+        return name in [account["name"] for account in
+                        self.junctor.get("accounts")["accounts"]]
+
+    def test_an_account_that_is_added_while_it_starts_is_known(self):
+        added = []
+
+        def add():
+            book = self.workspace.file("junctor", "accounts.json")
+            wait_until(lambda: os.path.exists(book), 20, "the accounts' file", every=0.001)
+            process = Process("junctor account", [
+                os.path.join(BUILD, "orchestrator", "junctor"), "account", "add", "early",
+                "--data-dir", os.path.dirname(book)], self.workspace.file("add.log"),
+                env=environment())
+            added.append(process.wait(20))
+
+        adding = threading.Thread(target=add)
+        adding.start()
+        self.junctor = self.start(Junctor(self.workspace))
+        adding.join()
+        self.assertEqual(added, [0])
+        wait_until(lambda: self.known("early"), 10, "the server to know the account")
+
+    def test_reload_keeps_it_running(self):
+        self.junctor = self.start(Junctor(self.workspace))
+        self.junctor.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "SIGHUP" in self.junctor.log(), 10, "the log to have it")
+        self.assertFalse(self.known("later"))
+        self.assertEqual(self.junctor.command("account", "add", "later")[0], 0)
+        wait_until(lambda: self.known("later"), 10, "the server to know the account")
+
+
+if __name__ == "__main__":
+    unittest.main()
