@@ -146,10 +146,12 @@ AgentImpl::~AgentImpl() {
 Result<void> AgentImpl::start() {
   start_sofia();
   sofia_log_ = std::make_unique<SofiaLog>(options_.log);
-  fence_ = std::make_unique<Fence>([this](const FencedRequest &request) { return admit(request); },
-                                   [this](const Endpoint &source, const std::string &why) {
-                                     log_about(source, "dropped at parsing: " + why);
-                                   });
+  fence_ =
+      std::make_unique<Fence>([this](const FencedRequest &request) { return admit(request); },
+                              [this](const Endpoint &source, bool stream, const std::string &why) {
+                                log_about(source, "dropped at parsing: " + why);
+                                if (stream) cut_off(source, why);
+                              });
   root_ = std::make_unique<Root>(context_.get());
   if (!root_->get()) return internal_error("Sofia-SIP could not make an event loop");
   if (options_.tls) {
@@ -220,16 +222,14 @@ Result<void> AgentImpl::start_on(const Endpoint &endpoint, const std::optional<E
   local_ = endpoint;
   if (tls) local_tls_ = *tls;
   udp_ = polled_udp(context_.get(), endpoint.port);
-  if (options_.tcp) connections_ = watch_connections(endpoint, false);
-  if (tls) tls_connections_ = watch_connections(*tls, true);
+  if (options_.tcp) connections_ = watch_connections(endpoint);
+  if (tls) tls_connections_ = watch_connections(*tls);
   return {};
 }
 
-std::unique_ptr<Connections> AgentImpl::watch_connections(const Endpoint &endpoint,
-                                                          bool encrypted) {
+std::unique_ptr<Connections> AgentImpl::watch_connections(const Endpoint &endpoint) {
   return std::make_unique<Connections>(
       context_.get(), Connections::Options{.port = endpoint.port,
-                                           .encrypted = encrypted,
                                            .limits = options_.connections,
                                            .wanted =
                                                [this] {

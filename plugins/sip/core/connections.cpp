@@ -11,10 +11,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 #include <optional>
 #include <set>
 #include <utility>
@@ -25,7 +23,6 @@ namespace {
 
 /// Of what waits to be read from a connection, as the system counts it; more is left to the sender.
 constexpr int kReceiveBuffer = 32 * 1024;
-constexpr std::size_t kPeek = 2UL * kReceiveBuffer;
 /// So often may Sofia leave what has come before it is looked up whether it still reads there. It
 /// need not mean anything: in a turn of the loop where Sofia accepts or closes a connection it
 /// reads from none.
@@ -151,25 +148,13 @@ std::vector<std::size_t> surplus(const std::vector<Connection> &connections,
   return gone;
 }
 
-bool LineCredit::spend(std::string_view text) {
-  std::int64_t lines = 0;
-  for (const char c : text) {
-    const bool end = c == '\n' || c == '\r';
-    if (end && in_line_) ++lines;
-    in_line_ = !end;
-  }
-  left_ = std::min(left_ + static_cast<std::int64_t>(text.size()), kSpare * kBytesPerLine);
-  left_ -= lines * kBytesPerLine;
-  return left_ >= 0;
-}
-
 /// check() runs before any source is dispatched, so before Sofia reads; nothing is dispatched.
 struct Connections::Source {
   GSource base;
   Connections *owner;
 
   static gboolean check(GSource *source) {
-    reinterpret_cast<Source *>(source)->owner->check_lines();
+    reinterpret_cast<Source *>(source)->owner->check_readers();
     return FALSE;
   }
   static gboolean dispatch(GSource *, GSourceFunc, gpointer) { return G_SOURCE_CONTINUE; }
@@ -224,6 +209,13 @@ void Connections::distrust(const Endpoint &peer) {
   if (fd < 0) return;
   known_[fd].distrusted = true;
   review_in(options_.limits.silence);
+}
+
+void Connections::close(const Endpoint &peer, const std::string &why) {
+  const int fd = find(peer);
+  if (fd < 0) return;
+  unwatch(known_[fd]);
+  shut(fd, known_[fd], why);
 }
 
 /// Whether the descriptor is still that connection's: Sofia closes without telling.
@@ -387,13 +379,10 @@ void Connections::shut(int fd, Known &known, const std::string &why) {
                    (*left_out ? " (and " + std::to_string(*left_out) + " more not logged)" : ""));
 }
 
-void Connections::check_lines() {
+void Connections::check_readers() {
   for (auto &[fd, known] : known_) {
     if (!known.polled || known.polled->revents == 0) continue;
-    const Look look = is_connection(fd, known) ? look_at(fd, known) : Look::Gone;
-    if (look == Look::Fine) continue;
-    unwatch(known);
-    if (look == Look::Bad) shut(fd, known, "it sends too many lines");
+    if (!is_connection(fd, known) || !look_at(fd, known)) unwatch(known);
   }
   if (std::ranges::any_of(known_, [](const auto &each) { return is_stuck(each.second); }))
     shut_stalled();
@@ -420,24 +409,15 @@ void Connections::shut_stalled() {
   }
 }
 
-Connections::Look Connections::look_at(int fd, Known &known) {
-  buffer_.resize(kPeek);
-  const auto size = ::recv(fd, buffer_.data(), buffer_.size(), MSG_PEEK | MSG_DONTWAIT);
-  if (size < 0) return errno == EAGAIN ? Look::Fine : Look::Gone;
+bool Connections::look_at(int fd, Known &known) const {
+  char byte = 0;
+  const auto size = ::recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+  if (size < 0) return errno == EAGAIN;
   const auto info = info_of(fd);
-  if (size == 0 || !info) return Look::Gone;
-  const std::uint64_t total = info->tcpi_bytes_received;
-  if (total <= known.read) {
-    ++known.unmoved;
-    return Look::Fine;
-  }
-  known.unmoved = 0;
-  // Of what waits, only the end is new.
-  const auto fresh = std::min<std::uint64_t>(total - known.read, static_cast<std::uint64_t>(size));
-  known.read = total;
-  const char *end = buffer_.data() + size;
-  if (options_.encrypted) return Look::Fine;
-  return known.credit.spend({end - fresh, end}) ? Look::Fine : Look::Bad;
+  if (size == 0 || !info) return false;
+  known.unmoved = info->tcpi_bytes_received > known.read ? 0 : known.unmoved + 1;
+  known.read = info->tcpi_bytes_received;
+  return true;
 }
 
 }  // namespace junctor::sip

@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/endpoint.h"
@@ -45,20 +44,6 @@ struct Connection {
 std::vector<std::size_t> surplus(const std::vector<Connection> &connections,
                                  const ConnectionLimits &limits);
 
-/// How many lines a peer may send us: one for each 16 bytes, and kSpare on top, be it a head of
-/// many short ones. Sofia's time for a message grows with the square of its header lines. Empty
-/// lines are free: they end a message, or are the keep-alives of RFC 5626 section 4.4.1.
-class LineCredit {
- public:
-  static constexpr std::int64_t kSpare = 512, kBytesPerLine = 16;
-  /// The next piece of a stream, cut anywhere. False if it has more lines than are left.
-  bool spend(std::string_view text);
-
- private:
-  std::int64_t left_ = kSpare * kBytesPerLine;  // in bytes
-  bool in_line_ = false;                        // something has come since the last CR or LF
-};
-
 /// Watches over the connections that Sofia accepts on a port of ours. Sofia has no limit for them:
 /// it accepts until there is no descriptor left, then turns in circles. Its sockets stay its own:
 /// they are found among those that its context polls, and only ever shut down, upon which Sofia
@@ -68,8 +53,6 @@ class Connections {
  public:
   struct Options {
     std::uint16_t port = 0;
-    /// What comes is ciphertext (TLS): its lines are not counted.
-    bool encrypted = false;
     ConnectionLimits limits;
     /// The peers that registered over a connection, as Endpoint::to_string() has them.
     std::function<std::vector<std::string>()> wanted;
@@ -86,6 +69,8 @@ class Connections {
   /// What came over the connection from there made no sense: Sofia reads no further, and may not
   /// say so. It gets no more time than who has said nothing.
   void distrust(const Endpoint &peer);
+  /// Shuts the connection from there down.
+  void close(const Endpoint &peer, const std::string &why);
 
  private:
   struct Known {
@@ -94,8 +79,7 @@ class Connections {
     std::uint64_t order = 0;
     bool shut = false;  ///< Sofia has not closed it yet
     bool distrusted = false;
-    LineCredit credit;
-    std::uint64_t read = 0;           ///< bytes that were looked at
+    std::uint64_t read = 0;           ///< bytes that have come, when it was looked at
     unsigned unmoved = 0;             ///< how often nothing of them was taken
     std::unique_ptr<GPollFD> polled;  ///< in source_, which keeps its address
   };
@@ -113,9 +97,9 @@ class Connections {
   void refuse_for_want(int listener);
   void refresh();
   void review();
-  void check_lines();
-  enum class Look : std::uint8_t { Fine, Bad, Gone };
-  Look look_at(int fd, Known &known);
+  void check_readers();
+  /// False if it is not there any more.
+  bool look_at(int fd, Known &known) const;
   bool is_connection(int fd, const Known &known) const;
   void unwatch(Known &known);
   static bool is_stuck(const Known &known);
@@ -125,7 +109,7 @@ class Connections {
 
   GMainContext *context_;
   Options options_;
-  Source *source_ = nullptr;  // asks what may be read, before Sofia reads it
+  Source *source_ = nullptr;  // sees what may be read, before Sofia reads it
   std::vector<Listener> listeners_;
   std::map<int, Known> known_;
   std::size_t fresh_ = 0;  // since the last review
@@ -133,7 +117,6 @@ class Connections {
   ContextTimer timer_, resume_timer_;
   Time due_{};
   UniqueFd spare_;  // given up where there is no descriptor left, to accept and close
-  std::vector<char> buffer_;
   LogBudget budget_;
 };
 

@@ -14,6 +14,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include <cstdint>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -92,6 +93,11 @@ void put_in_front(msg_mclass_t &table, msg_hclass_t &original, msg_hclass_t &our
   const_cast<msg_href_t *>(table.mc_short)[original.hc_short[0] - 'a'] = reference;
 }
 
+/// From here on Sofia brings each line to extract_body(), as if it were of the body.
+void take_lines(msg_t *message) { sip_object(message)->sip_flags |= MSG_FLG_BODY; }
+
+bool came_over_stream(msg_t *message) { return msg_addrinfo(message)->ai_socktype == SOCK_STREAM; }
+
 Endpoint source_of(msg_t *message) {
   const su_sockaddr_t *from = msg_addr(message);
   return from ? Endpoint::from_sockaddr(&from->su_sa) : Endpoint{};
@@ -122,21 +128,6 @@ std::string problem_of(const msg_t *message, const sip_t &sip) {
 
 }  // namespace
 
-std::size_t header_lines(std::string_view text) {
-  std::size_t lines = 0, length = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\n' && text[i] != '\r') {
-      ++length;
-      continue;
-    }
-    if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') ++i;
-    if (length == 0 && lines > 0) break;
-    ++lines;
-    length = 0;
-  }
-  return lines;
-}
-
 unsigned Fence::fatal_headers() {
   return ~static_cast<unsigned>(sip_mask_response | sip_mask_proxy | sip_mask_registrar |
                                 sip_mask_pref | sip_mask_privacy);
@@ -165,17 +156,7 @@ Fence::Fence(Ask ask, Dropped dropped) : ask_(std::move(ask)), dropped_(std::mov
 
 void Fence::close() {
   ask_ = [](const FencedRequest &) { return false; };
-  dropped_ = [](const Endpoint &, const std::string &) {};
-}
-
-void Fence::check_lines(msg_t *message) const {
-  const auto *data = static_cast<const char *>(msg_buf_committed_data(message));
-  if (!data) return;
-  // Of a stream only what is there already; the first line is in it.
-  if (header_lines({data, msg_buf_committed(message)}) <= kMaxLines) return;
-  // The parser stops here. Without a Via so far nobody can be answered.
-  msg_set_flags(message, MSG_FLG_COMPLETE | MSG_FLG_ERROR);
-  dropped_(source_of(message), "more than " + std::to_string(kMaxLines) + " header lines");
+  dropped_ = [](const Endpoint &, bool, const std::string &) {};
 }
 
 issize_t Fence::parse_request(su_home_t *home, msg_header_t *header, char *text, isize_t size) {
@@ -184,7 +165,7 @@ issize_t Fence::parse_request(su_home_t *home, msg_header_t *header, char *text,
   // Until the empty line shows that the headers are complete: the transaction layer answers 400 to
   // a request whose method contradicts its CSeq.
   reinterpret_cast<sip_request_t *>(header)->rq_method = sip_method_invalid;
-  of(message_of(home)).check_lines(message_of(home));
+  take_lines(message_of(home));
   return parsed;
 }
 
@@ -193,18 +174,39 @@ issize_t Fence::parse_status(su_home_t *home, msg_header_t *header, char *text, 
   if (parsed < 0) return parsed;
   int &status = reinterpret_cast<sip_status_t *>(header)->st_status;
   if (status == 302 || status == 305) status += kFencedRedirect;
-  of(message_of(home)).check_lines(message_of(home));
+  take_lines(message_of(home));
   return parsed;
+}
+
+/// How many lines a message has so far is kept where Sofia leaves room for applications.
+issize_t Fence::extract_line(msg_t *message, sip_t &sip, char *bytes, isize_t size, int eos) const {
+  auto lines = reinterpret_cast<std::uintptr_t>(sip.sip_user);
+  if (lines >= kMaxLines) {
+    dropped_(source_of(message), came_over_stream(message),
+             "more than " + std::to_string(kMaxLines) + " header lines");
+    // Neither request nor response: nobody is answered.
+    sip.sip_request = nullptr;
+    sip.sip_status = nullptr;
+    return -1;
+  }
+  const issize_t extracted = msg_extract_header(message, msg_object(message), bytes, size, eos);
+  if (extracted > 0) sip.sip_user = reinterpret_cast<void *>(lines + 1);
+  return extracted;
 }
 
 issize_t Fence::extract_body(msg_t *message, msg_pub_t *object, char *bytes, isize_t size,
                              int eos) {
   auto *sip = reinterpret_cast<sip_t *>(object);
-  const bool headers = !(sip->sip_flags & MSG_FLG_BODY);
+  const bool headers = !sip->sip_separator;
+  if (headers && *bytes != '\r' && *bytes != '\n')
+    return of(message).extract_line(message, *sip, bytes, size, eos);
+  if (headers) sip->sip_flags &= ~MSG_FLG_BODY;
   const issize_t extracted =
       sip_default_mclass()->mc_extract_body(message, object, bytes, size, eos);
-  if (headers && sip->sip_flags & MSG_FLG_BODY && sip->sip_request)
-    of(message).on_headers(message, *sip);
+  if (headers && sip->sip_separator) {
+    sip->sip_user = nullptr;
+    if (sip->sip_request) of(message).on_headers(message, *sip);
+  }
   return extracted;
 }
 
@@ -213,7 +215,7 @@ void Fence::on_headers(msg_t *message, sip_t &sip) const {
   // Neither request nor response: Sofia drops it without a word.
   if (!ask_({.sip = sip,
              .source = source_of(message),
-             .stream = msg_addrinfo(message)->ai_socktype == SOCK_STREAM,
+             .stream = came_over_stream(message),
              .problem = problem_of(message, sip)}))
     sip.sip_request = nullptr;
 }

@@ -35,9 +35,9 @@ struct FencedRequest {
 /// request with such a header is answered 400 by the transaction layer, and a response is treated
 /// as if it had none. "Contact: *" passes in REGISTER, where it has a meaning.
 ///
-/// It drops what has more than kMaxLines header lines in one piece: Sofia walks a list for each
-/// line, so that 8,000 of them, which fit into one datagram, would cost a second. (What arrives in
-/// many pieces comes over a connection; Connections counts the lines there.)
+/// It drops what has more than kMaxLines header lines, and stops reading there, be they in one
+/// datagram or in pieces of a connection, encrypted or not: Sofia walks a list for each line, so
+/// that 8,000 of them, which fit into one message, would cost a second.
 ///
 /// It answers 400 to a datagram that ends before its empty line, so that every request that gets
 /// further has been asked about.
@@ -52,8 +52,9 @@ class Fence {
   /// Whether the request may go on. If not, it is as if it had never come: nothing is answered and
   /// nothing kept.
   using Ask = std::function<bool(const FencedRequest &request)>;
-  /// What was dropped without being asked about, and why.
-  using Dropped = std::function<void(const Endpoint &source, const std::string &why)>;
+  /// What was dropped without being asked about, and why; `stream`: it came over a connection,
+  /// from which Sofia reads no more.
+  using Dropped = std::function<void(const Endpoint &source, bool stream, const std::string &why)>;
 
   Fence(Ask ask, Dropped dropped);
   Fence(const Fence &) = delete;
@@ -78,7 +79,7 @@ class Fence {
   static issize_t parse_request(su_home_t *, msg_header_t *, char *, isize_t);
   static issize_t parse_status(su_home_t *, msg_header_t *, char *, isize_t);
   static issize_t extract_body(msg_t *, msg_pub_t *, char *, isize_t, int);
-  void check_lines(msg_t *message) const;
+  issize_t extract_line(msg_t *message, sip_t &sip, char *bytes, isize_t size, int eos) const;
   void on_headers(msg_t *message, sip_t &sip) const;
 
   Ask ask_;
@@ -94,8 +95,5 @@ constexpr int unfenced(int status) {
              ? status - kFencedRedirect
              : status;
 }
-
-/// How many lines the header has that `text` begins with, as far as it is there.
-std::size_t header_lines(std::string_view text);
 
 }  // namespace junctor::sip

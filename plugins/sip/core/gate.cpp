@@ -122,8 +122,8 @@ bool AgentImpl::admit(const FencedRequest &request) {
   if (!request.problem.empty()) {
     log_about(request.source,
               "refused at parsing: " + request.problem + " (" + name_of(sip) + ", 400)");
-    for (const auto &connections : {connections_.get(), tls_connections_.get()})
-      if (connections && request.stream) connections->distrust(request.source);
+    if (request.stream)
+      for (Connections *connections : all_connections()) connections->distrust(request.source);
     return true;
   }
   const Time now = Clock::now();
@@ -179,6 +179,17 @@ void AgentImpl::answer_busy(const FencedRequest &request, Duration wait) {
     if (::sendto(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
                  reinterpret_cast<const sockaddr *>(&*to), sockaddr_length(*to)) >= 0)
       return;
+}
+
+std::vector<Connections *> AgentImpl::all_connections() const {
+  std::vector<Connections *> all;
+  for (Connections *each : {connections_.get(), tls_connections_.get()})
+    if (each) all.push_back(each);
+  return all;
+}
+
+void AgentImpl::cut_off(const Endpoint &source, const std::string &why) {
+  for (Connections *connections : all_connections()) connections->close(source, why);
 }
 
 void AgentImpl::log_about(const Endpoint &source, const std::string &text) {

@@ -109,6 +109,9 @@ class AgentImpl final : public Agent, public CallHost {
   bool is_registered(const std::string &group, Time now);
   /// Without a transaction, of which there are too many already.
   void answer_busy(const FencedRequest &request, Duration wait);
+  /// Ends the connection from there.
+  void cut_off(const Endpoint &source, const std::string &why);
+  std::vector<Connections *> all_connections() const;
   /// What peers cause, within the budget for it.
   void log_about(const Endpoint &source, const std::string &text);
 
@@ -119,7 +122,7 @@ class AgentImpl final : public Agent, public CallHost {
   void on_tls_refused(const Endpoint &peer, const std::string &why);
 
   Result<void> start_on(const Endpoint &endpoint, const std::optional<Endpoint> &tls);
-  std::unique_ptr<Connections> watch_connections(const Endpoint &endpoint, bool encrypted);
+  std::unique_ptr<Connections> watch_connections(const Endpoint &endpoint);
   std::string contact_towards(const Uri &next_hop, const std::string &user) const override;
   Result<void> check_transports(const std::vector<Uri> &uris) const;
   Result<CallImpl::Setup> prepare(const InviteOptions &options);

@@ -181,6 +181,25 @@ TEST_F(Gate, LargeDescriptionsPass) {
   EXPECT_TRUE(call_->media()[1].accepted);
 }
 
+TEST_F(Gate, MessagesInPiecesPass) {
+  std::string text = over_tcp(peer_.request_text(
+      "INVITE", target(), "Contact: " + peer_.contact() + "\r\nContent-Type: application/sdp\r\n",
+      phone_sdp()));
+  text.insert(text.find("Max-Forwards"), "Subject: folded,\r\n over\r\n\tthree lines\r\n");
+  for (const std::size_t size : {1u, 2u, 3u, 7u, 100u}) {
+    TcpClient client(agent_->local());
+    std::string each = text;
+    each.insert(each.find("branch=") + 14, std::to_string(size));
+    each.insert(each.find("Call-ID: ") + 9, std::to_string(size));
+    for (std::size_t at = 0; at < each.size(); at += size) {
+      client.send(std::string_view(each).substr(at, size));
+      // What was sent before is read by now.
+      if (at % 10 == 0) expect_alive();
+    }
+    EXPECT_TRUE(client.answered(480)) << size << client.heard() << log_;
+  }
+}
+
 TEST_F(Gate, LargerMessagesAreRefused) {
   const std::string sdp = phone_sdp() + candidates(20000);
   const std::string text = peer_.request_text(

@@ -219,6 +219,22 @@ TEST_F(TlsAgent, WhatOneConnectionDoesWrongEndsNoOther) {
   expect_alive();
 }
 
+TEST_F(TlsAgent, HeadsOfManyLinesAreCutOff) {
+  TlsEnd good(agent_->local_tls());
+  TlsEnd flooder(agent_->local_tls());
+  // The first line alone, then the lines, of each kind that the parser keeps in a list.
+  flooder.send("OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TLS x;branch=z9hG4bKx\r\n");
+  good.send(ask());
+  good.message("SIP/2.0 200");
+  std::string piece;
+  while (piece.size() < 12000) piece += "X:\n:\nl:1\nv: a\n";
+  flooder.send(piece);
+  EXPECT_TRUE(run_until([&] { return flooder.closed(); }));
+  EXPECT_THAT(log(), HasSubstr("dropped at parsing: more than 256 header lines"));
+  good.send(ask());
+  good.message("SIP/2.0 200");
+}
+
 /// Calls a server of the test's own.
 class TlsServer : public TlsAgent {
  protected:
