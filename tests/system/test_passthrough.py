@@ -14,8 +14,9 @@ from support.sipp import Sipp
 
 ALICE, BOB = 0xA1, 0xB0
 SECONDS = 6
-# (video, audio) of the phone; the terminals speak the same codecs.
-SAMPLE = [("h264", "mpeg4-generic"), ("vp8", "pcma")]
+# (video, audio) of the phone; the terminals speak the same codecs. "avc1" is H.264 whose terminals
+# speak Enhanced RTMP, and offer that FourCC.
+SAMPLE = [("h264", "mpeg4-generic"), ("vp8", "pcma"), ("avc1", "mpeg4-generic")]
 ALL = [*SAMPLE, ("h263", "pcmu"), ("h263-1998", "mp4a-latm"), ("h263-2000", "speex/16000")]
 # How much of what was sent must have arrived: what came after the answer.
 FRAMES = {"video": 50, "audio": 50}
@@ -40,12 +41,13 @@ class P_Passthrough(SystemTest):
         self.peer = rtp.RtpPeer()
         self.addCleanup(self.peer.close)
         scenario = gstphone._scenario(self.workspace, gstphone.AUDIO[forms[1]],
-                                      gstphone.VIDEO[forms[0]])
+                                      gstphone.VIDEO[forms[0].replace("avc1", "h264")])
         sipp = self.start(Sipp(self.workspace, scenario, keys=self.peer.keys()))
         sipp.wait_listening()
         codecs = [elementary.STREAMS[form][0] for form in forms]
         self.player = self.start(player.Player(
-            junctor.rtmp_port, alice.pull_url(f"video={codecs[0]}&audio={codecs[1]}")))
+            junctor.rtmp_port, alice.pull_url(f"video={codecs[0]}&audio={codecs[1]}"),
+            fourccs=["vp08", "avc1"] if forms[0] == "avc1" else ()))
         push = self.start(player.Publisher(junctor.rtmp_port, alice.push_url(sipp.uri())))
         push.send(sorted((tag for stream in self.sent.values() for tag in stream.tags()),
                          key=lambda tag: tag[0]))
@@ -105,6 +107,8 @@ class P_Passthrough(SystemTest):
     def walk(self, forms):
         during = self.call(forms)
         told = []
+        self.assertEqual(b"fourCcList" in self.player.answer, forms[0] == "avc1",
+                         "who speaks of FourCCs is told ours")
         for medium, kind, form in (("video", player.VIDEO, forms[0]),
                                    ("audio", player.AUDIO, forms[1])):
             self.assertEqual(self.peer.lost(medium), 0)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <vector>
 
 namespace junctor::rtmp {
 
@@ -72,6 +73,54 @@ SharedBytes make_wire_frame(const Message &message, std::span<const ByteSpan> pa
 
 SharedBytes make_wire_frame(const Message &message, std::uint32_t chunk_size) {
   return make_wire_frame(message, {&message.payload.view, 1}, chunk_size);
+}
+
+namespace {
+
+/// The header of a type 0 chunk on a chunk stream below 64.
+struct FrameHeader {
+  std::size_t size;  ///< bytes
+  bool extended;
+  Message message;  ///< without its payload
+};
+FrameHeader header_of(const SharedBytes &frame) {
+  ByteReader reader(frame.view);
+  FrameHeader header{12, false, {}};
+  header.message.chunk_stream = reader.u8();
+  assert(header.message.chunk_stream >= 2 && header.message.chunk_stream < 64);
+  header.message.timestamp = reader.u24();
+  reader.u24();
+  header.message.type = static_cast<MessageType>(reader.u8());
+  header.message.stream = reader.u32_little();
+  header.extended = header.message.timestamp == kExtended;
+  if (header.extended) {
+    header.message.timestamp = reader.u32();
+    header.size += 4;
+  }
+  return header;
+}
+
+}  // namespace
+
+ByteSpan front_of(const SharedBytes &frame) {
+  return frame.view.subspan(std::min(frame.view.size(), header_of(frame).size));
+}
+
+SharedBytes with_front(const SharedBytes &frame, std::size_t size, ByteSpan front,
+                       std::uint32_t chunk_size) {
+  const FrameHeader header = header_of(frame);
+  std::vector<ByteSpan> parts{front};
+  ByteSpan rest = frame.view.subspan(header.size);
+  while (!rest.empty()) {
+    const ByteSpan piece = rest.first(std::min<std::size_t>(chunk_size, rest.size()));
+    const std::size_t passed = std::min(size, piece.size());
+    parts.push_back(piece.subspan(passed));
+    size -= passed;
+    rest = rest.subspan(piece.size());
+    // The header of the next chunk, which is of type 3.
+    rest = rest.subspan(std::min<std::size_t>(header.extended ? 5 : 1, rest.size()));
+  }
+  return make_wire_frame(header.message, parts, chunk_size);
 }
 
 void ChunkWriter::write(const Message &message, Bytes &out) {

@@ -25,6 +25,14 @@ SharedBytes make_wire_frame(const Message &message, std::span<const ByteSpan> pa
 /// The same with message.payload.
 SharedBytes make_wire_frame(const Message &message, std::uint32_t chunk_size);
 
+/// The message of a frame that make_wire_frame() has made for the same chunk size and a chunk
+/// stream below 64, with `front` in place of the first `size` bytes of its payload, which it must
+/// have.
+SharedBytes with_front(const SharedBytes &frame, std::size_t size, ByteSpan front,
+                       std::uint32_t chunk_size);
+/// The first bytes of that payload, at most those of the first chunk.
+ByteSpan front_of(const SharedBytes &frame);
+
 /// Writes for one connection: follows the chunk size that it announces itself.
 class ChunkWriter {
  public:

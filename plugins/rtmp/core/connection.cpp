@@ -182,7 +182,7 @@ void Connection::on_unpublish(std::uint32_t stream) {
 void Connection::on_play(std::uint32_t stream, const Request &request) {
   auto outlet = core_.outlet(request.stream);
   progress_ = core_.reactor()->now();
-  auto player = outlet->join(*this, stream);
+  auto player = outlet->join(*this, stream, session_.h264_style());
   playing_.push_back({stream, request, outlet, std::move(player), progress_, {}, {}});
   core_.play_started(request);
 }

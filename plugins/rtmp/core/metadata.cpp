@@ -16,12 +16,12 @@ double sane(const AmfMembers &members, std::string_view name, double most) {
 }
 
 /// The codec ids of onMetaData: those of the tags, or the FourCC as a number (Enhanced RTMP v2).
-double codec_id(Codec codec) {
+double codec_id(Codec codec, TagStyle style) {
   switch (codec) {
     case Codec::Sorenson:
       return 2;
     case Codec::H264:
-      return 7;
+      return style == TagStyle::Enhanced ? 0x61766331 : 7;
     case Codec::H263:
       return 8;
     case Codec::Vp8:
@@ -59,15 +59,16 @@ std::optional<Metadata> parse_metadata(const Data &data) {
   return metadata;
 }
 
-Data make_metadata(const std::optional<Track> &audio, const std::optional<Track> &video) {
+Data make_metadata(const std::optional<Track> &audio, const std::optional<Track> &video,
+                   TagStyle style) {
   AmfEcmaArray members;
   if (video) {
     if (video->width > 0 && video->height > 0)
       members.set("width", video->width).set("height", video->height);
-    members.set("videocodecid", codec_id(video->codec));
+    members.set("videocodecid", codec_id(video->codec, style));
   }
   if (audio) {
-    members.set("audiocodecid", codec_id(audio->codec));
+    members.set("audiocodecid", codec_id(audio->codec, style));
     if (audio->rate > 0) members.set("audiosamplerate", audio->rate);
     members.set("audiosamplesize", 16).set("stereo", audio->channels == 2);
   }

@@ -6,6 +6,7 @@
 
 #include "rtmp/core/command.h"
 #include "rtmp/core/media.h"
+#include "rtmp/core/tag.h"
 
 namespace junctor::rtmp {
 
@@ -22,6 +23,7 @@ struct Metadata {
 std::optional<Metadata> parse_metadata(const Data &data);
 
 /// onMetaData that announces just these tracks: ffmpeg waits for a track that is announced.
-Data make_metadata(const std::optional<Track> &audio, const std::optional<Track> &video);
+Data make_metadata(const std::optional<Track> &audio, const std::optional<Track> &video,
+                   TagStyle style = TagStyle::Legacy);
 
 }  // namespace junctor::rtmp

@@ -51,6 +51,14 @@ OutletLimits outlet_limits(const Limits &limits) {
           time(limits.lag_part_ms)};
 }
 
+const SharedBytes &WireFrame::in(TagStyle style) const {
+  if (style == TagStyle::Legacy || !h264) return bytes;
+  if (enhanced.view.empty())
+    enhanced = with_front(bytes, kLegacyAvcPrefix, enhanced_avc_prefix(front_of(bytes)).view(),
+                          kServerChunkSize);
+  return enhanced;
+}
+
 void OutletRing::begin_source() {
   for (TrackState &state : tracks_) state.stale = true;
   config_due_ = {};
@@ -107,6 +115,7 @@ void OutletRing::write(const Frame &frame, Time now) {
   wire.key = medium == Medium::Video && frame.key;
   wire.droppable = medium == Medium::Video && frame.droppable && !frame.key;
   wire.written = now;
+  wire.h264 = state.track->codec == Codec::H264;
   const TagPrefix prefix = frame_prefix(*state.track, frame);
   const std::array<ByteSpan, 2> parts = {prefix.view(), frame.data.view};
   wire.bytes = make_wire_frame(media_message(medium, timestamp), parts, kServerChunkSize);
@@ -134,8 +143,11 @@ std::uint32_t OutletRing::place(const Frame &frame, Time now) {
 
 /// Metadata and sequence headers, where they are due.
 void OutletRing::announce(std::uint32_t timestamp, Time now) {
-  const auto append_config = [&](WireFrame::Kind kind, SharedBytes bytes) {
+  const auto append_config = [&](WireFrame::Kind kind, SharedBytes bytes, bool h264,
+                                 SharedBytes enhanced = {}) {
     WireFrame wire;
+    wire.h264 = h264;
+    wire.enhanced = std::move(enhanced);
     wire.kind = kind;
     wire.written = now;
     wire.bytes = std::move(bytes);
@@ -149,9 +161,12 @@ void OutletRing::announce(std::uint32_t timestamp, Time now) {
       return live(medium) ? tracks_[index(medium)].track : std::nullopt;
     };
     // Always at 0: in mid-stream, ffmpeg takes script data of any other time for subtitles.
-    const Message data =
-        make_data(make_metadata(announced(Medium::Audio), announced(Medium::Video)), 1);
-    append_config(WireFrame::Kind::Metadata, make_wire_frame(data, kServerChunkSize));
+    const auto audio = announced(Medium::Audio), video = announced(Medium::Video);
+    const auto data = [&](TagStyle style) {
+      return make_wire_frame(make_data(make_metadata(audio, video, style), 1), kServerChunkSize);
+    };
+    append_config(WireFrame::Kind::Metadata, data(TagStyle::Legacy),
+                  video && video->codec == Codec::H264, data(TagStyle::Enhanced));
   }
   for (const Medium medium : {Medium::Video, Medium::Audio}) {
     if (!std::exchange(config_due_[index(medium)], false)) continue;
@@ -161,7 +176,8 @@ void OutletRing::announce(std::uint32_t timestamp, Time now) {
     // The other medium's frame that brings it may be ahead of what follows of this one.
     last_[index(medium)] = std::max<std::int64_t>(last_[index(medium)], timestamp);
     append_config(config_kind(medium),
-                  make_wire_frame(media_message(medium, timestamp), parts, kServerChunkSize));
+                  make_wire_frame(media_message(medium, timestamp), parts, kServerChunkSize),
+                  tracks_[index(medium)].track->codec == Codec::H264);
   }
 }
 

@@ -21,10 +21,12 @@
 #include "rtmp/core/server.h"
 #include "rtmp/core/session.h"
 #include "rtmp/core/source_clock.h"
+#include "rtmp/core/tag.h"
 
 namespace junctor::rtmp {
 
-/// One message, ready-chunked for message stream 1 and kServerChunkSize; the same bytes serve all.
+/// One message, ready-chunked for message stream 1 and kServerChunkSize; the same bytes serve all
+/// players that want the same form.
 struct WireFrame {
   enum class Kind : std::uint8_t { Metadata, VideoConfig, AudioConfig, Audio, Video };
   Kind kind = Kind::Audio;
@@ -33,6 +35,12 @@ struct WireFrame {
   std::uint64_t position = 0;
   Time written;
   SharedBytes bytes;
+  bool h264 = false;  ///< its tag has another form for players that want it
+  /// That form, from when it is first wanted on; metadata has it from the beginning.
+  mutable SharedBytes enhanced{};
+
+  /// As a player wants it.
+  const SharedBytes &in(TagStyle style) const;
 
   bool config() const { return kind <= Kind::AudioConfig; }
   bool video() const { return kind == Kind::Video; }
@@ -176,7 +184,8 @@ class Batch {
 class Player {
  public:
   /// Begins at the newest keyframe that the ring holds, else at its end.
-  Player(std::shared_ptr<OutletRing> ring, std::uint32_t stream, Time now);
+  Player(std::shared_ptr<OutletRing> ring, std::uint32_t stream, Time now,
+         TagStyle style = TagStyle::Legacy);
   ~Player();
   Player(const Player &) = delete;
   Player &operator=(const Player &) = delete;
@@ -226,6 +235,7 @@ class Player {
 
   std::shared_ptr<OutletRing> ring_;
   std::uint32_t stream_;
+  TagStyle style_;
   Time since_;     ///< frames older than that count as written then
   Time progress_;  ///< when something was sent last
   Cursor cursor_;

@@ -21,8 +21,8 @@ void Batch::add(ByteSpan bytes) {
   bytes_ += bytes.size();
 }
 
-Player::Player(std::shared_ptr<OutletRing> ring, std::uint32_t stream, Time now)
-    : ring_(std::move(ring)), stream_(stream), since_(now), progress_(now) {
+Player::Player(std::shared_ptr<OutletRing> ring, std::uint32_t stream, Time now, TagStyle style)
+    : ring_(std::move(ring)), stream_(stream), style_(style), since_(now), progress_(now) {
   ring_->count_player(+1);
   if (ring_->newest_key()) {
     jump(*ring_->newest_key(), ring_->key_configs(), false);
@@ -100,7 +100,7 @@ const WireFrame *Player::next(Cursor &cursor, Time now) const {
 }
 
 void Player::add(Batch &batch, const WireFrame &frame, const Cursor &after) {
-  const ByteSpan bytes = frame.bytes.view;
+  const ByteSpan bytes = frame.in(style_).view;
   batch.entries_[batch.count_++] = {&frame, bytes.size(), after};
   if (stream_ == 1) {
     batch.add(bytes);
@@ -161,12 +161,13 @@ std::size_t Player::advance(const Batch &batch, std::size_t written, Time now, T
     rest_written_ = std::max(entry.frame->written, since_);
     if (stream_ != 1 && taken < kHeaderSize) {
       // The shared bytes carry another stream's number: this rest is the player's own.
-      Bytes own(entry.frame->bytes.view.begin(), entry.frame->bytes.view.end());
+      const ByteSpan shared = entry.frame->in(style_).view;
+      Bytes own(shared.begin(), shared.end());
       for (std::size_t k = 0; k < 4; ++k)
         own[kStreamAt + k] = static_cast<std::byte>(stream_ >> 8 * k);
       rest_ = SharedBytes::own(std::move(own)).from(taken);
     } else {
-      rest_ = entry.frame->bytes.from(taken);
+      rest_ = entry.frame->in(style_).from(taken);
     }
   }
   return written;

@@ -33,7 +33,7 @@ class ServerOutlet final : public Outlet, public std::enable_shared_from_this<Se
   Stats stats() const override { return ring_->stats(Clock::now()); }
 
   /// A player for `connection`, which is told to flush whenever something comes, until remove().
-  std::unique_ptr<Player> join(Connection &connection, std::uint32_t stream);
+  std::unique_ptr<Player> join(Connection &connection, std::uint32_t stream, TagStyle h264);
   void remove(Connection &connection);
 
  private:

@@ -27,11 +27,12 @@ void ServerOutlet::end(const std::string &code, const std::string &description) 
   ring_->clear();
 }
 
-std::unique_ptr<Player> ServerOutlet::join(Connection &connection, std::uint32_t stream) {
+std::unique_ptr<Player> ServerOutlet::join(Connection &connection, std::uint32_t stream,
+                                           TagStyle h264) {
   if (walking_ == 0) std::erase(connections_, nullptr);
   connections_.push_back(&connection);
   schedule_flush();
-  return std::make_unique<Player>(ring_, stream, reactor_->now());
+  return std::make_unique<Player>(ring_, stream, reactor_->now(), h264);
 }
 
 void ServerOutlet::remove(Connection &connection) {

@@ -175,18 +175,21 @@ void Session::decide(std::uint64_t number, const Verdict &verdict, Time now) {
 
 void Session::accept(const Check &check) {
   switch (check.request.stage) {
-    case Stage::Connect:
+    case Stage::Connect: {
       progress_ = Progress::Connected;
       limit_ = after(now_, options_.limits.start_ms);
       send(window_ack_size(kServerWindow));
       send(set_peer_bandwidth(kServerWindow, BandwidthLimit::Dynamic));
       send(set_chunk_size(kServerChunkSize));
-      send_result(check.transaction, AmfObject{{"fmsVer", "FMS/3,0,1,123"}, {"capabilities", 31}},
-                  AmfObject{{"level", "status"},
+      AmfObject information{{"level", "status"},
                             {"code", "NetConnection.Connect.Success"},
                             {"description", "Connection accepted."},
-                            {"objectEncoding", 0}});
+                            {"objectEncoding", 0}};
+      if (capabilities_.enhanced) add_capabilities(information);
+      send_result(check.transaction, AmfObject{{"fmsVer", "FMS/3,0,1,123"}, {"capabilities", 31}},
+                  std::move(information));
       break;
+    }
     case Stage::CreateStream:
       streams_.push_back({check.stream, Use::None, {}, {}});
       send_result(check.transaction, AmfNull(), check.stream);

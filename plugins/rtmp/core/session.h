@@ -11,6 +11,7 @@
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/result.h"
+#include "rtmp/core/capabilities.h"
 #include "rtmp/core/chunk_reader.h"
 #include "rtmp/core/chunk_writer.h"
 #include "rtmp/core/command.h"
@@ -109,6 +110,8 @@ class Session {
   bool playing() const { return playing_ > 0; }
   /// Whom the connection belongs to; empty before the verdict that says so.
   const std::string &identity() const { return identity_; }
+  /// How the peer wants pictures in H264, as a player.
+  TagStyle h264_style() const { return capabilities_.h264; }
   /// Bytes of unfinished messages.
   std::size_t pending_bytes() const { return reader_.pending_bytes(); }
 
@@ -172,6 +175,7 @@ class Session {
   std::uint64_t next_check_ = 1;
   std::optional<Error> closing_;
 
+  Capabilities capabilities_;
   Request identity_request_;  ///< what connect established: app, address, parameters
   std::string identity_;
   std::string grant_;  ///< of the verdict on connect

@@ -47,6 +47,7 @@ void Session::on_connect(const Command &command) {
     return;
   }
   const AmfMembers *object = command.object.members();
+  if (object) capabilities_ = read_capabilities(*object);
   const std::string app = object ? object->string("app") : std::string();
   auto locator = parse_locator(app);
   // Some clients leave the query to the URL alone.

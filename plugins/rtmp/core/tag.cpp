@@ -414,6 +414,15 @@ TagPrefix frame_prefix(const Track &track, const Frame &frame, TagStyle style) {
   return prefix(track, type, kCodedFrames, frame.composition, style);
 }
 
+TagPrefix enhanced_avc_prefix(ByteSpan legacy) {
+  ByteReader reader(legacy);
+  const std::uint8_t frame_type = reader.u8() >> 4;
+  const std::uint8_t packet_type = reader.u8();
+  Track track;
+  track.codec = Codec::H264;
+  return prefix(track, frame_type, packet_type, signed24(reader.u24()), TagStyle::Enhanced);
+}
+
 Bytes config_body(const Track &track, TagStyle style) {
   Bytes body;
   if (track.codec != Codec::H264 && track.codec != Codec::Aac && track.codec != Codec::Vp8)

@@ -77,6 +77,12 @@ struct TagPrefix {
 };
 TagPrefix frame_prefix(const Track &track, const Frame &frame, TagStyle style = TagStyle::Legacy);
 
+/// What H264 in a legacy tag begins with: kLegacyAvcPrefix bytes.
+inline constexpr std::size_t kLegacyAvcPrefix = 5;
+/// What stands there in the enhanced form of the same tag, of a frame or of the configuration. Only
+/// of such as frame_prefix() and config_body() make.
+TagPrefix enhanced_avc_prefix(ByteSpan legacy);
+
 /// The whole body of the message that carries the decoder configuration; empty for codecs that have
 /// none.
 Bytes config_body(const Track &track, TagStyle style = TagStyle::Legacy);

@@ -253,6 +253,32 @@ class H264(Stream):
             for group in frames if group) if frame]
 
 
+class EnhancedH264(H264):
+    """With FourCC avc1: SequenceStart, CodedFrames with a composition time for keyframes, and
+    CodedFramesX for the others. A legacy tag is none of its frames."""
+
+    def encode(self, workspace, name, identity):
+        return [(at, kind, b"\x90avc1" + body[5:] if super(EnhancedH264, self).is_config(body)
+                 else self.tag(frame)) for at, kind, body in super().encode(workspace, name, identity)
+                if kind == VIDEO
+                for frame in [super(EnhancedH264, self).frame_of(body)]
+                if frame or super(EnhancedH264, self).is_config(body)]
+
+    def is_config(self, body):
+        return body[:5] == b"\x90avc1"
+
+    def frame_of(self, body):
+        if not body[0] & 0x80 or body[1:5] != b"avc1" or body[0] & 15 not in (1, 3):
+            return None
+        data = body[8 if body[0] & 15 == 1 else 5:]
+        return tuple(nal for nal in self._nals(data) if nal[0] & 31 not in _NOT_PICTURES)
+
+    def tag(self, frame):
+        key = frame[0][0] & 31 == 5
+        return (b"\x91avc1\0\0\0" if key else b"\xa3avc1") + \
+            b"".join(len(nal).to_bytes(4, "big") + nal for nal in frame)
+
+
 class Vp8(Stream):
     kind, clock_rate = VIDEO, 90000
 
@@ -393,6 +419,6 @@ class H263Plus(H263):
 STREAMS = {
     "pcma": ("pcma", Pcma), "pcmu": ("pcmu", Pcmu), "speex/16000": ("speex", Speex),
     "mpeg4-generic": ("aac", AacGeneric), "mp4a-latm": ("aac", AacLatm),
-    "h264": ("h264", H264), "vp8": ("vp8", Vp8), "h263": ("h263", H263),
+    "h264": ("h264", H264), "avc1": ("h264", EnhancedH264), "vp8": ("vp8", Vp8), "h263": ("h263", H263),
     "h263-1998": ("h263", H263Plus), "h263-2000": ("h263", H263Plus),
 }

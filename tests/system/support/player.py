@@ -80,12 +80,13 @@ class _Chunks:
 
 class Player:
     """Plays `url`'s stream. `tags()` are (arrival, milliseconds, type, body), arrival by
-    time.monotonic()."""
+    time.monotonic(). `fourccs` are what it offers at connect (Enhanced RTMP v2, fourCcList)."""
 
-    def __init__(self, port, url):
+    def __init__(self, port, url, fourccs=()):
         app, _, stream = url.split("/", 3)[3].partition("/")
         self.peer = rtmp_raw.RawRtmp(port)
-        self.peer.connect(app, port)
+        self.peer.connect(app, port, **({"fourCcList": fourccs} if fourccs else {}))
+        self.answer = self.peer.heard
         # Whole messages so far; the size of chunks is told among them.
         told = re.findall(rb"\x02\0\0\0\0\0\x04\x01\0\0\0\0(....)", self.peer.heard, re.DOTALL)
         self._chunk_size = int.from_bytes(told[-1], "big") if told else 128

@@ -24,7 +24,11 @@ def name(value):
 
 
 def amf_object(**members):
-    return b"\x03" + b"".join(name(k) + text(v) for k, v in members.items()) + b"\0\0\x09"
+    """Of texts, and of lists of texts, which are strict arrays."""
+    return b"\x03" + b"".join(name(k) + (
+        text(v) if isinstance(v, str) else
+        b"\x0a" + struct.pack("!I", len(v)) + b"".join(map(text, v)))
+        for k, v in members.items()) + b"\0\0\x09"
 
 
 NULL = b"\x05"
@@ -90,9 +94,10 @@ class RawRtmp:
                 raise ConnectionError(f"closed before {word}: {self.heard[-300:]}")
             self.heard += data
 
-    def connect(self, app, port):
+    def connect(self, app, port, **more):
         self.command(0, text("connect"), number(1),
-                     amf_object(app=app, type="nonprivate", tcUrl=f"rtmp://{HOST}:{port}/{app}"))
+                     amf_object(app=app, type="nonprivate", tcUrl=f"rtmp://{HOST}:{port}/{app}",
+                                **more))
         self.await_word(b"NetConnection.Connect.Success")
 
     def create_stream(self):

@@ -432,6 +432,22 @@ TEST(ChunkWriter, WireFrameOfPartsIsThatOfTheWhole) {
   }
 }
 
+TEST(ChunkWriter, AnotherFrontMakesTheFrameOfAnotherMessage) {
+  const Bytes body = counting(1000), front = counting(8);
+  for (const std::uint32_t timestamp : {40u, 0x1234567u})
+    for (const std::uint32_t chunk : {128u, 1000u, 5000u})
+      for (const std::size_t size : {0u, 5u, 8u, 128u, 130u, 1000u}) {
+        const SharedBytes frame = make_wire_frame(media(timestamp, body), chunk);
+        EXPECT_EQ(hex(front_of(frame).first(5)), hex(ByteSpan(body).first(5)));
+        Bytes expected = front;
+        expected.insert(expected.end(), body.begin() + static_cast<std::ptrdiff_t>(size),
+                        body.end());
+        EXPECT_EQ(hex(with_front(frame, size, front, chunk).view),
+                  hex(make_wire_frame(media(timestamp, expected), chunk).view))
+            << timestamp << ' ' << chunk << ' ' << size;
+      }
+}
+
 TEST(ChunkWriter, LargeMessagesInEveryChunkSize) {
   for (const std::uint32_t size : {128u, 129u, 1000u, 4096u, 65536u, kMaxChunkSize}) {
     const Message message = media(70000, counting(150000));

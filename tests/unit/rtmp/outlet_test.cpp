@@ -20,8 +20,9 @@ using Words = std::vector<std::string>;
 /// A player whose socket takes as many bytes as it is told to.
 class Fake {
  public:
-  Fake(const std::shared_ptr<OutletRing> &ring, Time now, std::uint32_t stream = 1)
-      : player(ring, stream, now) {
+  Fake(const std::shared_ptr<OutletRing> &ring, Time now, std::uint32_t stream = 1,
+       TagStyle style = TagStyle::Legacy)
+      : player(ring, stream, now, style) {
     // What a session says first: from here on chunks are large.
     Bytes bytes;
     write_chunks(set_chunk_size(kServerChunkSize), kDefaultChunkSize, bytes);
@@ -130,6 +131,40 @@ TEST_F(OutletTest, BytesAreThoseOfTheFrames) {
   const AmfMembers *members = metadata->values[0].members();
   EXPECT_EQ(members->number("videocodecid"), 7);
   EXPECT_EQ(members->number("audiocodecid"), 10);
+}
+
+TEST_F(OutletTest, WhoWantsAvc1GetsTheSameFramesInIt) {
+  Fake legacy(ring, now), enhanced(ring, now, 1, TagStyle::Enhanced),
+      second(ring, now, 5, TagStyle::Enhanced);
+  both_tracks();
+  rtmp::Frame key = picture(Picture::Key, 0, 200000);  // of four chunks
+  key.composition = 80;
+  ring->write(key, now);
+  const rtmp::Frame inter = picture(Picture::Inter, 40);
+  ring->write(inter, now);
+  ring->write(sound(45), now);
+  for (Fake *fake : {&legacy, &enhanced, &second}) {
+    fake->flush(now, SIZE_MAX, 777);
+    ASSERT_EQ(fake->messages.size(), 6U);
+  }
+  Fake late(ring, now, 1, TagStyle::Enhanced);
+  late.flush(now);
+  ASSERT_EQ(late.messages.size(), 6U);
+  for (Fake *fake : {&enhanced, &second, &late}) {
+    const auto body = [&](std::size_t at) { return test::hex(fake->messages[at].payload.view); };
+    EXPECT_EQ(parse_data(fake->messages[0])->values[0].members()->number("videocodecid"),
+              0x61766331);
+    EXPECT_EQ(body(1), "9061766331" + test::hex(h264_track().config.view));
+    EXPECT_EQ(body(2), "af001208");
+    EXPECT_EQ(body(3), "9161766331000050" + test::hex(key.data.view));
+    EXPECT_EQ(body(4), "a361766331" + test::hex(inter.data.view)) << "no composition time";
+    EXPECT_EQ(body(5), test::hex(legacy.messages[5].payload.view));
+    for (std::size_t at = 0; at < 6; ++at) {
+      EXPECT_EQ(fake->messages[at].timestamp, legacy.messages[at].timestamp);
+      EXPECT_EQ(fake->messages[at].stream, fake == &second ? 5U : 1U);
+    }
+  }
+  EXPECT_EQ(test::hex(legacy.messages[4].payload.view), "2701000000" + test::hex(inter.data.view));
 }
 
 TEST_F(OutletTest, G711HasNoSequenceHeader) {

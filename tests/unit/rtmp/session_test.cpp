@@ -76,6 +76,46 @@ TEST(Session, TheGrantOfConnectReachesTheLaterChecks) {
   EXPECT_EQ(f.requests.back().grant, "by password");
 }
 
+/// Enhanced RTMP v2, "Enhancing NetConnection connect Command".
+TEST(Session, WhoNamesAvc1GetsIt) {
+  const auto list = [](std::vector<AmfValue> codes) {
+    return AmfMember{"fourCcList", AmfStrictArray(std::move(codes))};
+  };
+  const auto map = [](const char *code, double mask) {
+    return AmfMember{"videoFourCcInfoMap", AmfObject{{code, mask}}};
+  };
+  const struct {
+    AmfMember member;
+    TagStyle style;
+    bool told;
+  } kRows[] = {
+      {list({"av01", "avc1"}), TagStyle::Enhanced, true},
+      {list({"av01", 7}), TagStyle::Legacy, true},
+      {list({"*"}), TagStyle::Legacy, true},
+      {{"fourCcList", "avc1"}, TagStyle::Legacy, true},
+      {map("avc1", 1), TagStyle::Enhanced, true},
+      {map("avc1", 7), TagStyle::Enhanced, true},
+      {map("avc1", 6), TagStyle::Legacy, true},  // encodes and forwards
+      {map("avc1", -1e300), TagStyle::Legacy, true},
+      {map("*", 1), TagStyle::Legacy, true},
+      {{"videoCodecs", 128}, TagStyle::Legacy, false},
+  };
+  for (const auto &row : kRows) {
+    Fixture f;
+    f.give(f.peer.begin());
+    f.give(f.peer.command("connect", 1, {}, 0, AmfObject{{"app", "call"}, row.member}));
+    f.answer(true, "alice");
+    EXPECT_EQ(f.session.h264_style(), row.style) << &row - kRows;
+    const AmfMembers info = f.info();
+    EXPECT_EQ(info.string("code"), "NetConnection.Connect.Success");
+    const AmfValue *ours = info.find("fourCcList");
+    ASSERT_EQ(ours != nullptr, row.told) << &row - kRows;
+    if (!ours) continue;
+    EXPECT_EQ(*ours, AmfValue(AmfStrictArray({"avc1", "vp08", "mp4a"})));
+    EXPECT_EQ(info.find("videoFourCcInfoMap")->members()->number("avc1"), 7);
+  }
+}
+
 TEST(Session, CreateStreamIsRefusedByError) {
   Fixture f;
   f.connected();
