@@ -23,6 +23,7 @@ PUSH_TONE, PHONE_TONE, PHONE = 440, 1000, 0xC0
 PICTURES = 50           # the phone's pictures, over and over
 LONGEST_GAP = 0.5       # s without a packet, on a machine that does not itself stand still
 SETTLED = 0.6           # s after the input in which its effect would show
+HALF_LIMIT = 30.0       # s until a request that stops half-way is closed; not for configuring
 MEMORY_LEVEL = 40e6     # bytes: far less than what any of the attacks sends or holds
 TIGHT_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536",
                 "MALLOC_MMAP_THRESHOLD_": "65536", "G_SLICE": "always-malloc"}
@@ -69,7 +70,7 @@ class RunningCall:
         if soft < 8192:
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
         self.workspace = Workspace()
-        self._stops = []
+        self._stops, self.half = [], []
         try:
             self._start(config)
         except BaseException:
@@ -105,6 +106,17 @@ class RunningCall:
         time.sleep(1)
         self.began = time.monotonic()
         self.level = self.junctor.process.usage()
+
+    def stop_half_way(self, requests):
+        """Begins what is never gone on with: [(port, bytes)]."""
+        for port, data in requests:
+            made = socket.create_connection((HOST, port), 5)
+            made.sendall(data)
+            self.half.append((made, time.monotonic(), data))
+
+    def close_half(self):
+        for made, _, _ in self.half:
+            made.close()
 
     def check(self, test, since):
         """Server alive, call answered, and no gap in what arrived at both ends since then."""
@@ -283,3 +295,21 @@ class Attacker(RawRtmp):
 
     def chunk_size(self, size):
         return self.try_send(message(2, 1, 0, struct.pack("!I", size)))
+
+
+class HalfRequests:
+    """Beside a BesideACall: what RunningCall.stop_half_way() has begun is closed."""
+
+    def test_who_stops_in_the_middle_is_closed(self):
+        self.assertTrue(self.running.half)
+        for made, since, data in self.running.half:
+            with self.subTest(data=data[:20]):
+                made.settimeout(max(0.1, since + HALF_LIMIT + 5 - time.monotonic()))
+                try:
+                    heard = made.recv(65536)
+                    while heard:
+                        heard = made.recv(65536)
+                except ConnectionError:
+                    pass
+                except TimeoutError:
+                    self.fail("still open")

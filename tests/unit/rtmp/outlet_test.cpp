@@ -2,9 +2,8 @@
 #include "rtmp/core/outlet.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "peer.h"
+#include "outlet_fixture.h"
 
 using namespace junctor;
 using namespace junctor::rtmp;
@@ -12,93 +11,6 @@ using namespace std::chrono_literals;
 using namespace junctor::test;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-namespace {
-
-using Words = std::vector<std::string>;
-
-/// A player whose socket takes as many bytes as it is told to.
-class Fake {
- public:
-  Fake(const std::shared_ptr<OutletRing> &ring, Time now, std::uint32_t stream = 1,
-       TagStyle style = TagStyle::Legacy)
-      : player(ring, stream, now, style) {
-    // What a session says first: from here on chunks are large.
-    Bytes bytes;
-    write_chunks(set_chunk_size(kServerChunkSize), kDefaultChunkSize, bytes);
-    read(bytes);
-    messages.clear();
-  }
-
-  /// Sends what there is, at most `room` bytes and `piece` of them at a time.
-  void flush(Time now, std::size_t room = SIZE_MAX, std::size_t piece = SIZE_MAX) {
-    while (room > 0) {
-      batch.clear();
-      player.gather(batch, now);
-      if (batch.bytes() == 0) return;
-      Bytes all;
-      for (std::size_t i = 0; i < batch.piece_count(); ++i) {
-        const auto *data = static_cast<const std::byte *>(batch.pieces()[i].iov_base);
-        all.insert(all.end(), data, data + batch.pieces()[i].iov_len);
-      }
-      ASSERT_EQ(all.size(), batch.bytes());
-      const std::size_t count = std::min({room, piece, all.size()});
-      EXPECT_EQ(player.advance(batch, count, now), 0U);
-      room -= count;
-      read(ByteSpan(all).first(count));
-    }
-  }
-  /// What has arrived whole since the last call.
-  Words take() {
-    Words list;
-    for (const Message &message : std::exchange(messages, {})) list.push_back(test::words(message));
-    return list;
-  }
-
-  Player player;
-  std::vector<Message> messages;
-  Batch batch;
-
- private:
-  void read(ByteSpan bytes) {
-    const auto result = reader.push(bytes, [this](Message &&message) {
-      messages.push_back(std::move(message));
-      return ChunkReader::Flow::Continue;
-    });
-    ASSERT_TRUE(result) << result.error().detail;
-  }
-  ChunkReader reader;
-};
-
-class OutletTest : public testing::Test {
- protected:
-  void both_tracks() {
-    ring->begin_source();
-    ring->set_track(h264_track());
-    ring->set_track(aac_track());
-  }
-  /// Pictures each 40 ms, a keyframe each `period`, beginning with one; every other is droppable.
-  void pictures(int count, int period = 1000000) {
-    for (int i = 0; i < count; ++i) {
-      ring->write(picture(i % period == 0 ? Picture::Key
-                          : i % 2 == 1    ? Picture::Droppable
-                                          : Picture::Inter,
-                          dts, 1000),
-                  now);
-      step();
-    }
-  }
-  void step(int ms = 40) {
-    dts += ms;
-    now += std::chrono::milliseconds(ms);
-  }
-
-  std::shared_ptr<OutletRing> ring = std::make_shared<OutletRing>(OutletLimits{});
-  Time now{1000s};
-  std::int64_t dts = 777000;
-};
-
-}  // namespace
 
 TEST_F(OutletTest, AFirstPlayerHearsEverythingInOrder) {
   Fake fake(ring, now);
@@ -235,113 +147,6 @@ TEST_F(OutletTest, NoPictureIsBeforeItsConfiguration) {
   fake.flush(now + 80ms);
   const Words heard = fake.take();
   EXPECT_THAT(heard, testing::IsSupersetOf({"video config 40", "video key 40", "video 50"}));
-}
-
-TEST_F(OutletTest, TimestampsRiseAcrossSources) {
-  Fake fake(ring, now);
-  both_tracks();
-  ring->write(picture(Picture::Key, 90000), now);
-  ring->write(sound(90020), now);
-  fake.flush(now);
-  EXPECT_EQ(fake.take().size(), 5U);
-  now += 2500ms;  // nothing comes meanwhile
-  both_tracks();
-  ring->write(sound(7), now);                     // its clock is another
-  ring->write(picture(Picture::Inter, 17), now);  // no keyframe yet
-  ring->write(sound(30), now + 23ms);
-  ring->write(picture(Picture::Key, 50), now + 43ms);
-  fake.flush(now + 50ms);
-  EXPECT_THAT(fake.take(),
-              ElementsAre("data onMetaData 0", "video config 2500", "audio config 2500",
-                          "audio 2500", "audio 2523", "video key 2543"));
-  EXPECT_EQ(ring->stats().dropped, 1U);
-}
-
-TEST_F(OutletTest, ASourceIsNeverPlacedBeforeWhatWasSent) {
-  Fake fake(ring, now);
-  both_tracks();
-  ring->write(picture(Picture::Key, 0), now);
-  ring->write(sound(1500), now);  // a burst: ahead of the present
-  both_tracks();
-  ring->write(picture(Picture::Key, 100), now + 10ms);
-  ring->write(sound(60), now + 10ms);  // older than the source's first
-  fake.flush(now + 10ms);
-  EXPECT_THAT(fake.take(), testing::IsSupersetOf({"audio 1500", "video key 1500"}));
-  Words second;
-  ring->write(sound(130), now + 40ms);
-  fake.flush(now + 40ms);
-  EXPECT_THAT(fake.take(), ElementsAre("audio 1530"));
-}
-
-TEST_F(OutletTest, AClockThatIsSetAnewInMidSourceIsPlacedAgain) {
-  Fake fake(ring, now);
-  ring->begin_source();
-  ring->set_track(aac_track());
-  ring->write(sound(100000), now);
-  ring->write(sound(0), now + 20ms);        // falls back
-  ring->write(sound(4000000), now + 40ms);  // runs ahead
-  ring->write(sound(4000000), now + 60ms);  // stands still
-  fake.flush(now + 60ms);
-  ring->write(sound(4060000), now + 60060ms);  // was silent for a minute: that is no jump
-  fake.flush(now + 60060ms);
-  EXPECT_THAT(fake.take(), ElementsAre("data onMetaData 0", "audio config 0", "audio 0", "audio 20",
-                                       "audio 40", "audio 40", "audio 60040"));
-}
-
-TEST_F(OutletTest, SoundAndPictureFarApartKeepToTheTimeThatPasses) {
-  for (const int apart : {-70000, -5000, 5000, 70000}) {
-    ring = std::make_shared<OutletRing>(OutletLimits{});
-    Fake fake(ring, now);
-    both_tracks();
-    for (int i = 0; i < 100; ++i) {
-      ring->write(sound(dts), now);
-      ring->write(picture(i == 0 ? Picture::Key : Picture::Inter, dts + apart), now);
-      step();
-      fake.flush(now);
-    }
-    std::uint32_t latest = 0;
-    for (const Message &message : fake.messages) latest = std::max(latest, message.timestamp);
-    EXPECT_GE(latest, 99U * 40) << apart;
-    EXPECT_LE(latest, 99U * 40 + 10000) << apart;
-    EXPECT_EQ(fake.take().back(), apart == 5000 ? "video 8960" : "video 3960");
-  }
-}
-
-TEST_F(OutletTest, AClockThatIsSetAnewTakesBothMediaAlong) {
-  Fake fake(ring, now);
-  both_tracks();
-  ring->write(picture(Picture::Key, 100000), now);
-  ring->write(sound(100010), now + 10ms);
-  fake.flush(now);
-  fake.take();
-  ring->write(picture(Picture::Inter, 20), now + 40ms);  // anew
-  ring->write(sound(100040), now + 40ms);                // was still on its way
-  ring->write(sound(30), now + 50ms);
-  ring->write(picture(Picture::Inter, 60), now + 80ms);
-  fake.flush(now + 80ms);
-  EXPECT_THAT(fake.take(), ElementsAre("video 40", "audio 40", "audio 50", "video 80"));
-}
-
-TEST(SourceClock, EachMediumIsComparedWithItself) {
-  SourceClock clock;
-  EXPECT_TRUE(clock.read(Medium::Video, 10000, 0).anew);
-  EXPECT_FALSE(clock.read(Medium::Audio, 15000, 0).anew);
-  EXPECT_FALSE(clock.read(Medium::Video, 8000, 0).anew);
-  EXPECT_FALSE(clock.read(Medium::Video, 18000, 0).anew);
-  EXPECT_FALSE(clock.read(Medium::Video, 29000, 1000).anew);  // a second has passed
-  EXPECT_FALSE(clock.read(Medium::Audio, 15020, 1000).anew);
-  EXPECT_TRUE(clock.read(Medium::Video, 26999, 1000).anew);
-  EXPECT_TRUE(clock.read(Medium::Video, 37000, 1000).anew);  // by 10001
-  clock.reset();
-  EXPECT_TRUE(clock.read(Medium::Audio, 37000, 1000).anew);
-}
-
-TEST(SourceClock, AMediumFarFromTheOtherIsLaidBesideIt) {
-  SourceClock clock;
-  clock.read(Medium::Video, 100000, 0);
-  EXPECT_EQ(clock.read(Medium::Audio, 7, 0).dts, 100000);
-  EXPECT_EQ(clock.read(Medium::Audio, 27, 20).dts, 100020);
-  EXPECT_EQ(clock.read(Medium::Video, 100040, 40).dts, 100040);
 }
 
 TEST_F(OutletTest, TimestampsBeyondThreeBytesStayWhole) {
