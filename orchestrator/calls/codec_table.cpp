@@ -2,6 +2,9 @@
 #include "calls/codec_table.h"
 
 #include <array>
+#include <string>
+
+#include "rtmp/core/speex.h"
 
 namespace junctor::calls {
 
@@ -50,14 +53,23 @@ constexpr std::array kRows{
 /// `rtpspeexdepay` pushes the stream's two header packets before its segment, which nothing after
 /// it may get; so the packets are taken out, as they are, by a depayloader of another codec that
 /// does nothing else, and the headers put into the caps.
-#define JUNCTOR_SPEEX_DEPAY(depayloader, encoding, rate, mode, samples)                      \
-  "capssetter join=false replace=true caps=\"application/x-rtp,media=audio,clock-rate=" rate \
-  ",encoding-name=" encoding "\" ! " depayloader                                             \
-  " ! capssetter join=false replace=true caps=\"audio/x-speex,rate=" rate                    \
-  ",channels=1,streamheader=(buffer)<5370656578202020312e322e310000000000000000000000000000" \
-  "000100000050000000" mode "04000000" samples                                               \
-  "00000000010000000000000000000000000000"                                                   \
-  "00,070000004a756e63746f720000000001>\""
+std::string speex_depayloader(std::string_view depayloader, std::string_view encoding, int rate) {
+  const auto hex = [](const Bytes &bytes) {
+    std::string text;
+    for (const std::byte byte : bytes) {
+      constexpr char kDigits[] = "0123456789abcdef";
+      text += kDigits[std::to_integer<unsigned>(byte) >> 4];
+      text += kDigits[std::to_integer<unsigned>(byte) & 15];
+    }
+    return text;
+  };
+  const std::string clock = std::to_string(rate);
+  return "capssetter join=false replace=true caps=\"application/x-rtp,media=audio,clock-rate=" +
+         clock + ",encoding-name=" + std::string(encoding) + "\" ! " + std::string(depayloader) +
+         " ! capssetter join=false replace=true caps=\"audio/x-speex,rate=" + clock +
+         ",channels=1,streamheader=(buffer)<" + hex(rtmp::speex_header(rate, 1)) + ',' +
+         hex(rtmp::speex_comment()) + ">\"";
+}
 
 constexpr std::string_view kEncodeAac =
     "audio/x-raw,rate=${aac_rate},channels=${aac_channels} ! voaacenc bitrate=64000 ! "
@@ -65,29 +77,6 @@ constexpr std::string_view kEncodeAac =
 
 /// RFC 2190 splits a picture only where a group of blocks has a header: each gets one.
 constexpr std::string_view kEncodeH263WithHeaders = JUNCTOR_ENCODE_H263 " ps=1";
-
-constexpr std::array kFormats{
-    FormatRow{Codec::Pcma, "PCMA", 8000, "", "rtppcmadepay", ""},
-    FormatRow{Codec::Pcmu, "PCMU", 8000, "", "rtppcmudepay", ""},
-    FormatRow{Codec::H264, "H264", 90000, "",
-              "rtph264depay ! video/x-h264,stream-format=avc,alignment=au", ""},
-    FormatRow{Codec::Speex, "SPEEX", 16000, "rtpspeexpay",
-              JUNCTOR_SPEEX_DEPAY("rtpsirendepay", "SIREN", "16000", "803e000001000000",
-                                  "01000000ffffffff40010000"),
-              ""},
-    FormatRow{Codec::Speex, "SPEEX", 8000, "rtpspeexpay",
-              JUNCTOR_SPEEX_DEPAY("rtpgsmdepay", "GSM", "8000", "401f000000000000",
-                                  "01000000ffffffffa0000000"),
-              "audio/x-raw,rate=8000,channels=1 ! speexenc"},
-    FormatRow{Codec::Aac, "MPEG4-GENERIC", 0, "rtpmp4gpay", "rtpmp4gdepay ! aacparse", kEncodeAac},
-    FormatRow{Codec::Aac, "MP4A-LATM", 0, "rtpmp4apay", "rtpmp4adepay ! aacparse", kEncodeAac},
-    FormatRow{Codec::Vp8, "VP8", 90000, "rtpvp8pay picture-id-mode=15-bit", "rtpvp8depay", ""},
-    FormatRow{Codec::H263, "H263-2000", 90000, "rtph263ppay", "rtph263pdepay", ""},
-    FormatRow{Codec::H263, "H263-1998", 90000, "rtph263ppay", "rtph263pdepay", ""},
-    FormatRow{Codec::H263, "H263", 90000, "rtph263pay", "rtph263depay", kEncodeH263WithHeaders},
-};
-
-#undef JUNCTOR_SPEEX_DEPAY
 #undef JUNCTOR_ENCODE_H263
 
 constexpr std::array kH263Sizes{
@@ -120,10 +109,30 @@ std::string_view spoken(Codec codec) {
   return row ? row->spoken : to_string(codec);
 }
 
-std::span<const FormatRow> format_rows() { return kFormats; }
+std::span<const FormatRow> format_rows() {
+  static const std::string wide = speex_depayloader("rtpsirendepay", "SIREN", 16000);
+  static const std::string narrow = speex_depayloader("rtpgsmdepay", "GSM", 8000);
+  static const std::array rows{
+      FormatRow{Codec::Pcma, "PCMA", 8000, "", "rtppcmadepay", ""},
+      FormatRow{Codec::Pcmu, "PCMU", 8000, "", "rtppcmudepay", ""},
+      FormatRow{Codec::H264, "H264", 90000, "",
+                "rtph264depay ! video/x-h264,stream-format=avc,alignment=au", ""},
+      FormatRow{Codec::Speex, "SPEEX", 16000, "rtpspeexpay", wide, ""},
+      FormatRow{Codec::Speex, "SPEEX", 8000, "rtpspeexpay", narrow,
+                "audio/x-raw,rate=8000,channels=1 ! speexenc"},
+      FormatRow{Codec::Aac, "MPEG4-GENERIC", 0, "rtpmp4gpay", "rtpmp4gdepay ! aacparse",
+                kEncodeAac},
+      FormatRow{Codec::Aac, "MP4A-LATM", 0, "rtpmp4apay", "rtpmp4adepay ! aacparse", kEncodeAac},
+      FormatRow{Codec::Vp8, "VP8", 90000, "rtpvp8pay picture-id-mode=15-bit", "rtpvp8depay", ""},
+      FormatRow{Codec::H263, "H263-2000", 90000, "rtph263ppay", "rtph263pdepay", ""},
+      FormatRow{Codec::H263, "H263-1998", 90000, "rtph263ppay", "rtph263pdepay", ""},
+      FormatRow{Codec::H263, "H263", 90000, "rtph263pay", "rtph263depay", kEncodeH263WithHeaders},
+  };
+  return rows;
+}
 
 const FormatRow *find_format_row(const rtp::Format &format) {
-  for (const FormatRow &row : kFormats)
+  for (const FormatRow &row : format_rows())
     if (row.codec == format.codec && row.encoding_name == format.encoding_name &&
         (row.clock_rate == 0 || row.clock_rate == format.clock_rate))
       return &row;

@@ -5,15 +5,13 @@
 #include <array>
 #include <string>
 
+#include "common/aac_tables.h"
 #include "common/bit_reader.h"
 
 namespace junctor::rtmp {
 
 namespace {
 
-constexpr std::array kRates{96000, 88200, 64000, 48000, 44100, 32000, 24000,
-                            22050, 16000, 12000, 11025, 8000,  7350};
-constexpr unsigned kExplicitRate = 15;
 constexpr unsigned kSbr = 5, kPs = 29, kEscape = 31;
 constexpr unsigned kSyncExtension = 0x2b7;
 
@@ -25,15 +23,12 @@ unsigned object_type(BitReader &reader) {
 /// 0 for a reserved index.
 int sample_rate(BitReader &reader) {
   const unsigned index = reader.bits(4);
-  if (index == kExplicitRate) return static_cast<int>(reader.bits(24));
-  return index < kRates.size() ? kRates[index] : 0;
+  if (index == kExplicitAacRate) return static_cast<int>(reader.bits(24));
+  return index < kAacRates.size() ? kAacRates[index] : 0;
 }
 
-/// Channels of a channelConfiguration (14496-3, table 1.19); -1 if reserved.
-int channels_of(unsigned configuration) {
-  constexpr std::array kChannels{0, 1, 2, 3, 4, 5, 6, 8, -1, -1, -1, 7, 8, -1, 8, -1};
-  return kChannels[configuration & 15];
-}
+/// -1 if reserved.
+int channels_of(unsigned configuration) { return kAacChannels[configuration & 15]; }
 
 bool is_aac(unsigned type) {
   constexpr std::array kTypes{1u, 2u, 3u, 4u, 6u, 17u, 19u, 20u, 22u, 23u, 39u, 42u};
@@ -87,16 +82,16 @@ Result<Bytes> build_audio_specific_config(int object_type, int rate, int channel
                      " channels.");
   const std::uint64_t configuration = channels == 8 ? 7 : static_cast<std::uint64_t>(channels);
   const auto type = static_cast<std::uint64_t>(object_type);
-  const auto known = std::find(kRates.begin(), kRates.end(), rate);
+  const auto known = std::find(kAacRates.begin(), kAacRates.end(), rate);
   Bytes bytes;
   // Type 5 bits, rate 4 (+ 24), channels 4, then 3 flags of 0.
-  if (known != kRates.end())
-    ByteWriter(bytes).u16(type << 11 | static_cast<std::uint64_t>(known - kRates.begin()) << 7 |
+  if (known != kAacRates.end())
+    ByteWriter(bytes).u16(type << 11 | static_cast<std::uint64_t>(known - kAacRates.begin()) << 7 |
                           configuration << 3);
   else
     ByteWriter(bytes)
-        .u8(type << 3 | kExplicitRate >> 1)
-        .u32(static_cast<std::uint64_t>(kExplicitRate & 1) << 31 |
+        .u8(type << 3 | kExplicitAacRate >> 1)
+        .u32(static_cast<std::uint64_t>(kExplicitAacRate & 1) << 31 |
              static_cast<std::uint64_t>(rate) << 7 | configuration << 3);
   return bytes;
 }

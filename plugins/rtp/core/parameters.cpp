@@ -4,21 +4,28 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <span>
 
+#include "common/aac_tables.h"
 #include "common/bit_reader.h"
 
 namespace junctor::rtp {
 
 namespace {
 
-// ISO/IEC 14496-3 table 1.18, by sampling frequency index.
-constexpr std::array<std::uint32_t, 13> kRates{96000, 88200, 64000, 48000, 44100, 32000, 24000,
-                                               22050, 16000, 12000, 11025, 8000,  7350};
-// Table 1.19, by channel configuration; 0 is described elsewhere.
-constexpr std::array<int, 8> kLayouts{0, 1, 2, 3, 4, 5, 6, 8};
+// The layouts that RTP streams may have: those of the first edition, which all decoders know.
+constexpr std::span<const int> kLayouts = std::span(kAacChannels).first<8>();
 constexpr unsigned kAacLc = 2;
 // More than any configuration of AAC-LC has.
 constexpr std::size_t kMaxConfig = 64;
+
+/// The table's size if it has no such rate.
+std::size_t index_of(std::uint32_t rate) {
+  return static_cast<std::size_t>(
+      std::ranges::find(kAacRates, rate,
+                        [](int each) { return static_cast<std::uint32_t>(each); }) -
+      kAacRates.begin());
+}
 
 class BitWriter {
  public:
@@ -71,16 +78,16 @@ Result<AacConfig> read_asc(BitReader &bits) {
   if (bits.failed()) return bad_input("its AAC configuration is too short");
   if (type != kAacLc)
     return bad_input("its AAC has object type " + std::to_string(type) + ", not 2 (LC)");
-  if (rate >= kRates.size() || layout == 0 || layout >= kLayouts.size())
+  if (rate >= kAacRates.size() || layout == 0 || layout >= kLayouts.size())
     return bad_input("its AAC has a sampling rate or channels that have no code of their own");
   if (short_frames || layered)
     return bad_input("its AAC has frames of 960 samples, or several layers");
-  return AacConfig{kRates[rate], kLayouts[layout]};
+  return AacConfig{static_cast<std::uint32_t>(kAacRates[rate]), kLayouts[layout]};
 }
 
 void write_asc(const AacConfig &config, BitWriter &bits) {
   bits.put(kAacLc, 5);
-  bits.put(static_cast<unsigned>(std::ranges::find(kRates, config.rate) - kRates.begin()), 4);
+  bits.put(static_cast<unsigned>(index_of(config.rate)), 4);
   bits.put(static_cast<unsigned>(std::ranges::find(kLayouts, config.channels) - kLayouts.begin()),
            4);
   bits.put(0, 3);  // 1024 samples a frame, no core coder, no extension
@@ -154,7 +161,7 @@ std::optional<PictureSize> custom_size(std::string_view text) {
 
 }  // namespace
 
-bool is_aac_rate(std::uint32_t rate) { return std::ranges::find(kRates, rate) != kRates.end(); }
+bool is_aac_rate(std::uint32_t rate) { return index_of(rate) < kAacRates.size(); }
 
 bool is_aac_layout(int channels) {
   return channels > 0 && std::ranges::find(kLayouts, channels) != kLayouts.end();
