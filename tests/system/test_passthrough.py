@@ -40,8 +40,8 @@ class P_Passthrough(SystemTest):
         self.said = {m: self.streams(f, BOB) for m, f in zip(("video", "audio"), forms)}
         self.peer = rtp.RtpPeer()
         self.addCleanup(self.peer.close)
-        scenario = gstphone._scenario(self.workspace, gstphone.AUDIO[forms[1]],
-                                      gstphone.VIDEO[forms[0].replace("avc1", "h264")])
+        scenario = gstphone.callee_scenario(self.workspace, gstphone.AUDIO[forms[1]],
+                                            gstphone.VIDEO[forms[0].replace("avc1", "h264")])
         sipp = self.start(Sipp(self.workspace, scenario, keys=self.peer.keys()))
         sipp.wait_listening()
         codecs = [elementary.STREAMS[form][0] for form in forms]

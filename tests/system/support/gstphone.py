@@ -90,7 +90,7 @@ def _read(scenario):
         return file.read()
 
 
-def _callee_scenario(workspace, audio, video):
+def callee_scenario(workspace, audio, video):
     """callee_answer.xml with these formats in its answer."""
     text = _read("callee_answer.xml")
     # The offer names the H.264 modes in its fmtp.
@@ -142,7 +142,7 @@ class GstPhone:
         self._keys = {"audio_port": low, "video_port": low + 2}
         self.sipp = None
         if not calls:
-            self.sipp = Sipp(workspace, _callee_scenario(workspace, self.audio, self.video),
+            self.sipp = Sipp(workspace, callee_scenario(workspace, self.audio, self.video),
                              keys=self._keys)
         self._sounds = workspace.file("phone-sound.raw")
         self._pictures = workspace.file("phone-pictures.raw")
