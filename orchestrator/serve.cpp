@@ -355,10 +355,8 @@ class Orchestrator {
                        const std::string &from, const std::string &to) {
       return dialler.contacts(from, to);
     };
-    options.srtp = [book = book_, usual = config_.sip.srtp](const std::string &name) {
-      const auto snapshot = book->snapshot();
-      const accounts::Account *account = snapshot->find(name);
-      return account ? account->srtp.value_or(usual) : usual;
+    options.srtp = [book = book_, sip = config_.sip](const sip::IncomingCall &caller) {
+      return srtp_of(caller, sip, *book);
     };
     options.is_account = [book = book_](const std::string &name) {
       return book->snapshot()->find(name) != nullptr;

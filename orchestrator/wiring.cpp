@@ -117,6 +117,16 @@ Result<sip::TrunkOptions> trunk_options(const config::Trunk &trunk) {
   return options;
 }
 
+rtp::SrtpPolicy srtp_of(const sip::IncomingCall &caller, const config::Sip &config,
+                        const accounts::Book &book) {
+  const auto snapshot = book.snapshot();
+  const auto *account = snapshot->find(caller.account);
+  if (account && account->srtp) return *account->srtp;
+  const auto trunk = std::ranges::find(config.trunks, caller.trunk, &config::Trunk::name);
+  if (trunk != config.trunks.end() && trunk->srtp) return *trunk->srtp;
+  return config.srtp;
+}
+
 void expel(const std::string &account, bool removed, sip::Agent *agent, calls::Service *calls,
            const std::shared_ptr<rtmp::Server> &server) {
   if (agent && removed) agent->forget_registrations(account);

@@ -46,6 +46,11 @@ struct Dialler {
 /// What the agent needs for a trunk, whose password has been read from its file.
 Result<sip::TrunkOptions> trunk_options(const config::Trunk &trunk);
 
+/// How the media of who calls is encrypted: as its account or the trunk that it comes over says,
+/// else as usual.
+rtp::SrtpPolicy srtp_of(const sip::IncomingCall &caller, const config::Sip &config,
+                        const accounts::Book &book);
+
 /// An account is gone (`removed`), or its tokens are void: its calls and streams end. One that is
 /// gone cannot be called either; its phones have a password of their own, which no revocation
 /// touches. Each of the three may be null. Signalling thread.

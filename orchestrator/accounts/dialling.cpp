@@ -127,7 +127,7 @@ Result<DialRules::TrunkRule> DialRules::compile_trunk(const config::Trunk &trunk
   auto uri = SipUri::parse(trunk.uri);
   if (!uri)
     return bad_input("the trunk '" + trunk.name + "' has the uri '" + trunk.uri +
-                     "', which is not of the form sip:HOST[:PORT][;transport=udp|tcp]");
+                     "', which is not of the form sip:HOST[:PORT][;transport=udp|tcp|tls]");
   uri->user.clear();
   return TrunkRule{*uri, trunk};
 }
@@ -158,7 +158,8 @@ std::optional<Result<Target>> DialRules::over_trunk(std::string_view number, std
                          .trunk = trunk.name,
                          .from_user = trunk.from.empty() ? trunk.user : trunk.from,
                          .from_host = uri.host,
-                         .asserted = trunk.asserted}));
+                         .asserted = trunk.asserted,
+                         .srtp = trunk.srtp}));
   }
   return refusal;
 }

@@ -32,7 +32,7 @@ struct UriTarget {
   std::string proxy;           ///< from the rule
   /// Of a trunk: its name, who the call is from there, and what asserts that (may be empty).
   std::string trunk{}, from_user{}, from_host{}, asserted{};
-  std::optional<rtp::SrtpPolicy> srtp{};  ///< from the rule
+  std::optional<rtp::SrtpPolicy> srtp{};  ///< from the rule, or of the trunk
 };
 using Target = std::variant<AccountTarget, UriTarget>;
 

@@ -25,7 +25,7 @@ std::shared_ptr<PhoneLeg> PhoneLeg::caller(std::shared_ptr<const Surroundings> a
   contact.uri = incoming.uri;
   // As whom it would be called back.
   contact.from_user = incoming.to;
-  if (around->options.srtp) contact.srtp = around->options.srtp(incoming.account);
+  if (around->options.srtp) contact.srtp = around->options.srtp(incoming);
   auto leg =
       std::make_shared<PhoneLeg>(std::move(around), Side::Caller, std::move(contact), incoming.to);
   leg->call_ = incoming.call;

@@ -141,9 +141,8 @@ struct Options {
   std::function<Result<Callee>(const std::string &from, const std::string &to)> dial;
   /// Whether there is such an account, which phones may call. Unset: none.
   std::function<bool(const std::string &account)> is_account;
-  /// Encryption of the media of phones of that account, or of nobody's (empty), that call. Unset:
-  /// off.
-  std::function<rtp::SrtpPolicy(const std::string &account)> srtp;
+  /// Encryption of the media of a phone that calls. Unset: off.
+  std::function<rtp::SrtpPolicy(const sip::IncomingCall &caller)> srtp;
   LogSink log;
 };
 

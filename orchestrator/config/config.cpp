@@ -102,11 +102,6 @@ Result<sip::Callers> parse_callers(std::string_view text) {
   return bad_input("must be \"accounts\" or \"anyone\"");
 }
 
-Result<rtp::SrtpPolicy> parse_srtp(std::string_view text) {
-  if (const auto policy = rtp::srtp_policy_from_string(text)) return *policy;
-  return bad_input("must be \"off\", \"prefer\" or \"require\"");
-}
-
 Result<std::string> parse_webhook(const std::string &url) {
   if (url.empty()) return url;
   if (auto valid = accounts::check_webhook_url(url); !valid) return valid.error();
@@ -276,7 +271,7 @@ const std::vector<Key> &table() {
        text([](Config &c) -> auto & { return c.sip.realm; })},
       {"sip.media-address", "address in SDP; empty: the one towards the peer",
        text([](Config &c) -> auto & { return c.sip.media_address; })},
-      {"sip.srtp", "encryption of phones' media: off, prefer (over TLS, with who can) or require; accounts and rules may say otherwise",
+      {"sip.srtp", "encryption of phones' media: off, prefer (over TLS, with who can) or require; accounts, rules and trunks may say otherwise",
        parsed([](Config &c) -> auto & { return c.sip.srtp; }, parse_srtp)},
       {"sip.tls-ca", "PEM file of who is believed about servers called over TLS; empty: the system's authorities",
        text([](Config &c) -> auto & { return c.sip.tls_ca; })},
@@ -361,6 +356,11 @@ Result<void> read_table(const toml::table &tree, const std::string &prefix, cons
 }
 
 }  // namespace
+
+Result<rtp::SrtpPolicy> parse_srtp(std::string_view text) {
+  if (const auto policy = rtp::srtp_policy_from_string(text)) return *policy;
+  return bad_input("must be \"off\", \"prefer\" or \"require\"");
+}
 
 Result<void> read_text(std::string_view text, const std::string &name, Config &config) {
   try {

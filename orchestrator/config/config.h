@@ -42,7 +42,11 @@ struct Trunk {
   std::string account;                ///< that is called by numbers which are not in `numbers`
   std::map<std::string, std::string> numbers;  ///< dialled there: account here
   std::vector<std::string> networks;           ///< that calls may come from besides the registrar
+  std::optional<rtp::SrtpPolicy> srtp;         ///< of calls both ways; nothing: Sip::srtp
 };
+
+/// "off", "prefer" or "require"; the error says so.
+Result<rtp::SrtpPolicy> parse_srtp(std::string_view text);
 
 /// When an RTMP terminal must say who it is.
 enum class Identity : std::uint8_t {

@@ -65,6 +65,13 @@ Result<void> read_register(const toml::node &node, bool &field) {
   return {};
 }
 
+Result<void> read_srtp(const toml::node &node, std::optional<rtp::SrtpPolicy> &field) {
+  auto policy = parse_srtp(node.value<std::string>().value_or(""));
+  if (!policy) return policy.error();
+  field = *policy;
+  return {};
+}
+
 struct Key {
   const char *name;
   Result<void> (*read)(const toml::node &, Trunk &);
@@ -86,6 +93,7 @@ constexpr Key kKeys[] = {
     {"account", [](const toml::node &n, Trunk &t) { return read_text(n, t.account); }},
     {"numbers", [](const toml::node &n, Trunk &t) { return read_numbers(n, t.numbers); }},
     {"networks", [](const toml::node &n, Trunk &t) { return read_list(n, t.networks); }},
+    {"srtp", [](const toml::node &n, Trunk &t) { return read_srtp(n, t.srtp); }},
 };
 
 bool is_dial_pattern(std::string_view text) {

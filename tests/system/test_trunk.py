@@ -127,6 +127,15 @@ class CallsOut(TrunkTest):
         self.junctor.hangup(self.call_id)
         self.junctor.wait_ended(self.call_id)
 
+    def test_encryption_that_it_requires_is_not_offered_in_clear(self):
+        self.begin(more='srtp = "require"')
+        self.wait_trunk("registered")
+        self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url(NUMBER)))
+        record = self.junctor.wait_ended(self.junctor.find_call("alice"))
+        self.assertEqual(record["reason"], "not-acceptable")
+        self.assertRegex(record["detail"], "SRTP is required.*not reached over TLS")
+        self.assertEqual(self.carrier.seen("INVITE"), [])
+
     def test_who_may_not_use_it_calls_nobody(self):
         self.begin()
         self.wait_trunk("registered")

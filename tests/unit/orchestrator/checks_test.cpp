@@ -22,6 +22,7 @@ TEST(DialRules, NumbersGoOverTheTrunksThatTakeThemForWhoMayUseThem) {
   home.dial = {"0*", "+49*"};
   home.accounts = {"alice"};
   home.asserted = "sip:+4930@home.example";
+  home.srtp = rtp::SrtpPolicy::Require;
   world.name = "world";
   world.uri = "sip:world.example";
   world.user = "u2";
@@ -42,9 +43,11 @@ TEST(DialRules, NumbersGoOverTheTrunksThatTakeThemForWhoMayUseThem) {
   EXPECT_EQ(first.from_user, "u1");
   EXPECT_EQ(first.from_host, "home.example");
   EXPECT_EQ(first.asserted, "sip:+4930@home.example");
+  EXPECT_EQ(first.srtp, rtp::SrtpPolicy::Require);
   // Another account has only the other trunk, which takes everything.
   EXPECT_EQ(over("030123", "bob").trunk, "world");
   EXPECT_EQ(over("+1555", "alice").from_user, "+4930");
+  EXPECT_EQ(over("+1555", "alice").srtp, std::nullopt);
   EXPECT_EQ(over("sip:030123@world.example", "alice").trunk, "world");
   EXPECT_EQ(over("sip:bob@open.example", "bob").trunk, "");
   // Nobody in particular may use none.

@@ -169,6 +169,7 @@ TEST(Config, TrunksAreTablesOfTheirOwn) {
           "password = \"p\"\nproxy = \"sip:x\"\nexpires-s = 120\ndial = [\"+49*\", \"0*\"]\n"
           "accounts = [\"alice\"]\nfrom = \"f\"\nasserted = \"sip:1@c\"\naccount = \"bob\"\n"
           "numbers = { \"+4930\" = \"carol\" }\nnetworks = [\"192.0.2.0/24\"]\n"
+          "srtp = \"require\"\n"
           "[[sip.trunks]]\nname = \"fixed\"\nuri = \"sip:192.0.2.1\"\nuser = \"x\"\n"
           "register = false\n",
       "x.toml", config);
@@ -180,6 +181,8 @@ TEST(Config, TrunksAreTablesOfTheirOwn) {
   EXPECT_EQ(carrier.expires, std::chrono::seconds(120));
   EXPECT_TRUE(carrier.accounts == std::vector<std::string>{"alice"});
   EXPECT_TRUE(carrier.registers);
+  EXPECT_EQ(carrier.srtp, rtp::SrtpPolicy::Require);
+  EXPECT_EQ(config.sip.trunks[1].srtp, std::nullopt);
   EXPECT_FALSE(config.sip.trunks[1].registers);
   EXPECT_TRUE(config.sip.trunks[1].accounts.empty()) << "nobody, unless told";
 }
@@ -206,6 +209,8 @@ TEST(Config, TrunksSayWhatIsWrong) {
            {std::string(kTrunk) + "proxy = \"carrier.example\"", "proxy: "},
            {std::string(kTrunk) + "asserted = \"+4930\"", "asserted: "},
            {"[[sip.trunks]]\nname = \"a\"\nuser = \"u\"\nuri = \"carrier example\"\n", "uri: "},
+           {std::string(kTrunk) + "srtp = \"yes\"", "srtp: must be \"off\", \"prefer\""},
+           {std::string(kTrunk) + "srtp = true", "srtp: must be \"off\", \"prefer\""},
            {std::string(kTrunk) + "register = false\naccount = \"a\"", "known by `networks`"},
            {std::string(kTrunk) + kTrunk, "two trunks"},
            {"[sip]\nsession-expires-s = 30", "90 to 86400"}}) {

@@ -208,6 +208,27 @@ TEST_F(Wiring, ACalleeMayRedirectOnlyToWhatTheRulesAllow) {
   EXPECT_FALSE(dialler_.contacts("alice", "sip:x@example.net"));
 }
 
+TEST_F(Wiring, WhoCallsIsEncryptedAsItsAccountOrItsTrunkSays) {
+  config::Sip config;
+  config.srtp = rtp::SrtpPolicy::Prefer;
+  config.trunks.resize(2);
+  config.trunks[0].name = "silent";
+  config.trunks[1].name = "carrier";
+  config.trunks[1].srtp = rtp::SrtpPolicy::Off;
+  ASSERT_TRUE(accounts_->add("dave", std::nullopt, kNow, rtp::SrtpPolicy::Require));
+  sip::IncomingCall caller;
+  EXPECT_EQ(srtp_of(caller, config, *accounts_), rtp::SrtpPolicy::Prefer);
+  caller.trunk = "silent";
+  EXPECT_EQ(srtp_of(caller, config, *accounts_), rtp::SrtpPolicy::Prefer);
+  caller.trunk = "carrier";
+  EXPECT_EQ(srtp_of(caller, config, *accounts_), rtp::SrtpPolicy::Off);
+  caller.trunk = "";
+  caller.account = "dave";
+  EXPECT_EQ(srtp_of(caller, config, *accounts_), rtp::SrtpPolicy::Require);
+  caller.account = "alice";
+  EXPECT_EQ(srtp_of(caller, config, *accounts_), rtp::SrtpPolicy::Prefer);
+}
+
 TEST_F(Wiring, ARevokedAccountsCallsAndStreamsEndButItCanBeCalled) {
   ASSERT_TRUE(service_->start("alice", "bob"));
   ASSERT_TRUE(service_->start("carol", "bob"));
