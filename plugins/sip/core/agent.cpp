@@ -23,9 +23,9 @@ namespace junctor::sip {
 namespace {
 
 /// Of a message from the network; larger ones are answered 413 or dropped.
-/// Above what one record of TLS brings, in Sofia's steps of 512 bytes: of a first record that is more
-/// than a message may have, Sofia 1.12.11 makes room for 4096 bytes, and an assertion of its own ends
-/// the program.
+/// Above what one record of TLS brings, in Sofia's steps of 512 bytes: of a first record that is
+/// more than a message may have, Sofia 1.12.11 makes room for 4096 bytes, and an assertion of its
+/// own ends the program.
 constexpr unsigned kMaxMessage = 17 * 1024;
 /// Requests that wait for their answer; more are told 503.
 constexpr unsigned kMaxProceeding = 10000;
@@ -97,11 +97,17 @@ unsigned milliseconds(Duration duration) {
   return static_cast<unsigned>(std::chrono::ceil<std::chrono::milliseconds>(duration).count());
 }
 
+struct Target : Uri {
+  std::string name;  ///< of its host; empty for an address
+};
 /// "localhost" becomes its address: Sofia would ask a name server for it.
-Result<Uri> parse_target(const std::string &text) {
+Result<Target> parse_target(const std::string &text) {
   auto uri = Uri::parse(text);
-  if (uri && uri->host == "localhost") uri->host = "127.0.0.1";
-  return uri;
+  if (!uri) return uri.error();
+  Target target{*std::move(uri), {}};
+  if (!is_address(target.host)) target.name = target.host;
+  if (target.name == "localhost") target.host = "127.0.0.1";
+  return target;
 }
 
 }  // namespace
@@ -367,7 +373,7 @@ Result<void> AgentImpl::check_transports(const std::vector<Uri> &uris) const {
 Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   auto uri = parse_target(options.uri);
   if (!uri) return uri.error();
-  Uri next_hop = *uri;
+  Target next_hop = *uri;
   if (!options.proxy.empty()) {
     auto proxy = parse_target(options.proxy);
     if (!proxy) return proxy.error();
@@ -391,6 +397,7 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   setup.srtp = options.srtp;
   setup.transport = next_hop.carrier();
   setup.next_hop = next_hop;
+  setup.next_name = next_hop.name;
   setup.answer_timeout = options.answer_timeout;
   setup.session_expires = options_.session_expires;
   setup.min_session_expires = options_.min_session_expires;
@@ -479,7 +486,7 @@ Result<void> AgentImpl::add_trunk(TrunkOptions options,
   if (!uri) return uri.error();
   if (options.user.empty()) return bad_input("a trunk needs a user");
   if (auto plain = check_credentials(options.user, options.password); !plain) return plain;
-  Uri next_hop = *uri;
+  Target next_hop = *uri;
   if (!options.proxy.empty()) {
     auto proxy = parse_target(options.proxy);
     if (!proxy) return proxy.error();
@@ -493,6 +500,7 @@ Result<void> AgentImpl::add_trunk(TrunkOptions options,
   if (!options.proxy.empty()) setup.proxy = next_hop.to_string();
   setup.identity = "<sip:" + escape_user(options.user) + '@' + bracketed(uri->host) + '>';
   setup.contact_user = options.name + '-' + random_id();
+  if (next_hop.carrier() == "tls") setup.tls_name = next_hop.name;
   setup.options = std::move(options);
   trunks_.push_back(
       std::make_unique<TrunkRegistration>(*this, std::move(setup), std::move(changed)));

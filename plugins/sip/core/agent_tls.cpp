@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Whom the agent's TLS connections are for.
 #include <algorithm>
+#include <set>
 
 #include "sip/core/stack.h"
+#include "sip/core/uri.h"
 
 namespace junctor::sip {
 
@@ -16,8 +18,12 @@ Result<std::unique_ptr<SofiaTls>> AgentImpl::make_tls() {
   const auto refused = [this](const Endpoint &peer, const std::string &why) {
     on_tls_refused(peer, why);
   };
-  return SofiaTls::create(*options_.tls,
-                          {.awaited = awaited, .refused = refused, .log = options_.log});
+  const auto name = [this](const Endpoint &peer, const SofiaTls::Connected &connected) {
+    return server_name(peer, connected);
+  };
+  return SofiaTls::create(
+      *options_.tls,
+      {.awaited = awaited, .server_name = name, .refused = refused, .log = options_.log});
 }
 
 std::vector<TlsTarget> AgentImpl::tls_targets(const Endpoint &peer) const {
@@ -34,6 +40,24 @@ std::vector<TlsTarget> AgentImpl::tls_targets(const Endpoint &peer) const {
         target && trunk->status().state != TrunkState::Static)
       add(*target);
   return targets;
+}
+
+/// Which of its connections is for which request is Sofia's to know: only what is left, when those
+/// that are connected already and other addresses are set aside, is certain.
+std::string AgentImpl::server_name(const Endpoint &peer,
+                                   const SofiaTls::Connected &connected) const {
+  std::set<std::string> asked, registered;
+  for (const auto &[id, call] : calls_) {
+    const auto target = call->awaited_target();
+    if (target && target->may_be_at(peer)) asked.insert(call->awaited_name());
+  }
+  for (const auto &trunk : trunks_)
+    (trunk->is_waiting() ? asked : registered).insert(trunk->tls_name());
+  for (std::set<std::string> *names : {&asked, &registered}) {
+    std::erase_if(*names, [&](const auto &name) { return name.empty() || connected(name); });
+    if (!names->empty()) return names->size() == 1 ? *names->begin() : "";
+  }
+  return {};
 }
 
 /// Sofia tells its transactions nothing of it, which would wait for half a minute. It says nothing

@@ -295,6 +295,7 @@ void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
   const Uri &next_hop = proxy ? *proxy : *target;
   setup_.transport = next_hop.carrier();
   setup_.next_hop = next_hop;
+  setup_.next_name = is_address(next_hop.host) ? "" : next_hop.host;
   setup_.contact = host_->contact_towards(next_hop, setup_.user_part);
   challenged_ = rung_ = insists_ = false;
   state_ = CallState::Trying;

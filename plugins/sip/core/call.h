@@ -62,6 +62,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;
     std::string transport = "udp";  ///< to the next hop
     Uri next_hop;                   ///< it
+    std::string next_name;          ///< its host as it was named; empty for an address
     std::string media_address;
     Duration answer_timeout{};
     std::chrono::seconds session_expires{}, min_session_expires{};  ///< as in AgentOptions
@@ -91,6 +92,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   std::vector<TlsTarget> tls_targets() const;
   /// The one of its INVITE, while it is not certain that it has been reached.
   std::optional<TlsTarget> awaited_target() const;
+  /// Its name, for RFC 6066; empty for an address.
+  std::string awaited_name() const { return awaited_target() ? setup_.next_name : ""; }
   /// That connection cannot be had.
   void on_unreachable(const std::string &why);
   /// Destroys the handle without waiting for the peer.

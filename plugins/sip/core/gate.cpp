@@ -167,10 +167,12 @@ bool AgentImpl::is_registered(const std::string &group, Time now) {
 void AgentImpl::answer_busy(const FencedRequest &request, Duration wait) {
   const std::string answer = busy_answer(request.sip, request.source, wait);
   if (request.stream) {
-    const int fd = connections_ ? connections_->find(request.source) : -1;
-    // Only what fits at once: whoever does not read its answers needs no other one. Over TLS, which
-    // is Sofia's to write to, nobody is told.
-    if (fd >= 0) ::send(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    // Only what fits at once: whoever does not read its answers needs no other one.
+    if (const int fd = connections_ ? connections_->find(request.source) : -1; fd >= 0)
+      ::send(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    else if (const int tls = tls_connections_ ? tls_connections_->find(request.source) : -1;
+             tls >= 0)
+      sofia_tls_->write(tls, answer);
     return;
   }
   const auto to = return_address(*request.sip.sip_via, request.source).to_sockaddr();

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "sip/core/sofia_tls.h"
 
+#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <sofia-sip/tport_tag.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -42,6 +45,11 @@ std::optional<ino_t> socket_of(const SSL *ssl) {
   struct stat status {};
   if (fd < 0 || ::fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode)) return std::nullopt;
   return status.st_ino;
+}
+
+/// Sofia has not closed it: its descriptor may be another's by then.
+bool is_open(const std::pair<SSL *const, std::optional<ino_t>> &connection) {
+  return connection.second && socket_of(connection.first) == connection.second;
 }
 
 Endpoint peer_of(const SSL *ssl) {
@@ -264,6 +272,36 @@ void SofiaTls::on_handshake(SSL *ssl) {
   if (const auto found = live_.find(ssl); found != live_.end() && !found->second)
     found->second = socket_of(ssl);
   BIO_set_callback_ex(SSL_get_rbio(ssl), clear_errors);
+  if (!SSL_is_server(ssl) && watch_.server_name) tell_name(ssl);
+}
+
+/// Its first message is still to be written.
+void SofiaTls::tell_name(SSL *ssl) const {
+  const auto connected = [&](const std::string &name) {
+    return std::ranges::any_of(live_, [&](const auto &each) {
+      const SSL *other = each.first;
+      const char *told = SSL_get_servername(other, TLSEXT_NAMETYPE_host_name);
+      return other != ssl && !SSL_is_server(other) && told && name == told && is_open(each);
+    });
+  };
+  const std::string name = watch_.server_name(peer_of(ssl), connected);
+  if (!name.empty()) SSL_set_tlsext_host_name(ssl, name.c_str());
+}
+
+void SofiaTls::write(int fd, std::string_view text) {
+  const auto found = std::ranges::find_if(
+      live_, [&](const auto &each) { return SSL_get_fd(each.first) == fd && is_open(each); });
+  if (found == live_.end() || SSL_want_write(found->first)) return;
+  // What OpenSSL has begun to write must be gone on with, by Sofia, who does not know of it.
+  int waiting = 0, room = 0;
+  socklen_t length = sizeof room;
+  if (::ioctl(fd, SIOCOUTQ, &waiting) != 0 ||
+      ::getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &length) != 0 || waiting > room / 4 ||
+      text.size() > static_cast<std::size_t>(room) / 4)
+    return;
+  const int written = SSL_write(found->first, text.data(), static_cast<int>(text.size()));
+  if (written != static_cast<int>(text.size())) ::shutdown(fd, SHUT_RDWR);
+  ERR_clear_error();
 }
 
 int SofiaTls::verify(X509_STORE_CTX *verification) {

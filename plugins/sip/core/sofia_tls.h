@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/endpoint.h"
@@ -36,17 +37,23 @@ struct AgentTls {
 
 /// Sofia 1.12.11 reads its certificate once, from a file of a fixed name, lets protocol versions be
 /// negotiated freely, knows no addresses in certificates, says nothing when it closes a connection
-/// for its certificate, and never frees a connection's SSL object. With OpenSSL's public means
+/// for its certificate, tells no server which name it is called by, and never frees a connection's
+/// SSL object. With OpenSSL's public means
 /// alone: the SSL_CTX that Sofia makes is caught as it is made, and set up here; its certificate is
 /// asked for at each handshake; an SSL object whose socket Sofia has closed is freed. Sofia's
 /// thread only.
 class SofiaTls {
  public:
+  /// Whether there is a connection that was made to a server of that name.
+  using Connected = std::function<bool(const std::string &name)>;
   struct Watch {
     /// The hosts that a connection to `peer` may be made for at the moment, each once: to say which
     /// name is missing in a certificate, if it can only be one. Whether it is good enough does not
     /// depend on it.
     std::function<std::vector<std::string>(const Endpoint &peer)> awaited;
+    /// The name of the server that a connection to `peer` is made for, which it is told (RFC 6066
+    /// section 3): one address may serve many. Empty where that is not certain.
+    std::function<std::string(const Endpoint &peer, const Connected &connected)> server_name;
     /// A connection that was made to `peer` is going to be closed. Called in the middle of it.
     std::function<void(const Endpoint &peer, const std::string &why)> refused;
     LogSink log;
@@ -66,6 +73,10 @@ class SofiaTls {
   Result<void> end_capture();
   void abandon_capture();
 
+  /// Writes to the connection of that descriptor, past Sofia: all of `text`, or, where Sofia's own
+  /// waits or there is no room, nothing.
+  void write(int fd, std::string_view text);
+
   std::size_t connections() const { return live_.size(); }  ///< not freed yet
 
  private:
@@ -81,6 +92,7 @@ class SofiaTls {
   void remove_directory();
   void on_made(SSL *ssl);
   void on_handshake(SSL *ssl);
+  void tell_name(SSL *ssl) const;
   int verify(X509_STORE_CTX *verification);
   std::string problem_with(X509 *certificate, const Endpoint &peer) const;
   void free_closed();

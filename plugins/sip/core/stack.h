@@ -124,6 +124,7 @@ class AgentImpl final : public Agent, public CallHost {
   Result<void> start_on(const Endpoint &endpoint, const std::optional<Endpoint> &tls);
   std::unique_ptr<Connections> watch_connections(const Endpoint &endpoint);
   std::string contact_towards(const Uri &next_hop, const std::string &user) const override;
+  std::string server_name(const Endpoint &peer, const SofiaTls::Connected &connected) const;
   Result<void> check_transports(const std::vector<Uri> &uris) const;
   Result<CallImpl::Setup> prepare(const InviteOptions &options);
   Result<void> open_media(const InviteOptions &options, CallImpl::Setup &setup);

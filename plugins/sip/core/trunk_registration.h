@@ -24,6 +24,7 @@ class TrunkRegistration {
     Uri next_hop;                  ///< one of them
     std::string identity;          ///< From and To header
     std::string contact_user;      ///< nobody else knows it: calls for it come from there
+    std::string tls_name;          ///< of the next hop, if that is named and reached over TLS
   };
   TrunkRegistration(CallHost &host, Setup setup, std::function<void(const TrunkStatus &)> changed);
 
@@ -35,6 +36,11 @@ class TrunkRegistration {
 
   bool owns(const nua_handle_t *handle) const { return handle && handle == handle_.get(); }
   void on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip);
+
+  /// Setup::tls_name while a connection there may be made; empty if none may.
+  std::string tls_name() const { return handle_ ? setup_.tls_name : std::string(); }
+  /// A request has been sent that nobody has answered.
+  bool is_waiting() const { return handle_ && status_.state != TrunkState::Registered; }
 
   /// Whether a call for `user` from `address` has come over this trunk.
   bool brings(const std::string &user, const std::string &address) const;

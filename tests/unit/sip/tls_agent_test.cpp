@@ -235,15 +235,46 @@ TEST_F(TlsAgent, HeadsOfManyLinesAreCutOff) {
   good.message("SIP/2.0 200");
 }
 
+class NarrowTlsAgent : public TlsAgent {
+ protected:
+  AgentOptions options() override {
+    AgentOptions options = TlsAgent::options();
+    options.max_requests_per_peer = 2;
+    return options;
+  }
+};
+
+TEST_F(NarrowTlsAgent, TooManyAtOnceAreToldWhenToComeBack) {
+  TlsEnd phone(agent_->local_tls());
+  const auto invite = [&] {
+    return over_tls(peer_.request_text("INVITE", "sip:x@" + agent_->local_tls().to_string()));
+  };
+  for (int i = 0; i < 2; ++i) {
+    phone.send(invite());
+    phone.message("SIP/2.0 480");
+  }
+  const std::string text = invite();
+  phone.send(text);
+  const Message busy = phone.message("SIP/2.0 503");
+  EXPECT_EQ(busy.header("Call-ID"), Message{text}.header("Call-ID"));
+  EXPECT_EQ(busy.header("Retry-After"), "32");
+  // The connection is Sofia's as before.
+  phone.send(ask());
+  phone.message("SIP/2.0 200");
+}
+
 /// Calls a server of the test's own.
 class TlsServer : public TlsAgent {
  protected:
   /// The connection that the agent makes for a call, if it makes one.
-  std::unique_ptr<TlsEnd> called(const std::string &host) {
+  std::unique_ptr<TlsEnd> called(const std::string &host, const std::string &name = "") {
     auto listener = listen_tcp({host, 0});
     EXPECT_TRUE(listener);
     InviteOptions options = invite_options();
-    options.uri = uri_of(*listener, "sip:bob@");
+    options.uri = name.empty()
+                      ? uri_of(*listener, "sip:bob@")
+                      : "sip:bob@" + name + ':' +
+                            std::to_string(local_endpoint(listener->get()).port) + ";transport=tls";
     call(options);
     return std::make_unique<TlsEnd>(accepted(*listener), server_);
   }
@@ -273,6 +304,35 @@ TEST_F(TlsServer, WithABelievedCertificateIsCalled) {
     return recorder_->count("ended") > 0;
   })) << log();
   EXPECT_EQ(recorder_->reason, EndReason::Busy) << log();
+}
+
+TEST_F(TlsServer, IsToldWhichNameItIsCalledBy) {
+  believed_ = true;
+  restart();
+  // None for an address (RFC 6066 section 3).
+  const auto unnamed = called("127.0.0.1");
+  unnamed->message("INVITE ");
+  EXPECT_EQ(unnamed->server_name(), "");
+  // Though the first is still waited for: it has its connection, and is another's.
+  const auto named = called("127.0.0.1", "localhost");
+  named->message("INVITE ");
+  EXPECT_EQ(named->server_name(), "localhost");
+}
+
+TEST_F(TlsServer, ThatIsARegistrarIsToldItsName) {
+  believed_ = true;
+  restart();
+  auto listener = listen_tcp({"127.0.0.1", 0});
+  ASSERT_TRUE(listener);
+  TrunkOptions trunk;
+  trunk.name = "carrier";
+  trunk.uri =
+      "sip:localhost:" + std::to_string(local_endpoint(listener->get()).port) + ";transport=tls";
+  trunk.user = "house";
+  ASSERT_TRUE(agent_->add_trunk(trunk, {}));
+  const auto server = std::make_unique<TlsEnd>(accepted(*listener), server_);
+  server->message("REGISTER ");
+  EXPECT_EQ(server->server_name(), "localhost");
 }
 
 TEST_F(TlsServer, WithAnotherNameIsNotCalled) {

@@ -88,6 +88,11 @@ class TlsEnd {
     return found;
   }
   std::string serial() const { return junctor::test::serial_shown(ssl_.get()); }
+  /// What a client called us (RFC 6066 section 3); empty if it said nothing.
+  std::string server_name() const {
+    const char *name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
+    return name ? name : "";
+  }
   std::string version() const { return SSL_get_version(ssl_.get()); }
 
  private:
