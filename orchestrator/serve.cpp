@@ -25,6 +25,7 @@
 #include "config/places.h"
 #include "config/serve_lock.h"
 #include "metrics/metrics.h"
+#include "nat/core/stun_server.h"
 #include "store/call_store.h"
 #include "store/worker.h"
 #include "wiring.h"
@@ -90,6 +91,7 @@ class Orchestrator {
       return internal_error("Junctor's GStreamer plugin is not found; `junctor doctor` says more");
     if (auto done = open_data(); !done) return done;
     if (auto done = start_rtmp(); !done) return done;
+    if (auto done = start_stun(); !done) return done;
     if (auto done = start_sip(); !done) return done;
     if (auto done = start_calls(); !done) return done;
     if (auto done = start_api(); !done) return done;
@@ -282,6 +284,27 @@ class Orchestrator {
     return {};
   }
 
+  Result<void> start_stun() {
+    if (!config_.listen.stun) return {};
+    nat::StunServerOptions options;
+    options.listen = *config_.listen.stun;
+    options.alternate = config_.stun.alternate;
+    options.limits.per_second = config_.stun.requests_per_second;
+    options.limits.burst = 4 * config_.stun.requests_per_second;
+    options.log = log_;
+    auto server = nat::StunServer::listen(reactor_->reactor(), std::move(options));
+    if (!server) return at("STUN (--stun, stun.alternate)", server.error());
+    stun_ = *server;
+    say(LogLevel::Info, "stun: answers on " + stun_addresses());
+    return {};
+  }
+
+  std::string stun_addresses() const {
+    const auto alternate = stun_->alternate();
+    return stun_->local().to_string() + " UDP and TCP" +
+           (alternate ? ", tests of NAT behaviour with " + alternate->to_string() : "");
+  }
+
   /// To the calls, on this thread.
   ToCalls to_calls() {
     return [this](std::function<void(calls::Service &)> function) {
@@ -409,6 +432,7 @@ class Orchestrator {
         for (const auto &phone : agent_->registrations(account)) contacts.push_back(phone.contact);
       return contacts;
     };
+    if (stun_) backend.stun = api::StunAddresses{stun_->local(), stun_->alternate()};
     backend.trunks = [this] { return agent_ ? agent_->trunks() : std::vector<sip::TrunkStatus>(); };
     backend.metrics = [this] { return metrics_->text(measure()); };
     backend.answered = [metrics = metrics_](int status) { metrics->answered(status); };
@@ -438,6 +462,7 @@ class Orchestrator {
     metrics::Sample sample;
     if (service_) sample.calls = service_->list();
     if (rtmp_) sample.rtmp = rtmp_->stats();
+    if (stun_) sample.stun = stun_->stats();
     const auto accounts = book_->snapshot();
     sample.accounts = accounts->accounts.size();
     if (agent_)
@@ -516,6 +541,7 @@ class Orchestrator {
            << (config_.sip.tcp ? " UDP and TCP" : " UDP") << ", RTP " << config_.listen.rtp_low
            << "-" << config_.listen.rtp_high << "\n";
     if (config_.listen.sips) out_ << "  SIPS  " << agent_->local_tls().to_string() << "\n";
+    if (stun_) out_ << "  STUN  " << stun_addresses() << "\n";
     if (api_server_) out_ << "  HTTP  http://" << api_server_->local().to_string() << "/api/v1\n";
     const bool usual = config_.data_dir == config::default_data_dir();
     const std::string dir = usual ? "" : " --data-dir " + config_.data_dir;
@@ -548,6 +574,7 @@ class Orchestrator {
     if (api_) api_->close();
     if (agent_) agent_->shutdown(EndReason::Shutdown, kAgentPatience);
     if (rtmp_) rtmp_->close();
+    if (stun_) stun_->close();
     store_->flush();
     g_main_loop_quit(loop_.get());
   }
@@ -573,6 +600,7 @@ class Orchestrator {
   std::shared_ptr<Delays> delays_;
   std::unique_ptr<accounts::WebhookClient> webhook_;  // outlives the server, which asks it
   std::shared_ptr<rtmp::Server> rtmp_;
+  std::shared_ptr<nat::StunServer> stun_;
   std::shared_ptr<sip::Agent> agent_;
   std::shared_ptr<calls::Service> service_;
   std::unique_ptr<api::Api> api_;

@@ -173,7 +173,12 @@ void Api::answer_from_worker(const Reply &reply, std::function<Response()> work)
 }
 
 void Api::health(const Request &, const Parameters &, const Reply &reply) {
-  reply(json_response(200, {{"status", "ok"}, {"version", JUNCTOR_VERSION}}));
+  nlohmann::json stun;
+  if (const auto &at = backend_.stun) {
+    stun = {{"address", at->address.to_string()}, {"alternate", nullptr}};
+    if (at->alternate) stun["alternate"] = at->alternate->to_string();
+  }
+  reply(json_response(200, {{"status", "ok"}, {"version", JUNCTOR_VERSION}, {"stun", stun}}));
 }
 
 void Api::metrics(const Request &, const Parameters &, const Reply &reply) {

@@ -30,6 +30,12 @@ namespace junctor::api {
 
 using config::PublicAddresses;
 
+/// Where the STUN server is.
+struct StunAddresses {
+  Endpoint address;
+  std::optional<Endpoint> alternate;
+};
+
 /// What the API acts on. All of it outlives the API.
 struct Backend {
   GMainContext *context = nullptr;  ///< of the signalling thread
@@ -42,6 +48,7 @@ struct Backend {
   std::function<calls::Service *()> service;
   std::size_t max_calls = 1000;
   PublicAddresses addresses;
+  std::optional<StunAddresses> stun{};    ///< nothing where it is off
   std::function<std::int64_t()> seconds;  ///< since 1970
   /// SIP phones of an account that are registered now.
   std::function<std::vector<std::string>(const std::string &account)> registrations;

@@ -160,6 +160,7 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_port(report, "--sips", config.listen.sips, false);
   check_certificate(report, config);
   check_port(report, "--http", config.listen.http, false);
+  check_port(report, "--stun", config.listen.stun, true);
   check_secrets(report, config);
   check_media(report, config.media);
   check_data_dir(report, config.data_dir);

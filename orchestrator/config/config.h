@@ -13,7 +13,9 @@
 #include "common/endpoint.h"
 #include "common/log.h"
 #include "common/result.h"
+#include "nat/core/stun_responder.h"
 #include "rtmp/core/server.h"
+#include "rtp/core/stun.h"
 #include "sip/core/agent.h"
 
 namespace junctor::config {
@@ -60,6 +62,7 @@ struct Listen {  // nothing: off
   std::optional<Endpoint> sip = Endpoint{"0.0.0.0", 5060};
   std::optional<Endpoint> sips;
   std::optional<Endpoint> http = Endpoint{"127.0.0.1", 8080};
+  std::optional<Endpoint> stun = Endpoint{"0.0.0.0", rtp::stun::kDefaultPort};
   std::uint16_t rtp_low = 20000, rtp_high = 29999;
 };
 
@@ -104,6 +107,12 @@ struct Sip {
   std::size_t requests_per_address = sip::AgentOptions().max_requests_per_peer;
 };
 
+struct Stun {
+  /// Another port, and best another address too; see nat::StunServerOptions.
+  std::optional<Endpoint> alternate;
+  unsigned requests_per_second = nat::StunLimits().per_second;  ///< of one source
+};
+
 struct Watchdog {
   std::chrono::milliseconds interval{1000};
   unsigned tries = 30;
@@ -130,6 +139,7 @@ struct Config {
   Rtmp rtmp;
   Accounts accounts;
   Sip sip;
+  Stun stun;
   Watchdog watchdog;
   Media media;
   Calls calls;

@@ -246,6 +246,15 @@ std::string Metrics::text(const Sample &sample) const {
         .add(static_cast<double>(sample.rtmp->players))
         .to(all);
   }
+  if (const auto &stun = sample.stun)
+    counter("junctor_stun_requests_total",
+            "What came to the STUN server, by what was done: answered, refused with an error, "
+            "limited (one source asked too much) or dropped (no request).")
+        .add(static_cast<double>(stun->answered), {{"outcome", "answered"}})
+        .add(static_cast<double>(stun->refused), {{"outcome", "refused"}})
+        .add(static_cast<double>(stun->limited), {{"outcome", "limited"}})
+        .add(static_cast<double>(stun->dropped), {{"outcome", "dropped"}})
+        .to(all);
   gauge("junctor_accounts", "Accounts.").add(static_cast<double>(sample.accounts)).to(all);
   const auto trunks = [&](const char *state) {
     const auto found = sample.trunks.find(state);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "calls/service.h"
+#include "nat/core/stun_server.h"
 #include "rtmp/core/server.h"
 
 namespace prometheus {
@@ -23,6 +24,7 @@ namespace junctor::metrics {
 struct Sample {
   std::vector<calls::View> calls;             ///< that run
   std::optional<rtmp::Server::Stats> rtmp;    ///< nothing where RTMP is off
+  std::optional<nat::StunServer::Stats> stun;  ///< nothing where it is off
   std::size_t accounts = 0, phones = 0;       ///< phones that are registered
   std::map<std::string, std::size_t> trunks;  ///< by sip::TrunkState
 };

@@ -20,7 +20,8 @@ namespace junctor::rtp::stun {
 inline constexpr std::uint16_t kDefaultPort = 3478;
 inline constexpr std::uint32_t kMagicCookie = 0x2112A442;
 inline constexpr std::size_t kHeaderSize = 20;
-inline constexpr std::size_t kMaxMessage = 1500;   ///< bytes; longer ones are not read
+/// Bytes; longer ones are not read. RFC 5780 pads beyond what one Ethernet frame holds.
+inline constexpr std::size_t kMaxMessage = 2048;
 inline constexpr std::size_t kMaxAttributes = 32;  ///< of one message; others are not read
 
 enum class Class : std::uint8_t { Request = 0, Indication = 1, Success = 2, Error = 3 };

@@ -70,8 +70,10 @@ class Baresip:
 
     def __init__(self, workspace, name="bob", *, frequency=1000, video=True, answer="auto",
                  registrar=None, password=None, seconds=600, codecs="", picture_name=None,
-                 video_codecs="", size=None, transport="", encryption="", config=""):
-        """`transport` is what it registers over, `encryption` what it does about SRTP (srtp,
+                 video_codecs="", size=None, transport="", encryption="", config="",
+                 stun=None):
+        """`stun` is HOST:PORT of the server that it asks for its address before each call.
+        `transport` is what it registers over, `encryption` what it does about SRTP (srtp,
         srtp-mand, srtp-mandf); `config` are more lines of its configuration. `codecs` and `video_codecs` are baresip's names of what it may speak; `size` is that of
         the pictures it sends, where it is not the camera's."""
         self.name = name
@@ -98,7 +100,8 @@ class Baresip:
                                      directory=self.directory, tone=tone,
                                      alert=os.path.join(self.directory, "alert.wav"),
                                      video=video_lines + config, rtp_low=low,
-                                     more_modules=modules + ("module			srtp.so" if encryption else ""),
+                                     more_modules=modules + ("module			srtp.so\n" if encryption else "") +
+                                     ("module			stun.so\n" if stun else ""),
                                      rtp_high=low + 19, control=self.control_port))
         carried = f";transport={transport}" if transport else ""
         account = f"<sip:{name}@{registrar or f'{HOST}:{self.sip_port}'}{carried}>"
@@ -108,6 +111,8 @@ class Baresip:
         account += f";regint={60 if registrar else 0}"
         if password:
             account += f";auth_user={name};auth_pass={password}"
+        if stun:
+            account += f";medianat=stun;stunserver=stun:{stun}"
         if codecs:
             account += f";audio_codecs={codecs}"
         if video_codecs:

@@ -58,6 +58,7 @@ class Junctor:
         self.workspace = workspace
         self.data_dir = os.path.dirname(workspace.file(name, "x"))
         self.rtmp_port, self.sip_port, self.http_port = free_port(), free_port(), free_port()
+        self.stun_port = free_port()
         low = free_range(rtp_ports)
         self.rtp_ports = range(low, low + rtp_ports)
         config = f'log = "{log}"\n{config}'
@@ -66,6 +67,7 @@ class Junctor:
                 *([] if "--rtmp" in flags else ["--rtmp", f"{HOST}:{self.rtmp_port}"]),
                 "--sip", f"{HOST}:{self.sip_port}",
                 "--http", f"{HOST}:{self.http_port}",
+                *([] if "--stun" in flags else ["--stun", f"{HOST}:{self.stun_port}"]),
                 "--rtp-ports", f"{low}-{low + rtp_ports - 1}", *flags]
         argv[0] = os.path.join(BUILD, "orchestrator", "junctor")
         env = {**environment(), **(environment_extra or {})}

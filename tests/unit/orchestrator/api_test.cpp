@@ -29,9 +29,10 @@ TEST_F(ApiTest, HealthIsOpenAndEverythingElseIsNot) {
   }
 }
 
-TEST_F(ApiTest, HealthSaysTheVersion) {
+TEST_F(ApiTest, HealthSaysTheVersionAndWhereStunIs) {
   const Response response = ask(make("GET", "/api/v1/health"));
-  EXPECT_EQ(json::parse(response.body), json({{"status", "ok"}, {"version", JUNCTOR_VERSION}}));
+  EXPECT_EQ(json::parse(response.body),
+            json({{"status", "ok"}, {"version", JUNCTOR_VERSION}, {"stun", nullptr}}));
 }
 
 TEST_F(ApiTest, UnknownPathsAndMethods) {

@@ -75,7 +75,7 @@ TEST(CommandLine, MistakesNameTheFix) {
   for (const Row &row : {
            Row{{"serv"}, "did you mean 'serve'?"},
            Row{{"serve", "--rtpm", "x"}, "did you mean '--rtmp'?"},
-           Row{{"serve", "--stun", "0.0.0.0:3478"}, "--stun is not in this version"},
+           Row{{"serve", "--stun", "3478"}, "--stun: '3478' is not ADDRESS:PORT"},
            Row{{"serve", "--turn=auto"}, "--turn is not in this version"},
            Row{{"serve", "--rtmp", "1935"}, "--rtmp: '1935' is not ADDRESS:PORT"},
            Row{{"serve", "--rtp-ports", "5"}, "LOW-HIGH"},
@@ -248,8 +248,9 @@ TEST(Serve, EndsWithOneWithoutTheTemplatesOfCalls) {
   const char *before = std::getenv("JUNCTOR_PIPELINES");
   const std::string kept = before ? before : "";
   ASSERT_EQ(::setenv("JUNCTOR_PIPELINES", (dir.path() + "/none").c_str(), 1), 0);
-  const auto line = parse({"serve", "--data-dir", dir.path(), "--rtmp", "127.0.0.1:0", "--sip",
-                           "127.0.0.1:0", "--http", "127.0.0.1:0", "--log", "error"});
+  const auto line =
+      parse({"serve", "--data-dir", dir.path(), "--rtmp", "127.0.0.1:0", "--sip", "127.0.0.1:0",
+             "--http", "127.0.0.1:0", "--stun", "off", "--log", "error"});
   ASSERT_EQ(line.verb, Verb::Serve) << line.message;
   std::ostringstream out, err;
   EXPECT_EQ(serve(line.config, out, err), 1);
@@ -290,8 +291,9 @@ TEST(Doctor, KnowsEveryElementOfTheTemplates) {
 
 TEST(Doctor, EachLineIsOkOrHasAFix) {
   const TemporaryDirectory dir;
-  const auto line = parse({"doctor", "--data-dir", dir.path() + "/new", "--rtmp", "127.0.0.1:0",
-                           "--sip", "127.0.0.1:0", "--http", "198.51.100.1:1"});
+  const auto line =
+      parse({"doctor", "--data-dir", dir.path() + "/new", "--rtmp", "127.0.0.1:0", "--sip",
+             "127.0.0.1:0", "--stun", "127.0.0.1:0", "--http", "198.51.100.1:1"});
   ASSERT_EQ(line.verb, Verb::Doctor) << line.message;
   std::ostringstream out;
   config::Config config = line.config;
