@@ -1,13 +1,33 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// STUN messages.
+// STUN messages, and what the server answers to them.
 #include "input.h"
+#include "nat/core/stun_responder.h"
 #include "rtp/core/stun.h"
 
 using namespace junctor;
 using namespace junctor::rtp::stun;
 
+namespace {
+
+void ask_server(ByteSpan input) {
+  const nat::Doors doors = {Endpoint{"192.0.2.1", 3478}, Endpoint{"192.0.2.1", 3479},
+                            Endpoint{"192.0.2.2", 3478}, Endpoint{"192.0.2.2", 3479}};
+  const Endpoint source{"198.51.100.7", 40000};
+  nat::StunResponder responder(doors);
+  const auto answer = responder.datagram(input, source, 0, *doors[0], Time());
+  if (!answer.reply) return;
+  // To who asked, with little more than it sent, and never something that is answered again.
+  fuzz::require(answer.reply->to.address == source.address);
+  fuzz::require(answer.reply->bytes.size() <= input.size() + 48);
+  fuzz::require(Message::parse(answer.reply->bytes).has_value());
+  fuzz::require(!responder.datagram(answer.reply->bytes, source, 0, *doors[0], Time()).reply);
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
   const ByteSpan input = fuzz::input(data, size);
+  ask_server(input);
   const auto length = framed_length(input);
   const auto message = Message::parse(input);
   if (!message) return 0;
