@@ -432,6 +432,7 @@ class Orchestrator {
         for (const auto &phone : agent_->registrations(account)) contacts.push_back(phone.contact);
       return contacts;
     };
+    backend.regions = config_.regions;
     if (stun_) backend.stun = api::StunAddresses{stun_->local(), stun_->alternate()};
     backend.trunks = [this] { return agent_ ? agent_->trunks() : std::vector<sip::TrunkStatus>(); };
     backend.metrics = [this] { return metrics_->text(measure()); };

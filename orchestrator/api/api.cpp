@@ -65,6 +65,7 @@ const std::vector<Api::Route> &Api::routes() {
       {"POST", "/api/v1/calls", Access::Admin, &Api::start_call},
       {"GET", "/api/v1/calls/{id}", Access::Admin, &Api::show_call},
       {"DELETE", "/api/v1/calls/{id}", Access::Admin, &Api::hang_up},
+      {"GET", "/api/v1/regions", Access::Open, &Api::list_regions},
       {"GET", "/api/v1/trunks", Access::Admin, &Api::list_trunks},
       {"POST", "/api/v1/calls/{id}/dtmf", Access::Admin, &Api::send_dtmf},
       {"POST", "/api/v1/calls/{id}/answer", Access::Admin, &Api::answer_ringing},

@@ -48,6 +48,7 @@ struct Backend {
   std::function<calls::Service *()> service;
   std::size_t max_calls = 1000;
   PublicAddresses addresses;
+  std::vector<config::StunRegion> regions;
   std::optional<StunAddresses> stun{};    ///< nothing where it is off
   std::function<std::int64_t()> seconds;  ///< since 1970
   /// SIP phones of an account that are registered now.
@@ -110,6 +111,7 @@ class Api {
   void issue_token(const Request &, const Parameters &, const Reply &);
   void revoke_tokens(const Request &, const Parameters &, const Reply &);
   void revoke_token(const Request &, const Parameters &, const Reply &);
+  void list_regions(const Request &, const Parameters &, const Reply &);
   void list_trunks(const Request &, const Parameters &, const Reply &);
   void list_calls(const Request &, const Parameters &, const Reply &);
   void start_call(const Request &, const Parameters &, const Reply &);

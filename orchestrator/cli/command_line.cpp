@@ -306,6 +306,21 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   as_json(trunks);
   verb(trunks, Verb::Trunks);
 
+  CLI::App *nat = app.add_subcommand(
+      "nat",
+      "Find out what stands between this machine and others, and the nearest STUN server. Asks "
+      "those given, else the regions of the orchestrator, else its own STUN server");
+  nat->add_option("--stun", line.stun,
+                  "STUN server to ask; may be given again: the nearest is asked everything")
+      ->type_name("HOST:PORT");
+  nat->add_flag("--watch", line.watch, "Go on, and tell when the external address changes");
+  nat->add_option("--every", line.every, "Seconds between two looks with --watch (15)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1U, 3600U));
+  nat->add_flag("--json", line.json, "Print as JSON, with --watch a line for each change");
+  client(nat);
+  verb(nat, Verb::Nat);
+
   CLI::App *answer = app.add_subcommand("answer", "Answer a call for a terminal that rings");
   call_id(answer);
   client(answer);

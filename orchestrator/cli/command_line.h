@@ -29,6 +29,7 @@ enum class Verb {
   Hangup,
   Dtmf,
   Trunks,
+  Nat,
   Answer,
   Decline,
   Doctor,
@@ -43,7 +44,10 @@ struct CommandLine {
   std::string name;  ///< of an account
   std::string from, to, id, digits;
   bool password_from_stdin = false;
-  std::string srtp;  ///< of the new account; empty: nothing said
+  std::string srtp;               ///< of the new account; empty: nothing said
+  std::vector<std::string> stun;  ///< servers that `nat` asks
+  bool watch = false;
+  unsigned every = 15;  ///< seconds between two looks of `nat --watch`
   bool json = false;
   bool wait = true;
   bool running_only = false;

@@ -433,6 +433,8 @@ int run(const CommandLine &line, Streams streams) {
       return change_call(line, streams, "DELETE", "", "ended");
     case Verb::Trunks:
       return trunks(line, streams);
+    case Verb::Nat:
+      return nat(line, streams);
     case Verb::Dtmf:
       return dtmf(line, streams);
     case Verb::Answer:

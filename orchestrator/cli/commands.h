@@ -17,6 +17,9 @@ struct Streams {
 /// Does what the command line asks and answers the exit code. Not for Verb::Serve.
 int run(const CommandLine &line, Streams streams);
 
+/// Finds out the behaviour of the NAT in front of this machine, and the nearest STUN server.
+int nat(const CommandLine &line, Streams streams);
+
 /// Checks the machine; each line says ok, or what is missing and the fix.
 int doctor(const config::Config &config, std::ostream &out);
 

@@ -18,6 +18,7 @@
 #include "accounts/webhook_client.h"
 #include "calls/tones.h"
 #include "config/nearest.h"
+#include "config/regions.h"
 #include "config/trunks.h"
 #include "rtp/core/formats.h"
 
@@ -299,6 +300,7 @@ const std::vector<Key> &table() {
        parsed([](Config &c) -> auto & { return c.stun.alternate; }, parse_listen)},
       {"stun.requests-per-second", "STUN requests of one address that are answered; four times as many at once",
        integer([](Config &c) -> auto & { return c.stun.requests_per_second; }, 1, 1000000)},
+      {"regions", "STUN servers of several places, of which clients take the nearest", [](const toml::node &n, Config &c) { return read_regions(n, c.regions); }},
       {"watchdog.interval-ms", "milliseconds between two looks for the publisher's media (M)",
        integer([](Config &c) -> auto & { return c.watchdog.interval; }, 1, kMaxMs)},
       {"watchdog.tries", "looks without media until the call ends (N)",

@@ -113,6 +113,12 @@ struct Stun {
   unsigned requests_per_second = nat::StunLimits().per_second;  ///< of one source
 };
 
+/// A STUN server that clients measure, to take the nearest.
+struct StunRegion {
+  std::string name;
+  std::string stun;  ///< HOST:PORT
+};
+
 struct Watchdog {
   std::chrono::milliseconds interval{1000};
   unsigned tries = 30;
@@ -140,6 +146,7 @@ struct Config {
   Accounts accounts;
   Sip sip;
   Stun stun;
+  std::vector<StunRegion> regions;
   Watchdog watchdog;
   Media media;
   Calls calls;

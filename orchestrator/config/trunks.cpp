@@ -6,20 +6,13 @@
 #include "accounts/book.h"
 #include "accounts/dialling.h"
 #include "accounts/networks.h"
+#include "config/name.h"
 #include "config/nearest.h"
 #include "sip/core/uri.h"
 
 namespace junctor::config {
 
 namespace {
-
-bool is_name(const std::string &text) {
-  constexpr std::size_t kLongest = 32;
-  return !text.empty() && text.size() <= kLongest && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("-_.").find(c) != std::string_view::npos;
-  });
-}
 
 Result<void> read_text(const toml::node &node, std::string &field) {
   if (!node.is_string()) return bad_input("must be a text in \"quotes\"");

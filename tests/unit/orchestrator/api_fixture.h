@@ -101,6 +101,7 @@ class ApiTest : public ::testing::Test {
     backend.metrics = [] { return "measured 1\n"; };
     backend.answered = [this](int status) { answered_.push_back(status); };
     backend.longest_delay = 1ms;
+    backend.regions = {{"eu-west", "stun.example.org:3478"}};
     backend.trunks = [this] { return trunks_; };
     backend.log = [this](LogLevel, std::string_view text) { logged_.emplace_back(text); };
     api_ = std::make_unique<Api>(std::move(backend));

@@ -35,6 +35,15 @@ TEST_F(ApiTest, HealthSaysTheVersionAndWhereStunIs) {
             json({{"status", "ok"}, {"version", JUNCTOR_VERSION}, {"stun", nullptr}}));
 }
 
+TEST_F(ApiTest, RegionsAreForEverybody) {
+  Request request = make("GET", "/api/v1/regions");
+  request.headers.clear();
+  const Response response = ask(request);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(json::parse(response.body),
+            json::parse(R"({"regions": [{"name": "eu-west", "stun": "stun.example.org:3478"}]})"));
+}
+
 TEST_F(ApiTest, UnknownPathsAndMethods) {
   for (const char *path : {"/", "", "/api/v1/nothing", "/api/v1/calls/", "/api/v1/calls/a/b",
                            "/api/v1//calls", "api/v1/calls"})

@@ -93,6 +93,8 @@ TEST(CommandLine, MistakesNameTheFix) {
            Row{{"account", "fly"}, "unknown command 'fly'"},
            Row{{"hangup"}, "ID is required"},
            Row{{"dtmf", "id"}, "DIGITS is required"},
+           Row{{"nat", "--every", "0"}, "--every"},
+           Row{{"nat", "--sutn", "x"}, "did you mean '--stun'?"},
        }) {
     const auto line = parse(row.arguments);
     EXPECT_EQ(line.verb, Verb::Say) << row.arguments[0];

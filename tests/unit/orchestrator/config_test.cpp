@@ -221,6 +221,45 @@ TEST(Config, TrunksSayWhatIsWrong) {
   }
 }
 
+TEST(Config, RegionsAreNamedServers) {
+  Config config;
+  const auto read = read_text(
+      "[[regions]]\nname = \"eu-west\"\nstun = \"stun.example.org\"\n"
+      "[[regions]]\nname = \"us\"\nstun = \"[2001:db8::1]:3479\"\n",
+      "t", config);
+  ASSERT_TRUE(read) << read.error().detail;
+  ASSERT_EQ(config.regions.size(), 2U);
+  EXPECT_EQ(config.regions[0].name, "eu-west");
+  EXPECT_EQ(config.regions[0].stun, "stun.example.org:3478");
+  EXPECT_EQ(config.regions[1].stun, "[2001:db8::1]:3479");
+  for (const auto &[text, part] : std::initializer_list<std::pair<const char *, const char *>>{
+           {"regions = 1", "[[regions]]"},
+           {"[[regions]]\nstun = \"x\"\n", "`name`"},
+           {"[[regions]]\nname = \"a\"\n", "HOST:PORT"},
+           {"[[regions]]\nname = \"a\"\nstun = \"x:0\"\n", "region 'a'"},
+           {"[[regions]]\nname = \"a\"\nstuhn = \"x\"\n", "'stuhn'"},
+           {"[[regions]]\nname = \"a\"\nstun = \"x\"\n[[regions]]\nname = \"a\"\nstun = \"y\"\n",
+            "two regions"}}) {
+    Config wrong;
+    const auto result = read_text(text, "t", wrong);
+    ASSERT_FALSE(result) << text;
+    EXPECT_NE(result.error().detail.find(part), std::string::npos) << result.error().detail;
+  }
+}
+
+TEST(Config, StunHasAnAddressAndAnother) {
+  Config config;
+  ASSERT_TRUE(
+      read_text("[listen]\nstun = \"192.0.2.1:3478\"\n[stun]\n"
+                "alternate = \"192.0.2.2:3479\"\nrequests-per-second = 7\n",
+                "t", config));
+  EXPECT_EQ(config.listen.stun->to_string(), "192.0.2.1:3478");
+  EXPECT_EQ(config.stun.alternate->to_string(), "192.0.2.2:3479");
+  EXPECT_EQ(config.stun.requests_per_second, 7U);
+  EXPECT_EQ(Config().listen.stun->to_string(), "0.0.0.0:3478");
+  EXPECT_FALSE(Config().stun.alternate);
+}
+
 TEST(Config, FileWithAPasswordMustBePrivate) {
   const TemporaryDirectory dir;
   const std::string path = dir.path() + "/junctor.toml";
