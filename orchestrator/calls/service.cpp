@@ -179,7 +179,8 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const Presence terminal = presence(callee);
     if (meant->phones.empty() && terminal != Presence::Free) {
       if (terminal == Presence::Busy)
-        return failed(from, to, EndReason::Busy, refused(callee + " is in another call."));
+        return failed(from, to, EndReason::Busy,
+                      refused("The account '" + callee + "' is in another call."));
       return failed(from, to, EndReason::Unreachable,
                     Error{Fault::Unreachable, "No phone of '" + to +
                                                   "' is registered now, and no terminal of it is "
@@ -231,9 +232,13 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const Presence terminal = presence(to);
     if (terminal == Presence::Absent)
       return refuse(EndReason::Unreachable, "No terminal of '" + to + "' is connected now.");
-    if (terminal == Presence::Busy) return refuse(EndReason::Busy, to + " is in another call.");
+    if (terminal == Presence::Busy)
+      return refuse(EndReason::Busy, "The account '" + to + "' is in another call.");
     if (running_.size() >= around_->options.max_calls)
       return refuse(EndReason::Overloaded, std::string(describe(EndReason::Overloaded)));
+    if (around_->options.srtp)
+      if (auto can = incoming.call->can_encrypt(around_->options.srtp(incoming)); !can)
+        return refuse(EndReason::NotAcceptable, as_sentence(can.error().detail));
     const auto call = make_call(from, to, PhoneLeg::caller(around_, incoming));
     const auto rung = make_leg(Side::Callee, to, from);
     take_part(rung, call);

@@ -260,13 +260,16 @@ void TerminalLeg::finish(const Farewell &farewell, std::optional<EndReason> reas
   if (const auto over = std::exchange(over_, nullptr)) over(*this, reason);
 }
 
-void TerminalLeg::end(EndReason reason) {
+void TerminalLeg::end(EndReason reason, const std::string &why) {
   const bool took_part = side() == Side::Caller || answered_;
-  finish(farewell_to_player(reason), reason);
+  Farewell to_player = farewell_to_player(reason), to_publisher = farewell_to_publisher(reason);
+  if (reason == EndReason::NotAcceptable && !why.empty())
+    to_player.words = to_publisher.words = std::string(to_string(reason)) + ": " + why;
+  finish(to_player, reason);
   // One that has left may be back already, with another call in mind.
   if (push_finished_ || !took_part) return;
   around_->server->reactor()->post(
-      [server = around_->server, name = account_, farewell = farewell_to_publisher(reason)] {
+      [server = around_->server, name = account_, farewell = std::move(to_publisher)] {
         server->end_publisher(name, farewell.code, farewell.words);
       });
 }

@@ -73,7 +73,9 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   void follow(const Course &course) override;
   void receive(const Course &course, std::function<void()> ask) override;
   void part(bool all) override;
-  void end(EndReason reason) override;
+  void end(EndReason reason) override { end(reason, ""); }
+  /// `why` is told where the reason alone could mean many things.
+  void end(EndReason reason, const std::string &why) override;
   void add_settings(std::vector<Setting> &settings) const override;
   void add_settings_for_people(std::vector<Setting> &settings) const override;
   LegLatency latency() const override;

@@ -136,6 +136,22 @@ class G9_Srtp(SecureTest):
         self.serve()
         self.phone("srtp-mand", transport="udp", policy="require")
         self.ended(self.call(), "not-acceptable", "SRTP is required.*not reached over TLS")
+        self.push.process.wait(20)
+        self.assertIn("SRTP is required", self.push.process.log(), "its publisher is told why")
+
+    def test_a_plain_call_to_a_terminal_that_requires_it_never_rings(self):
+        self.serve()
+        phone = self.phone(transport="udp", policy="require")
+        pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url()))
+        wait_until(lambda: " pull publish/play as alice: accepted" in self.junctor.log(), 20,
+                   "alice's player")
+        phone.dial(f"sip:alice@{HOST}:{self.junctor.sip_port}")
+        phone.wait_event("CALL_CLOSED")
+        record = self.junctor.get("calls")["calls"][0]
+        self.assertEqual((record["reason"], record["ringing"]), ("not-acceptable", None))
+        self.assertRegex(record["detail"], "SRTP is required.*has not come over TLS")
+        self.assertEqual(phone.event_times("CALL_RINGING"), [])
+        self.assertTrue(pull.process.running())
 
     def test_a_phone_that_requires_it_is_refused_where_it_is_off(self):
         self.serve('srtp = "off"')

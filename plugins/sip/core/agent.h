@@ -140,6 +140,9 @@ class Call {
   virtual void hangup(EndReason reason) = 0;
   /// The same with words of why, which a refusal carries for people.
   virtual void hangup(EndReason reason, const std::string & /*why*/) { hangup(reason); }
+  /// Of a call that came to us and is not answered yet: whether its media could be encrypted as
+  /// `policy` wants it. The error says why not; then it need not ring.
+  virtual Result<void> can_encrypt(rtp::SrtpPolicy /*policy*/) const { return {}; }
   /// Of a call that came to us: 180.
   virtual void alert() {}
   /// Of a call that came to us: 200. media() is valid then, or, if the caller offered nothing, with

@@ -113,6 +113,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   void hangup(EndReason reason) override;
   void hangup(EndReason reason, const std::string &why) override;
   void alert() override;
+  Result<void> can_encrypt(rtp::SrtpPolicy policy) const override;
   Result<void> answer(const AnswerOptions &options) override;
   Result<void> send_dtmf(std::string_view digits, Duration length) override;
   void request_keyframe_by_info() override;

@@ -31,13 +31,25 @@ std::vector<OwnMedium> own_media(const std::vector<Offered> &offer,
   return own;
 }
 
+constexpr const char *kNothingInCommon = "none of the media that the caller offers can be carried";
+
+/// Why an answer accepts nothing.
+Error unacceptable(const Answer &answer) {
+  std::string why = kNothingInCommon;
+  for (const Agreed &agreed : answer.agreed)
+    if (!agreed.problem.empty()) why += ": " + agreed.problem;
+  return refused(why);
+}
+
 /// Whether anything in the offer could be agreed on, whoever answers.
-bool is_acceptable(const sdp::Description &offer) {
+Result<void> check_offer(const sdp::Description &offer, rtp::SrtpPolicy policy, bool secure) {
   std::vector<Offered> all;
   for (const rtp::Format &format : rtp::formats()) all.push_back({.format = &format});
   auto own = own_media(all, {});
-  for (OwnMedium &medium : own) medium.srtp = own_srtp(rtp::SrtpPolicy::Prefer, true);
-  return make_answer({}, laid_out(own, offer), {}, offer).acceptable;
+  for (OwnMedium &medium : own) medium.srtp = own_srtp(policy, secure);
+  const Answer answer = make_answer({}, laid_out(own, offer), {}, offer);
+  if (!answer.acceptable) return unacceptable(answer);
+  return {};
 }
 
 /// As a quoted string of a Warning header (RFC 3261 section 20.43; 399: for a person).
@@ -59,7 +71,7 @@ std::optional<CallImpl::Refusal> CallImpl::take(nua_handle_t *handle, const sip_
                  "call " + setup_.id + " from " + setup_.uri + " refused: " + offer.error().detail);
       return Refusal{400, "Bad Session Description"};
     }
-    if (!is_acceptable(*offer)) return Refusal{SIP_488_NOT_ACCEPTABLE};
+    if (!check_offer(*offer, rtp::SrtpPolicy::Prefer, true)) return Refusal{SIP_488_NOT_ACCEPTABLE};
     offer_ = *std::move(offer);
   }
   handle_ = Handle(handle);
@@ -115,14 +127,20 @@ Result<void> CallImpl::open_sessions(const std::shared_ptr<Reactor> &reactor) {
   return {};
 }
 
-Result<void> CallImpl::decide_srtp(rtp::SrtpPolicy policy) {
-  setup_.srtp = policy;
+Result<void> CallImpl::can_encrypt(rtp::SrtpPolicy policy) const {
   const bool secure = setup_.transport == "tls";
   if (policy == rtp::SrtpPolicy::Require && !secure)
     return refused(
         "SRTP is required for this call, but its keys would travel in clear: it has not "
         "come over TLS");
-  for (OwnMedium &medium : setup_.media) medium.srtp = own_srtp(policy, secure);
+  if (offer_) return check_offer(*offer_, policy, secure);
+  return {};
+}
+
+Result<void> CallImpl::decide_srtp(rtp::SrtpPolicy policy) {
+  if (auto can = can_encrypt(policy); !can) return can;
+  setup_.srtp = policy;
+  for (OwnMedium &medium : setup_.media) medium.srtp = own_srtp(policy, setup_.transport == "tls");
   return {};
 }
 
@@ -131,12 +149,8 @@ Result<std::string> CallImpl::answer_offer(const AnswerOptions &options) {
   setup_.media = own_media(options.offer, options.h264);
   if (auto decided = decide_srtp(options.srtp); !decided) return decided.error();
   setup_.media = laid_out(setup_.media, offer);
-  if (const Answer tried = make_answer(identity(), setup_.media, {}, offer); !tried.acceptable) {
-    std::string why = "none of the media that the caller offers can be carried";
-    for (const Agreed &agreed : tried.agreed)
-      if (!agreed.problem.empty()) why += ": " + agreed.problem;
-    return refused(why);
-  }
+  if (const Answer tried = make_answer(identity(), setup_.media, {}, offer); !tried.acceptable)
+    return unacceptable(tried);
   if (auto opened = open_sessions(options.reactor); !opened) return opened.error();
   Answer answer = make_answer(identity(), setup_.media, {}, offer);
   other_lines_.assign(

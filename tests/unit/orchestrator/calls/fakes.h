@@ -103,6 +103,10 @@ struct Call : sip::Call {
     hung_up.push_back(reason);
     why = words;
   }
+  Result<void> can_encrypt(rtp::SrtpPolicy policy) const override {
+    if (cannot_encrypt && policy == rtp::SrtpPolicy::Require) return *cannot_encrypt;
+    return {};
+  }
   void alert() override { ++alerts; }
   Result<void> answer(const sip::AnswerOptions &with) override {
     if (cannot_answer) return *cannot_answer;
@@ -140,7 +144,7 @@ struct Call : sip::Call {
   int alerts = 0;
   std::vector<sip::AnswerOptions> answers;
   std::vector<sip::Media> when_answered;
-  std::optional<Error> cannot_answer;
+  std::optional<Error> cannot_answer, cannot_encrypt;
   std::string why;
 
  private:

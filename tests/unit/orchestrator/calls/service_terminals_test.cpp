@@ -55,6 +55,7 @@ class CalledTerminal : public ServiceTest {
                                                   sip::InviteOptions{},
                                                   std::weak_ptr<sip::CallListener>()));
     came_.back()->when_answered = both();
+    came_.back()->cannot_encrypt = cannot_encrypt_;
     service_->on_incoming({came_.back(), to, account, "sip:bob@192.0.2.9", "Bob"});
     pump();
     return *came_.back();
@@ -64,6 +65,7 @@ class CalledTerminal : public ServiceTest {
   }
 
   std::vector<std::shared_ptr<fakes::Call>> came_;
+  std::optional<Error> cannot_encrypt_;
 };
 
 TEST_F(CalledTerminal, RingsForAPhoneAndItsPublishAnswers) {
@@ -312,6 +314,21 @@ TEST_F(CalledTerminal, AnAnswerThatCannotBeGivenEndsTheCall) {
   publish_as("alice", 1);
   tracks_of("alice");
   expect_ended(EndReason::NotAcceptable);
+  EXPECT_THAT(server_->ended,
+              Contains(HasSubstr("not-acceptable: None of the media can be carried.")));
+}
+
+TEST_F(CalledTerminal, DoesNotRingForACallThatCannotBeEncryptedAsItMust) {
+  around_->options.srtp = [](const sip::IncomingCall &) { return rtp::SrtpPolicy::Require; };
+  play_as("alice", 100);
+  cannot_encrypt_ = refused("SRTP is required");
+  fakes::Call &phone = phone_calls();
+  EXPECT_EQ(phone.hung_up, std::vector{EndReason::NotAcceptable});
+  EXPECT_EQ(phone.why, "SRTP is required.");
+  EXPECT_EQ(last().detail, "SRTP is required.");
+  EXPECT_FALSE(last().ringing);
+  cannot_encrypt_.reset();
+  EXPECT_EQ(phone_calls().alerts, 1) << "the next one rings";
 }
 
 TEST_F(CalledTerminal, AnAnswerThatCrossesTheCallersEndIsTheCallersEnd) {
