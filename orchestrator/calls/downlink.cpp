@@ -173,6 +173,10 @@ void Downlink::live_frame(const rtmp::Frame &frame) {
   Lane &at = lane(frame.medium);
   if (at.held) return;
   const Time now = reactor_->now();
+  // Of a phone that answers at once sound is there before any picture: see tick().
+  if (frame.medium == Medium::Audio && audience_ && lane(Medium::Video).last_dts < 0 &&
+      now - audience_since_ <= kLongestWait)
+    return;
   if (frame.medium == Medium::Video && at.waiting_key) {
     if (!frame.key) {
       ask_for_keyframe();

@@ -18,7 +18,9 @@ namespace junctor::calls {
 /// The one writer of a call's outlet. Each medium comes either from its loop or from the live
 /// input; the live input takes a medium over with its first frame (video: its first keyframe) and
 /// keeps it until release(). Timestamps of both are moved onto one clock, the reactor's, so that
-/// they rise across every switch. Create it anywhere, use it on the reactor.
+/// they rise across every switch. Players learn their tracks from what comes first, so live sound
+/// is left out until there is a picture, for a second at most. Create it anywhere, use it on the
+/// reactor.
 class Downlink : public std::enable_shared_from_this<Downlink> {
  public:
   /// On the reactor, each time that a medium goes from its loop to live media, and with the next

@@ -98,6 +98,31 @@ TEST_F(DownlinkTest, SoundAndPictureBeginTogether) {
   EXPECT_EQ(outlet_->tracks.size(), 2u);
 }
 
+TEST_F(DownlinkTest, LiveSoundWaitsForAPicture) {
+  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
+  const auto live = view_->outlet("alice");
+  live->set_track(track(Codec::Aac, "aac"));
+  live->write(frame(Medium::Audio, 700000));
+  EXPECT_TRUE(outlet_->written.empty());
+  EXPECT_TRUE(live_.empty());
+  downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
+  run_until(Medium::Video, 1);
+  live->write(frame(Medium::Audio, 700020));
+  EXPECT_EQ(live_, std::vector{Medium::Audio});
+  EXPECT_EQ(outlet_->of(Medium::Audio).back().data, "live");
+}
+
+TEST_F(DownlinkTest, LiveSoundDoesNotWaitForAPictureThatNeverComes) {
+  const auto live = view_->outlet("alice");
+  live->set_track(track(Codec::Aac, "aac"));
+  std::int64_t dts = 700000;
+  while (outlet_->written.empty()) {
+    reactor_->run_once(std::chrono::milliseconds(45));
+    live->write(frame(Medium::Audio, dts += 45));
+  }
+  EXPECT_EQ(live_, std::vector{Medium::Audio});
+}
+
 TEST_F(DownlinkTest, EachMediumGoesLiveByItself) {
   downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
   downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
@@ -153,11 +178,11 @@ TEST_F(DownlinkTest, LiveMediaKeepTheirDistanceToEachOther) {
   const auto live = view_->outlet("alice");
   live->set_track(track(Codec::Aac, "aac"));
   live->set_track(track(Codec::H264, "sps"));
-  live->write(frame(Medium::Audio, 50000));
-  live->write(frame(Medium::Video, 50015, true));
-  live->write(frame(Medium::Audio, 50023));
+  live->write(frame(Medium::Video, 50000, true));
+  live->write(frame(Medium::Audio, 50015));
+  live->write(frame(Medium::Audio, 50038));
   const auto audio = outlet_->of(Medium::Audio), video = outlet_->of(Medium::Video);
-  EXPECT_EQ(video[0].dts - audio[0].dts, 15);
+  EXPECT_EQ(audio[0].dts - video[0].dts, 15);
   EXPECT_EQ(audio[1].dts - audio[0].dts, 23);
 }
 
@@ -276,11 +301,11 @@ TEST_F(DownlinkTest, APlayerThatWaitsGetsAKeyframeFromWhoeverWrites) {
 
 TEST_F(DownlinkTest, AWritersClockThatJumpsIsPlacedAnew) {
   const auto live = view_->outlet("alice");
-  live->set_track(track(Codec::Aac, "aac"));
-  live->write(frame(Medium::Audio, 1000));
-  live->write(frame(Medium::Audio, 900000));
-  const auto audio = outlet_->of(Medium::Audio);
-  EXPECT_LT(audio[1].dts - audio[0].dts, 3000);
+  live->set_track(track(Codec::H264, "sps"));
+  live->write(frame(Medium::Video, 1000, true));
+  live->write(frame(Medium::Video, 900000));
+  const auto video = outlet_->of(Medium::Video);
+  EXPECT_LT(video[1].dts - video[0].dts, 3000);
   expect_rising();
 }
 

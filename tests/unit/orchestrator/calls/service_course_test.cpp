@@ -155,6 +155,7 @@ TEST_F(ServiceTest, TheFirstPacketToTheCallerCountsFromTheAnswerWithEarlyMediaTo
   audio_track();
   sip(0).early(both());
   pump();
+  live(Medium::Video);
   live(Medium::Audio);
   now_ = Clock::now();
   sip(0).answer(both());
