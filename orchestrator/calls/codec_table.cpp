@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "calls/codec_table.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "rtmp/core/speex.h"
@@ -147,6 +149,25 @@ bool is_as_in_rtmp(const FormatRow &format) {
 std::span<const H263Size> h263_sizes() { return kH263Sizes; }
 
 const H263Size &usual_h263_size() { return kH263Sizes[2]; }
+
+Vp8Bounds vp8_bounds(const rtp::Vp8Limits &limits) {
+  constexpr int kBlock = 16, kMostRate = 30;
+  const H264Level &usual = h264_level(31);
+  Vp8Bounds bounds{usual.max_width, usual.max_height, usual.kbit_per_second, kMostRate};
+  if (limits.max_rate > 0) bounds.max_rate = std::min(limits.max_rate, kMostRate);
+  const int usual_blocks = usual.max_width / kBlock * (usual.max_height / kBlock);
+  if (limits.max_macroblocks <= 0 || limits.max_macroblocks >= usual_blocks) return bounds;
+  // 4 by 3, as nearly as whole macroblocks go: wider and narrower pictures fit into it too.
+  const int high =
+      std::max(1, static_cast<int>(std::sqrt(static_cast<double>(limits.max_macroblocks) * 3 / 4)));
+  const int wide = std::max(1, limits.max_macroblocks / high);
+  bounds.max_width = std::min(wide * kBlock, usual.max_width);
+  bounds.max_height = std::min(high * kBlock, usual.max_height);
+  constexpr int kLeastKbit = 60;
+  bounds.kbit_per_second =
+      std::max(kLeastKbit, usual.kbit_per_second * limits.max_macroblocks / usual_blocks);
+  return bounds;
+}
 
 const H264Level &h264_level(std::uint8_t level_idc) {
   const H264Level *best = &kLevels.front();

@@ -8,6 +8,7 @@
 
 #include "common/codec.h"
 #include "rtp/core/formats.h"
+#include "rtp/core/parameters.h"
 
 namespace junctor::calls {
 
@@ -75,6 +76,16 @@ struct H264Level {
   int kbit_per_second;
   int max_rate;  ///< pictures a second that MaxMBPS allows at that size, 30 at most
 };
+/// The same of VP8 for a receiver that names its limits.
+struct Vp8Bounds {
+  int max_width = 0, max_height = 0;  ///< of a picture that is not upright, in whole macroblocks
+  int kbit_per_second = 0;
+  int max_rate = 30;  ///< pictures a second
+
+  bool operator==(const Vp8Bounds &) const = default;
+};
+/// Keeps within `limits` and within what is encoded for who names none: 1280x720 at 30.
+Vp8Bounds vp8_bounds(const rtp::Vp8Limits &limits);
 /// The greatest level that is not above `level_idc`; the lowest if there is none.
 const H264Level &h264_level(std::uint8_t level_idc);
 /// The same of a receiver. Level 1b has level 1's pictures, though its number may be that of 1.1

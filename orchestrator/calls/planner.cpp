@@ -124,6 +124,20 @@ std::optional<Route> h263_as_it_is(const sip::Media &media, const FormatRow &for
                                  ": passed through.");
 }
 
+/// Nothing where the pictures are larger than the phone takes, or come faster than it may: how many
+/// a second a publisher sends is not known, so only who takes 30 takes them all.
+std::optional<Route> vp8_as_it_is(const sip::Media &media, const rtmp::Track &track) {
+  constexpr int kBlock = 16, kFullRate = 30;
+  const auto limits = rtp::Vp8Limits::from_fmtp(media.fmtp);
+  const auto blocks = [](int length) { return (length + kBlock - 1) / kBlock; };
+  const bool told = track.width > 0 && track.height > 0;
+  if (limits.max_rate > 0 && limits.max_rate < kFullRate) return std::nullopt;
+  if (limits.max_macroblocks > 0 &&
+      (!told || blocks(track.width) * blocks(track.height) > limits.max_macroblocks))
+    return std::nullopt;
+  return passed(Codec::Vp8, "Both sides speak VP8: passed through.");
+}
+
 /// Nothing where it is AAC of another kind.
 std::optional<Route> aac_as_it_is(const rtp::AacConfig &agreed, const rtmp::Track &track) {
   const auto sent = rtp::AacConfig::from_asc(track.config.view);
@@ -146,6 +160,8 @@ void fit_encoder(Route &route, const sip::Media &media, const rtmp::Track &track
     const auto receiver = rtp::H264Profile::from_fmtp(media.fmtp);
     route.single_nal = receiver.packetization_mode == 0;
     route.level = &h264_level(receiver);
+  } else if (route.to == Codec::Vp8) {
+    route.vp8 = vp8_bounds(rtp::Vp8Limits::from_fmtp(media.fmtp));
   } else if (route.to == Codec::Aac) {
     route.aac = agreed_aac(media);
   } else if (route.to == Codec::H263) {
@@ -169,6 +185,9 @@ Route push_to_phone(const sip::Media &media, const FormatRow &format, const rtmp
     if (from == Codec::H263) {
       if (auto route = h263_as_it_is(media, format, track, names)) return *route;
       less = " of " + std::to_string(track.width) + "x" + std::to_string(track.height);
+    } else if (from == Codec::Vp8) {
+      if (auto route = vp8_as_it_is(media, track)) return *route;
+      less = " beyond " + names.taker + "'s max-fs or max-fr";
     } else if (from == Codec::Aac) {
       if (auto route = aac_as_it_is(agreed_aac(media), track)) return *route;
       less = " of another rate or number of channels";

@@ -28,6 +28,7 @@ struct Route {
   const H263Size *h263 = nullptr;    ///< H.263: the size that it is encoded at
   rtp::AacConfig aac;                ///< AAC encoded for a phone: what was agreed on
   int h263_rate = 30;                ///< H.263: pictures a second, at most
+  std::optional<Vp8Bounds> vp8;      ///< VP8 encoded for a phone: what it must keep to
   bool upright = false;              ///< the picture is higher than it is wide
   std::string reason;                ///< a sentence
 

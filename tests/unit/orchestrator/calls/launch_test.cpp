@@ -185,6 +185,14 @@ TEST(LaunchLine, MakesPicturesOfTheSizesThatH263Has) {
   ASSERT_TRUE(line);
   EXPECT_NE(line->text().find("width=128,height=96"), std::string::npos);
   EXPECT_NE(line->text().find("max-rate=15"), std::string::npos);
+  Route &there = plan.to(Side::Callee, Medium::Video);
+  there = to_sip(Codec::H264, Codec::Vp8);
+  there.vp8 = Vp8Bounds{368, 272, 200, 10};
+  line = make_line(*templates, plan, {});
+  ASSERT_TRUE(line) << line.error().detail;
+  EXPECT_NE(line->text().find("width=[16,368,2],height=[16,272,2]"), std::string::npos);
+  EXPECT_NE(line->text().find("target-bitrate=200000"), std::string::npos);
+  EXPECT_NE(line->text().find("max-rate=10"), std::string::npos);
 }
 
 /// Every codec to and from every format of SIP, and to every codec of RTMP: each line parses, so

@@ -341,6 +341,43 @@ TEST(Planner, PassesH263OfASizeThatThePhoneTakes) {
   }
 }
 
+TEST(Vp8, KeepsWithinWhatAReceiverNames) {
+  EXPECT_EQ(vp8_bounds({}), (Vp8Bounds{1280, 720, 1800, 30}));
+  EXPECT_EQ(vp8_bounds({60, 3600}), (Vp8Bounds{1280, 720, 1800, 30}));
+  EXPECT_EQ(vp8_bounds({15, 0}), (Vp8Bounds{1280, 720, 1800, 15}));
+  EXPECT_EQ(vp8_bounds({0, 1200}), (Vp8Bounds{640, 480, 600, 30}));
+  EXPECT_EQ(vp8_bounds({0, 1}), (Vp8Bounds{16, 16, 60, 30}));
+  for (int blocks = 1; blocks < 4000; ++blocks) {
+    const Vp8Bounds bounds = vp8_bounds({0, blocks});
+    EXPECT_LE(bounds.max_width / 16 * (bounds.max_height / 16), blocks);
+    EXPECT_GT(bounds.max_width, 0);
+  }
+}
+
+TEST(Planner, PassesVp8ThatThePhoneTakes) {
+  rtmp::Track picture;
+  picture.codec = Codec::Vp8;
+  const auto route = [&](const char *fmtp, int width, int height) {
+    picture.width = width;
+    picture.height = height;
+    return make_plan({media(Codec::Vp8, fmtp)}, tracks(Codec::Pcma, picture), PullCodecs{})
+        .callee(Medium::Video);
+  };
+  EXPECT_FALSE(route("", 1920, 1080).transcoded) << "who names no limit takes all";
+  EXPECT_FALSE(route("", 0, 0).transcoded);
+  EXPECT_FALSE(route("max-fr=30;max-fs=1200", 640, 480).transcoded);
+  EXPECT_FALSE(route("max-fr=30;max-fs=920", 638, 360).transcoded) << "40 by 23 macroblocks";
+  const Route larger = route("max-fr=30;max-fs=396", 640, 480);
+  EXPECT_TRUE(larger.transcoded);
+  EXPECT_NE(larger.reason.find("max-fs"), std::string::npos) << larger.reason;
+  ASSERT_TRUE(larger.vp8);
+  EXPECT_LE(larger.vp8->max_width / 16 * (larger.vp8->max_height / 16), 396);
+  EXPECT_TRUE(route("max-fr=30;max-fs=396", 0, 0).transcoded) << "it may be larger";
+  const Route faster = route("max-fr=15;max-fs=3600", 640, 480);
+  EXPECT_TRUE(faster.transcoded);
+  EXPECT_EQ(faster.vp8->max_rate, 15);
+}
+
 TEST(Offer, HasEveryFormatAndBeginsWithWhatPassesThrough) {
   PushTracks push;
   push.audio = aac({0x11, 0x90});
