@@ -79,6 +79,14 @@ void for_each_rtmp(const PublicAddresses &addresses, Add &&add) {
 
 }  // namespace
 
+PublicAddresses usable_by(const std::string &account, const accounts::Book &book,
+                          PublicAddresses addresses) {
+  const auto snapshot = book.snapshot();
+  const accounts::Account *found = snapshot->find(account);
+  if (found && found->srtp == rtp::SrtpPolicy::Require) addresses.rtmp.clear();
+  return addresses;
+}
+
 json token_to_json(const accounts::Token &token, const PublicAddresses &addresses) {
   const accounts::Claims &claims = token.claims;
   json rights = json::array();
@@ -164,7 +172,7 @@ void Api::add_account(const Request &request, const Parameters &, const Reply &r
   std::optional<std::string> password;
   if (body->contains("password")) password = (*body)["password"].get<std::string>();
   answer_from_worker(reply,
-                     [book = backend_.book, addresses = backend_.addresses, name, password, srtp,
+                     [book = backend_.book, all = backend_.addresses, name, password, srtp,
                       wish = *wish, now = backend_.seconds()]() -> Response {
                        auto made = book->add(name, password, now, srtp);
                        if (!made) return from_error(made.error());
@@ -173,6 +181,7 @@ void Api::add_account(const Request &request, const Parameters &, const Reply &r
                          (void)book->remove(name);
                          return from_error(token.error());
                        }
+                       const PublicAddresses addresses = usable_by(name, *book, all);
                        json value = token_to_json(*token, addresses);
                        value["name"] = name;
                        value["password"] = made->password;
@@ -213,7 +222,8 @@ void Api::issue_token(const Request &request, const Parameters &parameters, cons
   const auto token =
       backend_.book->issue(parameters[0], wish->rights, wish->seconds, backend_.seconds());
   if (!token) return reply(from_error(token.error()));
-  Response response = json_response(201, token_to_json(*token, backend_.addresses));
+  const PublicAddresses addresses = usable_by(parameters[0], *backend_.book, backend_.addresses);
+  Response response = json_response(201, token_to_json(*token, addresses));
   response.headers.emplace_back("Cache-Control", "no-store");
   reply(std::move(response));
 }

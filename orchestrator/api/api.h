@@ -136,6 +136,10 @@ class Api {
   std::uint64_t next_held_ = 0;
 };
 
+/// Without the addresses that the account's terminals are refused at: those in clear, where its
+/// media must be encrypted.
+PublicAddresses usable_by(const std::string &account, const accounts::Book &book,
+                          PublicAddresses addresses);
 /// A token with the URLs that use it, as account and token routes answer it.
 nlohmann::json token_to_json(const accounts::Token &token, const PublicAddresses &addresses);
 /// Adds the ready-made URLs `rtmp://NAME:PASSWORD@HOST/…`, to push and to pull; nothing where such

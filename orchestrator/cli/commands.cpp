@@ -108,7 +108,7 @@ int account_add(const CommandLine &line, const Streams &streams) {
     if (!made) return made.error();
     auto token = book.issue(line.name, line.rights, line.seconds, now);
     if (!token) return token.error();
-    const auto addresses = config::public_addresses(line.config);
+    const auto addresses = api::usable_by(line.name, book, config::public_addresses(line.config));
     json value = api::token_to_json(*token, addresses);
     value["name"] = line.name;
     value["password"] = made->password;
@@ -138,6 +138,9 @@ int account_add(const CommandLine &line, const Streams &streams) {
     }
   if (with_password)
     streams.out << "          with the password: good until the account is removed\n";
+  if (line.srtp == "require" && !added->contains("rtmps_server"))
+    streams.out
+        << "Its terminals come by RTMPS only, which is off; serve with --rtmps ADDRESS:PORT.\n";
   if (const auto sip = text_of(*added, "sip"); !sip.empty())
     streams.out << "SIP       register as " << sip << ", user " << line.name
                 << ", the password above, realm " << text_of(*added, "realm") << "\n";
@@ -197,7 +200,8 @@ int account_token(const CommandLine &line, const Streams &streams) {
   work.offline = [&](accounts::Book &book, std::int64_t now) -> Result<json> {
     auto token = book.issue(line.name, line.rights, line.seconds, now);
     if (!token) return token.error();
-    return api::token_to_json(*token, config::public_addresses(line.config));
+    return api::token_to_json(
+        *token, api::usable_by(line.name, book, config::public_addresses(line.config)));
   };
   const auto token = ask_accounts(line, work);
   if (!token) return fail(streams, token.error());

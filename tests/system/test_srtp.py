@@ -243,6 +243,8 @@ class G9_Sips(SecureTest):
         status, text = self.junctor.command("account", "add", "erin", "--srtp", "require")
         self.assertEqual(status, 0, text)
         self.assertIn(f"sip:erin@{HOST}:{self.tls_port};transport=tls", text)
+        self.assertNotIn("rtmp://", text, "its terminals are refused there")
+        self.assertIn("Its terminals come by RTMPS only, which is off", text)
         listed = {entry["name"]: entry for entry in self.junctor.get("accounts")["accounts"]}
         self.assertEqual(listed["erin"]["srtp"], "require")
         self.assertNotIn("srtp", listed["alice"])
