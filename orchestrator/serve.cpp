@@ -18,6 +18,7 @@
 #include "api/server.h"
 #include "calls/pull_codecs.h"
 #include "calls/service.h"
+#include "cli/command_line.h"
 #include "cli/elements.h"
 #include "common/main_context.h"
 #include "config/certificate.h"
@@ -622,7 +623,7 @@ int serve(const config::Config &config, std::ostream &out, std::ostream &err) {
     Orchestrator orchestrator(config, out);
     if (const auto started = orchestrator.start(); !started) {
       err << "junctor: " << started.error().detail << std::endl;
-      code = 1;
+      code = started.error().fault == Fault::BadInput ? cli::kWrongUsage : cli::kFailed;
     } else {
       orchestrator.run();
     }

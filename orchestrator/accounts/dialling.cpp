@@ -169,7 +169,7 @@ Result<DialRules> DialRules::compile(const std::vector<config::Allow> &rules,
   DialRules compiled;
   for (const auto &allow : rules) {
     SipUri parts;
-    if (!take_apart(without_scheme(allow.uri), true, parts))
+    if (!take_apart(without_scheme(allow.uri), true, parts) || parts.user.empty())
       return bad_input("the dialling rule '" + allow.uri +
                        "' is not of the form sip:USER@HOST[:PORT], with * for anything; "
                        "for example sip:*@example.org");

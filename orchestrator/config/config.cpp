@@ -414,6 +414,8 @@ Result<std::pair<std::uint16_t, std::uint16_t>> parse_port_range(std::string_vie
     return bad_input(
         "'" + std::string(text) +
         "' is no range of ports; write LOW-HIGH from 1024 on, for example 20000-29999");
+  if (high - low < 3)
+    return bad_input("'" + std::string(text) + "' has no room for a call: each takes four ports");
   return std::pair(low, high);
 }
 

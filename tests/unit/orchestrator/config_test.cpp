@@ -289,7 +289,8 @@ TEST(Config, EveryKeyIsInTheManual) {
 
 TEST(Config, PortRange) {
   EXPECT_TRUE(parse_port_range("20000-29999"));
-  for (const char *text : {"", "20000", "20000-", "-20000", "20000-20000", "2-1", "80-90",
+  EXPECT_TRUE(parse_port_range("20000-20003"));
+  for (const char *text : {"", "20000", "20000-", "-20000", "20000-20000", "20000-20002", "2-1", "80-90",
                            "20000-70000", "20000-20001x", "a-b"})
     EXPECT_FALSE(parse_port_range(text)) << text;
 }
