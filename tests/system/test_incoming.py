@@ -147,8 +147,9 @@ class Incoming(SystemTest):
         self.assertIn("from bob to nobody is refused", self.junctor.log())
         self.play()
         carol = self.phone("carol", video=False)
+        known = [call["id"] for call in self.junctor.calls()]
         self.dial(bob)
-        first = self.junctor.find_call("bob", known=[c["id"] for c in self.junctor.calls()])
+        first = self.junctor.find_call("bob", known=known)
         self.junctor.wait_state(first, "ringing")
         self.dial(carol)
         carol.wait_event("CALL_CLOSED")
