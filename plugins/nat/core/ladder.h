@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Which way the media of a channel goes: directly, through a node, or through a relay.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.h"
+
+namespace junctor::nat {
+
+/// The better ones first.
+enum class Rung : std::uint8_t { P2p, Sfu, Relay };
+std::string_view to_string(Rung rung);  ///< "p2p", "sfu", "relay"
+std::optional<Rung> rung_from_string(std::string_view text);
+
+enum class LadderOrder : std::uint8_t {
+  /// The next rung is prepared while one is tried; one that is up carries when the better ones have
+  /// failed or had their head start.
+  Parallel,
+  /// One after the other, each for its whole time.
+  Strict,
+};
+
+struct LadderOptions {
+  std::vector<Rung> rungs{Rung::P2p, Rung::Sfu, Rung::Relay};  ///< others are not tried
+  LadderOrder order = LadderOrder::Parallel;
+  Duration p2p_timeout = std::chrono::seconds(3);
+  Duration node_timeout = std::chrono::milliseconds(1500);  ///< of each node
+  Duration relay_timeout = std::chrono::seconds(5);
+  /// How long nobody may name a node, nor say that there is none.
+  Duration naming_timeout = std::chrono::seconds(1);
+  /// How long worse rungs leave the media to one that is tried (Parallel).
+  Duration p2p_head_start = std::chrono::milliseconds(300),
+           sfu_head_start = std::chrono::seconds(1);
+  /// The same for both after a channel that carried was lost: each moment of it is silence.
+  Duration recovery_head_start = std::chrono::milliseconds(300);
+  /// A node that is tried for so long has the next prepared beside it (Parallel).
+  Duration node_stagger = std::chrono::milliseconds(300);
+  /// What no longer carries is kept for so long: the other side moves a little later.
+  Duration settle = std::chrono::seconds(2);
+  std::size_t most_nodes = 8;  ///< that are tried between two times of carrying
+};
+
+/// One try to reach the peer.
+struct Attempt {
+  Rung rung = Rung::P2p;
+  std::string node;  ///< of Rung::Sfu: its name
+  bool operator==(const Attempt &) const = default;
+};
+std::string to_string(const Attempt &attempt);  ///< "p2p", "node n7", "relay"
+
+/// What the owner of a Ladder shall do.
+struct LadderAction {
+  enum class Kind : std::uint8_t {
+    AskForNode,  ///< name the next node by offer_node(), or say no_node()
+    Prepare,     ///< make this channel: then up() or failed()
+    Carry,       ///< send media over this one from now on
+    Stop,        ///< this one is not needed any more
+    End,         ///< nothing is left to try: `why` tells
+  };
+  Kind kind{};
+  Attempt attempt{};
+  std::string why{};
+};
+
+/// A line of the log.
+struct LadderEntry {
+  enum class State : std::uint8_t { Trying, Up, Carrying, Failed, Lost, Stopped };
+  Duration at{};  ///< since the start
+  Attempt attempt{};
+  State state{};
+  Duration took{};  ///< Up, Failed: since it was tried
+  std::string why{};
+};
+std::string_view to_string(LadderEntry::State state);  ///< "trying", "up", …
+
+/// Decides for one end; the other end has one of its own and comes to the same, a little earlier or
+/// later: each takes media from every channel that is up. Does nothing itself. One thread.
+class Ladder {
+ public:
+  static constexpr std::size_t kMostEntries = 200;  ///< of the log; older ones are dropped
+
+  explicit Ladder(LadderOptions options);
+
+  /// Both sides' addresses are known: what can begin begins.
+  void start(Time now);
+  /// The best of the nodes that were not named yet. Known ones are ignored.
+  void offer_node(const std::string &name, Time now);
+  /// There is no node, or none but those that were named: a part of a sentence about why.
+  void no_node(const std::string &why, Time now);
+
+  /// What became of an attempt; others than those under way are ignored. A channel is up when media
+  /// passes both ways.
+  void up(const Attempt &attempt, Time now);
+  void failed(const Attempt &attempt, const std::string &why, Time now);
+  /// It was up and is so no more. Where it carried, all that is not up is tried again.
+  void lost(const Attempt &attempt, const std::string &why, Time now);
+  /// Something has changed that gives a direct path another chance: it is tried once more while
+  /// what carries carries on.
+  void retry_p2p(const std::string &why, Time now);
+
+  /// Call it after each of the above and at next(). In this order.
+  std::vector<LadderAction> poll(Time now);
+  /// When to call poll() at the latest; nothing where only the owner can tell news.
+  std::optional<Time> next() const;
+
+  const std::optional<Attempt> &carrying() const { return carrying_; }
+  const std::vector<LadderEntry> &log() const { return log_; }
+  /// The log in a sentence: "p2p failed (…); node n7 in 38 ms".
+  std::string summary() const;
+
+ private:
+  enum class State : std::uint8_t { Idle, Trying, Up, Failed };
+  struct Try {
+    Attempt attempt;
+    State state = State::Idle;
+    Time since{};     ///< of its state
+    Time deadline{};  ///< while it is tried
+    std::string why{};
+  };
+
+  bool wanted(Rung rung) const;
+  Try *find(const Attempt &attempt);
+  Try *single(Rung rung) { return find({rung, {}}); }
+  void begin_round(Time now, bool recovery);
+  void prepare(Try &one, Time now);
+  void fail(Try &one, const std::string &why, Time now);
+  void note(const Attempt &attempt, LadderEntry::State state, Time now, Duration took = {},
+            const std::string &why = {});
+  void time_out(Time now);
+  void prepare_what_is_due(Time now);
+  void prepare_nodes(Time now);
+  void choose(Time now);
+  void stop_the_rest(Time now);
+  void end_if_nothing_is_left();
+
+  bool over(Rung rung) const;  ///< nothing of it is up, tried, or to come
+  /// Worse rungs may carry.
+  bool gives_way(Rung rung, Time now) const;
+  Duration head_start(Rung rung) const;
+  Duration timeout(Rung rung) const;
+  const Try *best_up(Rung rung) const;
+
+  LadderOptions options_;
+  std::vector<Try> tries_;  ///< p2p and relay, and each node in the order of their naming
+  std::vector<LadderAction> actions_;
+  std::vector<LadderEntry> log_;
+  std::optional<Attempt> carrying_;
+  Time start_{}, round_{}, carrying_since_{}, polled_{};
+  std::optional<Time> asked_;  ///< for a node, and not told yet
+  std::string no_node_why_;    ///< set: there is none any more
+  std::size_t nodes_tried_ = 0;
+  bool started_ = false, recovery_ = false, ended_ = false;
+};
+
+}  // namespace junctor::nat
