@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "common/context_thread.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <thread>
+
+#include "common/main_context.h"
+
+namespace junctor {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(ContextThread, RunsWhatIsAskedOnItsOwnThread) {
+  const auto thread = ContextThread::start("test");
+  std::thread::id first, second;
+  thread->invoke([&] {
+    first = std::this_thread::get_id();
+    EXPECT_EQ(g_main_context_get_thread_default(), thread->context());
+    thread->invoke([&] { second = std::this_thread::get_id(); });
+  });
+  EXPECT_NE(first, std::this_thread::get_id());
+  EXPECT_EQ(first, second) << "inline on the thread itself";
+}
+
+TEST(ContextThread, EndsAtOnceWithNothingDone) { ContextThread::start("test"); }
+
+TEST(ContextThread, MayLoseItsLastReferenceOnTheThread) {
+  auto thread = ContextThread::start("test");
+  std::promise<void> gone;
+  GMainContext *context = thread->context();
+  post_to(context, [thread = std::move(thread), &gone]() mutable {
+    thread.reset();
+    gone.set_value();
+  });
+  EXPECT_EQ(gone.get_future().wait_for(10s), std::future_status::ready);
+}
+
+}  // namespace
+}  // namespace junctor
