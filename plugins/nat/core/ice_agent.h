@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// ICE (RFC 8445) by libnice: with any peer that speaks it, or over TURN relays alone.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/bytes.h"
+#include "common/context_thread.h"
+#include "common/endpoint.h"
+#include "common/result.h"
+#include "nat/core/turn_server.h"
+
+namespace junctor::nat {
+
+struct IceOptions {
+  bool controlling = false;  ///< of the two roles of RFC 8445 section 6.1.1; the caller's
+  bool relay_only = false;   ///< no other candidates than those of TURN servers
+  std::optional<Endpoint> stun;
+  std::vector<TurnServer> turn;
+  /// Of this machine, to gather candidates from; empty: all of it but those of loopback.
+  std::vector<std::string> addresses{};
+};
+
+/// What the peer must know to begin (RFC 8839 section 5.4).
+struct IceCredentials {
+  std::string ufrag, password;
+};
+
+/// The two ends of the path that carries.
+struct IcePath {
+  std::string local, remote;  ///< "ADDRESS:PORT kind"
+  bool relayed = false;       ///< by a TURN server of this side's
+};
+
+/// Called on the agent's thread, one after another. They must not destroy the agent.
+struct IceEvents {
+  std::function<void(std::string line)> candidate;  ///< "candidate:…" (RFC 8839 section 5.1)
+  std::function<void()> gathered;                   ///< there are no more
+  /// Datagrams pass. Before ICE has ended its checks, which takes two seconds more.
+  std::function<void(IcePath)> connected;
+  std::function<void(ByteSpan)> received;
+  /// No path, or not any more: a part of a sentence.
+  std::function<void(std::string why)> failed;
+};
+
+/// One component of one stream: RTP and RTCP share it. Any thread.
+class IceAgent {
+ public:
+  static constexpr std::size_t kMostCandidates = 64;  ///< of the peer's
+  static constexpr std::size_t kLongestLine = 512;    ///< of a candidate
+
+  /// Begins to gather candidates. Blocks while DNS is asked for servers that are named.
+  static Result<std::unique_ptr<IceAgent>> start(std::shared_ptr<ContextThread> thread,
+                                                 IceOptions options, IceEvents events);
+  ~IceAgent();
+  IceAgent(const IceAgent &) = delete;
+  IceAgent &operator=(const IceAgent &) = delete;
+
+  const IceCredentials &local() const;
+  /// BadInput for what no peer would send.
+  Result<void> set_remote(const IceCredentials &credentials);
+  Result<void> add_remote_candidate(const std::string &line);
+  /// The peer has no more candidates: without it a failure is not told.
+  void remote_gathered();
+
+  /// False where it was not sent: there is no path yet, or its buffer is full.
+  bool send(ByteSpan datagram);
+
+ private:
+  class Worker;
+  explicit IceAgent(std::shared_ptr<Worker> worker) : worker_(std::move(worker)) {}
+  std::shared_ptr<Worker> worker_;
+};
+
+}  // namespace junctor::nat
