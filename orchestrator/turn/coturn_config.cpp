@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "turn/coturn_config.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <sstream>
+
+namespace junctor::turn {
+
+namespace {
+
+/// Networks that a client of a relay has no business in (RFC 6890, RFC 5735): who could reach them
+/// by it would reach what stands behind the operator's own firewall. Those for documentation are
+/// left out: nobody is there.
+struct Network {
+  const char *first, *last;
+};
+constexpr std::array<Network, 18> kPrivate{{
+    {"0.0.0.0", "0.255.255.255"},
+    {"10.0.0.0", "10.255.255.255"},
+    {"100.64.0.0", "100.127.255.255"},
+    {"127.0.0.0", "127.255.255.255"},
+    {"169.254.0.0", "169.254.255.255"},
+    {"172.16.0.0", "172.31.255.255"},
+    {"192.0.0.0", "192.0.0.255"},
+    {"192.88.99.0", "192.88.99.255"},
+    {"192.168.0.0", "192.168.255.255"},
+    {"198.18.0.0", "198.19.255.255"},
+    {"240.0.0.0", "255.255.255.255"},
+    {"::", "::ffff"},
+    {"::ffff:0:0", "::ffff:ffff:ffff"},
+    {"64:ff9b::", "64:ff9b::ffff:ffff"},
+    {"100::", "100::ffff:ffff:ffff:ffff"},
+    {"2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+    {"fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+    {"fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+}};
+
+/// The bytes of an address, 4 or 16; nothing for what is none.
+std::string bytes_of(const std::string &address) {
+  unsigned char bytes[16];
+  if (::inet_pton(AF_INET, address.c_str(), bytes) == 1)
+    return {reinterpret_cast<char *>(bytes), 4};
+  if (::inet_pton(AF_INET6, address.c_str(), bytes) == 1)
+    return {reinterpret_cast<char *>(bytes), 16};
+  return {};
+}
+
+bool within(const std::string &bytes, const Network &network) {
+  const std::string first = bytes_of(network.first), last = bytes_of(network.last);
+  return bytes.size() == first.size() &&
+         std::memcmp(bytes.data(), first.data(), bytes.size()) >= 0 &&
+         std::memcmp(bytes.data(), last.data(), bytes.size()) <= 0;
+}
+
+bool is_loopback(const std::string &address) {
+  return address.starts_with("127.") || address == "::1";
+}
+
+bool is_any(const std::string &address) { return address == "0.0.0.0" || address == "::"; }
+
+/// One line; what it holds must not begin another.
+bool is_line(const std::string &text) {
+  return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < ' '; });
+}
+
+bool is_peer(const std::string &text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '.' ||
+           c == ':' || c == '-' || c == '/';
+  });
+}
+
+}  // namespace
+
+bool is_public(const std::string &address) {
+  const std::string bytes = bytes_of(address);
+  return !bytes.empty() &&
+         std::ranges::none_of(kPrivate, [&](const Network &each) { return within(bytes, each); });
+}
+
+Result<std::string> coturn_config(const CoturnOptions &options) {
+  for (const std::string *text : {&options.directory, &options.certificate, &options.key,
+                                  &options.external, &options.secret, &options.realm})
+    if (!is_line(*text)) return bad_input("a value for coturn must not hold a line break");
+  std::ostringstream out;
+  const auto line = [&](const char *name, const auto &value) {
+    out << name << "=" << value << "\n";
+  };
+  out << "# Written by junctor serve at each start: changes are lost.\n";
+  if (!is_any(options.listen.address)) {
+    line("listening-ip", options.listen.address);
+    line("relay-ip", options.listen.address);
+  }
+  line("listening-port", options.listen.port);
+  if (options.tls) {
+    line("tls-listening-port", options.tls->port);
+    line("cert", options.certificate);
+    line("pkey", options.key);
+    out << "no-tlsv1\nno-tlsv1_1\nno-dtls\n";
+  } else {
+    out << "no-tls\nno-dtls\n";
+  }
+  if (!options.external.empty()) line("external-ip", options.external);
+  line("min-port", options.low);
+  line("max-port", options.high);
+
+  out << "fingerprint\nuse-auth-secret\n";
+  line("static-auth-secret", options.secret);
+  line("realm", options.realm);
+  // A nonce that is good for ever could be used by who reads one login.
+  line("stale-nonce", 600);
+  line("user-quota", options.allocations_per_user);
+  line("total-quota", options.allocations);
+  if (options.bytes_per_second > 0) line("max-bps", options.bytes_per_second);
+
+  out << "no-multicast-peers\nno-tcp-relay\n";
+  for (const Network &each : kPrivate)
+    out << "denied-peer-ip=" << each.first << "-" << each.last << "\n";
+  bool loopback = false;
+  for (const std::string &each : options.allowed_peers) {
+    if (!is_peer(each))
+      return bad_input("'" + each + "' is no address, CIDR or range of addresses");
+    loopback |= is_loopback(each);
+    line("allowed-peer-ip", each);
+  }
+  if (loopback) out << "allow-loopback-peers\n";
+
+  out << "no-cli\nlog-file=stdout\nsimple-log\nno-stdout-log\n";
+  line("pidfile", options.directory + "/turnserver.pid");
+  line("userdb", options.directory + "/turndb");
+  return out.str();
+}
+
+}  // namespace junctor::turn

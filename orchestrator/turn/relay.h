@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The relay that clients of this orchestrator may use when nothing else connects them.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/log.h"
+#include "common/result.h"
+#include "turn/child.h"
+#include "turn/coturn_config.h"
+#include "turn/credentials.h"
+
+namespace junctor::turn {
+
+/// What a client needs to use it.
+struct Offer {
+  /// RFC 7065: "turn:HOST:PORT?transport=udp", the one to be tried first in front.
+  std::vector<std::string> urls;
+  Credentials credentials;
+  std::chrono::seconds life{};
+  /// SHA-256 of the certificate at `turns:`, where nobody but us vouches for it; else empty.
+  std::string certificate_sha256;
+};
+
+/// Where clients reach it, and with what.
+struct RelayOptions {
+  std::vector<std::string> urls;
+  std::string secret;
+  std::chrono::seconds life{3600};
+  std::string certificate_sha256;
+};
+
+/// Somebody's coturn, or one that runs as our child. Signalling thread.
+class Relay {
+ public:
+  /// One that runs by itself and knows the secret.
+  explicit Relay(RelayOptions options) : options_(std::move(options)) {}
+  /// One of our own, as `turnserver` of PATH, or `program`. Unreachable if it is not installed.
+  static Result<std::unique_ptr<Relay>> start(RelayOptions options, const CoturnOptions &coturn,
+                                              LogSink log,
+                                              const std::string &program = "turnserver");
+
+  Offer offer(const std::string &account, std::int64_t now) const;
+  /// A line for people: where it is, and whether it runs.
+  std::string description() const;
+  /// Nothing: it is not ours.
+  const Child *child() const { return child_.get(); }
+  /// The certificate's files have changed.
+  void renew_certificate();
+
+ private:
+  RelayOptions options_;
+  std::unique_ptr<Child> child_;
+};
+
+/// "turn:HOST[:PORT][?transport=udp|tcp]" or "turns:…" (RFC 7065), as clients are told.
+Result<void> check_turn_url(std::string_view url);
+
+/// SHA-256 of the first certificate of a PEM file, in DER, as lower-case hex.
+Result<std::string> certificate_digest(const std::string &path);
+
+}  // namespace junctor::turn

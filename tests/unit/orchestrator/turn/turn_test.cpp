@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "../../temporary_directory.h"
+#include "../../tls_peer.h"
+#include "turn/child.h"
+#include "turn/coturn_config.h"
+#include "turn/credentials.h"
+#include "turn/relay.h"
+
+namespace junctor::turn {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(TurnCredentials, AreThoseOfTheRestScheme) {
+  const Credentials made = issue("north", "alice", 1735689600, 3600s);
+  EXPECT_EQ(made.username, "1735693200:alice");
+  EXPECT_EQ(made.expires, 1735693200);
+  // printf 1735693200:alice | openssl dgst -sha1 -hmac north -binary | base64
+  EXPECT_EQ(made.password, "gJrx9uItvwHmahU43r92XE/ydKs=");
+  EXPECT_NE(issue("south", "alice", 1735689600, 3600s).password, made.password);
+}
+
+CoturnOptions options() {
+  CoturnOptions made;
+  made.directory = "/data/turn";
+  made.listen = {"203.0.113.5", 3480};
+  made.tls = Endpoint{"203.0.113.5", 5349};
+  made.certificate = "/c.pem";
+  made.key = "/k.pem";
+  made.low = 50000;
+  made.high = 50999;
+  made.secret = "north";
+  made.realm = "junctor";
+  return made;
+}
+
+std::string written(const CoturnOptions &made) {
+  const auto text = coturn_config(made);
+  EXPECT_TRUE(text) << text.error().detail;
+  return text ? *text : "";
+}
+
+TEST(CoturnConfig, SaysWhereItListensAndWhoMayCome) {
+  const std::string text = written(options());
+  for (const char *line :
+       {"\nlistening-ip=203.0.113.5\n", "\nlistening-port=3480\n", "\ntls-listening-port=5349\n",
+        "\ncert=/c.pem\n", "\npkey=/k.pem\n", "\nmin-port=50000\n", "\nmax-port=50999\n",
+        "\nuse-auth-secret\n", "\nstatic-auth-secret=north\n", "\nrealm=junctor\n",
+        "\nno-multicast-peers\n", "\nno-cli\n", "\ndenied-peer-ip=10.0.0.0-10.255.255.255\n",
+        "\ndenied-peer-ip=127.0.0.0-127.255.255.255\n"})
+    EXPECT_THAT(text, HasSubstr(line));
+  EXPECT_THAT(text, Not(HasSubstr("allowed-peer-ip")));
+  EXPECT_THAT(text, Not(HasSubstr("allow-loopback-peers")));
+}
+
+TEST(CoturnConfig, LeavesOutWhatIsNotWanted) {
+  CoturnOptions made = options();
+  made.listen.address = "0.0.0.0";
+  made.tls.reset();
+  const std::string text = written(made);
+  EXPECT_THAT(text, Not(HasSubstr("listening-ip")));
+  EXPECT_THAT(text, HasSubstr("\nno-tls\n"));
+  EXPECT_THAT(text, Not(HasSubstr("max-bps")));
+}
+
+TEST(CoturnConfig, AllowsWhomTheOperatorNames) {
+  CoturnOptions made = options();
+  made.allowed_peers = {"192.168.7.0/24", "127.0.0.1"};
+  const std::string text = written(made);
+  EXPECT_THAT(text, HasSubstr("\nallowed-peer-ip=192.168.7.0/24\n"));
+  EXPECT_THAT(text, HasSubstr("\nallow-loopback-peers\n"));
+}
+
+TEST(CoturnConfig, TakesNoSecondLineInAValue) {
+  CoturnOptions made = options();
+  made.realm = "junctor\nno-auth";
+  EXPECT_FALSE(coturn_config(made));
+  made = options();
+  made.allowed_peers = {"10.0.0.1\nno-auth"};
+  EXPECT_FALSE(coturn_config(made));
+}
+
+TEST(CoturnConfig, KnowsWhatIsPublic) {
+  for (const char *address : {"203.0.113.5", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1"})
+    EXPECT_TRUE(is_public(address)) << address;
+  for (const char *address : {"10.1.2.3", "127.0.0.1", "172.16.0.1", "172.31.255.255",
+                              "192.168.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "255.1.1.1",
+                              "::", "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "nonsense", ""})
+    EXPECT_FALSE(is_public(address)) << address;
+}
+
+TEST(TurnUrl, IsThatOfTheRfc) {
+  for (const char *url : {"turn:turn.example.org", "turn:192.0.2.1:3478?transport=tcp",
+                          "turns:turn.example.org:443?transport=tcp", "turn:[2001:db8::1]:3480"})
+    EXPECT_TRUE(check_turn_url(url)) << url;
+  for (const char *url : {"", "turn:", "turn://host", "stun:host", "turn:host:0", "turn:host?x=1",
+                          "turn:user@host", "auto"})
+    EXPECT_FALSE(check_turn_url(url)) << url;
+}
+
+TEST(Digest, IsThatOfTheCertificate) {
+  const TemporaryDirectory directory;
+  const TlsFiles files = test::fresh_certificate(directory.path());
+  const auto digest = certificate_digest(files.certificate);
+  ASSERT_TRUE(digest);
+  EXPECT_EQ(digest->size(), 64U);
+  EXPECT_FALSE(certificate_digest(files.key));
+  EXPECT_FALSE(certificate_digest("/nonexistent"));
+}
+
+class ChildTest : public testing::Test {
+ protected:
+  void start(const std::string &script) {
+    Child::Options made;
+    made.arguments = {"/bin/sh", "-c", script};
+    made.context = context_.get();
+    made.first_wait = 5ms;
+    made.longest_wait = 20ms;
+    Child::Events events;
+    events.line = [this](std::string line) { lines_.push_back(std::move(line)); };
+    events.ended = [this](std::string why, Duration wait) {
+      ends_.push_back(std::move(why));
+      waits_.push_back(std::chrono::round<std::chrono::milliseconds>(wait).count());
+    };
+    auto child = Child::start(std::move(made), std::move(events));
+    ASSERT_TRUE(child) << child.error().detail;
+    child_ = std::move(*child);
+  }
+  template <class Check>
+  bool wait(Check check) {
+    const Time end = Clock::now() + 20s;
+    while (!check() && Clock::now() < end) {
+      g_main_context_iteration(context_.get(), FALSE);
+      g_usleep(1000);
+    }
+    return check();
+  }
+
+  const std::unique_ptr<GMainContext, Releaser<g_main_context_unref>> context_{
+      g_main_context_new()};
+  std::vector<std::string> lines_, ends_;
+  std::vector<long> waits_;
+  std::unique_ptr<Child> child_;
+};
+
+TEST_F(ChildTest, SaysWhatItWrites) {
+  start("echo one; echo two >&2; sleep 60");
+  ASSERT_TRUE(wait([&] { return lines_.size() == 2; }));
+  EXPECT_THAT(lines_, ElementsAre("one", "two"));
+  EXPECT_TRUE(child_->running());
+  EXPECT_GT(child_->pid(), 0);
+}
+
+TEST_F(ChildTest, ALongLineIsCut) {
+  start("head -c 100000 /dev/zero | tr '\\0' x; echo; sleep 60");
+  ASSERT_TRUE(wait([&] { return !lines_.empty(); }));
+  EXPECT_EQ(lines_.front(), std::string(Child::kLongestLine, 'x'));
+}
+
+TEST_F(ChildTest, StartsAgainLaterEachTime) {
+  start("exit 7");
+  ASSERT_TRUE(wait([&] { return ends_.size() >= 4; }));
+  EXPECT_EQ(ends_.front(), "/bin/sh has ended with status 7");
+  waits_.resize(4);
+  EXPECT_THAT(waits_, ElementsAre(5, 10, 20, 20));
+  EXPECT_GE(child_->restarts(), 3U);
+}
+
+TEST_F(ChildTest, TellsTheSignalThatEndedIt) {
+  start("kill -9 $$");
+  ASSERT_TRUE(wait([&] { return !ends_.empty(); }));
+  EXPECT_EQ(ends_.front(), "/bin/sh was ended by signal 9");
+}
+
+TEST_F(ChildTest, EndsWithItsOwner) {
+  start("echo ready; exec sleep 600");
+  ASSERT_TRUE(wait([&] { return !lines_.empty(); }));
+  const int pid = child_->pid();
+  child_.reset();
+  EXPECT_EQ(::kill(pid, 0), -1);
+  EXPECT_EQ(errno, ESRCH);
+}
+
+TEST_F(ChildTest, PassesSignalsOn) {
+  start("trap 'echo again' USR2; echo ready; while :; do sleep 0.01; done");
+  ASSERT_TRUE(wait([&] { return !lines_.empty(); }));
+  child_->signal(SIGUSR2);
+  EXPECT_TRUE(wait([&] { return lines_.size() == 2; }));
+}
+
+TEST(Child, WhatIsNotThereIsNamed) {
+  const auto child = Child::start({{"/nonexistent/turnserver"}}, {});
+  ASSERT_FALSE(child);
+  EXPECT_EQ(child.error().fault, Fault::Unreachable);
+  EXPECT_THAT(child.error().detail, HasSubstr("/nonexistent/turnserver"));
+}
+
+TEST(TurnRelay, StartsTheProgramWithAPrivateFile) {
+  const TemporaryDirectory directory;
+  CoturnOptions made = options();
+  made.directory = directory.path() + "/turn";
+  const std::string program = directory.path() + "/program";
+  std::ofstream(program) << "#!/bin/sh\necho \"$@\" >" << directory.path() << "/arguments\n";
+  ASSERT_EQ(::chmod(program.c_str(), 0700), 0);
+  RelayOptions offered;
+  offered.urls = {"turn:203.0.113.5:3480"};
+  offered.secret = "north";
+  auto relay = Relay::start(
+      offered, made, [](LogLevel, std::string_view) {}, program);
+  ASSERT_TRUE(relay) << relay.error().detail;
+  std::string arguments;
+  for (int i = 0; i < 2000 && arguments.empty(); ++i) {
+    g_usleep(5000);
+    std::ifstream file(directory.path() + "/arguments");
+    std::getline(file, arguments);
+  }
+  EXPECT_EQ(arguments, "-c " + made.directory + "/turnserver.conf");
+  struct stat status {};
+  ASSERT_EQ(::stat((made.directory + "/turnserver.conf").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600U);
+  const Offer offer = (*relay)->offer("alice", 1735689600);
+  EXPECT_THAT(offer.urls, ElementsAre("turn:203.0.113.5:3480"));
+  EXPECT_EQ(offer.credentials.username, "1735693200:alice");
+}
+
+}  // namespace
+}  // namespace junctor::turn
