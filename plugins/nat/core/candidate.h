@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Where one end of a channel may be reached.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "common/endpoint.h"
+
+namespace junctor::nat {
+
+/// In the order of preference: the direct way inside one network before the one through NATs.
+enum class CandidateKind : std::uint8_t {
+  Host,       ///< an address of the device itself
+  External,   ///< what a STUN server saw, or where a verified packet came from
+  Predicted,  ///< what a NAT is likely to take next
+  Relayed,    ///< on a relay
+};
+std::string_view to_string(CandidateKind kind);  ///< "host", "external", "predicted", "relayed"
+std::optional<CandidateKind> candidate_kind_from_string(std::string_view text);
+
+struct Candidate {
+  CandidateKind kind = CandidateKind::Host;
+  Endpoint endpoint;
+  bool operator==(const Candidate &) const = default;
+};
+
+/// Whether packets may be sent there at all: a unicast address that needs no scope, and a port.
+bool is_reachable_address(const Endpoint &endpoint);
+bool is_loopback(const Endpoint &endpoint);
+inline bool is_v6(const Endpoint &endpoint) {
+  return endpoint.address.find(':') != std::string::npos;
+}
+
+}  // namespace junctor::nat

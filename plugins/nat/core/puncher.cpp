@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "nat/core/puncher.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+namespace junctor::nat {
+
+namespace stun = rtp::stun;
+using std::chrono::milliseconds;
+
+namespace {
+
+/// Smaller is better; ways of one rank are equal.
+int rank(CandidateKind kind) {
+  switch (kind) {
+    case CandidateKind::Host:
+      return 0;
+    case CandidateKind::External:
+    case CandidateKind::Predicted:
+      return 1;
+    case CandidateKind::Relayed:
+      break;
+  }
+  return 2;
+}
+
+constexpr unsigned kConfirmations = 3;
+/// A path that is quiet for so long while another one is heard gives way to it.
+constexpr Duration kStale = milliseconds(300);
+/// Packets of media in a second, from which on there is always some.
+constexpr unsigned kSteadyMedia = 10;
+constexpr Duration kMediaWindow = std::chrono::seconds(1);
+constexpr Duration kSentLifetime = std::chrono::seconds(10);
+/// Between two probes that ask whether the path still works.
+constexpr Duration kAskAgain = milliseconds(50);
+
+}  // namespace
+
+std::string_view to_string(Puncher::State state) {
+  switch (state) {
+    case Puncher::State::Trying:
+      return "trying";
+    case Puncher::State::Up:
+      return "up";
+    case Puncher::State::Repairing:
+      return "repairing";
+    case Puncher::State::Failed:
+      break;
+  }
+  return "failed";
+}
+
+Puncher::Puncher(PuncherOptions options)
+    : options_(std::move(options)),
+      budget_(kBurst,
+              std::chrono::duration_cast<Duration>(std::chrono::seconds(1)) / kMostPerSecond) {}
+
+void Puncher::add_socket(unsigned number, bool v6, Time now) {
+  sockets_.push_back({number, v6});
+  for (const Candidate &each : remotes_)
+    if (is_v6(each.endpoint) == v6) add_link(number, each, now);
+  begin(now);
+}
+
+void Puncher::remove_socket(unsigned number, Time now) {
+  std::erase_if(sockets_, [&](const Socket &each) { return each.number == number; });
+  std::erase_if(links_, [&](const Link &each) { return each.path.socket == number; });
+  if (path_ && path_->socket == number) {
+    path_.reset();
+    if (state_ == State::Up) state_ = State::Repairing;
+  }
+  next_ = now;
+}
+
+void Puncher::add_remote(const Candidate &candidate, Time now) {
+  const auto known = std::ranges::find(remotes_, candidate.endpoint, &Candidate::endpoint);
+  if (known != remotes_.end() || remotes_.size() >= kMostLinks) return;
+  remotes_.push_back(candidate);
+  for (const Socket &each : sockets_)
+    if (each.v6 == is_v6(candidate.endpoint)) add_link(each.number, candidate, now);
+  begin(now);
+}
+
+void Puncher::clear_remote() {
+  remotes_.clear();
+  std::erase_if(links_, [this](const Link &each) { return !path_ || each.path != *path_; });
+}
+
+void Puncher::restart(Time now) {
+  began_.reset();
+  peer_up_ = false;
+  asking_since_.reset();
+  media_expected_ = false;
+  media_count_ = 0;
+  state_ = path_ ? State::Repairing : State::Trying;
+  std::erase_if(
+      links_, [this](const Link &each) { return each.learned && (!path_ || each.path != *path_); });
+  for (Link &each : links_) {
+    each.due = now;
+    each.sent = each.confirm = 0;
+    each.came = each.good = false;
+  }
+  begin(now);
+}
+
+/// The time-out runs from here on, once there is something to send.
+void Puncher::begin(Time now) {
+  next_ = now;
+  if (!began_ && !links_.empty()) began_ = now;
+}
+
+Puncher::Link *Puncher::find(unsigned socket, const Endpoint &remote) {
+  for (Link &each : links_)
+    if (each.path.socket == socket && each.path.remote == remote) return &each;
+  return nullptr;
+}
+
+void Puncher::add_link(unsigned socket, const Candidate &candidate, Time now) {
+  if (Link *known = find(socket, candidate.endpoint)) {
+    // A packet was faster than the string.
+    known->learned = false;
+    known->path.kind = candidate.kind;
+    if (path_ && path_->socket == socket && path_->remote == candidate.endpoint)
+      path_->kind = candidate.kind;
+    return;
+  }
+  if (links_.size() >= kMostLinks) return;
+  Link link;
+  link.path = {socket, candidate.endpoint, candidate.kind};
+  link.due = now;
+  links_.push_back(std::move(link));
+}
+
+Puncher::Link *Puncher::learn(unsigned socket, const Endpoint &remote) {
+  if (Link *known = find(socket, remote)) return known;
+  const auto learned = std::ranges::count_if(links_, &Link::learned);
+  if (static_cast<std::size_t>(learned) >= kMostLearned) {
+    // The one that is of least use: quiet for the longest time.
+    auto oldest = links_.end();
+    for (auto each = links_.begin(); each != links_.end(); ++each)
+      if (each->learned && (!path_ || each->path != *path_) &&
+          (oldest == links_.end() || each->heard < oldest->heard))
+        oldest = each;
+    if (oldest == links_.end()) return nullptr;
+    links_.erase(oldest);
+  }
+  Link link;
+  link.path = {socket, remote, CandidateKind::External};
+  link.learned = true;
+  links_.push_back(std::move(link));
+  return &links_.back();
+}
+
+bool Puncher::received(unsigned socket, const Endpoint &from, ByteSpan datagram, Time now) {
+  const auto message = stun::Message::parse(datagram);
+  if (!message || message->method() != stun::Method::Binding) return false;
+  if (message->kind() == stun::Class::Request) {
+    const auto name = message->text(stun::Type::Username);
+    if (!name || *name != options_.own_tag) return false;
+    return take_request(socket, from, *message, now);
+  }
+  if (message->kind() == stun::Class::Success && sent_.contains(message->id()))
+    return take_ack(socket, from, *message, now);
+  return false;
+}
+
+bool Puncher::take_request(unsigned socket, const Endpoint &from, const stun::Message &message,
+                           Time now) {
+  const auto number = read_probe(message, options_.own_tag, options_.probe_peer);
+  if (!number || !window_.take(*number)) {
+    ++counts_.refused;
+    return true;
+  }
+  ++counts_.probes_received;
+  Link *link = learn(socket, from);
+  if (link == nullptr) return true;
+  if (link->learned) link->credit += message.bytes().size();
+  Bytes ack = make_ack(message, from, options_.probe_peer);
+  if (link->learned) link->credit -= std::min(link->credit, ack.size());
+  outbox_.push_back({socket, from, std::move(ack)});
+  ++counts_.acks_sent;
+  came(*link, 0, now);
+  return true;
+}
+
+bool Puncher::take_ack(unsigned socket, const Endpoint &from, const stun::Message &message,
+                       Time now) {
+  const auto sent = sent_.find(message.id());
+  // From where the probe went, or it says nothing about that way (RFC 8445 section 7.2.5.2.1).
+  if (sent->second.path.socket != socket || sent->second.path.remote != from ||
+      !read_ack(message, options_.probe_own)) {
+    ++counts_.refused;
+    return true;
+  }
+  ++counts_.acks_received;
+  const Duration took = now - sent->second.when;
+  sent_.erase(sent);
+  Link *link = find(socket, from);
+  if (link == nullptr) return true;
+  link->round_trip = link->round_trip ? (*link->round_trip * 7 + took) / 8 : took;
+  link->heard = now;
+  link->came = true;
+  if (path_ && link->path == *path_) {
+    asking_since_.reset();
+    next_heartbeat_ = now + options_.heartbeat;
+  }
+  mark_good(*link, now);
+  next_ = now;
+  return true;
+}
+
+/// A verified packet came over `link`: `bytes` that nothing was sent for yet.
+void Puncher::came(Link &link, std::size_t bytes, Time now) {
+  next_ = now;
+  link.heard = now;
+  link.came = true;
+  if (link.learned) link.credit += bytes;
+  if (link.good) return consider(link, now);
+  // The peer's packets get in here; ours will now get in there.
+  if (!link.learned || link.credit >= kProbeSize) send_probe(link, now);
+  if (peer_up_) mark_good(link, now);
+}
+
+void Puncher::mark_good(Link &link, Time now) {
+  if (!link.good) link.confirm = kConfirmations;
+  link.good = true;
+  link.credit = 0;
+  consider(link, now);
+}
+
+/// Takes `link`, which is good, for the path if it is better.
+void Puncher::consider(const Link &link, Time now) {
+  if (state_ == State::Up) {
+    const Link *now_used = current();
+    if (now_used == &link) return;
+    if (now_used != nullptr && now_used->good) {
+      const int better = rank(now_used->path.kind) - rank(link.path.kind);
+      const bool stale = now - std::max(now_used->heard, last_media_) > kStale;
+      if (better < 0 || (better == 0 && !stale)) return;
+    }
+  }
+  const bool moved = path_ && *path_ != link.path;
+  path_ = link.path;
+  const bool was_up = std::exchange(state_, State::Up) == State::Up;
+  if (!was_up) up_since_ = now;
+  if (moved || was_up) last_media_ = now;
+  asking_since_.reset();
+  next_heartbeat_ = now + options_.heartbeat;
+  tell(moved || was_up ? Event::Kind::Moved : Event::Kind::Up, now);
+}
+
+void Puncher::media(Time now) {
+  last_media_ = now;
+  ++media_count_;
+  if (now - media_window_ < kMediaWindow) return;
+  media_expected_ = media_count_ >= kSteadyMedia && now - media_window_ < 2 * kMediaWindow;
+  media_window_ = now;
+  media_count_ = 0;
+  if (media_expected_) note_next(now + options_.silence);
+}
+
+void Puncher::media_from(unsigned socket, const Endpoint &from, std::size_t size, Time now) {
+  if (Link *link = learn(socket, from)) came(*link, size, now);
+}
+
+void Puncher::peer_up(Time now) {
+  peer_up_ = true;
+  for (Link &each : links_)
+    if (each.came && !each.good) mark_good(each, now);
+  next_ = now;
+}
+
+std::optional<Duration> Puncher::round_trip() const {
+  const Link *link = current();
+  return link != nullptr ? link->round_trip : std::nullopt;
+}
+
+std::vector<Puncher::Event> Puncher::take_events() { return std::exchange(events_, {}); }
+
+void Puncher::send_probe(Link &link, Time now) {
+  // Each is a transaction of its own, so that an ACK tells which one it answers.
+  const auto id = stun::random_transaction_id();
+  Bytes bytes = make_probe(id, options_.peer_tag, ++number_, !link.learned, options_.probe_own);
+  if (link.learned && !link.good) link.credit -= std::min(link.credit, bytes.size());
+  if (sent_.size() >= kMostSent && !sent_order_.empty()) {
+    sent_.erase(sent_order_.front());
+    sent_order_.pop_front();
+  }
+  sent_.emplace(id, Sent{link.path, now});
+  sent_order_.push_back(id);
+  const bool quick = began_ && now - *began_ < options_.quick;
+  link.due = now + (quick ? options_.pace : options_.slow_pace);
+  ++link.sent;
+  if (link.confirm > 0) --link.confirm;
+  ++counts_.probes_sent;
+  budget_.take(now);
+  outbox_.push_back({link.path.socket, link.path.remote, std::move(bytes)});
+}
+
+/// Whether `link` is to be probed when it is due.
+bool Puncher::wanted(const Link &link, Time now) const {
+  if (link.good) return link.confirm > 0;
+  // Who is not known yet gets answers only.
+  if (link.learned && (!path_ || link.path != *path_)) return false;
+  if (trying()) return true;
+  if (state_ != State::Up || !up_since_ || now - *up_since_ >= options_.settle) return false;
+  return rank(link.path.kind) < rank(path_->kind);
+}
+
+void Puncher::probe_links(Time now) {
+  std::vector<Link *> due;
+  for (Link &each : links_)
+    if (each.due <= now && wanted(each, now)) due.push_back(&each);
+  // Who waits longest comes first: there may be more than the budget allows.
+  std::ranges::stable_sort(due, {}, &Link::due);
+  for (Link *each : due) {
+    if (!budget_.may(now)) break;
+    send_probe(*each, now);
+  }
+}
+
+Duration Puncher::check_patience() const {
+  const Duration round_trip = this->round_trip().value_or(milliseconds(100));
+  return asked_for_media_ ? std::max<Duration>(milliseconds(200), 2 * round_trip + milliseconds(50))
+                          : std::max<Duration>(milliseconds(600), 4 * round_trip);
+}
+
+/// Asks whether the path still works, when it is time to.
+void Puncher::keep_alive(Time now) {
+  Link *link = current();
+  if (state_ != State::Up || link == nullptr) return;
+  if (!asking_since_) {
+    const bool silent = media_expected_ && now - last_media_ >= options_.silence;
+    if (!silent && now < next_heartbeat_) return;
+    asking_since_ = ask_again_ = now;
+    asked_for_media_ = silent;
+    if (silent) media_expected_ = false;
+  }
+  if (now - *asking_since_ >= check_patience()) {
+    asking_since_.reset();
+    next_heartbeat_ = now + options_.heartbeat;
+    return tell(Event::Kind::Silent, now);
+  }
+  if (now < *ask_again_) return;
+  send_probe(*link, now);
+  const Duration round_trip = this->round_trip().value_or(Duration::zero());
+  ask_again_ = now + std::max<Duration>(kAskAgain, round_trip + round_trip / 2);
+}
+
+std::vector<Outgoing> Puncher::poll(Time now) {
+  while (!sent_order_.empty()) {
+    const auto oldest = sent_.find(sent_order_.front());
+    if (oldest != sent_.end()) {
+      if (now - oldest->second.when < kSentLifetime) break;
+      sent_.erase(oldest);
+    }
+    sent_order_.pop_front();
+  }
+  if (trying() && began_ && now - *began_ >= options_.timeout) {
+    state_ = State::Failed;
+    path_.reset();
+    tell(Event::Kind::Failed, now);
+  }
+  probe_links(now);
+  keep_alive(now);
+  compute_next(now);
+  return std::exchange(outbox_, {});
+}
+
+void Puncher::compute_next(Time now) {
+  next_.reset();
+  const Time allowed = budget_.may(now) ? now : now + milliseconds(1);
+  for (const Link &each : links_)
+    if (wanted(each, now)) note_next(std::max(each.due, allowed));
+  if (trying() && began_) note_next(*began_ + options_.timeout);
+  if (state_ != State::Up || current() == nullptr) return;
+  if (asking_since_)
+    note_next(std::min(*ask_again_, *asking_since_ + check_patience()));
+  else
+    note_next(media_expected_ ? std::min(next_heartbeat_, last_media_ + options_.silence)
+                              : next_heartbeat_);
+}
+
+std::string Puncher::why() const {
+  if (links_.empty()) return "the peer named no address that can be reached from here";
+  std::size_t asked = 0;
+  for (const Link &each : links_) asked += each.sent > 0;
+  std::string text = std::to_string(counts_.probes_sent) + " probes to " + std::to_string(asked) +
+                     (asked == 1 ? " address" : " addresses");
+  if (counts_.acks_received == 0)
+    text += ", none was answered";
+  else
+    text += ", the last ones were not answered";
+  text += counts_.probes_received == 0
+              ? "; none of the peer's came in"
+              : "; " + std::to_string(counts_.probes_received) + " of the peer's came in";
+  return text;
+}
+
+}  // namespace junctor::nat
