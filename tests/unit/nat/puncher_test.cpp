@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "nat/core/puncher.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "simulated_internet.h"
+
+namespace junctor::nat {
+namespace {
+
+using namespace std::chrono_literals;
+using State = Puncher::State;
+using Kind = Puncher::Event::Kind;
+
+ProbeKey key_of(int number) {
+  ProbeKey key{};
+  key.fill(static_cast<std::byte>(number));
+  return key;
+}
+
+/// One end: its place, its puncher, and what it was told.
+struct End {
+  SimulatedInternet &net;
+  SimulatedInternet::Site &site;
+  Puncher puncher;
+  std::vector<Puncher::Event> events;
+  std::optional<Time> up_at;
+  std::uint64_t received = 0;
+  bool deaf = false;
+
+  End(SimulatedInternet &internet, const AccessKind &kind, PuncherOptions options)
+      : net(internet), site(internet.add(kind)), puncher(std::move(options)) {
+    site.receive = [this](unsigned socket, const Endpoint &from, const Bytes &bytes) {
+      if (deaf) return;
+      received += bytes.size();
+      EXPECT_TRUE(puncher.received(socket, from, bytes, net.now));
+    };
+    puncher.add_socket(0, false, net.now);
+  }
+  void pump() {
+    for (const Outgoing &out : puncher.poll(net.now)) net.send(site, out);
+    for (const auto &event : puncher.take_events()) {
+      events.push_back(event);
+      if (event.kind == Kind::Up && !up_at) up_at = net.now;
+    }
+  }
+  void knows(End &peer) {
+    puncher.add_remote({CandidateKind::Host, peer.net.local(peer.site, 0)}, net.now);
+    puncher.add_remote({CandidateKind::External, peer.net.external(peer.site, 0)}, net.now);
+  }
+  bool told(Kind kind) const {
+    return std::ranges::any_of(events, [kind](const auto &each) { return each.kind == kind; });
+  }
+};
+
+class Punching : public testing::Test {
+ protected:
+  SimulatedInternet net_;
+  std::unique_ptr<End> left_, right_;
+
+  PuncherOptions options(bool left) {
+    PuncherOptions options;
+    options.probe_own = key_of(left ? 1 : 2);
+    options.probe_peer = key_of(left ? 2 : 1);
+    options.own_tag = left ? "000000000000aaaa" : "000000000000bbbb";
+    options.peer_tag = left ? "000000000000bbbb" : "000000000000aaaa";
+    return options;
+  }
+  void make(const AccessKind &left, const AccessKind &right) {
+    left_ = std::make_unique<End>(net_, left, options(true));
+    right_ = std::make_unique<End>(net_, right, options(false));
+  }
+  void exchange() {
+    // Both ask their server before either hears of the other, as in life.
+    net_.external(left_->site, 0), net_.external(right_->site, 0);
+    left_->knows(*right_);
+    right_->knows(*left_);
+  }
+  void run(Duration time) {
+    const Time end = net_.now + time;
+    for (;;) {
+      left_->pump();
+      right_->pump();
+      // One string that the application carries: who is up says so.
+      for (auto [one, other] : {std::pair{&left_, &right_}, std::pair{&right_, &left_}})
+        if ((*one)->up_at && signals_) (*other)->puncher.peer_up(net_.now);
+      if (net_.now >= end) return;
+      Time until = end;
+      for (End *each : {left_.get(), right_.get()})
+        if (const auto next = each->puncher.next()) until = std::min(until, *next);
+      net_.step(until);
+    }
+  }
+  bool up() const {
+    return left_->puncher.state() == State::Up && right_->puncher.state() == State::Up;
+  }
+  bool signals_ = false;
+};
+
+const AccessKind &kind(std::string_view name) {
+  return *std::ranges::find(kAccessKinds, name,
+                            [](const AccessKind &each) { return std::string_view(each.name); });
+}
+
+class EveryPair : public Punching,
+                  public testing::WithParamInterface<std::tuple<AccessKind, AccessKind>> {};
+
+TEST_P(EveryPair, ComesUpExactlyWhereTheoryAllowsIt) {
+  const auto &[left, right] = GetParam();
+  net_.one_way = 20ms;
+  make(left, right);
+  exchange();
+  run(4s);
+  if (direct_way(left, right)) {
+    EXPECT_TRUE(up()) << left_->puncher.why() << " / " << right_->puncher.why();
+    // 1.5 round trips and what a lost probe costs: the first of each side may be filtered.
+    for (const auto &each : {left_.get(), right_.get()})
+      EXPECT_LE(each->events.front().took, 60ms + 40ms);
+    EXPECT_FALSE(left_->told(Kind::Failed) || left_->told(Kind::Silent));
+  } else {
+    EXPECT_EQ(left_->puncher.state(), State::Failed);
+    EXPECT_EQ(right_->puncher.state(), State::Failed);
+    EXPECT_FALSE(left_->puncher.path());
+    EXPECT_THAT(left_->puncher.why(), testing::HasSubstr("none was answered"));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(All, EveryPair,
+                         testing::Combine(testing::ValuesIn(kAccessKinds),
+                                          testing::ValuesIn(kAccessKinds)),
+                         [](const auto &info) {
+                           std::string name = std::string(std::get<0>(info.param).name) + "_" +
+                                              std::get<1>(info.param).name;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST_F(Punching, ALostProbeCostsOnePace) {
+  net_.one_way = 20ms;
+  make(kind("open"), kind("port-restricted"));
+  right_->deaf = true;
+  exchange();
+  run(1ms);
+  EXPECT_EQ(left_->site.packets_sent, 2U) << "one to each candidate at once";
+  run(40ms);
+  right_->deaf = false;
+  run(1s);
+  ASSERT_TRUE(up());
+  EXPECT_LE(left_->events.front().took, 41ms + 20ms + 40ms);
+}
+
+TEST_F(Punching, TenPercentLossCostsLittle) {
+  for (unsigned seed = 1; seed <= 100; ++seed) {
+    net_ = SimulatedInternet(seed);
+    net_.one_way = 40ms;
+    net_.loss = 0.1;
+    make(kind("port-restricted"), kind("port-restricted"));
+    exchange();
+    run(2s);
+    ASSERT_TRUE(up()) << seed;
+    EXPECT_LE(left_->events.front().took, 320ms) << seed;
+  }
+}
+
+TEST_F(Punching, PrefersTheWayInsideOneNetwork) {
+  net_.one_way = 10ms;
+  make(kind("full-cone"), kind("full-cone"));
+  right_->site.lan = left_->site.lan;
+  exchange();
+  run(1s);
+  ASSERT_TRUE(up());
+  EXPECT_EQ(left_->puncher.path()->kind, CandidateKind::Host);
+  EXPECT_EQ(right_->puncher.path()->kind, CandidateKind::Host);
+}
+
+TEST_F(Punching, StopsProbingOnceUpAndKeepsTheWayOpen) {
+  make(kind("port-restricted"), kind("port-restricted"));
+  net_.one_way = 10ms;
+  exchange();
+  run(2s);
+  ASSERT_TRUE(up());
+  const auto before = left_->site.packets_sent;
+  run(25s);
+  // A probe and an ACK of the peer's each 2.5 s.
+  EXPECT_NEAR(static_cast<double>(left_->site.packets_sent - before), 20, 3);
+  EXPECT_NEAR(std::chrono::duration<double>(*left_->puncher.round_trip()).count(), 0.020, 0.001);
+  EXPECT_FALSE(left_->told(Kind::Silent));
+}
+
+TEST_F(Punching, SilenceIsToldAndANewGenerationRepairsIt) {
+  net_.one_way = 20ms;
+  make(kind("port-restricted"), kind("port-restricted"));
+  exchange();
+  run(1s);
+  ASSERT_TRUE(up());
+  // Media flows both ways, then the NAT forgets.
+  for (int i = 0; i < 100; ++i) {
+    left_->puncher.media(net_.now);
+    right_->puncher.media(net_.now);
+    run(20ms);
+  }
+  ASSERT_FALSE(left_->told(Kind::Silent));
+  left_->site.flush();
+  run(480ms);
+  ASSERT_TRUE(left_->told(Kind::Silent));
+  EXPECT_EQ(left_->puncher.state(), State::Up);
+  const auto old = *right_->puncher.path();
+  left_->puncher.restart(net_.now);
+  EXPECT_EQ(left_->puncher.state(), State::Repairing);
+  EXPECT_TRUE(left_->puncher.path()) << "media goes on over the old one";
+  right_->puncher.clear_remote();
+  right_->puncher.restart(net_.now);
+  right_->knows(*left_);
+  run(200ms);
+  ASSERT_TRUE(up());
+  EXPECT_TRUE(right_->told(Kind::Moved));
+  EXPECT_NE(*right_->puncher.path(), old);
+}
+
+TEST_F(Punching, PausedMediaIsNoSilence) {
+  net_.one_way = 20ms;
+  make(kind("port-restricted"), kind("port-restricted"));
+  exchange();
+  run(1s);
+  for (int i = 0; i < 100; ++i, run(20ms)) left_->puncher.media(net_.now);
+  run(20s);
+  EXPECT_FALSE(left_->told(Kind::Silent));
+  EXPECT_TRUE(up());
+}
+
+TEST_F(Punching, MediaFromElsewhereMovesThePathWithoutAString) {
+  net_.one_way = 20ms;
+  make(kind("full-cone"), kind("port-restricted"));
+  exchange();
+  run(1s);
+  ASSERT_TRUE(up());
+  // right's NAT forgets; its media then comes from another port.
+  right_->site.flush();
+  left_->site.receive = [this](unsigned socket, const Endpoint &from, const Bytes &bytes) {
+    if (!left_->puncher.received(socket, from, bytes, net_.now))
+      left_->puncher.media_from(socket, from, bytes.size(), net_.now);
+  };
+  const auto old = *left_->puncher.path();
+  for (int i = 0; i < 50; ++i, run(20ms))
+    net_.send(right_->site, 0, right_->puncher.path()->remote, Bytes(200, std::byte{0x80}));
+  EXPECT_TRUE(left_->told(Kind::Moved));
+  EXPECT_NE(*left_->puncher.path(), old);
+}
+
+TEST_F(Punching, ThePeersWordMakesAWayGoodThatItsPacketsCameOver) {
+  make(kind("open"), kind("open"));
+  // What left sends never arrives; right hears ACKs of its own probes.
+  net_.one_way = 1ms;
+  left_->puncher.add_remote({CandidateKind::External, {"198.51.100.9", 9}}, net_.now);
+  run(5ms);
+  const auto probe =
+      make_probe(rtp::stun::random_transaction_id(), left_->puncher.own_tag(), 1, true, key_of(2));
+  net_.inject({"198.51.100.7", 4000}, net_.local(left_->site, 0), probe);
+  run(1ms);
+  EXPECT_EQ(left_->puncher.state(), State::Trying);
+  left_->puncher.peer_up(net_.now);
+  EXPECT_EQ(left_->puncher.state(), State::Up);
+  EXPECT_EQ(left_->puncher.path()->remote, (Endpoint{"198.51.100.7", 4000}));
+}
+
+TEST_F(Punching, WhatDoesNotVerifyHasNoEffectAndNoAnswer) {
+  make(kind("open"), kind("port-restricted"));
+  const Endpoint stranger{"198.51.100.66", 6666}, target = net_.local(left_->site, 0);
+  const auto id = rtp::stun::random_transaction_id();
+  const auto tag = left_->puncher.own_tag();
+  run(1ms);
+  const auto sent = left_->site.packets_sent;
+  // Another key; our own key sent back to us; without integrity; an ACK of nothing.
+  net_.inject(stranger, target, make_probe(id, tag, 1, true, key_of(9)));
+  net_.inject(stranger, target, make_probe(id, tag, 1, true, key_of(1)));
+  net_.inject(stranger, target,
+              rtp::stun::Writer(rtp::stun::Class::Request, rtp::stun::Method::Binding, id)
+                  .text(rtp::stun::Type::Username, tag)
+                  .u64(kProbeNumber, 7)
+                  .fingerprint()
+                  .finish());
+  run(100ms);
+  EXPECT_EQ(left_->site.packets_sent, sent);
+  EXPECT_EQ(left_->puncher.counts().refused, 3U);
+  // For another tag: not ours, so that others may share the socket.
+  EXPECT_FALSE(left_->puncher.received(
+      0, stranger, make_probe(id, "000000000000cccc", 1, true, key_of(2)), net_.now));
+  const auto request = make_probe(id, tag, 1, true, key_of(2));
+  EXPECT_FALSE(left_->puncher.received(
+      0, stranger, make_ack(*rtp::stun::Message::parse(request), stranger, key_of(1)), net_.now));
+}
+
+TEST_F(Punching, AReplayIsNotAnswered) {
+  make(kind("open"), kind("open"));
+  const Endpoint target = net_.local(left_->site, 0);
+  const auto probe =
+      make_probe(rtp::stun::random_transaction_id(), left_->puncher.own_tag(), 5, true, key_of(2));
+  net_.inject({"198.51.100.7", 4000}, target, probe);
+  run(1ms);
+  const auto sent = left_->site.bytes_sent;
+  EXPECT_GT(sent, 0U);
+  // From the attacker's address, or to drown the victim in ACKs.
+  for (int i = 0; i < 100; ++i) net_.inject({"198.51.100.66", 6666}, target, probe);
+  run(100ms);
+  EXPECT_EQ(left_->site.bytes_sent, sent);
+  EXPECT_EQ(left_->puncher.counts().refused, 100U);
+}
+
+TEST_F(Punching, AnAckFromElsewhereIsNone) {
+  make(kind("open"), kind("open"));
+  left_->puncher.add_remote({CandidateKind::External, {"198.51.100.7", 4000}}, net_.now);
+  const auto out = left_->puncher.poll(net_.now);
+  ASSERT_EQ(out.size(), 1U);
+  const auto request = rtp::stun::Message::parse(out[0].bytes);
+  const auto ack = make_ack(*request, {"203.0.113.1", 1}, key_of(1));
+  EXPECT_TRUE(left_->puncher.received(0, {"198.51.100.66", 4000}, ack, net_.now));
+  EXPECT_NE(left_->puncher.state(), State::Up);
+  EXPECT_TRUE(left_->puncher.received(0, {"198.51.100.7", 4000}, ack, net_.now));
+  EXPECT_EQ(left_->puncher.state(), State::Up);
+}
+
+TEST_F(Punching, AnAddressThatNobodyNamedGetsNoMoreBytesThanItSent) {
+  make(kind("open"), kind("open"));
+  const Endpoint target = net_.local(left_->site, 0);
+  std::uint64_t in = 0;
+  for (unsigned i = 1; i <= 200; ++i) {
+    const auto probe = make_probe(rtp::stun::random_transaction_id(), left_->puncher.own_tag(), i,
+                                  i % 3 != 0, key_of(2));
+    in += probe.size();
+    net_.inject({"198.51.100.7", static_cast<std::uint16_t>(4000 + i % 5)}, target, probe);
+    run(5ms);
+    ASSERT_LE(left_->site.bytes_sent, in) << i;
+  }
+  EXPECT_GT(left_->site.bytes_sent, in / 2) << "but ACKs and probes it does get";
+}
+
+TEST_F(Punching, ManyCandidatesStayWithinTheRate) {
+  make(kind("open"), kind("open"));
+  for (unsigned i = 0; i < 200; ++i)
+    left_->puncher.add_remote(
+        {CandidateKind::External, {"198.51.100.7", static_cast<std::uint16_t>(4000 + i)}},
+        net_.now);
+  run(1s);
+  EXPECT_LE(left_->site.packets_sent, Puncher::kMostPerSecond + Puncher::kBurst);
+  EXPECT_GT(left_->site.packets_sent, Puncher::kMostPerSecond * 9 / 10);
+}
+
+TEST(Replay, WindowTakesEachNumberOnce) {
+  ReplayWindow window;
+  EXPECT_FALSE(window.take(0));
+  EXPECT_TRUE(window.take(5));
+  EXPECT_FALSE(window.take(5));
+  EXPECT_TRUE(window.take(4));
+  EXPECT_FALSE(window.take(4));
+  EXPECT_TRUE(window.take(68));
+  EXPECT_FALSE(window.take(4)) << "too old to tell";
+  EXPECT_TRUE(window.take(6));
+  EXPECT_FALSE(window.take(6));
+  EXPECT_TRUE(window.take(~std::uint64_t{0}));
+  EXPECT_FALSE(window.take(~std::uint64_t{0}));
+  EXPECT_FALSE(window.take(68));
+}
+
+TEST(Probe, HasTheSizesThatTheRuleOfCreditRestsOn) {
+  const auto id = rtp::stun::random_transaction_id();
+  EXPECT_EQ(make_probe(id, "0123456789abcdef", 1, false, key_of(1)).size(), kProbeSize);
+  const auto padded = make_probe(id, "0123456789abcdef", 1, true, key_of(1));
+  EXPECT_EQ(padded.size(), kPaddedProbeSize);
+  const auto message = rtp::stun::Message::parse(padded);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(read_probe(*message, "0123456789abcdef", key_of(1)), 1U);
+  EXPECT_EQ(make_ack(*message, {"2001:db8::1", 9}, key_of(1)).size(), kMostAckSize);
+  const Bytes ack = make_ack(*message, {"192.0.2.7", 9}, key_of(1));
+  const auto read = rtp::stun::Message::parse(ack);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read_ack(*read, key_of(1)), (Endpoint{"192.0.2.7", 9}));
+  EXPECT_FALSE(read_ack(*read, key_of(2)));
+}
+
+}  // namespace
+}  // namespace junctor::nat
