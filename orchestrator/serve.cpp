@@ -15,7 +15,6 @@
 #include "accounts/secrets.h"
 #include "accounts/webhook_authenticator.h"
 #include "accounts/webhook_client.h"
-#include "api/server.h"
 #include "calls/pull_codecs.h"
 #include "calls/service.h"
 #include "cli/command_line.h"
@@ -27,6 +26,7 @@
 #include "config/serve_lock.h"
 #include "metrics/metrics.h"
 #include "nat/core/stun_server.h"
+#include "serve_http.h"
 #include "store/call_store.h"
 #include "store/worker.h"
 #include "wiring.h"
@@ -75,9 +75,7 @@ class Orchestrator {
       : config_(config), out_(out), log_(config::start_log(config.log)) {}
 
   ~Orchestrator() {
-    if (announced_) ::unlink(config::api_url_path(config_.data_dir).c_str());
-    api_server_.reset();
-    api_.reset();
+    http_.reset();
     service_.reset();
     if (rtmp_) rtmp_->close();
     agent_.reset();
@@ -241,9 +239,19 @@ class Orchestrator {
   }
 
   /// The one that is shown wherever TLS is spoken.
+  Result<TlsFiles> certificate_files(const Endpoint &listen) {
+    if (!tls_files_) {
+      auto files = config::certificate_files(config_, config::public_host(config_, listen), log_);
+      if (!files) return files.error();
+      tls_files_ = *files;
+    }
+    return *tls_files_;
+  }
   Result<std::shared_ptr<TlsIdentity>> certificate(const Endpoint &listen) {
     if (!identity_) {
-      auto loaded = config::load_certificate(config_, config::public_host(config_, listen), log_);
+      auto files = certificate_files(listen);
+      if (!files) return files.error();
+      auto loaded = TlsIdentity::load(*files, log_);
       if (!loaded) return loaded.error();
       identity_ = *loaded;
     }
@@ -391,10 +399,10 @@ class Orchestrator {
       note_call(*busy_, call);
       metrics_->call_changed(call);
       store_->save(call);
-      if (api_) api_->call_changed(call);
+      if (http_) http_->api().call_changed(call);
     };
     events.heard = [this](const calls::DigitHeard &heard) {
-      if (api_) api_->digit_heard(heard);
+      if (http_) http_->api().digit_heard(heard);
     };
     service_ = calls::Service::create(rtmp_, agent_, std::move(options), std::move(events));
     if (!service_)
@@ -441,23 +449,14 @@ class Orchestrator {
     backend.expelled = [this](const std::string &account, bool removed) {
       expel_account(account, removed);
     };
-    api_ = std::make_unique<api::Api>(std::move(backend));
-    if (!config_.listen.http) return {};
-    auto server = api::Server::listen(*config_.listen.http, *api_);
-    if (!server) return at("HTTP (--http)", server.error());
-    api_server_ = std::move(*server);
-    const Endpoint local = api_server_->local();
-    if (!local.address.starts_with("127.") && local.address != "::1")
-      say(LogLevel::Warning, "the REST API on " + local.to_string() +
-                                 " is reachable from outside, and its token travels in clear");
-    const std::string host = local.address == "0.0.0.0" ? "127.0.0.1"
-                             : local.address == "::"    ? "::1"
-                                                        : local.address;
-    auto written =
-        accounts::write_private_file(config::api_url_path(config_.data_dir),
-                                     "http://" + Endpoint{host, local.port}.to_string() + "\n");
-    announced_ = static_cast<bool>(written);
-    return written;
+    auto http = HttpSide::open(
+        config_, std::move(backend),
+        {.certificate = [this](const Endpoint &listen) { return certificate_files(listen); },
+         .more = nullptr,
+         .log = log_});
+    if (!http) return http.error();
+    http_ = std::move(*http);
+    return {};
   }
 
   metrics::Sample measure() const {
@@ -544,7 +543,7 @@ class Orchestrator {
            << "-" << config_.listen.rtp_high << "\n";
     if (config_.listen.sips) out_ << "  SIPS  " << agent_->local_tls().to_string() << "\n";
     if (stun_) out_ << "  STUN  " << stun_addresses() << "\n";
-    if (api_server_) out_ << "  HTTP  http://" << api_server_->local().to_string() << "/api/v1\n";
+    http_->print(out_);
     const bool usual = config_.data_dir == config::default_data_dir();
     const std::string dir = usual ? "" : " --data-dir " + config_.data_dir;
     out_ << "Next, in another terminal:\n"
@@ -573,7 +572,7 @@ class Orchestrator {
   void finish() {
     if (std::exchange(finished_, true)) return;
     guard_.reset();
-    if (api_) api_->close();
+    http_->api().close();
     if (agent_) agent_->shutdown(EndReason::Shutdown, kAgentPatience);
     if (rtmp_) rtmp_->close();
     if (stun_) stun_->close();
@@ -593,6 +592,7 @@ class Orchestrator {
   UniqueFd lock_;
   std::shared_ptr<Book> book_;
   std::shared_ptr<const accounts::DialRules> rules_;
+  std::optional<TlsFiles> tls_files_;
   std::shared_ptr<TlsIdentity> identity_;
   const std::shared_ptr<accounts::BusyTable> busy_ = std::make_shared<accounts::BusyTable>();
   const std::shared_ptr<metrics::Metrics> metrics_ = std::make_shared<metrics::Metrics>();
@@ -605,13 +605,12 @@ class Orchestrator {
   std::shared_ptr<nat::StunServer> stun_;
   std::shared_ptr<sip::Agent> agent_;
   std::shared_ptr<calls::Service> service_;
-  std::unique_ptr<api::Api> api_;
-  std::unique_ptr<api::Server> api_server_;
+  std::unique_ptr<HttpSide> http_;
   std::unique_ptr<store::WorkerPool> workers_;  // its work uses what is above
   std::unique_ptr<GFileMonitor, Releaser<g_object_unref>> monitor_;
   std::unique_ptr<GMainLoop, Releaser<g_main_loop_unref>> loop_;
   ContextTimer guard_, prune_timer_;
-  bool announced_ = false, stopping_ = false, finished_ = false;
+  bool stopping_ = false, finished_ = false;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "api/tls_door.h"
 #include "common/handle.h"
 
 namespace junctor::api {
@@ -44,8 +45,9 @@ struct Exchange {
 constexpr std::size_t kFeedBytes = 256UL * 1024;
 
 void part(SoupServerMessage *message) {
-  if (GSocket *socket = soup_server_message_get_socket(message))
-    g_socket_shutdown(socket, TRUE, TRUE, nullptr);
+  GSocket *socket = soup_server_message_get_socket(message);
+  if (!socket) socket = TlsDoor::socket_of(soup_server_message_get_remote_address(message));
+  if (socket) g_socket_shutdown(socket, TRUE, TRUE, nullptr);
 }
 
 class SoupFeed : public Feed {
@@ -147,7 +149,8 @@ struct Answer {
 
 class SoupApiServer : public Server {
  public:
-  SoupApiServer(Api &api, ServerLimits limits) : api_(api), limits_(limits) {}
+  SoupApiServer(Api &api, ServerLimits limits, ServerExtras extras)
+      : api_(api), limits_(limits), extras_(std::move(extras)) {}
 
   ~SoupApiServer() override {
     if (!server_) return;
@@ -161,6 +164,23 @@ class SoupApiServer : public Server {
   }
 
   Result<void> start(const Endpoint &endpoint) {
+    server_.reset(soup_server_new("server-header", "junctor", nullptr));
+    if (auto listening = extras_.tls ? listen_tls(endpoint) : listen_clear(endpoint); !listening)
+      return listening;
+    g_signal_connect(server_.get(), "request-started", G_CALLBACK(on_started), this);
+    g_signal_connect(server_.get(), "request-read", G_CALLBACK(on_read), this);
+    g_signal_connect(server_.get(), "request-finished", G_CALLBACK(on_over), this);
+    g_signal_connect(server_.get(), "request-aborted", G_CALLBACK(on_over), this);
+    for (const char *path : {"/", "*"})  // libsoup takes "*" for no path
+      soup_server_add_handler(server_.get(), path, on_request, this, nullptr);
+    if (extras_.more) extras_.more(server_.get());
+    return {};
+  }
+
+  Endpoint local() const override { return local_; }
+
+ private:
+  Result<void> listen_clear(const Endpoint &endpoint) {
     auto fd = listen_tcp(endpoint);
     if (!fd) return fd.error();
     local_ = local_endpoint(fd->get());
@@ -170,24 +190,25 @@ class SoupApiServer : public Server {
     const ErrorRef failure(raw);
     if (!socket) return internal_error(failure->message);
     fd->release();
-    server_.reset(soup_server_new("server-header", "junctor", nullptr));
     raw = nullptr;
-    if (!soup_server_listen_socket(server_.get(), socket.get(), SoupServerListenOptions{}, &raw)) {
-      const ErrorRef refused(raw);
-      return internal_error("cannot serve HTTP on " + local_.to_string() + ": " + refused->message);
-    }
-    g_signal_connect(server_.get(), "request-started", G_CALLBACK(on_started), this);
-    g_signal_connect(server_.get(), "request-read", G_CALLBACK(on_read), this);
-    g_signal_connect(server_.get(), "request-finished", G_CALLBACK(on_over), this);
-    g_signal_connect(server_.get(), "request-aborted", G_CALLBACK(on_over), this);
-    for (const char *path : {"/", "*"})  // libsoup takes "*" for no path
-      soup_server_add_handler(server_.get(), path, on_request, this, nullptr);
+    if (soup_server_listen_socket(server_.get(), socket.get(), SoupServerListenOptions{}, &raw))
+      return {};
+    const ErrorRef refused(raw);
+    return internal_error("cannot serve HTTP on " + local_.to_string() + ": " + refused->message);
+  }
+
+  Result<void> listen_tls(const Endpoint &endpoint) {
+    auto door =
+        TlsDoor::open(endpoint, *extras_.tls, extras_.log, {.handshakes = limits_.connections},
+                      [this](GIOStream *stream, GSocketAddress *local, GSocketAddress *remote) {
+                        soup_server_accept_iostream(server_.get(), stream, local, remote, nullptr);
+                      });
+    if (!door) return door.error();
+    door_ = std::move(*door);
+    local_ = door_->local();
     return {};
   }
 
-  Endpoint local() const override { return local_; }
-
- private:
   static SoupApiServer &self(gpointer data) { return *static_cast<SoupApiServer *>(data); }
 
   static void on_started(SoupServer *, SoupServerMessage *message, gpointer data) {
@@ -294,16 +315,18 @@ class SoupApiServer : public Server {
 
   Api &api_;
   const ServerLimits limits_;
+  const ServerExtras extras_;
   Endpoint local_;
   std::map<SoupServerMessage *, Exchange> exchanges_;  // outlives the server that calls back
   ServerRef server_;
+  std::unique_ptr<TlsDoor> door_;  // gives the server its connections
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::listen(const Endpoint &endpoint, Api &api,
-                                               ServerLimits limits) {
-  auto server = std::make_unique<SoupApiServer>(api, limits);
+                                               ServerLimits limits, ServerExtras extras) {
+  auto server = std::make_unique<SoupApiServer>(api, limits, std::move(extras));
   if (auto started = server->start(endpoint); !started) return started.error();
   return std::unique_ptr<Server>(std::move(server));
 }

@@ -20,12 +20,12 @@ constexpr const char *kFooter =
     "Each command explains itself: junctor COMMAND --help";
 
 /// Promised for a later version; named, so that nobody looks for a misspelling.
-constexpr const char *kLater[] = {"--https", "--rtsp", "--turn", "--parent", "--directory"};
+constexpr const char *kLater[] = {"--rtsp", "--turn", "--parent", "--directory"};
 
 /// The flags of `serve`, as text until the file under them has been read.
 struct Flags {
-  std::string config_file, data_dir, rtmp, rtmps, sip, sips, http, stun, rtp_ports, public_host,
-      log;
+  std::string config_file, data_dir, rtmp, rtmps, sip, sips, http, https, stun, rtp_ports,
+      public_host, log;
   std::vector<std::string> allow;
   std::string rights = "push,pull", life;
 };
@@ -49,6 +49,7 @@ Result<void> apply(const Flags &flags, config::Config &config) {
   if (auto set = listen("--sip", flags.sip, config.listen.sip); !set) return set.error();
   if (auto set = listen("--sips", flags.sips, config.listen.sips); !set) return set.error();
   if (auto set = listen("--http", flags.http, config.listen.http); !set) return set.error();
+  if (auto set = listen("--https", flags.https, config.listen.https); !set) return set.error();
   if (auto set = listen("--stun", flags.stun, config.listen.stun); !set) return set.error();
   if (!flags.rtp_ports.empty()) {
     auto range = config::parse_port_range(flags.rtp_ports);
@@ -194,6 +195,10 @@ CommandLine parse(const std::vector<std::string> &arguments) {
     command->add_option("--sips", flags.sips, "The same under TLS, or off (off)")
         ->type_name("ADDRESS:PORT");
     command->add_option("--http", flags.http, "Where the REST API is, or off (127.0.0.1:8080)")
+        ->type_name("ADDRESS:PORT");
+    command
+        ->add_option("--https", flags.https,
+                     "The same under TLS, for clients on other machines, or off (off)")
         ->type_name("ADDRESS:PORT");
     command
         ->add_option("--stun", flags.stun,

@@ -66,7 +66,7 @@ void check_port(Report &report, const char *flag, const std::optional<Endpoint> 
 }
 
 void check_certificate(Report &report, const config::Config &config) {
-  if (!config.listen.rtmps && !config.listen.sips) return;
+  if (!config.listen.rtmps && !config.listen.sips && !config.listen.https) return;
   if (config.tls.certificate.empty() && config.tls.key.empty())
     return report.missing("a certificate for TLS; without, one of our own making is shown",
                           "name the operator's in tls.certificate and tls.key");
@@ -160,6 +160,7 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_port(report, "--sips", config.listen.sips, false);
   check_certificate(report, config);
   check_port(report, "--http", config.listen.http, false);
+  check_port(report, "--https", config.listen.https, false);
   check_port(report, "--stun", config.listen.stun, true);
   check_secrets(report, config);
   check_media(report, config.media);

@@ -29,12 +29,12 @@ bool is_valid(const std::string &path) {
 
 }  // namespace
 
-Result<std::shared_ptr<TlsIdentity>> load_certificate(const Config &config, const std::string &host,
-                                                      const LogSink &log) {
+Result<TlsFiles> certificate_files(const Config &config, const std::string &host,
+                                   const LogSink &log) {
   if (!config.tls.certificate.empty() || !config.tls.key.empty()) {
     if (config.tls.certificate.empty() || config.tls.key.empty())
       return bad_input("tls.certificate and tls.key belong together: name both, or neither");
-    return TlsIdentity::load({config.tls.certificate, config.tls.key}, log);
+    return TlsFiles{config.tls.certificate, config.tls.key};
   }
   const TlsFiles own{config.data_dir + "/tls-cert.pem", config.data_dir + "/tls-key.pem"};
   std::error_code ignored;
@@ -51,7 +51,7 @@ Result<std::shared_ptr<TlsIdentity>> load_certificate(const Config &config, cons
         "no certificate is configured (tls.certificate and tls.key): " + own.certificate +
             ", of our own making, is shown, which no client trusts by itself: for first steps "
             "only");
-  return TlsIdentity::load(own, log);
+  return own;
 }
 
 }  // namespace junctor::config

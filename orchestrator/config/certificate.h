@@ -11,10 +11,10 @@
 
 namespace junctor::config {
 
-/// The operator's certificate (tls.certificate, tls.key). Where none is configured, one of our own
-/// making for `host`, kept in the data directory and made anew when it has run out; the log warns
-/// that no client trusts it.
-Result<std::shared_ptr<TlsIdentity>> load_certificate(const Config &config, const std::string &host,
-                                                      const LogSink &log);
+/// The files of the operator's certificate (tls.certificate, tls.key). Where none is configured,
+/// one of our own making for `host`, kept in the data directory and made anew when it has run out;
+/// the log warns that no client trusts it.
+Result<TlsFiles> certificate_files(const Config &config, const std::string &host,
+                                   const LogSink &log);
 
 }  // namespace junctor::config

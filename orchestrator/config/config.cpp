@@ -215,6 +215,8 @@ const std::vector<Key> &table() {
        parsed([](Config &c) -> auto & { return c.listen.sips; }, parse_listen)},
       {"listen.http", "ADDRESS:PORT of the REST API, or off",
        parsed([](Config &c) -> auto & { return c.listen.http; }, parse_listen)},
+      {"listen.https", "ADDRESS:PORT of the same under TLS, for clients elsewhere, or off",
+       parsed([](Config &c) -> auto & { return c.listen.https; }, parse_listen)},
       {"listen.stun", "ADDRESS:PORT of STUN over UDP and TCP, or off",
        parsed([](Config &c) -> auto & { return c.listen.stun; }, parse_listen)},
       {"listen.rtp-ports", "LOW-HIGH, the UDP ports of calls", read_rtp_ports},

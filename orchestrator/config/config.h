@@ -62,6 +62,7 @@ struct Listen {  // nothing: off
   std::optional<Endpoint> sip = Endpoint{"0.0.0.0", 5060};
   std::optional<Endpoint> sips;
   std::optional<Endpoint> http = Endpoint{"127.0.0.1", 8080};
+  std::optional<Endpoint> https;
   std::optional<Endpoint> stun = Endpoint{"0.0.0.0", rtp::stun::kDefaultPort};
   std::uint16_t rtp_low = 20000, rtp_high = 29999;
 };

@@ -176,19 +176,21 @@ TlsIdentity::~TlsIdentity() = default;
 
 Result<std::shared_ptr<TlsIdentity>> TlsIdentity::load(TlsFiles files, LogSink log) {
   std::shared_ptr<TlsIdentity> self(new TlsIdentity(std::move(files), std::move(log)));
-  self->certificate_ = stamp_of(self->files_.certificate);
-  self->key_ = stamp_of(self->files_.key);
+  self->stamp_ = TlsStamp::of(self->files_);
   auto context = read(self->files_);
   if (!context) return context.error();
   self->context_ = std::move(*context);
   return self;
 }
 
-TlsIdentity::Stamp TlsIdentity::stamp_of(const std::string &path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return {};
-  return {status.st_mtim.tv_sec, status.st_mtim.tv_nsec, static_cast<long long>(status.st_ino),
-          status.st_size};
+TlsStamp TlsStamp::of(const TlsFiles &files) {
+  const auto look = [](const std::string &path) -> File {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return {};
+    return {status.st_mtim.tv_sec, status.st_mtim.tv_nsec, static_cast<long long>(status.st_ino),
+            status.st_size};
+  };
+  return {look(files.certificate), look(files.key)};
 }
 
 Result<TlsIdentity::Context> TlsIdentity::read(const TlsFiles &files) {
@@ -220,10 +222,9 @@ Result<TlsIdentity::Context> TlsIdentity::read(const TlsFiles &files) {
 void TlsIdentity::look_for_renewal(Time now) {
   if (now < look_again_) return;
   look_again_ = now + kLookPause;
-  const Stamp certificate = stamp_of(files_.certificate), key = stamp_of(files_.key);
-  if (certificate == certificate_ && key == key_) return;
-  certificate_ = certificate;
-  key_ = key;
+  const TlsStamp stamp = TlsStamp::of(files_);
+  if (stamp == stamp_) return;
+  stamp_ = stamp;
   auto context = read(files_);
   if (context) context_ = std::move(*context);
   if (!log_) return;

@@ -23,6 +23,19 @@ struct TlsFiles {
   bool operator==(const TlsFiles &) const = default;
 };
 
+/// What tells that a certificate or its key is another one than it was.
+struct TlsStamp {
+  struct File {
+    long long seconds = 0, nanoseconds = 0, inode = 0, size = 0;
+    bool operator==(const File &) const = default;
+  };
+  File certificate, key;
+  bool operator==(const TlsStamp &) const = default;
+
+  /// As the files are now; a file that is not there has a stamp too.
+  static TlsStamp of(const TlsFiles &files);
+};
+
 /// A certificate with its key, from files that may be renewed at any time: connections made from
 /// then on use the new one. TLS 1.2 at least. Any thread.
 class TlsIdentity {
@@ -40,15 +53,9 @@ class TlsIdentity {
   bool use_for(SSL *ssl, Time now);
 
  private:
-  /// What tells that a file is another one.
-  struct Stamp {
-    long long seconds = 0, nanoseconds = 0, inode = 0, size = 0;
-    bool operator==(const Stamp &) const = default;
-  };
   using Context = std::shared_ptr<SSL_CTX>;
 
   TlsIdentity(TlsFiles files, LogSink log);
-  static Stamp stamp_of(const std::string &path);
   static Result<Context> read(const TlsFiles &files);
   void look_for_renewal(Time now);
 
@@ -56,7 +63,7 @@ class TlsIdentity {
   const LogSink log_;
   std::mutex mutex_;
   Context context_;
-  Stamp certificate_, key_;
+  TlsStamp stamp_;
   Time look_again_{};
 };
 

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "api/tls_door.h"
+
+namespace junctor::api {
+
+namespace {
+
+constexpr const char *kSocketKey = "junctor-socket";
+
+template <class T>
+using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
+
+}  // namespace
+
+struct TlsDoor::Guest {
+  TlsDoor *door = nullptr;  // null once that is gone
+  ObjectRef<GSocket> socket;
+  ObjectRef<GIOStream> connection;
+  ObjectRef<GCancellable> cancel{g_cancellable_new()};
+  ContextTimer deadline;
+};
+
+TlsDoor::TlsDoor(Options options, Ready ready) : options_(options), ready_(std::move(ready)) {}
+
+Result<std::unique_ptr<TlsDoor>> TlsDoor::open(const Endpoint &endpoint, TlsFiles files,
+                                               LogSink log, Options options, Ready ready) {
+  auto certificate = Certificate::load(std::move(files), std::move(log));
+  if (!certificate) return certificate.error();
+  auto fd = listen_tcp(endpoint);
+  if (!fd) return fd.error();
+  std::unique_ptr<TlsDoor> self(new TlsDoor(options, std::move(ready)));
+  self->certificate_ = std::move(*certificate);
+  self->local_ = local_endpoint(fd->get());
+  GError *raw = nullptr;
+  self->socket_.reset(g_socket_new_from_fd(fd->get(), &raw));
+  const std::unique_ptr<GError, Releaser<g_error_free>> failure(raw);
+  if (!self->socket_) return internal_error(failure->message);
+  fd->release();
+  g_socket_set_blocking(self->socket_.get(), FALSE);
+  self->source_ = g_socket_create_source(self->socket_.get(), G_IO_IN, nullptr);
+  g_source_set_callback(self->source_, G_SOURCE_FUNC(on_knock), self.get(), nullptr);
+  g_source_attach(self->source_, g_main_context_get_thread_default());
+  return self;
+}
+
+TlsDoor::~TlsDoor() {
+  if (source_) {
+    g_source_destroy(source_);
+    g_source_unref(source_);
+  }
+  // Their handshakes end later, and free them.
+  for (auto &[key, guest] : guests_) {
+    guest->door = nullptr;
+    guest->deadline.reset();
+    g_cancellable_cancel(guest->cancel.get());
+    static_cast<void>(guest.release());
+  }
+}
+
+GSocket *TlsDoor::socket_of(GSocketAddress *remote) {
+  return remote ? static_cast<GSocket *>(g_object_get_data(G_OBJECT(remote), kSocketKey)) : nullptr;
+}
+
+gboolean TlsDoor::on_knock(GSocket *, GIOCondition, gpointer self) {
+  static_cast<TlsDoor *>(self)->let_in();
+  return G_SOURCE_CONTINUE;
+}
+
+void TlsDoor::let_in() {
+  auto guest = std::make_unique<Guest>();
+  guest->socket.reset(g_socket_accept(socket_.get(), nullptr, nullptr));
+  if (!guest->socket || guests_.size() >= options_.handshakes) return;
+  const ObjectRef<GSocketConnection> plain(
+      g_socket_connection_factory_create_connection(guest->socket.get()));
+  guest->connection.reset(
+      g_tls_server_connection_new(G_IO_STREAM(plain.get()), certificate_->get(), nullptr));
+  if (!guest->connection) return;
+  auto *connection = G_TLS_CONNECTION(guest->connection.get());
+  // HTTP says how long its answers are; many clients part without a word.
+  g_tls_connection_set_require_close_notify(connection, FALSE);
+  guest->door = this;
+  Guest *key = guest.get();
+  guest->deadline = ContextTimer(g_main_context_get_thread_default(), options_.handshake_time,
+                                 [key] { g_cancellable_cancel(key->cancel.get()); });
+  guests_[key] = std::move(guest);
+  g_tls_connection_handshake_async(connection, G_PRIORITY_DEFAULT, key->cancel.get(), on_handshake,
+                                   key);
+}
+
+void TlsDoor::on_handshake(GObject *connection, GAsyncResult *result, gpointer data) {
+  std::unique_ptr<Guest> guest(static_cast<Guest *>(data));
+  TlsDoor *door = guest->door;
+  const bool shaken =
+      g_tls_connection_handshake_finish(G_TLS_CONNECTION(connection), result, nullptr);
+  if (!door) return;
+  const auto found = door->guests_.find(guest.get());
+  static_cast<void>(found->second.release());  // it is ours
+  door->guests_.erase(found);
+  if (!shaken) return;
+  // GIO has no setting for it but an environment variable of its back end.
+  if (g_tls_connection_get_protocol_version(G_TLS_CONNECTION(connection)) <
+      G_TLS_PROTOCOL_VERSION_TLS_1_2)
+    return;
+  GSocket *socket = guest->socket.get();
+  const ObjectRef<GSocketAddress> local(g_socket_get_local_address(socket, nullptr));
+  const ObjectRef<GSocketAddress> remote(g_socket_get_remote_address(socket, nullptr));
+  if (!local || !remote) return;
+  g_object_set_data_full(G_OBJECT(remote.get()), kSocketKey, g_object_ref(socket), g_object_unref);
+  door->ready_(guest->connection.get(), local.get(), remote.get());
+}
+
+}  // namespace junctor::api

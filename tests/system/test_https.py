@@ -1,0 +1,113 @@
+# G9, HTTPS: the REST API under TLS. SPDX-License-Identifier: LGPL-2.1-or-later
+import json
+import os
+import socket
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+
+from support.case import SystemTest
+from support.junctor import BUILD, Junctor, environment
+from support.ports import HOST, free_port
+from support.process import wait_until
+from support.tls import self_signed, shown
+
+
+class G9_Https(SystemTest):
+    def serve(self, config="", flags=()):
+        self.port = free_port()
+        self.junctor = self.start(Junctor(self.workspace, config,
+                                          ["--https", f"{HOST}:{self.port}", *flags]))
+
+    def ask(self, path, trust, token=None):
+        context = ssl.create_default_context(cafile=trust)
+        request = urllib.request.Request(f"https://{HOST}:{self.port}/api/v1/{path}")
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+            return json.load(answer)
+
+    def test_the_api_under_tls(self):
+        self.serve()
+        self.assertIn("no client trusts", self.junctor.log())
+        own = os.path.join(self.junctor.data_dir, "tls-cert.pem")
+        self.assertEqual(self.ask("health", own)["status"], "ok")
+        with open(os.path.join(self.junctor.data_dir, "admin-token"), encoding="ascii") as file:
+            token = file.read().strip()
+        self.assertEqual(self.ask("calls", own, token)["calls"], [])
+        with self.assertRaises(urllib.error.HTTPError) as refused:
+            self.ask("calls", own, "wrong")
+        self.assertEqual(refused.exception.code, 401)
+        with self.assertRaises(urllib.error.URLError) as stranger:
+            self.ask("health", None)
+        self.assertIn("certificate", str(stranger.exception).lower())
+
+    def test_nothing_in_clear_and_nothing_old(self):
+        self.serve()
+        with socket.create_connection((HOST, self.port), 20) as plain:
+            plain.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+            try:
+                self.assertNotIn(b"200", plain.recv(4096))
+            except ConnectionResetError:
+                pass
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        old.set_ciphers("DEFAULT:@SECLEVEL=0")
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with socket.create_connection((HOST, self.port), 20) as plain:
+            try:
+                with old.wrap_socket(plain) as secure:
+                    secure.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+                    self.assertEqual(secure.recv(4096), b"")
+            except OSError:
+                pass
+        self.assertEqual(self.junctor.get("health")["status"], "ok")
+
+    def test_clients_that_shake_no_hands_leave_room_for_others(self):
+        self.serve()
+        own = os.path.join(self.junctor.data_dir, "tls-cert.pem")
+        silent = [socket.create_connection((HOST, self.port), 20) for _ in range(256)]
+        try:
+            # There is room for 256; whoever came after them is parted at once.
+            with socket.create_connection((HOST, self.port), 20) as another:
+                another.settimeout(20)
+                try:
+                    self.assertEqual(another.recv(1), b"")
+                except ConnectionResetError:
+                    pass
+        finally:
+            for each in silent:
+                each.close()
+
+        def answered():
+            try:
+                return self.ask("health", own)
+            except OSError:
+                return None
+        wait_until(answered, 20, "room for others")
+
+    def test_the_certificate_is_renewed_without_a_restart(self):
+        certificate, key, first = self_signed(self.workspace.path, "one")
+        self.serve(f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n')
+        self.assertEqual(shown(self.port), first)
+        renewed, new_key, second = self_signed(self.workspace.path, "two")
+        os.replace(new_key, key)
+        os.replace(renewed, certificate)
+        wait_until(lambda: shown(self.port) == second, 20, "the renewed certificate", every=0.3)
+        with open(key, "w", encoding="ascii") as file:
+            file.write("broken")
+        wait_until(lambda: "the old one stays in use for HTTPS" in self.junctor.log(), 20,
+                   "the complaint about the broken key", every=0.3)
+        self.assertEqual(shown(self.port), second)
+
+    def test_a_certificate_that_cannot_be_used_stops_the_start(self):
+        result = subprocess.run(
+            [os.path.join(BUILD, "orchestrator", "junctor"), "serve", "--data-dir", self.workspace.path, "--rtmp", "off", "--sip", "off", "--http",
+             "off", "--stun", "off", "--https", f"{HOST}:0", "--config",
+             self.workspace.write("bad.toml", '[tls]\ncertificate = "/nowhere.pem"\n'
+                                  'key = "/nowhere.key"\n')],
+            env={**os.environ, **environment()}, capture_output=True, text=True, timeout=30,
+            check=False)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("HTTPS (--https): the certificate /nowhere.pem", result.stderr)
