@@ -27,6 +27,7 @@
 #include "metrics/metrics.h"
 #include "nat/core/stun_server.h"
 #include "serve_http.h"
+#include "serve_turn.h"
 #include "store/call_store.h"
 #include "store/worker.h"
 #include "wiring.h"
@@ -93,6 +94,7 @@ class Orchestrator {
     if (auto done = start_stun(); !done) return done;
     if (auto done = start_sip(); !done) return done;
     if (auto done = start_calls(); !done) return done;
+    if (auto done = start_turn(); !done) return done;
     if (auto done = start_api(); !done) return done;
     watch_accounts();
     prune_later();
@@ -314,6 +316,14 @@ class Orchestrator {
            (alternate ? ", tests of NAT behaviour with " + alternate->to_string() : "");
   }
 
+  Result<void> start_turn() {
+    auto relay = open_relay(
+        config_, [this](const Endpoint &listen) { return certificate_files(listen); }, log_);
+    if (!relay) return relay.error();
+    relay_ = std::move(*relay);
+    return {};
+  }
+
   /// To the calls, on this thread.
   ToCalls to_calls() {
     return [this](std::function<void(calls::Service &)> function) {
@@ -443,6 +453,7 @@ class Orchestrator {
     };
     backend.regions = config_.regions;
     if (stun_) backend.stun = api::StunAddresses{stun_->local(), stun_->alternate()};
+    backend.relay = relay_.get();
     backend.trunks = [this] { return agent_ ? agent_->trunks() : std::vector<sip::TrunkStatus>(); };
     backend.metrics = [this] { return metrics_->text(measure()); };
     backend.answered = [metrics = metrics_](int status) { metrics->answered(status); };
@@ -464,6 +475,7 @@ class Orchestrator {
     if (service_) sample.calls = service_->list();
     if (rtmp_) sample.rtmp = rtmp_->stats();
     if (stun_) sample.stun = stun_->stats();
+    if (relay_ && relay_->child()) sample.turn_runs = relay_->child()->running();
     const auto accounts = book_->snapshot();
     sample.accounts = accounts->accounts.size();
     if (agent_)
@@ -543,6 +555,7 @@ class Orchestrator {
            << "-" << config_.listen.rtp_high << "\n";
     if (config_.listen.sips) out_ << "  SIPS  " << agent_->local_tls().to_string() << "\n";
     if (stun_) out_ << "  STUN  " << stun_addresses() << "\n";
+    if (relay_) out_ << "  TURN  " << relay_->description() << "\n";
     http_->print(out_);
     const bool usual = config_.data_dir == config::default_data_dir();
     const std::string dir = usual ? "" : " --data-dir " + config_.data_dir;
@@ -603,6 +616,7 @@ class Orchestrator {
   std::unique_ptr<accounts::WebhookClient> webhook_;  // outlives the server, which asks it
   std::shared_ptr<rtmp::Server> rtmp_;
   std::shared_ptr<nat::StunServer> stun_;
+  std::unique_ptr<turn::Relay> relay_;
   std::shared_ptr<sip::Agent> agent_;
   std::shared_ptr<calls::Service> service_;
   std::unique_ptr<HttpSide> http_;

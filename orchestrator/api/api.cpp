@@ -60,6 +60,7 @@ const std::vector<Api::Route> &Api::routes() {
       {"POST", "/api/v1/accounts/{name}/tokens", Access::AdminOrOwner, &Api::issue_token},
       {"DELETE", "/api/v1/accounts/{name}/tokens", Access::AdminOrOwner, &Api::revoke_tokens},
       {"DELETE", "/api/v1/accounts/{name}/tokens/{id}", Access::AdminOrOwner, &Api::revoke_token},
+      {"GET", "/api/v1/accounts/{name}/turn", Access::AdminOrOwner, &Api::show_turn},
       {"GET", "/api/v1/events", Access::Admin, &Api::events},
       {"GET", "/api/v1/calls", Access::Admin, &Api::list_calls},
       {"POST", "/api/v1/calls", Access::Admin, &Api::start_call},

@@ -25,6 +25,7 @@
 #include "config/places.h"
 #include "store/call_store.h"
 #include "store/worker.h"
+#include "turn/relay.h"
 
 namespace junctor::api {
 
@@ -50,6 +51,7 @@ struct Backend {
   PublicAddresses addresses;
   std::vector<config::StunRegion> regions;
   std::optional<StunAddresses> stun{};    ///< nothing where it is off
+  const turn::Relay *relay = nullptr;     ///< null where there is none
   std::function<std::int64_t()> seconds;  ///< since 1970
   /// SIP phones of an account that are registered now.
   std::function<std::vector<std::string>(const std::string &account)> registrations;
@@ -112,6 +114,7 @@ class Api {
   void revoke_tokens(const Request &, const Parameters &, const Reply &);
   void revoke_token(const Request &, const Parameters &, const Reply &);
   void list_regions(const Request &, const Parameters &, const Reply &);
+  void show_turn(const Request &, const Parameters &, const Reply &);
   void list_trunks(const Request &, const Parameters &, const Reply &);
   void list_calls(const Request &, const Parameters &, const Reply &);
   void start_call(const Request &, const Parameters &, const Reply &);

@@ -9,6 +9,7 @@
 
 #include "accounts/book.h"
 #include "config/nearest.h"
+#include "config/turn.h"
 
 namespace junctor::cli {
 
@@ -20,11 +21,11 @@ constexpr const char *kFooter =
     "Each command explains itself: junctor COMMAND --help";
 
 /// Promised for a later version; named, so that nobody looks for a misspelling.
-constexpr const char *kLater[] = {"--rtsp", "--turn", "--parent", "--directory"};
+constexpr const char *kLater[] = {"--rtsp", "--parent", "--directory"};
 
 /// The flags of `serve`, as text until the file under them has been read.
 struct Flags {
-  std::string config_file, data_dir, rtmp, rtmps, sip, sips, http, https, stun, rtp_ports,
+  std::string config_file, data_dir, rtmp, rtmps, sip, sips, http, https, stun, turn, rtp_ports,
       public_host, log;
   std::vector<std::string> allow;
   std::string rights = "push,pull", life;
@@ -51,6 +52,9 @@ Result<void> apply(const Flags &flags, config::Config &config) {
   if (auto set = listen("--http", flags.http, config.listen.http); !set) return set.error();
   if (auto set = listen("--https", flags.https, config.listen.https); !set) return set.error();
   if (auto set = listen("--stun", flags.stun, config.listen.stun); !set) return set.error();
+  if (!flags.turn.empty())
+    if (auto set = config::parse_turn(flags.turn, config.turn); !set)
+      return bad_input("--turn: " + set.error().detail);
   if (!flags.rtp_ports.empty()) {
     auto range = config::parse_port_range(flags.rtp_ports);
     if (!range) return bad_input("--rtp-ports: " + range.error().detail);
@@ -205,6 +209,11 @@ CommandLine parse(const std::vector<std::string> &arguments) {
                      "Where clients learn their external address, UDP and TCP, or off "
                      "(0.0.0.0:3478)")
         ->type_name("ADDRESS:PORT");
+    command
+        ->add_option("--turn", flags.turn,
+                     "The relay of last resort: auto (coturn, where it is installed), off, or "
+                     "turn:HOST:PORT of one that runs (off)")
+        ->type_name("auto|off|URL");
     command->add_option("--rtp-ports", flags.rtp_ports, "UDP ports of calls (20000-29999)")
         ->type_name("LOW-HIGH");
   };

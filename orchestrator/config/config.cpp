@@ -13,6 +13,7 @@
 #include <functional>
 #include <limits>
 #include <sstream>
+#include <tuple>
 
 #include "accounts/networks.h"
 #include "accounts/webhook_client.h"
@@ -20,6 +21,7 @@
 #include "config/nearest.h"
 #include "config/regions.h"
 #include "config/trunks.h"
+#include "config/turn.h"
 #include "rtp/core/formats.h"
 
 namespace junctor::config {
@@ -185,13 +187,17 @@ Result<void> check_formats(const std::vector<std::string> &names) {
   return {};
 }
 
-Result<void> read_rtp_ports(const toml::node &node, Config &config) {
+Result<void> read_ports(const toml::node &node, std::uint16_t &low, std::uint16_t &high) {
   const auto value = node.is_string() ? node.value<std::string>() : std::nullopt;
   auto range = parse_port_range(value.value_or(""));
   if (!range) return range.error();
-  config.listen.rtp_low = range->first;
-  config.listen.rtp_high = range->second;
+  std::tie(low, high) = *range;
   return {};
+}
+
+Result<void> read_turn(const toml::node &node, Turn &turn) {
+  const auto value = node.is_string() ? node.value<std::string>() : std::nullopt;
+  return parse_turn(value.value_or(""), turn);
 }
 
 const std::vector<Key> &table() {
@@ -219,7 +225,8 @@ const std::vector<Key> &table() {
        parsed([](Config &c) -> auto & { return c.listen.https; }, parse_listen)},
       {"listen.stun", "ADDRESS:PORT of STUN over UDP and TCP, or off",
        parsed([](Config &c) -> auto & { return c.listen.stun; }, parse_listen)},
-      {"listen.rtp-ports", "LOW-HIGH, the UDP ports of calls", read_rtp_ports},
+      {"listen.rtp-ports", "LOW-HIGH, the UDP ports of calls",
+       [](const toml::node &n, Config &c) { return read_ports(n, c.listen.rtp_low, c.listen.rtp_high); }},
       {"tls.certificate", "PEM file of the certificate and those between it and the root; it may be renewed while this runs",
        text([](Config &c) -> auto & { return c.tls.certificate; })},
       {"tls.key", "PEM file of its key, without a passphrase",
@@ -302,6 +309,22 @@ const std::vector<Key> &table() {
        parsed([](Config &c) -> auto & { return c.stun.alternate; }, parse_listen)},
       {"stun.requests-per-second", "STUN requests of one address that are answered; four times as many at once",
        integer([](Config &c) -> auto & { return c.stun.requests_per_second; }, 1, 1000000)},
+      {"turn.server", "auto: coturn as a child of this, where it is installed; off; or URLs of one that runs, like turn:HOST:PORT",
+       [](const toml::node &n, Config &c) { return read_turn(n, c.turn); }},
+      {"turn.secret-file", "file with the static-auth-secret of a TURN server that is not ours",
+       text([](Config &c) -> auto & { return c.turn.secret_file; })},
+      {"turn.lifetime-s", "seconds that credentials of TURN are good for",
+       integer([](Config &c) -> auto & { return c.turn.lifetime; }, 60, 604800)},
+      {"turn.listen", "ADDRESS:PORT of our coturn, UDP and TCP",
+       parsed([](Config &c) -> auto & { return c.turn.listen; }, parse_turn_listen)},
+      {"turn.tls-listen", "ADDRESS:PORT of it under TLS, or off; the address is that of turn.listen",
+       parsed([](Config &c) -> auto & { return c.turn.tls; }, parse_listen)},
+      {"turn.ports", "LOW-HIGH, the UDP ports of relayed addresses",
+       [](const toml::node &n, Config &c) { return read_ports(n, c.turn.low, c.turn.high); }},
+      {"turn.allowed-peers", "private addresses, CIDR or LOW-HIGH, that it relays to all the same",
+       texts([](Config &c) -> auto & { return c.turn.allowed_peers; })},
+      {"turn.bytes-per-second", "of each allocation; 0: any",
+       integer([](Config &c) -> auto & { return c.turn.bytes_per_second; }, 0, kMaxBytes)},
       {"regions", "STUN servers of several places, of which clients take the nearest", [](const toml::node &n, Config &c) { return read_regions(n, c.regions); }},
       {"watchdog.interval-ms", "milliseconds between two looks for the publisher's media (M)",
        integer([](Config &c) -> auto & { return c.watchdog.interval; }, 1, kMaxMs)},

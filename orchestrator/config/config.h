@@ -114,6 +114,25 @@ struct Stun {
   unsigned requests_per_second = nat::StunLimits().per_second;  ///< of one source
 };
 
+enum class TurnMode : std::uint8_t {
+  Off,
+  Own,    ///< coturn as our child
+  Other,  ///< somebody's that knows the same secret
+};
+
+/// The relay that clients use when nothing else connects them.
+struct Turn {
+  TurnMode mode = TurnMode::Off;
+  std::vector<std::string> urls;  ///< of another's: "turn:HOST:PORT?transport=udp"
+  std::string secret_file;        ///< of mode 0600, for another's
+  std::chrono::seconds lifetime{6 * 3600};  ///< of credentials
+  Endpoint listen{"0.0.0.0", 3480};         ///< UDP and TCP
+  std::optional<Endpoint> tls = Endpoint{"0.0.0.0", 5349};
+  std::uint16_t low = 49152, high = 65535;  ///< UDP ports of relayed addresses
+  std::vector<std::string> allowed_peers;   ///< that it relays to though they are private
+  std::uint64_t bytes_per_second = 0;       ///< of each allocation; 0: any
+};
+
 /// A STUN server that clients measure, to take the nearest.
 struct StunRegion {
   std::string name;
@@ -147,6 +166,7 @@ struct Config {
   Accounts accounts;
   Sip sip;
   Stun stun;
+  Turn turn;
   std::vector<StunRegion> regions;
   Watchdog watchdog;
   Media media;

@@ -255,6 +255,10 @@ std::string Metrics::text(const Sample &sample) const {
         .add(static_cast<double>(stun->limited), {{"outcome", "limited"}})
         .add(static_cast<double>(stun->dropped), {{"outcome", "dropped"}})
         .to(all);
+  if (sample.turn_runs)
+    gauge("junctor_turn_up", "Whether the TURN relay that this server starts runs.")
+        .add(*sample.turn_runs ? 1 : 0)
+        .to(all);
   gauge("junctor_accounts", "Accounts.").add(static_cast<double>(sample.accounts)).to(all);
   const auto trunks = [&](const char *state) {
     const auto found = sample.trunks.find(state);

@@ -25,6 +25,7 @@ struct Sample {
   std::vector<calls::View> calls;             ///< that run
   std::optional<rtmp::Server::Stats> rtmp;    ///< nothing where RTMP is off
   std::optional<nat::StunServer::Stats> stun;  ///< nothing where it is off
+  std::optional<bool> turn_runs;               ///< our own relay; nothing where there is none
   std::size_t accounts = 0, phones = 0;       ///< phones that are registered
   std::map<std::string, std::size_t> trunks;  ///< by sip::TrunkState
 };

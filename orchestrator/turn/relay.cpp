@@ -8,30 +8,15 @@
 #include <cstdio>
 
 #include "accounts/secrets.h"
-#include "nat/core/stun_host.h"
 
 namespace junctor::turn {
 
-Result<void> check_turn_url(std::string_view url) {
-  const Error wrong =
-      bad_input("'" + std::string(url) +
-                "' is no TURN server; write turn:HOST:PORT, with ?transport=tcp for "
-                "TCP, or turns:HOST:PORT for TLS");
-  std::string_view rest = url;
-  if (rest.starts_with("turns:"))
-    rest.remove_prefix(6);
-  else if (rest.starts_with("turn:"))
-    rest.remove_prefix(5);
-  else
-    return wrong;
-  if (const auto query = rest.find('?'); query != std::string_view::npos) {
-    const std::string_view parameter = rest.substr(query + 1);
-    if (parameter != "transport=udp" && parameter != "transport=tcp") return wrong;
-    rest = rest.substr(0, query);
-  }
-  if (!nat::StunHost::parse(rest)) return wrong;
-  return {};
-}
+namespace {
+
+/// Between two looks at the certificate's files.
+constexpr Duration kLookPause = std::chrono::seconds(10);
+
+}  // namespace
 
 Result<std::string> certificate_digest(const std::string &path) {
   const std::unique_ptr<std::FILE, Releaser<std::fclose>> file(std::fopen(path.c_str(), "re"));
@@ -70,12 +55,16 @@ Result<std::unique_ptr<Relay>> Relay::start(RelayOptions options, const CoturnOp
   if (!child) return child.error();
   auto relay = std::make_unique<Relay>(std::move(options));
   relay->child_ = std::move(*child);
+  if (!relay->options_.files.certificate.empty()) {
+    relay->look_at_certificate();
+    relay->look_later();
+  }
   return relay;
 }
 
 Offer Relay::offer(const std::string &account, std::int64_t now) const {
   return {options_.urls, issue(options_.secret, account, now, options_.life), options_.life,
-          options_.certificate_sha256};
+          certificate_sha256_};
 }
 
 std::string Relay::description() const {
@@ -85,8 +74,22 @@ std::string Relay::description() const {
   return text;
 }
 
-void Relay::renew_certificate() {
-  if (child_) child_->signal(SIGUSR2);
+/// It may be renewed at any time.
+void Relay::look_at_certificate() {
+  const TlsStamp stamp = TlsStamp::of(options_.files);
+  if (stamp == stamp_) return;
+  const bool first = stamp_ == TlsStamp{};
+  stamp_ = stamp;
+  if (!first) child_->signal(SIGUSR2);  // coturn reads it anew
+  if (!options_.pin) return;
+  if (auto digest = certificate_digest(options_.files.certificate)) certificate_sha256_ = *digest;
+}
+
+void Relay::look_later() {
+  timer_ = ContextTimer(nullptr, kLookPause, [this] {
+    look_at_certificate();
+    look_later();
+  });
 }
 
 }  // namespace junctor::turn

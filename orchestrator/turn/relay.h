@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "common/log.h"
+#include "common/main_context.h"
 #include "common/result.h"
+#include "common/tls.h"
 #include "turn/child.h"
 #include "turn/coturn_config.h"
 #include "turn/credentials.h"
@@ -32,7 +34,8 @@ struct RelayOptions {
   std::vector<std::string> urls;
   std::string secret;
   std::chrono::seconds life{3600};
-  std::string certificate_sha256;
+  TlsFiles files{};  ///< what our own shows under TLS; empty: it does not
+  bool pin = false;  ///< clients cannot verify that certificate otherwise
 };
 
 /// Somebody's coturn, or one that runs as our child. Signalling thread.
@@ -45,21 +48,23 @@ class Relay {
                                               LogSink log,
                                               const std::string &program = "turnserver");
 
+  /// For an account whose right to it has been checked.
   Offer offer(const std::string &account, std::int64_t now) const;
   /// A line for people: where it is, and whether it runs.
   std::string description() const;
   /// Nothing: it is not ours.
   const Child *child() const { return child_.get(); }
-  /// The certificate's files have changed.
-  void renew_certificate();
 
  private:
+  void look_at_certificate();
+  void look_later();
+
   RelayOptions options_;
   std::unique_ptr<Child> child_;
+  TlsStamp stamp_;
+  std::string certificate_sha256_;
+  ContextTimer timer_;
 };
-
-/// "turn:HOST[:PORT][?transport=udp|tcp]" or "turns:…" (RFC 7065), as clients are told.
-Result<void> check_turn_url(std::string_view url);
 
 /// SHA-256 of the first certificate of a PEM file, in DER, as lower-case hex.
 Result<std::string> certificate_digest(const std::string &path);

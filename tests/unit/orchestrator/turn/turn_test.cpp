@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "config/turn.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -97,6 +99,24 @@ TEST(CoturnConfig, KnowsWhatIsPublic) {
                               "192.168.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "255.1.1.1",
                               "::", "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "nonsense", ""})
     EXPECT_FALSE(is_public(address)) << address;
+}
+
+using config::check_turn_url;
+
+TEST(TurnSetting, IsAWordOrUrls) {
+  config::Turn turn;
+  ASSERT_TRUE(config::parse_turn("auto", turn));
+  EXPECT_EQ(turn.mode, config::TurnMode::Own);
+  ASSERT_TRUE(config::parse_turn("turn:a:1,turns:b:2", turn));
+  EXPECT_EQ(turn.mode, config::TurnMode::Other);
+  EXPECT_THAT(turn.urls, ElementsAre("turn:a:1", "turns:b:2"));
+  ASSERT_TRUE(config::parse_turn("off", turn));
+  EXPECT_EQ(turn.mode, config::TurnMode::Off);
+  EXPECT_TRUE(turn.urls.empty());
+  for (const char *wrong : {"", "on", ",turn:a:1", "turn:a:1,auto"})
+    EXPECT_FALSE(config::parse_turn(wrong, turn)) << wrong;
+  EXPECT_FALSE(config::parse_turn_listen("off"));
+  EXPECT_TRUE(config::parse_turn_listen("0.0.0.0:3480"));
 }
 
 TEST(TurnUrl, IsThatOfTheRfc) {

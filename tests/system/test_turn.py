@@ -1,0 +1,126 @@
+# The TURN relay that serve starts. SPDX-License-Identifier: LGPL-2.1-or-later
+"""N6, the server's side: coturn runs as a child, coturn's own client uses it with what the API gives
+an account, and nobody else can."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+
+from support.case import SystemTest
+from support.junctor import ApiError, Junctor
+from support.ports import HOST, free_port, free_range
+from support.process import wait_until
+
+
+def relayed(port, user, password, peer=None):
+    """What coturn's client says of 10 messages through the relay: to another allocation on it, or
+    to an echo at the address `peer`."""
+    target = ["-e", peer] if peer else ["-y"]
+    done = subprocess.run(["turnutils_uclient", *target, "-n", "5", "-m", "1", "-c", "-p", str(port),
+                           "-u", user, "-w", password, HOST],
+                          capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
+
+
+class N6_Relay(SystemTest):
+    def serve(self, mode="auto", config="", extra=None, ends=True):
+        """`ends` False: the test kills it itself."""
+        self.port, self.tls = free_port(), free_port()
+        low = free_range(200)
+        config = (f'[turn]\nlisten = "{HOST}:{self.port}"\ntls-listen = "{HOST}:{self.tls}"\n'
+                  f'ports = "{low}-{low + 199}"\n{config}')
+        self.junctor = Junctor(self.workspace, config, ["--turn", mode], environment_extra=extra)
+        self.addCleanup(self.junctor.stop if ends else self.junctor.process.stop)
+        self.alice = self.junctor.account("alice")
+
+    def listens(self):
+        try:
+            with socket.create_connection((HOST, self.port), 5):
+                return True
+        except OSError:
+            return False
+
+    def children(self):
+        """Process ids of coturn under this server."""
+        with open(f"/proc/{self.junctor.process.pid}/task/{self.junctor.process.pid}/children",
+                  encoding="ascii") as file:
+            return [int(each) for each in file.read().split()]
+
+    def offer(self):
+        return self.junctor.get("accounts/alice/turn")
+
+    def test_an_account_is_relayed_and_a_stranger_is_not(self):
+        self.serve()
+        wait_until(self.listens, 20, "coturn")
+        offer = self.offer()
+        place = f"{HOST}:{self.port}"
+        self.assertEqual(offer["urls"], [f"turn:{place}?transport=udp", f"turn:{place}?transport=tcp",
+                                         f"turns:{HOST}:{self.tls}?transport=tcp"])
+        self.assertRegex(offer["certificate_sha256"], "^[0-9a-f]{64}$")
+        self.assertRegex(offer["username"], "^[0-9]+:alice$")
+        self.assertEqual(offer["ttl"], 6 * 3600)
+        said = relayed(self.port, offer["username"], offer["credential"])
+        self.assertRegex(said, r"tot_recv_msgs=[1-9]")
+        self.assertIn("Total lost packets 0 ", said)
+        self.assertNotRegex(relayed(self.port, offer["username"], "wrong"), r"tot_recv_msgs=[1-9]")
+        later = re.sub("^[0-9]+", lambda when: str(int(when[0]) + 9999), offer["username"])
+        self.assertNotRegex(relayed(self.port, later, offer["credential"]),
+                            r"tot_recv_msgs=[1-9]", "nobody makes his own last longer")
+        self.assertNotIn(offer["credential"], self.junctor.log())
+        with open(os.path.join(self.junctor.data_dir, "turn-secret"), encoding="ascii") as file:
+            self.assertNotIn(file.read().strip(), self.junctor.log())
+        self.assertIn("junctor_turn_up 1", self.junctor.request("GET", "/metrics"))
+
+    def test_private_peers_are_refused(self):
+        self.serve()
+        wait_until(self.listens, 20, "coturn")
+        offer = self.offer()
+        for peer in ("10.0.0.1", "127.0.0.53", "192.168.1.1"):
+            with self.subTest(peer):
+                self.assertIn("403 (Forbidden IP)",
+                              relayed(self.port, offer["username"], offer["credential"], peer))
+
+    def test_who_may_ask(self):
+        self.serve()
+        self.junctor.account("bob")
+        with self.assertRaises(ApiError) as refused:
+            self.junctor.get("accounts/nobody/turn")
+        self.assertEqual(refused.exception.status, 404)
+        url = f"http://{HOST}:{self.junctor.http_port}/api/v1/accounts/%s/turn"
+        for name, expected in (("alice", "200"), ("bob", "401")):
+            status = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-u",
+                                     f"alice:{self.alice.password}", url % name],
+                                    capture_output=True, text=True, timeout=30, check=True).stdout
+            self.assertEqual(status, expected, name)
+
+    def test_it_is_started_again_and_ends_with_the_server(self):
+        self.serve(ends=False)
+        wait_until(self.listens, 20, "coturn")
+        [first] = self.children()
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: self.children() not in ([], [first]) and self.listens(), 30,
+                   "coturn to run again")
+        self.assertIn("was ended by signal 9; it is started again in 1 s", self.junctor.log())
+        [second] = self.children()
+        os.kill(self.junctor.process.pid, signal.SIGKILL)
+        wait_until(lambda: not os.path.exists(f"/proc/{second}"), 20, "coturn to end")
+
+    def test_without_coturn_calls_go_on(self):
+        programs = os.path.dirname(self.workspace.file("programs", "x"))
+        os.symlink(shutil.which("setpriv"), os.path.join(programs, "setpriv"))
+        self.serve(extra={"PATH": programs})
+        self.assertIn("there is no relay (apt install coturn", self.junctor.log())
+        with self.assertRaises(ApiError) as refused:
+            self.offer()
+        self.assertEqual(refused.exception.status, 404)
+
+    def test_another_ones_relay(self):
+        secret = self.workspace.write("secret", "north\n", 0o600)
+        self.serve("turn:turn.example.org:3478", f'secret-file = "{secret}"\n')
+        offer = self.offer()
+        self.assertEqual(offer["urls"], ["turn:turn.example.org:3478"])
+        self.assertNotIn("certificate_sha256", offer)
+        self.assertEqual(self.children(), [])
