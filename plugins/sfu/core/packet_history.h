@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Packets of one source that receivers may ask for again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+
+namespace junctor::sfu {
+
+/// A ring of bytes that grows to what the source sends in kAge, up to kMostBytes and kMostPackets.
+/// One copy for a packet and no allocation once it has grown.
+class PacketHistory {
+ public:
+  static constexpr Duration kAge = std::chrono::seconds(1);
+  static constexpr std::size_t kLeastBytes = 16UL * 1024, kMostBytes = 512UL * 1024;
+  static constexpr std::size_t kLeastPackets = 64, kMostPackets = 2048;
+
+  void remember(std::uint16_t sequence, ByteSpan packet, Time now);
+  /// Valid until the next remember(); empty where it is not there or too old.
+  ByteSpan find(std::uint16_t sequence, Time now) const;
+  bool has(std::uint16_t sequence, Time now) const { return !find(sequence, now).empty(); }
+  /// What it holds on to.
+  std::size_t capacity() const { return bytes_.size(); }
+
+ private:
+  struct Entry {
+    std::uint64_t position = 0;  // in all that was ever written
+    Time at{};
+    std::uint16_t size = 0, sequence = 0;  // size 0: none
+  };
+  void wrap(Time now);
+  bool holds(const Entry &entry) const {
+    return entry.size > 0 && entry.position + bytes_.size() >= head_;
+  }
+
+  std::vector<Entry> entries_;  // by sequence, a power of two
+  std::vector<std::byte> bytes_;
+  std::uint64_t head_ = 0;
+  Time lap_began_{};
+};
+
+}  // namespace junctor::sfu

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "sfu/core/router.h"
+
+#include <openssl/rand.h>
+
+#include "rtp/core/demux.h"
+#include "rtp/core/packet.h"
+#include "sfu/core/router_state.h"
+
+namespace junctor::sfu {
+
+namespace {
+
+/// Another SSRC takes the place of one that has been silent so long, where there are too many.
+constexpr Duration kIdle = std::chrono::seconds(5);
+
+/// Two packets in a row so far from the others mean that a source went on with other numbers
+/// (RFC 3550 A.1).
+constexpr std::uint64_t kFar = 3000;
+
+/// What the static payload types are (RFC 3551 table 4 and 5).
+PayloadKind kind_of(std::uint8_t payload_type, const std::vector<PayloadKind> &told) {
+  const auto found = std::ranges::find(told, payload_type, &PayloadKind::payload_type);
+  if (found != told.end()) return *found;
+  if (payload_type < 24) return {payload_type, Medium::Audio, 8000};
+  return {payload_type, Medium::Video, 90000};
+}
+
+/// The few fields that forwarding needs; parse_header() tells more and takes its time.
+struct Fields {
+  std::uint8_t payload_type = 0;
+  std::uint16_t sequence = 0;
+  std::uint32_t timestamp = 0, ssrc = 0;
+  std::size_t header_size = 0;
+};
+
+std::uint32_t u32_at(ByteSpan bytes, std::size_t at) {
+  std::uint32_t value;
+  std::memcpy(&value, &bytes[at], sizeof value);
+  return __builtin_bswap32(value);
+}
+
+/// Nothing where the datagram is shorter than its header says.
+std::optional<Fields> read_fields(ByteSpan packet) {
+  if (packet.size() < rtp::kFixedHeaderSize) return std::nullopt;
+  const std::uint32_t head = u32_at(packet, 0);
+  Fields fields{static_cast<std::uint8_t>(head >> 16 & 0x7f), static_cast<std::uint16_t>(head),
+                u32_at(packet, 4), u32_at(packet, 8),
+                rtp::kFixedHeaderSize + (head >> 24 & 0x0f) * 4};
+  if (head >> 24 & 0x10) {
+    if (packet.size() < fields.header_size + 4) return std::nullopt;
+    fields.header_size += 4 + (u32_at(packet, fields.header_size) & 0xffff) * 4;
+  }
+  if (packet.size() < fields.header_size) return std::nullopt;
+  return fields;
+}
+
+}  // namespace
+
+Router::Router(Options options, Outbox &outbox) : options_(std::move(options)), outbox_(outbox) {
+  RAND_bytes(reinterpret_cast<unsigned char *>(&ssrc_), sizeof ssrc_);
+}
+
+Router::~Router() {
+  for (const auto &[id, leg] : legs_) outbox_.forget(leg->destination);
+}
+
+Router::Leg *Router::find(LegId id) const {
+  const auto found = legs_.find(id);
+  return found == legs_.end() ? nullptr : found->second.get();
+}
+
+Result<LegId> Router::add_leg(LegOptions options, Time now) {
+  if (legs_.size() >= options_.max_legs)
+    return refused("relay: " + std::to_string(options_.max_legs) + " legs are all it serves");
+  auto leg = std::make_unique<Leg>(last_id_ + 1, std::move(options));
+  if (leg->options.rtcp_keys) {
+    auto srtp = rtp::Srtp::make(*leg->options.rtcp_keys);
+    if (!srtp) return srtp.error();
+    leg->rtcp = std::move(*srtp);
+  }
+  const LegId id = leg->id;
+  leg->next_report = now + kReportInterval;
+  leg->rtcp_credit_at = now;
+  const std::optional<Endpoint> remote = leg->options.remote;
+  if (!next_report_) next_report_ = leg->next_report;
+  legs_.emplace(id, std::move(leg));
+  if (remote)
+    if (auto set = set_remote(id, *remote); !set) {
+      legs_.erase(id);
+      return set.error();
+    }
+  last_id_ = id;
+  return id;
+}
+
+Result<void> Router::set_remote(LegId id, const Endpoint &remote) {
+  Leg *leg = find(id);
+  if (!leg || leg->options.deliver)
+    return bad_input("relay: no leg " + std::to_string(id) + " that has an address");
+  const auto raw = to_raw(remote);
+  if (!raw) return raw.error();
+  const AddressKey key(*raw);
+  const auto taken = by_address_.find(key);
+  if (taken != by_address_.end() && taken->second != leg)
+    return refused("relay: another leg is at " + remote.to_string());
+  if (leg->key) by_address_.erase(*leg->key);
+  by_address_[key] = leg;
+  leg->key = key;
+  leg->destination.address = *raw;
+  last_leg_ = nullptr;
+  return {};
+}
+
+Result<void> Router::route(LegId from, LegId to) {
+  Leg *publisher = find(from), *receiver = find(to);
+  if (!publisher || !receiver || publisher == receiver)
+    return bad_input("relay: no route from leg " + std::to_string(from) + " to leg " +
+                     std::to_string(to) + ": they must be two that are there");
+  if (publisher->route_to(*receiver)) return {};
+  if (publisher->routes.size() >= kMaxRoutes || receiver->publishers.size() >= kMaxRoutes)
+    return refused("relay: a leg has at most " + std::to_string(kMaxRoutes) + " routes");
+  Route route{receiver, {}};
+  route.outs.resize(publisher->sources.size());
+  publisher->routes.push_back(std::move(route));
+  receiver->publishers.push_back(publisher);
+  return {};
+}
+
+void Router::unroute(LegId from, LegId to) {
+  Leg *publisher = find(from), *receiver = find(to);
+  if (!publisher || !receiver) return;
+  std::erase_if(publisher->routes, [&](const Route &route) { return route.to == receiver; });
+  std::erase(receiver->publishers, publisher);
+}
+
+void Router::remove_leg(LegId id) {
+  Leg *leg = find(id);
+  if (!leg) return;
+  for (const Route &route : leg->routes) std::erase(route.to->publishers, leg);
+  for (Leg *publisher : leg->publishers)
+    std::erase_if(publisher->routes, [&](const Route &route) { return route.to == leg; });
+  if (leg->key) by_address_.erase(*leg->key);
+  outbox_.forget(leg->destination);
+  last_leg_ = nullptr;
+  legs_.erase(id);
+}
+
+void Router::received(const sockaddr_in6 &from, std::span<std::byte> datagram, Time now) {
+  const AddressKey key(from);
+  if (!last_leg_ || !(key == last_key_)) {
+    const auto found = by_address_.find(key);
+    last_leg_ = found == by_address_.end() ? nullptr : found->second;
+    last_key_ = key;
+  }
+  const auto kind = rtp::packet_kind(datagram);
+  if (kind == rtp::PacketKind::Stun) {
+    if (options_.on_stun) options_.on_stun(from, datagram);
+  } else if (!last_leg_) {
+    ++strangers_;
+  } else if (kind == rtp::PacketKind::Rtp || kind == rtp::PacketKind::Rtcp) {
+    from_leg(*last_leg_, datagram, now);
+  } else {
+    ++unknown_;
+  }
+}
+
+void Router::inject(LegId id, std::span<std::byte> packet, Time now) {
+  if (Leg *leg = find(id)) from_leg(*leg, packet, now);
+}
+
+void Router::from_leg(Leg &leg, std::span<std::byte> datagram, Time now) {
+  switch (rtp::packet_kind(datagram)) {
+    case rtp::PacketKind::Rtp:
+      return on_rtp(leg, datagram, now);
+    case rtp::PacketKind::Rtcp:
+      return on_rtcp(leg, datagram, now);
+    default:
+      ++leg.stats.malformed;
+  }
+}
+
+Router::Source *Router::source_of(Leg &leg, std::uint32_t ssrc, std::uint8_t payload_type,
+                                  Time now) {
+  if (leg.last_source && leg.last_source->ssrc == ssrc) return leg.last_source;
+  auto place = std::ranges::find(leg.sources, ssrc, [](const auto &each) { return each->ssrc; });
+  if (place == leg.sources.end()) {
+    const PayloadKind kind = kind_of(payload_type, leg.options.payloads);
+    auto source = std::make_unique<Source>(
+        ssrc, kind.clock_rate, kind.medium == Medium::Audio ? Class::Sound : Class::Picture);
+    if (leg.sources.size() < kMaxSources) {
+      leg.sources.push_back(std::move(source));
+      for (Route &route : leg.routes) route.outs.emplace_back();
+      place = leg.sources.end() - 1;
+    } else {
+      place =
+          std::ranges::min_element(leg.sources, {}, [](const auto &each) { return each->last; });
+      if (now - (*place)->last < kIdle) return nullptr;
+      *place = std::move(source);
+      for (Route &route : leg.routes)
+        route.outs[static_cast<std::size_t>(place - leg.sources.begin())] = Out();
+    }
+  }
+  leg.last_source = place->get();
+  leg.last_index = static_cast<std::size_t>(place - leg.sources.begin());
+  return leg.last_source;
+}
+
+std::uint64_t Router::extend(Source &source, std::uint16_t sequence) {
+  const std::uint64_t extended = source.sequence.peek(sequence);
+  const std::uint64_t apart =
+      extended > source.highest ? extended - source.highest : source.highest - extended;
+  if (source.count > 0 && apart > kFar) {
+    if (source.far != sequence) {
+      source.far = static_cast<std::uint16_t>(sequence + 1);
+      return source.highest;  // a straggler, until another follows it
+    }
+    source.lost_before = source.lost();
+    source.count = 0;
+    source.sequence.reset();
+    source.reception.restart();
+  }
+  source.far.reset();
+  return source.sequence.push(sequence);
+}
+
+void Router::on_rtp(Leg &leg, ByteSpan packet, Time now) {
+  const auto fields = read_fields(packet);
+  Source *source = fields ? source_of(leg, fields->ssrc, fields->payload_type, now) : nullptr;
+  if (!source) {
+    ++leg.stats.malformed;
+    return;
+  }
+  const std::uint64_t extended = extend(*source, fields->sequence);
+  const bool newest = source->count == 0 || extended > source->highest;
+  if (!newest && leg.options.retransmit && source->history.has(fields->sequence, now)) {
+    ++leg.stats.duplicates;
+    return;
+  }
+  if (source->count++ == 0) source->first = extended;
+  if (newest) source->highest = extended;
+  source->last = now;
+  source->reception.on_packet(extended, newest ? std::optional(fields->timestamp) : std::nullopt,
+                              now);
+  ++leg.stats.received_packets;
+  leg.stats.received_bytes += packet.size();
+  leg.stats.last_packet = now;
+  if (leg.options.retransmit && !leg.routes.empty())
+    source->history.remember(fields->sequence, packet, now);
+  const auto octets = static_cast<std::uint32_t>(packet.size() - fields->header_size);
+  for (Route &route : leg.routes) {
+    Leg &to = *route.to;
+    if (!to.reachable()) continue;
+    Out &out = route.outs[leg.last_index];
+    ++out.packets;
+    out.octets += octets;
+    out.credit.earn(packet.size());
+    if (to.options.deliver)
+      to.options.deliver(packet, false);
+    else
+      outbox_.add(to.destination, packet, source->kind);
+  }
+}
+
+std::optional<Time> Router::next() const {
+  if (!next_keyframe_) return next_report_;
+  return next_report_ ? std::min(*next_report_, *next_keyframe_) : next_keyframe_;
+}
+
+void Router::run(Time now) {
+  next_report_.reset();
+  next_keyframe_.reset();
+  for (const auto &[id, leg] : legs_) {
+    if (now >= leg->next_report) report(*leg, now);
+    if (!next_report_ || leg->next_report < *next_report_) next_report_ = leg->next_report;
+    for (const auto &source : leg->sources) {
+      if (source->keyframes.due(now)) ask_for_keyframe(*leg, *source, now);
+      const auto next = source->keyframes.next();
+      if (next && (!next_keyframe_ || *next < *next_keyframe_)) next_keyframe_ = next;
+    }
+  }
+}
+
+std::optional<LegStats> Router::stats(LegId id) const {
+  const Leg *leg = find(id);
+  if (!leg) return std::nullopt;
+  LegStats stats = leg->stats;
+  if (leg->key) stats.remote = to_endpoint(leg->destination.address);
+  stats.sent = leg->destination.counters;
+  stats.sources = leg->sources.size();
+  for (const auto &source : leg->sources) stats.lost += source->lost();
+  if (leg->round_trip)
+    stats.round_trip_ms = std::chrono::duration<double, std::milli>(*leg->round_trip).count();
+  return stats;
+}
+
+RouterStats Router::stats() const {
+  RouterStats stats{legs_.size(), 0, strangers_, unknown_};
+  for (const auto &[id, leg] : legs_) stats.routes += leg->routes.size();
+  return stats;
+}
+
+}  // namespace junctor::sfu

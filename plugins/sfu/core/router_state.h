@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a router keeps of each leg; private to its files.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rtp/core/reception.h"
+#include "rtp/core/unwrap.h"
+#include "sfu/core/feedback_requests.h"
+#include "sfu/core/packet_history.h"
+#include "sfu/core/router.h"
+
+namespace junctor::sfu {
+
+/// One SSRC of a leg.
+struct Router::Source {
+  Source(std::uint32_t ssrc, std::uint32_t clock_rate, Class kind)
+      : ssrc(ssrc), kind(kind), reception(ssrc, clock_rate) {}
+
+  std::uint32_t ssrc;
+  Class kind;
+  Time last{};
+  rtp::Unwrapper<std::uint16_t> sequence;
+  std::uint64_t first = 0, highest = 0, count = 0;  // extended sequence numbers; packets
+  std::uint64_t lost_before = 0;                    // it went on with other numbers
+  std::optional<std::uint16_t> far;                 // the one behind a packet far from the others
+  rtp::Reception reception;
+  PacketHistory history;
+  KeyframeRequests keyframes;
+  std::uint64_t lost() const {
+    const std::uint64_t expected = count ? highest - first + 1 : 0;
+    return lost_before + (expected > count ? expected - count : 0);
+  }
+  bool by_fir = false;           // how the last receiver asked
+  std::uint8_t fir_request = 0;  // sequence number of our own
+  RepeatLimit asked;
+  std::string cname;
+};
+
+/// What one receiver got of one source.
+struct Router::Out {
+  std::uint32_t packets = 0, octets = 0;  // for sender reports
+  RetransmissionCredit credit;
+  std::unique_ptr<RepeatLimit> repeated;  // made at its first NACK
+  std::uint32_t last_sr = 0;              // middle 32 bits of its NTP time
+  Time last_sr_at{};
+};
+
+struct Router::Route {
+  Leg *to;
+  std::vector<Out> outs;  // as the publisher's sources
+};
+
+struct Router::Leg {
+  Leg(LegId id, LegOptions options) : id(id), options(std::move(options)) {}
+
+  LegId id;
+  LegOptions options;
+  std::optional<AddressKey> key;  // where it is
+  Destination destination;
+  std::unique_ptr<rtp::Srtp> rtcp;
+  std::vector<std::unique_ptr<Source>> sources;
+  Source *last_source = nullptr;
+  std::size_t last_index = 0;
+  std::vector<Route> routes;
+  std::vector<Leg *> publishers;  // who routes to it
+  Time next_report{};
+  double rtcp_credit = kMaxRtcpRate;
+  Time rtcp_credit_at{};
+  std::optional<Duration> round_trip;
+  LegStats stats;
+
+  bool reachable() const { return key.has_value() || options.deliver; }
+  /// How long to wait before the same is sent, or asked for, again.
+  Duration pause() const {
+    constexpr Duration kLeast = std::chrono::milliseconds(20);
+    return round_trip ? std::max(*round_trip, kLeast) : std::chrono::milliseconds(50);
+  }
+  Route *route_to(const Leg &to) {
+    const auto found = std::ranges::find(routes, &to, &Route::to);
+    return found == routes.end() ? nullptr : &*found;
+  }
+};
+
+}  // namespace junctor::sfu

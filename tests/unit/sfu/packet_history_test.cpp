@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What is kept for retransmission, and what is asked for again.
+#include "sfu/core/packet_history.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "sfu/core/feedback_requests.h"
+
+namespace junctor::sfu {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Time kStart{std::chrono::seconds(100)};
+
+Bytes packet(std::uint16_t sequence, std::size_t size) {
+  Bytes made(size, static_cast<std::byte>(sequence));
+  made[0] = static_cast<std::byte>(sequence >> 8);
+  return made;
+}
+
+bool holds(const PacketHistory &history, std::uint16_t sequence, std::size_t size, Time now) {
+  const ByteSpan found = history.find(sequence, now);
+  return std::ranges::equal(found, packet(sequence, size));
+}
+
+TEST(PacketHistory, ASecondOfSoundFitsIntoTheLeastRoom) {
+  PacketHistory history;
+  EXPECT_FALSE(history.has(1, kStart));
+  Time now = kStart;
+  for (std::uint16_t i = 65500; i != 200; ++i, now += 20ms)
+    history.remember(i, packet(i, 172), now);
+  EXPECT_EQ(history.capacity(), PacketHistory::kLeastBytes);
+  now -= 20ms;
+  for (std::uint16_t i = 151; i < 200; ++i) EXPECT_TRUE(holds(history, i, 172, now)) << i;
+  EXPECT_FALSE(history.has(148, now));  // older than a second
+  EXPECT_FALSE(history.has(200, now));
+  EXPECT_FALSE(history.has(65500, now));
+}
+
+TEST(PacketHistory, GrowsToASecondOfAPicture) {
+  PacketHistory history;
+  Time now = kStart;
+  std::uint16_t sequence = 65000;
+  for (int i = 0; i < 1500; ++i, ++sequence, now += 4ms)  // 2.4 Mbit/s, sizes differ
+    history.remember(sequence, packet(sequence, 1000 + sequence % 400), now);
+  now -= 4ms;
+  for (int back = 1; back < 250; ++back) {
+    const auto old = static_cast<std::uint16_t>(sequence - back);
+    ASSERT_TRUE(holds(history, old, 1000 + old % 400, now)) << back;
+  }
+  EXPECT_LE(history.capacity(), PacketHistory::kMostBytes);
+}
+
+TEST(PacketHistory, StaysWithinItsBounds) {
+  PacketHistory history;
+  Time now = kStart;
+  for (int i = 0; i < 20000; ++i, now += 10us)
+    history.remember(static_cast<std::uint16_t>(i), packet(static_cast<std::uint16_t>(i), 1200),
+                     now);
+  EXPECT_EQ(history.capacity(), PacketHistory::kMostBytes);
+  std::size_t kept = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const auto sequence = static_cast<std::uint16_t>(i);
+    if (!history.has(sequence, now)) continue;
+    ++kept;
+    ASSERT_TRUE(holds(history, sequence, 1200, now));
+  }
+  EXPECT_GT(kept, 400U);
+  EXPECT_LE(kept, PacketHistory::kMostBytes / 1200);
+}
+
+TEST(KeyframeRequests, AreMergedWithinAWindow) {
+  KeyframeRequests requests;
+  EXPECT_TRUE(requests.ask(kStart));
+  EXPECT_FALSE(requests.next());
+  EXPECT_FALSE(requests.ask(kStart + 10ms));
+  EXPECT_FALSE(requests.ask(kStart + 20ms));
+  EXPECT_EQ(requests.next(), kStart + KeyframeRequests::kWindow);
+  EXPECT_FALSE(requests.due(kStart + KeyframeRequests::kWindow - 1ms));
+  EXPECT_TRUE(requests.due(kStart + KeyframeRequests::kWindow));
+  EXPECT_FALSE(requests.due(kStart + KeyframeRequests::kWindow));
+  EXPECT_FALSE(requests.ask(kStart + KeyframeRequests::kWindow + 10ms));
+  requests.passed();
+  EXPECT_FALSE(requests.next());
+}
+
+TEST(RepeatLimit, AllowsAFewTimesWithAPause) {
+  RepeatLimit limit;
+  EXPECT_TRUE(limit.allow(7, kStart, 50ms));
+  EXPECT_FALSE(limit.allow(7, kStart + 49ms, 50ms));
+  EXPECT_TRUE(limit.allow(8, kStart, 50ms));
+  EXPECT_TRUE(limit.allow(7, kStart + 50ms, 50ms));
+  EXPECT_TRUE(limit.allow(7, kStart + 100ms, 50ms));
+  EXPECT_FALSE(limit.allow(7, kStart + 1s, 50ms));
+  EXPECT_TRUE(limit.allow(7, kStart + 30s, 50ms));  // another packet, 65,536 later
+}
+
+TEST(RetransmissionCredit, IsHalfOfWhatWasSentAndABurst) {
+  RetransmissionCredit credit;
+  EXPECT_TRUE(credit.spend(RetransmissionCredit::kBurst));
+  EXPECT_FALSE(credit.spend(1));
+  credit.earn(1000);
+  EXPECT_FALSE(credit.spend(501));
+  EXPECT_TRUE(credit.spend(500));
+}
+
+}  // namespace
+}  // namespace junctor::sfu
