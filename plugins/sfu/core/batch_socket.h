@@ -15,15 +15,9 @@
 #include "common/endpoint.h"
 #include "common/handle.h"
 #include "common/result.h"
+#include "sfu/core/datagram.h"
 
 namespace junctor::sfu {
-
-/// One datagram as it lies where the kernel has put it.
-struct Datagram {
-  std::span<std::byte> bytes;  ///< may be written to
-  const sockaddr_in6 *from = nullptr;
-  bool truncated = false;  ///< it was longer than BatchSocket::kSlot
-};
 
 /// One thread.
 class BatchSocket {

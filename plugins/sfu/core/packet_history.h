@@ -15,11 +15,19 @@ namespace junctor::sfu {
 /// One copy for a packet and no allocation once it has grown.
 class PacketHistory {
  public:
-  static constexpr Duration kAge = std::chrono::seconds(1);
-  static constexpr std::size_t kLeastBytes = 16UL * 1024, kMostBytes = 512UL * 1024;
-  static constexpr std::size_t kLeastPackets = 64, kMostPackets = 2048;
+  static constexpr Duration kAge =
+      std::chrono::milliseconds(500);  ///< later is too late to be played
+  static constexpr std::size_t kLeastBytes = 8UL * 1024, kMostBytes = 512UL * 1024;
+  static constexpr std::size_t kLeastPackets = 32, kMostPackets = 2048;
 
   void remember(std::uint16_t sequence, ByteSpan packet, Time now);
+  /// Has what remember() will write to brought into the processor's cache meanwhile.
+  void expect(std::uint16_t sequence) const {
+    if (entries_.empty()) return;
+    __builtin_prefetch(&entries_[sequence % entries_.size()], 1);
+    const std::byte *place = &bytes_[head_ % bytes_.size()];
+    for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(place + line * 64, 1);
+  }
   /// Valid until the next remember(); empty where it is not there or too old.
   ByteSpan find(std::uint16_t sequence, Time now) const;
   bool has(std::uint16_t sequence, Time now) const { return !find(sequence, now).empty(); }

@@ -5,6 +5,8 @@
 
 namespace junctor::sfu {
 
+static_assert(BatchSocket::kBatch <= Router::kBatch);
+
 namespace {
 
 /// Then others of the reactor have their turn; what is left is read in the next one.
@@ -43,11 +45,7 @@ void Relay::ready(std::uint32_t events) {
   if (events & EPOLLIN) ++turns_;
   for (std::size_t i = 0; i < kBatchesATurn; ++i) {
     const auto datagrams = socket_->receive();
-    for (const Datagram &datagram : datagrams)
-      if (datagram.truncated)
-        ++oversized_;
-      else
-        router_.received(*datagram.from, datagram.bytes, now);
+    router_.received(datagrams, now);
     // The slots are read into again: what was gathered out of them leaves first.
     outbox_.flush(now);
     if (datagrams.size() < BatchSocket::kBatch) break;
@@ -102,7 +100,6 @@ void Relay::inject(LegId leg, std::span<const std::span<std::byte>> packets) {
 RelayStats Relay::stats() const {
   RelayStats stats;
   static_cast<RouterStats &>(stats) = router_.stats();
-  stats.oversized = oversized_;
   stats.turns = turns_;
   stats.send_calls = outbox_.calls();
   stats.sent_messages = outbox_.messages();

@@ -17,7 +17,6 @@
 namespace junctor::sfu {
 
 struct RelayStats : RouterStats {
-  std::uint64_t oversized = 0;      ///< datagrams longer than BatchSocket::kSlot
   std::uint64_t turns = 0;          ///< wake-ups in which something came
   std::uint64_t send_calls = 0;     ///< of the system
   std::uint64_t sent_messages = 0;  ///< given to it; many packets may be in one
@@ -77,7 +76,7 @@ class Relay {
   StunFunction on_stun_;
   std::optional<Time> armed_;
   Reactor::Timer timer_;
-  std::uint64_t turns_ = 0, oversized_ = 0;
+  std::uint64_t turns_ = 0;
   Reactor::Watch watch_;
 };
 

@@ -101,14 +101,13 @@ Result<void> Router::set_remote(LegId id, const Endpoint &remote) {
   const auto raw = to_raw(remote);
   if (!raw) return raw.error();
   const AddressKey key(*raw);
-  const auto taken = by_address_.find(key);
-  if (taken != by_address_.end() && taken->second != leg)
+  if (const Leg *there = by_address_.find(key); there && there != leg)
     return refused("relay: another leg is at " + remote.to_string());
   if (leg->key) by_address_.erase(*leg->key);
-  by_address_[key] = leg;
+  by_address_.insert(key, *leg);
   leg->key = key;
   leg->destination.address = *raw;
-  last_leg_ = nullptr;
+  changed_ = true;
   return {};
 }
 
@@ -142,27 +141,53 @@ void Router::remove_leg(LegId id) {
     std::erase_if(publisher->routes, [&](const Route &route) { return route.to == leg; });
   if (leg->key) by_address_.erase(*leg->key);
   outbox_.forget(leg->destination);
-  last_leg_ = nullptr;
+  changed_ = true;
   legs_.erase(id);
 }
 
-void Router::received(const sockaddr_in6 &from, std::span<std::byte> datagram, Time now) {
-  const AddressKey key(from);
-  if (!last_leg_ || !(key == last_key_)) {
-    const auto found = by_address_.find(key);
-    last_leg_ = found == by_address_.end() ? nullptr : found->second;
-    last_key_ = key;
+void Router::received(std::span<const Datagram> datagrams, Time now) {
+  // Packets of hundreds of calls find nothing of theirs in the cache: what they need is asked for
+  // in one go, so that memory is waited for once and not for each.
+  std::array<Leg *, kBatch> legs;
+  for (std::size_t i = 0; i < datagrams.size(); ++i) {
+    legs[i] = by_address_.find(AddressKey(*datagrams[i].from));
+    if (legs[i]) __builtin_prefetch(legs[i]);
   }
-  const auto kind = rtp::packet_kind(datagram);
-  if (kind == rtp::PacketKind::Stun) {
-    if (options_.on_stun) options_.on_stun(from, datagram);
-  } else if (!last_leg_) {
-    ++strangers_;
-  } else if (kind == rtp::PacketKind::Rtp || kind == rtp::PacketKind::Rtcp) {
-    from_leg(*last_leg_, datagram, now);
-  } else {
-    ++unknown_;
+  for (std::size_t i = 0; i < datagrams.size(); ++i)
+    if (legs[i] && (i == 0 || legs[i] != legs[i - 1])) {
+      __builtin_prefetch(legs[i]->last_source, 1);
+      __builtin_prefetch(legs[i]->routes.data());
+    }
+  for (std::size_t i = 0; i < datagrams.size(); ++i)
+    if (legs[i] && (i == 0 || legs[i] != legs[i - 1])) expect(*legs[i], datagrams[i].bytes);
+  changed_ = false;
+  for (std::size_t i = 0; i < datagrams.size(); ++i) {
+    const Datagram &datagram = datagrams[i];
+    if (changed_) legs[i] = by_address_.find(AddressKey(*datagram.from));
+    if (datagram.truncated) {
+      ++oversized_;
+      continue;
+    }
+    const auto kind = rtp::packet_kind(datagram.bytes);
+    if (kind == rtp::PacketKind::Stun) {
+      if (options_.on_stun) options_.on_stun(*datagram.from, datagram.bytes);
+    } else if (!legs[i]) {
+      ++strangers_;
+    } else if (kind == rtp::PacketKind::Rtp || kind == rtp::PacketKind::Rtcp) {
+      from_leg(*legs[i], datagram.bytes, now);
+    } else {
+      ++unknown_;
+    }
   }
+}
+
+void Router::expect(const Leg &leg, ByteSpan packet) {
+  if (!leg.last_source || leg.routes.empty() || packet.size() < rtp::kFixedHeaderSize) return;
+  leg.last_source->history.expect(static_cast<std::uint16_t>(u32_at(packet, 0)));
+  const Route &first = leg.routes.front();
+  if (leg.last_index < first.outs.size()) __builtin_prefetch(&first.outs[leg.last_index], 1);
+  __builtin_prefetch(first.to, 1);
+  __builtin_prefetch(&first.to->destination, 1);
 }
 
 void Router::inject(LegId id, std::span<std::byte> packet, Time now) {
@@ -295,7 +320,7 @@ std::optional<LegStats> Router::stats(LegId id) const {
 }
 
 RouterStats Router::stats() const {
-  RouterStats stats{legs_.size(), 0, strangers_, unknown_};
+  RouterStats stats{legs_.size(), 0, strangers_, unknown_, oversized_};
   for (const auto &[id, leg] : legs_) stats.routes += leg->routes.size();
   return stats;
 }

@@ -19,6 +19,8 @@
 #include "common/result.h"
 #include "rtp/core/srtp.h"
 #include "sfu/core/address.h"
+#include "sfu/core/address_table.h"
+#include "sfu/core/datagram.h"
 #include "sfu/core/outbox.h"
 
 namespace junctor::sfu {
@@ -43,7 +45,7 @@ struct LegOptions {
   /// its keys are the peers' own.
   std::optional<rtp::SrtpKeys> rtcp_keys;
   std::vector<PayloadKind> payloads;
-  /// Answers NACKs of who receives from it, out of what it sent within the last second.
+  /// Answers NACKs of who receives from it, out of what it sent lately (PacketHistory::kAge).
   bool retransmit = true;
   /// Instead of a remote: gets what is sent to this leg. Called on the reactor; must not touch the
   /// router.
@@ -72,6 +74,7 @@ struct RouterStats {
   std::size_t legs = 0, routes = 0;
   std::uint64_t strangers = 0;  ///< datagrams from addresses that no leg has
   std::uint64_t unknown = 0;    ///< neither RTP, RTCP nor STUN
+  std::uint64_t oversized = 0;  ///< datagrams that were cut off
 };
 
 /// One thread. Forwards RTP byte for byte; RTCP ends here and is made anew for each hop.
@@ -100,8 +103,9 @@ class Router {
   void unroute(LegId from, LegId to);
   void remove_leg(LegId leg);
 
-  /// A datagram from the socket. Until the outbox is flushed its bytes must stay.
-  void received(const sockaddr_in6 &from, std::span<std::byte> datagram, Time now);
+  static constexpr std::size_t kBatch = 64;
+  /// What a socket gave, at most kBatch. Until the outbox is flushed its bytes must stay.
+  void received(std::span<const Datagram> datagrams, Time now);
   /// What a leg without address sends: RTP or RTCP. Until the outbox is flushed its bytes must
   /// stay.
   void inject(LegId leg, std::span<std::byte> packet, Time now);
@@ -121,6 +125,8 @@ class Router {
   struct Leg;
 
   Leg *find(LegId id) const;
+  /// Has what this packet of the leg needs brought into the processor's cache.
+  static void expect(const Leg &leg, ByteSpan packet);
   void from_leg(Leg &leg, std::span<std::byte> datagram, Time now);
   void on_rtp(Leg &leg, ByteSpan packet, Time now);
   /// Extends the number; notices where the source went on with others.
@@ -141,10 +147,9 @@ class Router {
   std::uint32_t ssrc_;  // of our own in RTCP
   LegId last_id_ = 0;
   std::unordered_map<LegId, std::unique_ptr<Leg>> legs_;
-  std::unordered_map<AddressKey, Leg *, AddressKey::Hash> by_address_;
-  AddressKey last_key_;      // of the leg that was heard last
-  Leg *last_leg_ = nullptr;  // or none
-  std::uint64_t strangers_ = 0, unknown_ = 0;
+  AddressTable<Leg> by_address_;
+  std::uint64_t strangers_ = 0, unknown_ = 0, oversized_ = 0;
+  bool changed_ = false;  // a leg has moved or gone
   std::optional<Time> next_report_, next_keyframe_;
 };
 

@@ -124,6 +124,7 @@ void Router::ItemReader::operator()(const Nack &nack) const {
   if (!that) return;
   leg.stats.nacks_received += nack.lost.size();
   std::vector<std::uint16_t> missing;
+  if (!that.source->asked) that.source->asked = std::make_unique<RepeatLimit>();
   for (const std::uint16_t sequence : nack.lost) {
     const ByteSpan packet = that.source->history.find(sequence, now);
     if (packet.empty()) {
@@ -131,7 +132,7 @@ void Router::ItemReader::operator()(const Nack &nack) const {
       const auto behind =
           static_cast<std::uint16_t>(static_cast<std::uint16_t>(that.source->highest) - sequence);
       if (behind < RepeatLimit::kPackets && missing.size() < kNacksAMessage &&
-          that.source->asked.allow(sequence, now, that.publisher->pause()))
+          that.source->asked->allow(sequence, now, that.publisher->pause()))
         missing.push_back(sequence);
       continue;
     }

@@ -35,9 +35,9 @@ struct Router::Source {
     const std::uint64_t expected = count ? highest - first + 1 : 0;
     return lost_before + (expected > count ? expected - count : 0);
   }
-  bool by_fir = false;           // how the last receiver asked
-  std::uint8_t fir_request = 0;  // sequence number of our own
-  RepeatLimit asked;
+  bool by_fir = false;                 // how the last receiver asked
+  std::uint8_t fir_request = 0;        // sequence number of our own
+  std::unique_ptr<RepeatLimit> asked;  // made when a packet is missing
   std::string cname;
 };
 
@@ -58,15 +58,16 @@ struct Router::Route {
 struct Router::Leg {
   Leg(LegId id, LegOptions options) : id(id), options(std::move(options)) {}
 
-  LegId id;
-  LegOptions options;
-  std::optional<AddressKey> key;  // where it is
-  Destination destination;
-  std::unique_ptr<rtp::Srtp> rtcp;
-  std::vector<std::unique_ptr<Source>> sources;
+  // What each packet needs comes first, so that it lies together.
   Source *last_source = nullptr;
   std::size_t last_index = 0;
   std::vector<Route> routes;
+  std::optional<AddressKey> key;  // where it is
+  Destination destination;
+  LegId id;
+  LegOptions options;
+  std::unique_ptr<rtp::Srtp> rtcp;
+  std::vector<std::unique_ptr<Source>> sources;
   std::vector<Leg *> publishers;  // who routes to it
   Time next_report{};
   double rtcp_credit = kMaxRtcpRate;

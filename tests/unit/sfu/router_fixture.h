@@ -24,7 +24,9 @@ class RouterTest : public ::testing::Test {
   }
   void send(const std::string &from, ByteSpan bytes) {
     Bytes &kept = kept_.emplace_back(bytes.begin(), bytes.end());
-    router.received(*to_raw(*Endpoint::parse(from)), kept, now);
+    const sockaddr_in6 raw = *to_raw(*Endpoint::parse(from));
+    const Datagram datagram{kept, &raw, false};
+    router.received({&datagram, 1}, now);
   }
   template <class... Items>
   void send_rtcp(const std::string &from, const Items &...items) {

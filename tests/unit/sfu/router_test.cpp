@@ -205,5 +205,33 @@ TEST_F(RouterTest, SourcesOfALegAreBoundedAndIdleOnesMakeRoom) {
   EXPECT_EQ(router.stats(alice)->sources, Router::kMaxSources);
 }
 
+// A table that deletes must still find those that were put behind what is gone.
+TEST(AddressTable, FindsWhatIsInItAndNothingElse) {
+  AddressTable<int> table;
+  std::vector<std::optional<int>> expected(2000);
+  std::deque<int> values;
+  const auto key = [](std::size_t i) {
+    return AddressKey(*to_raw({i % 2 ? "10.0.0.1" : "2001:db8::1", static_cast<std::uint16_t>(i)}));
+  };
+  std::uint32_t random = 1;
+  for (int step = 0; step < 20000; ++step) {
+    random = random * 1664525 + 1013904223;
+    const std::size_t at = (random >> 8) % (step < 10000 ? 2000 : 40);
+    if (expected[at]) {
+      table.erase(key(at));
+      expected[at].reset();
+    } else {
+      table.insert(key(at), values.emplace_back(step));
+      expected[at] = step;
+    }
+    table.erase(key(2001));
+    if (step % 500) continue;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const int *found = table.find(key(i));
+      ASSERT_EQ(found ? std::optional(*found) : std::nullopt, expected[i]) << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace junctor::sfu::test

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What legs, and others, send to a router.
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <set>
+#include <string>
+
+#include "input.h"
+#include "rtp/core/demux.h"
+#include "rtp/core/packet.h"
+#include "sfu/core/router.h"
+
+using namespace junctor;
+using namespace junctor::sfu;
+
+namespace {
+
+// Of each step: who (three legs and a stranger), milliseconds since the step before, size, bytes.
+// What leaves goes to legs only, RTP as it came, and never more than routes and credit allow.
+class World {
+ public:
+  World() {
+    for (std::uint16_t port = 1; port <= 3; ++port) {
+      LegOptions options;
+      options.remote = Endpoint{"10.0.0.1", port};
+      legs_.push_back(*router_.add_leg(std::move(options), now_));
+    }
+    for (const LegId from : legs_)
+      for (const LegId to : legs_)
+        if (from != to) fuzz::require(static_cast<bool>(router_.route(from, to)));
+  }
+
+  void run(ByteSpan script) {
+    ByteReader reader(script);
+    while (reader.left() > 3 && datagrams_.size() < 500) {
+      const auto port = static_cast<std::uint16_t>(reader.u8() % 4 + 1);
+      now_ += std::chrono::milliseconds(reader.u8());
+      const ByteSpan bytes = reader.take(std::min<std::size_t>(reader.u8(), reader.left()));
+      datagrams_.emplace_back(bytes.begin(), bytes.end());
+      if (rtp::packet_kind(bytes) == rtp::PacketKind::Rtp)
+        came_.insert(std::string(reinterpret_cast<const char *>(bytes.data()), bytes.size()));
+      const sockaddr_in6 from = *to_raw({"10.0.0.1", port});
+      const Datagram datagram{datagrams_.back(), &from, false};
+      received_ += bytes.size();
+      router_.received({&datagram, 1}, now_);
+      outbox_.flush(now_);
+      if (router_.next() && *router_.next() <= now_) router_.run(now_);
+      outbox_.flush(now_);
+      // Two receivers each, half as much again, the burst, and reports once a second.
+      fuzz::require(sent_rtp_ <= received_ * 3 + 3 * 65536 * 2);
+    }
+    for (const LegId leg : legs_) fuzz::require(router_.stats(leg)->sources <= Router::kMaxSources);
+  }
+
+ private:
+  int take(mmsghdr *messages, unsigned count) {
+    for (unsigned i = 0; i < count; ++i) {
+      const msghdr &header = messages[i].msg_hdr;
+      sockaddr_in6 to{};
+      std::memcpy(&to, header.msg_name, header.msg_namelen);
+      fuzz::require(to_endpoint(to).port <= 3);
+      for (std::size_t part = 0; part < header.msg_iovlen; ++part) {
+        const std::string bytes(static_cast<const char *>(header.msg_iov[part].iov_base),
+                                header.msg_iov[part].iov_len);
+        if (rtp::looks_like_rtcp(as_bytes(bytes))) continue;
+        fuzz::require(came_.contains(bytes));
+        sent_rtp_ += bytes.size();
+      }
+    }
+    return static_cast<int>(count);
+  }
+
+  Time now_{std::chrono::seconds(100)};
+  Outbox outbox_{[this](mmsghdr *messages, unsigned count) { return take(messages, count); }};
+  Router router_{{3, {}}, outbox_};
+  std::vector<LegId> legs_;
+  std::deque<Bytes> datagrams_;
+  std::set<std::string> came_;
+  std::size_t received_ = 0, sent_rtp_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
+  World().run(fuzz::input(data, size));
+  return 0;
+}
