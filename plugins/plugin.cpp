@@ -2,6 +2,7 @@
 // Registers the elements of the one plugin, `junctor`.
 #include <gst/gst.h>
 
+#include "nat/stunpunch.h"
 #include "rtmp/rtmpauthsrc.h"
 #include "rtmp/rtmpplaysink.h"
 #include "sip/sipcallsink.h"
@@ -13,9 +14,10 @@ static gboolean plugin_init(GstPlugin *plugin) {
   registered |= GST_ELEMENT_REGISTER(rtmpauthsrc, plugin);
   registered |= GST_ELEMENT_REGISTER(rtmpplaysink, plugin);
   registered |= GST_ELEMENT_REGISTER(sipcallsink, plugin);
+  registered |= GST_ELEMENT_REGISTER(stunpunch, plugin);
   return registered;
 }
 
 GST_PLUGIN_DEFINE(GST_VERSION_MAJOR, GST_VERSION_MINOR, junctor,
-                  "Joins the two legs of a video call: RTMP and SIP", plugin_init, JUNCTOR_VERSION,
-                  "LGPL", "Junctor", "https://junctor.example")
+                  "Joins the two legs of a video call: RTMP, SIP, and devices behind NATs",
+                  plugin_init, JUNCTOR_VERSION, "LGPL", "Junctor", "https://junctor.example")

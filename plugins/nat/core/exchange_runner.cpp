@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "nat/core/host_addresses.h"
 #include "rtp/core/stun.h"
 
 namespace junctor::nat {
@@ -16,18 +17,6 @@ namespace stun = rtp::stun;
 namespace {
 
 constexpr int kDatagramsPerTurn = 64;
-
-/// The address that this machine sends to `towards` from. Nothing is sent.
-Result<std::string> source_address(const Endpoint &towards) {
-  const auto to = towards.to_sockaddr();
-  if (!to) return to.error();
-  const UniqueFd fd(::socket(to->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd ||
-      ::connect(fd.get(), reinterpret_cast<const sockaddr *>(&*to), sockaddr_length(*to)) < 0)
-    return Error{Fault::Unreachable,
-                 "no way to " + towards.to_string() + ": " + std::strerror(errno)};
-  return local_endpoint(fd.get()).address;
-}
 
 }  // namespace
 

@@ -89,7 +89,7 @@ void Puncher::clear_remote() {
 }
 
 void Puncher::restart(Time now) {
-  began_.reset();
+  began_ = now;
   peer_up_ = false;
   asking_since_.reset();
   media_expected_ = false;
@@ -237,7 +237,7 @@ void Puncher::consider(const Link &link, Time now) {
     if (now_used == &link) return;
     if (now_used != nullptr && now_used->good) {
       const int better = rank(now_used->path.kind) - rank(link.path.kind);
-      const bool stale = now - std::max(now_used->heard, last_media_) > kStale;
+      const bool stale = now - std::max(now_used->heard, last_path_media_) > kStale;
       if (better < 0 || (better == 0 && !stale)) return;
     }
   }
@@ -245,13 +245,18 @@ void Puncher::consider(const Link &link, Time now) {
   path_ = link.path;
   const bool was_up = std::exchange(state_, State::Up) == State::Up;
   if (!was_up) up_since_ = now;
-  if (moved || was_up) last_media_ = now;
+  if (moved || was_up) last_media_ = last_path_media_ = now;
   asking_since_.reset();
   next_heartbeat_ = now + options_.heartbeat;
   tell(moved || was_up ? Event::Kind::Moved : Event::Kind::Up, now);
 }
 
 void Puncher::media(Time now) {
+  last_path_media_ = now;
+  note_media(now);
+}
+
+void Puncher::note_media(Time now) {
   last_media_ = now;
   ++media_count_;
   if (now - media_window_ < kMediaWindow) return;
@@ -262,6 +267,7 @@ void Puncher::media(Time now) {
 }
 
 void Puncher::media_from(unsigned socket, const Endpoint &from, std::size_t size, Time now) {
+  note_media(now);
   if (Link *link = learn(socket, from)) came(*link, size, now);
 }
 
@@ -393,9 +399,14 @@ std::string Puncher::why() const {
     text += ", none was answered";
   else
     text += ", the last ones were not answered";
-  text += counts_.probes_received == 0
-              ? "; none of the peer's came in"
-              : "; " + std::to_string(counts_.probes_received) + " of the peer's came in";
+  if (counts_.probes_received > 0)
+    text += "; " + std::to_string(counts_.probes_received) + " of the peer's came in";
+  else if (counts_.refused > 0)
+    text += "; " + std::to_string(counts_.refused) +
+            " came in that the keys of this channel do not fit: both ends want the same session, "
+            "and one of them is the caller";
+  else
+    text += "; none of the peer's came in";
   return text;
 }
 

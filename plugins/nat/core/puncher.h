@@ -149,6 +149,7 @@ class Puncher {
   void send_probe(Link &link, Time now);
   bool wanted(const Link &link, Time now) const;
   void begin(Time now);
+  void note_media(Time now);
   void probe_links(Time now);
   void keep_alive(Time now);
   void note_next(Time when) {
@@ -181,7 +182,7 @@ class Puncher {
   Counts counts_;
 
   // Whether the path still works.
-  Time next_heartbeat_{}, last_media_{}, media_window_{};
+  Time next_heartbeat_{}, last_media_{}, last_path_media_{}, media_window_{};
   unsigned media_count_ = 0;
   bool media_expected_ = false;
   std::optional<Time> asking_since_, ask_again_;

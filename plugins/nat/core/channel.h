@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A UDP channel to one peer for RTP and RTCP, on a reactor: sockets, addresses, keys, the way
+// through NATs, SRTP. Signalling is strings that the application carries.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/bytes.h"
+#include "common/endpoint.h"
+#include "common/handle.h"
+#include "common/log.h"
+#include "common/reactor.h"
+#include "common/result.h"
+#include "nat/core/agreement.h"
+#include "nat/core/description.h"
+#include "nat/core/gathering.h"
+#include "nat/core/host_addresses.h"
+#include "nat/core/ladder.h"
+#include "nat/core/puncher.h"
+#include "nat/core/stun_host.h"
+#include "rtp/core/srtp.h"
+
+namespace junctor::nat {
+
+struct ChannelOptions {
+  Side side = Side::Caller;
+  /// Names the channel for both ends: part of the keys.
+  std::string session;
+  /// At most Gathering::kMostServers. More than one, at different addresses, shows what the NAT
+  /// does to different peers.
+  std::vector<StunHost> stun_servers;
+  /// For the direct way, from when the peer's description is here.
+  Duration timeout = std::chrono::seconds(3);
+  LogSink log;  ///< may be unset
+};
+
+enum class ChannelState : std::uint8_t {
+  New,     ///< nothing of the peer is known
+  Trying,  ///< for the first time, or again without a way
+  Up,
+  Failed,  ///< for good
+};
+std::string_view to_string(ChannelState state);  ///< "new", "trying", "up", "failed"
+
+/// What happened to the channel.
+struct ChannelEvent {
+  enum class Kind : std::uint8_t { Trying, Up, Moved, Failed } kind;
+  Attempt attempt{};              ///< for Up and Moved: what carries
+  std::string local{}, remote{};  ///< its ends, "ADDRESS:PORT"
+  Duration took{};    ///< since trying began; for Moved since the way before was doubted
+  std::string why{};  ///< for Failed, Trying and Moved: a sentence
+};
+std::string_view to_string(ChannelEvent::Kind kind);  ///< "trying", "up", "moved", "failed"
+
+/// Called on the reactor. They must not destroy the channel.
+struct ChannelEvents {
+  /// For the peer, in order: to its Channel::take().
+  std::function<void(std::string signal)> signal;
+  std::function<void(const ChannelEvent &)> event;
+  /// Authentic RTP or RTCP of the peer's, as the peer's application sent it.
+  std::function<void(SharedBytes packet, bool rtcp)> received;
+  /// Behind each batch of received().
+  std::function<void()> batch_end;
+  /// A string of post() was not taken: a sentence.
+  std::function<void(std::string)> complaint;
+};
+
+struct ChannelStats {
+  ChannelState state = ChannelState::New;
+  std::string rung, local, remote;
+  std::optional<Duration> round_trip;
+  std::uint64_t packets_sent = 0, bytes_sent = 0, packets_received = 0, bytes_received = 0;
+  std::uint64_t lost = 0;     ///< RTP packets of the peer's that did not come
+  std::uint64_t unsent = 0;   ///< there was no way, or the system's buffer was full
+  std::uint64_t refused = 0;  ///< what came and was not authentic, malformed, or came before
+};
+
+/// One end of a channel. Reactor thread, but for what says otherwise.
+class Channel : public std::enable_shared_from_this<Channel> {
+ public:
+  /// Strings of the peer's in a minute; what comes beyond is refused.
+  static constexpr unsigned kMostSignals = 64;
+  /// Addresses are gathered anew so often at once, and then once an interval.
+  static constexpr unsigned kGatherings = 10;
+  static constexpr Duration kGatheringInterval = std::chrono::seconds(3);
+  /// The largest packet that send() takes.
+  static constexpr std::size_t kMostPacket = 2000;
+
+  /// Any thread. Events come from then on, the first string before anything of the peer is known.
+  static Result<std::shared_ptr<Channel>> open(std::shared_ptr<Reactor> reactor,
+                                               ChannelOptions options, ChannelEvents events);
+  ~Channel();
+  Channel(const Channel &) = delete;
+  Channel &operator=(const Channel &) = delete;
+
+  /// A string of the peer's. Fails with BadInput for what is none, with Refused for one that comes
+  /// at the wrong time: the channel is as it was before.
+  Result<void> take(std::string_view signal);
+  /// Any thread: take() on the reactor, later.
+  void post(std::string signal);
+  /// A whole packet. One that cannot be sent is counted and dropped: media does not wait.
+  void send(ByteSpan packet, bool rtcp);
+  /// Any thread: no events any more when it has returned; the way is closed.
+  void close();
+
+  /// Any thread.
+  ChannelStats stats() const;
+  /// Any thread; slow (see nat::fingerprint()). Empty before the peer's key is known.
+  std::string fingerprint() const;
+
+ private:
+  struct Socket {
+    UniqueFd fd;
+    bool v6 = false;
+    std::uint16_t port = 0;
+    Reactor::Watch watch{};
+  };
+  struct Source {
+    std::uint32_t ssrc = 0;
+    std::uint16_t highest = 0;
+    std::uint64_t expected = 0, received = 0;
+  };
+  struct Queued;
+
+  Channel(std::shared_ptr<Reactor> reactor, ChannelOptions options, ChannelEvents events,
+          KeyPair keys);
+  Result<void> open_sockets();
+  void start();
+  void resolve_servers();
+
+  void log(LogLevel level, const std::string &text) const;
+
+  // What the ends say to each other.
+  void signal(const Signal &what);
+  std::vector<Candidate> host_candidates() const;
+  void describe();
+  void offer(std::vector<Candidate> candidates);
+  void offer_found();
+  Result<void> take_description(const Description &description);
+  void take_candidates(const MoreCandidates &more);
+  void add_remote(const Candidate &candidate);
+
+  // The way.
+  void begin_ladder();
+  void step();
+  void schedule();
+  void send_all(const std::vector<Outgoing> &out);
+  void on_puncher(const Puncher::Event &event);
+  void on_ladder(const LadderAction &action);
+  void prepare_puncher();
+  bool use_path();
+  void show(ChannelState state);
+  void tell(ChannelEvent event);
+  void doubt(const std::string &why);
+  void read_addresses();
+  void look_at_addresses();
+  void gather_anew(const std::string &why);
+
+  // Packets.
+  void read(unsigned socket);
+  bool on_media(unsigned socket, const sockaddr_storage &from, std::span<std::byte> buffer,
+                std::size_t wire_size, bool rtcp);
+  void count_rtp(ByteSpan packet);
+  void flush();
+
+  const std::shared_ptr<Reactor> reactor_;
+  const ChannelOptions options_;
+  ChannelEvents events_;
+  const KeyPair own_key_;
+  const std::string own_tag_;
+
+  std::vector<Socket> sockets_;
+  std::vector<std::string> addresses_;
+  std::string preferred_;  ///< the address that the machine sends from by default
+  bool local_only_ = false;
+  std::unique_ptr<AddressWatch> address_watch_;
+  Gathering gathering_;
+  Throttle gatherings_{kGatherings, kGatheringInterval};
+  std::uint32_t generation_ = 1, remote_generation_ = 0;
+  std::vector<Candidate> offered_;
+  Time minute_{};
+  unsigned signals_ = 0;
+
+  std::optional<Description> remote_;
+  std::optional<ChannelKeys> keys_;
+  std::unique_ptr<rtp::Srtp> srtp_, srtcp_;
+  std::optional<Puncher> puncher_;
+  std::optional<Ladder> ladder_;
+  std::optional<Time> trying_since_, doubted_;
+  std::string doubt_;
+  bool said_up_ = false, stepping_ = false, step_again_ = false, closed_ = false;
+  Reactor::Timer timer_;
+
+  unsigned path_socket_ = 0;
+  std::optional<sockaddr_storage> path_;
+  std::unique_ptr<Queued> queued_;
+  std::vector<Source> sources_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  ChannelStats shown_;
+  std::optional<PublicKey> remote_key_;
+  struct Counted {
+    std::atomic<std::uint64_t> packets_sent = 0, bytes_sent = 0, packets_received = 0,
+                               bytes_received = 0, lost = 0, unsent = 0, refused = 0;
+  } counted_;
+};
+
+}  // namespace junctor::nat

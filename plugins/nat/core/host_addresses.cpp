@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "nat/core/host_addresses.h"
+
+#include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "nat/core/candidate.h"
+
+namespace junctor::nat {
+
+namespace {
+
+/// A change of networks comes as several messages.
+constexpr Duration kGather = std::chrono::milliseconds(10);
+
+}  // namespace
+
+std::vector<std::string> host_addresses() {
+  ifaddrs *list = nullptr;
+  if (::getifaddrs(&list) != 0) return {};
+  const std::unique_ptr<ifaddrs, Releaser<::freeifaddrs>> owner(list);
+  std::vector<std::string> found, loopback;
+  for (const ifaddrs *each = list; each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || (each->ifa_flags & IFF_UP) == 0) continue;
+    if (each->ifa_addr->sa_family != AF_INET && each->ifa_addr->sa_family != AF_INET6) continue;
+    Endpoint endpoint = Endpoint::from_sockaddr(each->ifa_addr);
+    endpoint.port = 9;  // any
+    if (!is_reachable_address(endpoint)) continue;
+    (is_loopback(endpoint) ? loopback : found).push_back(endpoint.address);
+  }
+  if (found.empty()) found = std::move(loopback);
+  std::ranges::sort(found);
+  found.erase(std::ranges::unique(found).begin(), found.end());
+  if (found.size() > kMostHostAddresses) found.resize(kMostHostAddresses);
+  return found;
+}
+
+Result<std::string> source_address(const Endpoint &towards) {
+  const auto to = towards.to_sockaddr();
+  if (!to) return to.error();
+  const UniqueFd fd(::socket(to->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd ||
+      ::connect(fd.get(), reinterpret_cast<const sockaddr *>(&*to), sockaddr_length(*to)) < 0)
+    return Error{Fault::Unreachable,
+                 "no way to " + towards.to_string() + ": " + std::strerror(errno)};
+  return local_endpoint(fd.get()).address;
+}
+
+AddressWatch::AddressWatch(std::shared_ptr<Reactor> reactor, std::function<void()> changed)
+    : reactor_(std::move(reactor)), changed_(std::move(changed)) {
+  socket_ = UniqueFd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  sockaddr_nl groups{};
+  groups.nl_family = AF_NETLINK;
+  groups.nl_groups =
+      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  if (!socket_ ||
+      ::bind(socket_.get(), reinterpret_cast<const sockaddr *>(&groups), sizeof groups) < 0)
+    return;
+  watch_ = reactor_->watch(socket_.get(), EPOLLIN, [this](std::uint32_t) { read(); });
+}
+
+void AddressWatch::read() {
+  // What exactly has changed does not matter: who is told looks anew. ENOBUFS says that there was
+  // more than the queue holds, which is a change too.
+  std::array<std::byte, 8192> buffer;
+  bool any = false;
+  for (;;) {
+    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got < 0 && errno != ENOBUFS) break;
+    any = true;
+    if (got == 0) break;
+  }
+  if (any) timer_ = reactor_->after(kGather, [this] { changed_(); });
+}
+
+}  // namespace junctor::nat

@@ -1,0 +1,595 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/**
+ * SECTION:element-stunpunch
+ *
+ * One end of a UDP channel to a peer: RTP that flows in is sent to the peer as SRTP, what the peer
+ * sends flows out. Both ends give each other strings, over whatever the application has: each that
+ * `local-candidates` emits goes to the other's `set-remote-candidates`, in order.
+ *
+ * Threads: sink pads hand packets over to the reactor; source pads push from there, signals and
+ * messages come from there. Lock order: none is taken under State::mutex.
+ */
+#include "nat/stunpunch.h"
+
+#include <gst/video/video-event.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/gst/context.h"
+#include "nat/stunpunch_pads.h"
+
+GST_DEBUG_CATEGORY_STATIC(junctor_stun_punch_debug);
+#define GST_CAT_DEFAULT junctor_stun_punch_debug
+
+using namespace junctor;
+using namespace junctor::stunpunch;
+
+namespace {
+
+constexpr guint kDefaultTimeout = 3000;  // ms
+constexpr const char *kRtp = "application/x-rtp", *kRtcp = "application/x-rtcp";
+
+enum Property : guint {
+  kPropNone,
+  kPropSession,
+  kPropCaller,
+  kPropStunServer,
+  kPropTimeout,
+  kPropCaps,
+  kPropState,
+  kPropRung,
+  kPropFingerprint,
+  kPropStats,
+};
+enum Signal : guint { kLocalCandidates, kSetRemoteCandidates, kClose, kSignals };
+guint signals[kSignals];
+
+struct Settings {
+  std::string session, stun_server;
+  bool caller = false;
+  guint timeout = kDefaultTimeout;
+  CapsRef caps;
+};
+
+struct State {
+  std::mutex mutex;  // guards settings, reactor, channel and rtcp_out
+  Settings settings;
+  std::optional<gst::ElementReactor> reactor;
+  std::shared_ptr<nat::Channel> channel;
+  std::shared_ptr<Outlet> rtp_out, rtcp_out;
+  std::shared_ptr<Inlet> inlet = std::make_shared<Inlet>();
+  GstPad *sink = nullptr, *src = nullptr;  // owned by the element
+  std::atomic<bool> failed = false;
+};
+
+}  // namespace
+
+struct _JunctorStunPunch {
+  GstElement parent;
+  State *state;
+};
+
+G_DEFINE_TYPE_WITH_CODE(JunctorStunPunch, junctor_stun_punch, GST_TYPE_ELEMENT,
+                        GST_DEBUG_CATEGORY_INIT(junctor_stun_punch_debug, "stunpunch", 0,
+                                                "a channel through NATs"))
+GST_ELEMENT_REGISTER_DEFINE(stunpunch, "stunpunch", GST_RANK_NONE, JUNCTOR_TYPE_STUN_PUNCH)
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
+    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS("application/x-rtp"));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE(
+    "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS("application/x-rtp"));
+static GstStaticPadTemplate rtcp_sink_template = GST_STATIC_PAD_TEMPLATE(
+    "rtcp_sink", GST_PAD_SINK, GST_PAD_REQUEST, GST_STATIC_CAPS("application/x-rtcp"));
+static GstStaticPadTemplate rtcp_src_template = GST_STATIC_PAD_TEMPLATE(
+    "rtcp_src", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS("application/x-rtcp"));
+
+namespace {
+
+State &state_of(void *object) { return *reinterpret_cast<JunctorStunPunch *>(object)->state; }
+
+std::shared_ptr<nat::Channel> channel_of(State &state) {
+  const std::lock_guard lock(state.mutex);
+  return state.channel;
+}
+
+// ---- Pads ----
+
+bool is_rtcp(GstPad *pad) { return std::string_view(GST_PAD_NAME(pad)) == "rtcp_sink"; }
+
+GstFlowReturn chain(GstPad *pad, GstObject *parent, GstBuffer *buffer) {
+  state_of(parent).inlet->push(buffer, is_rtcp(pad));
+  return GST_FLOW_OK;
+}
+
+GstFlowReturn chain_list(GstPad *pad, GstObject *parent, GstBufferList *list) {
+  const ListRef owner(list);
+  const bool rtcp = is_rtcp(pad);
+  for (guint i = 0; i < gst_buffer_list_length(list); ++i)
+    state_of(parent).inlet->push(gst_buffer_ref(gst_buffer_list_get(list, i)), rtcp);
+  return GST_FLOW_OK;
+}
+
+gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
+  // What is sent has all been sent; nobody downstream of here would say so.
+  if (GST_EVENT_TYPE(event) == GST_EVENT_EOS && !is_rtcp(pad)) {
+    GstMessage *message = gst_message_new_eos(parent);
+    gst_message_set_seqnum(message, gst_event_get_seqnum(event));
+    gst_element_post_message(GST_ELEMENT(parent), message);
+  }
+  gst_event_unref(event);
+  return TRUE;
+}
+
+gboolean pad_query(GstPad *pad, GstObject *parent, GstQuery *query) {
+  switch (GST_QUERY_TYPE(query)) {
+    case GST_QUERY_CONTEXT:
+      return gst::answer_context_query(GST_ELEMENT(parent), query);
+    case GST_QUERY_LATENCY:
+      if (GST_PAD_IS_SINK(pad)) return FALSE;
+      // Each packet leaves when it comes.
+      gst_query_set_latency(query, TRUE, 0, GST_CLOCK_TIME_NONE);
+      return TRUE;
+    default:
+      return gst_pad_query_default(pad, parent, query);
+  }
+}
+
+gboolean src_event(GstPad *, GstObject *, GstEvent *event) {
+  const GstEventType type = GST_EVENT_TYPE(event);
+  gst_event_unref(event);
+  return type == GST_EVENT_LATENCY || type == GST_EVENT_QOS || type == GST_EVENT_RECONFIGURE;
+}
+
+/// What comes in and what goes out have nothing to do with each other's caps and events.
+GstIterator *no_internal_links(GstPad *, GstObject *) { return nullptr; }
+
+GstPad *add_pad(JunctorStunPunch *self, GstStaticPadTemplate *pad_template) {
+  GstPad *pad = gst_pad_new_from_static_template(pad_template, pad_template->name_template);
+  gst_pad_set_iterate_internal_links_function(pad, no_internal_links);
+  gst_pad_set_query_function(pad, pad_query);
+  if (GST_PAD_IS_SINK(pad)) {
+    gst_pad_set_chain_function(pad, chain);
+    gst_pad_set_chain_list_function(pad, chain_list);
+    gst_pad_set_event_function(pad, sink_event);
+  } else {
+    gst_pad_set_event_function(pad, src_event);
+    gst_pad_use_fixed_caps(pad);
+  }
+  gst_element_add_pad(GST_ELEMENT(self), pad);
+  return pad;
+}
+
+// ---- What the channel tells, on the reactor ----
+
+void post(JunctorStunPunch *self, const nat::ChannelEvent &event) {
+  const std::string state(nat::to_string(event.kind));
+  const std::string rung(nat::to_string(event.attempt.rung));
+  const auto took = std::chrono::duration<double, std::milli>(event.took).count();
+  GstStructure *structure = gst_structure_new(
+      "junctor-channel", "state", G_TYPE_STRING, state.c_str(), "rung", G_TYPE_STRING,
+      event.kind == nat::ChannelEvent::Kind::Failed ? "" : rung.c_str(), "local", G_TYPE_STRING,
+      event.local.c_str(), "remote", G_TYPE_STRING, event.remote.c_str(), "time-ms", G_TYPE_DOUBLE,
+      took, "why", G_TYPE_STRING, event.why.c_str(), nullptr);
+  gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), structure));
+}
+
+void on_event(JunctorStunPunch *self, const nat::ChannelEvent &event) {
+  using Kind = nat::ChannelEvent::Kind;
+  post(self, event);
+  if (event.kind == Kind::Up || event.kind == Kind::Moved)
+    // The peer has seen nothing yet, or has missed some: a picture to begin with.
+    gst_pad_push_event(self->state->sink,
+                       gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
+  if (event.kind == Kind::Failed)
+    GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND, ("No way to the peer: %s", event.why.c_str()),
+                      ("junctor-channel has told each step"));
+}
+
+std::shared_ptr<Outlet> rtcp_outlet(State &state) {
+  const std::lock_guard lock(state.mutex);
+  return state.rtcp_out;
+}
+
+void on_received(JunctorStunPunch *self, const SharedBytes &packet, bool rtcp) {
+  State &state = *self->state;
+  if (!rtcp) return state.rtp_out->add(packet);
+  const auto outlet = rtcp_outlet(state);
+  if (!outlet) return;
+  outlet->add(packet);
+  outlet->flush();
+}
+
+void on_batch_end(JunctorStunPunch *self) {
+  State &state = *self->state;
+  const GstFlowReturn flow = state.rtp_out->flush();
+  // Not linked, flushing, ended downstream: downstream's business; the channel goes on.
+  if (flow >= GST_FLOW_EOS || state.failed.exchange(true)) return;
+  GST_ELEMENT_FLOW_ERROR(self, flow);
+}
+
+// ---- States ----
+
+Result<nat::ChannelOptions> options_of(JunctorStunPunch *self) {
+  State &state = *self->state;
+  nat::ChannelOptions options;
+  const std::lock_guard lock(state.mutex);
+  options.side = state.settings.caller ? nat::Side::Caller : nat::Side::Callee;
+  options.session = state.settings.session;
+  options.timeout = std::chrono::milliseconds(state.settings.timeout);
+  options.log = gst::log_to(junctor_stun_punch_debug, GST_OBJECT(self));
+  std::string_view rest = state.settings.stun_server;
+  while (!rest.empty()) {
+    const auto comma = std::min(rest.find(','), rest.size());
+    auto host = nat::StunHost::parse(rest.substr(0, comma));
+    if (!host) return host.error();
+    options.stun_servers.push_back(*std::move(host));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  if (options.stun_servers.size() > nat::Gathering::kMostServers)
+    return bad_input("at most " + std::to_string(nat::Gathering::kMostServers) +
+                     " STUN servers are asked");
+  if (options.session.empty())
+    return bad_input("set session: a name of this call that both ends know");
+  return options;
+}
+
+bool get_ready(JunctorStunPunch *self) {
+  auto reactor = gst::ElementReactor::acquire(GST_ELEMENT(self), "stunpunch");
+  if (!reactor) {
+    GST_ELEMENT_ERROR(self, RESOURCE, FAILED, (nullptr), ("%s", reactor.error().detail.c_str()));
+    return false;
+  }
+  const std::lock_guard lock(self->state->mutex);
+  self->state->reactor = *std::move(reactor);
+  return true;
+}
+
+bool open_channel(JunctorStunPunch *self) {
+  State &state = *self->state;
+  auto options = options_of(self);
+  if (!options) {
+    GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s", options.error().detail.c_str()), (nullptr));
+    return false;
+  }
+  state.failed = false;
+  state.rtp_out = std::make_shared<Outlet>(GST_ELEMENT(self), state.src, kRtp);
+  nat::ChannelEvents events;
+  events.signal = [self](const std::string &text) {
+    GST_LOG_OBJECT(self, "for the peer: %s", text.c_str());
+    g_signal_emit(self, signals[kLocalCandidates], 0, text.c_str());
+  };
+  events.event = [self](const nat::ChannelEvent &event) { on_event(self, event); };
+  events.received = [self](const SharedBytes &packet, bool rtcp) {
+    on_received(self, packet, rtcp);
+  };
+  events.batch_end = [self] { on_batch_end(self); };
+  events.complaint = [self](const std::string &text) {
+    GST_ELEMENT_WARNING(self, RESOURCE, FAILED, ("%s", text.c_str()),
+                        ("a string of set-remote-candidates was not taken"));
+  };
+  {
+    const std::lock_guard lock(state.mutex);
+    state.rtp_out->set_caps(state.settings.caps.get());
+    if (state.rtcp_out)
+      state.rtcp_out = std::make_shared<Outlet>(GST_ELEMENT(self), state.rtcp_out->pad(), kRtcp);
+  }
+  auto channel =
+      nat::Channel::open(state.reactor->reactor(), *std::move(options), std::move(events));
+  if (!channel) {
+    GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ_WRITE, (nullptr),
+                      ("%s", channel.error().detail.c_str()));
+    return false;
+  }
+  state.inlet->connect(state.reactor->reactor(), *channel);
+  const std::lock_guard lock(state.mutex);
+  state.channel = *std::move(channel);
+  return true;
+}
+
+void close_channel(State &state) {
+  std::shared_ptr<nat::Channel> channel;
+  {
+    const std::lock_guard lock(state.mutex);
+    channel = std::exchange(state.channel, nullptr);
+  }
+  state.inlet->disconnect();
+  if (channel) channel->close();
+}
+
+// ---- Actions ----
+
+gboolean set_remote_candidates(JunctorStunPunch *self, const gchar *text) {
+  State &state = *self->state;
+  const auto channel = channel_of(state);
+  if (!channel) {
+    GST_WARNING_OBJECT(self, "there is no channel yet: set the state to PAUSED first");
+    return FALSE;
+  }
+  const std::string given = text != nullptr ? text : "";
+  if (const auto read = nat::parse_signal(given); !read) {
+    GST_WARNING_OBJECT(self, "%s", read.error().detail.c_str());
+    return FALSE;
+  }
+  // Not here: two elements that give each other strings from their reactors would wait for each
+  // other.
+  channel->post(given);
+  return TRUE;
+}
+
+void close_by_application(JunctorStunPunch *self) {
+  State &state = *self->state;
+  close_channel(state);
+  std::shared_ptr<Reactor> reactor;
+  std::shared_ptr<Outlet> rtp, rtcp;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (!state.reactor) return;
+    reactor = state.reactor->reactor();
+    rtp = state.rtp_out;
+    rtcp = state.rtcp_out;
+  }
+  reactor->post([rtp, rtcp] {
+    if (rtp) rtp->end();
+    if (rtcp) rtcp->end();
+  });
+}
+
+// ---- Properties ----
+
+GstStructure *stats_of(State &state) {
+  const auto channel = channel_of(state);
+  const nat::ChannelStats stats = channel ? channel->stats() : nat::ChannelStats();
+  const double round_trip =
+      stats.round_trip ? std::chrono::duration<double, std::milli>(*stats.round_trip).count() : 0;
+  return gst_structure_new(
+      "junctor-channel-stats", "state", G_TYPE_STRING,
+      std::string(nat::to_string(stats.state)).c_str(), "rung", G_TYPE_STRING, stats.rung.c_str(),
+      "local", G_TYPE_STRING, stats.local.c_str(), "remote", G_TYPE_STRING, stats.remote.c_str(),
+      "round-trip-ms", G_TYPE_DOUBLE, round_trip, "packets-sent", G_TYPE_UINT64,
+      static_cast<guint64>(stats.packets_sent), "bytes-sent", G_TYPE_UINT64,
+      static_cast<guint64>(stats.bytes_sent), "packets-received", G_TYPE_UINT64,
+      static_cast<guint64>(stats.packets_received), "bytes-received", G_TYPE_UINT64,
+      static_cast<guint64>(stats.bytes_received), "packets-lost", G_TYPE_UINT64,
+      static_cast<guint64>(stats.lost), "packets-unsent", G_TYPE_UINT64,
+      static_cast<guint64>(stats.unsent + state.inlet->dropped()), "packets-refused", G_TYPE_UINT64,
+      static_cast<guint64>(stats.refused), nullptr);
+}
+
+}  // namespace
+
+static void junctor_stun_punch_set_property(GObject *object, guint id, const GValue *value,
+                                            GParamSpec *pspec) {
+  State &state = state_of(object);
+  const std::lock_guard lock(state.mutex);
+  const auto text = [value] {
+    const gchar *held = g_value_get_string(value);
+    return std::string(held != nullptr ? held : "");
+  };
+  switch (id) {
+    case kPropSession:
+      state.settings.session = text();
+      break;
+    case kPropCaller:
+      state.settings.caller = g_value_get_boolean(value);
+      break;
+    case kPropStunServer:
+      state.settings.stun_server = text();
+      break;
+    case kPropTimeout:
+      state.settings.timeout = g_value_get_uint(value);
+      break;
+    case kPropCaps: {
+      const GstCaps *caps = gst_value_get_caps(value);
+      state.settings.caps.reset(caps != nullptr ? gst_caps_copy(caps) : nullptr);
+      break;
+    }
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+  }
+}
+
+static void junctor_stun_punch_get_property(GObject *object, guint id, GValue *value,
+                                            GParamSpec *pspec) {
+  State &state = state_of(object);
+  const auto channel = channel_of(state);
+  const auto stats = [&] { return channel ? channel->stats() : nat::ChannelStats(); };
+  switch (id) {
+    case kPropState:
+      g_value_set_string(value, std::string(nat::to_string(stats().state)).c_str());
+      return;
+    case kPropRung:
+      g_value_set_string(value, stats().rung.c_str());
+      return;
+    case kPropFingerprint:
+      g_value_set_string(value, channel ? channel->fingerprint().c_str() : "");
+      return;
+    case kPropStats:
+      g_value_take_boxed(value, stats_of(state));
+      return;
+    default:
+      break;
+  }
+  const std::lock_guard lock(state.mutex);
+  switch (id) {
+    case kPropSession:
+      g_value_set_string(value, state.settings.session.c_str());
+      break;
+    case kPropCaller:
+      g_value_set_boolean(value, state.settings.caller);
+      break;
+    case kPropStunServer:
+      g_value_set_string(value, state.settings.stun_server.c_str());
+      break;
+    case kPropTimeout:
+      g_value_set_uint(value, state.settings.timeout);
+      break;
+    case kPropCaps:
+      gst_value_set_caps(value, state.settings.caps.get());
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+  }
+}
+
+static GstStateChangeReturn junctor_stun_punch_change_state(GstElement *element,
+                                                            GstStateChange transition) {
+  auto *self = JUNCTOR_STUN_PUNCH(element);
+  State &state = *self->state;
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY && !get_ready(self))
+    return GST_STATE_CHANGE_FAILURE;
+  GstStateChangeReturn result =
+      GST_ELEMENT_CLASS(junctor_stun_punch_parent_class)->change_state(element, transition);
+  if (result == GST_STATE_CHANGE_FAILURE) return result;
+  switch (transition) {
+    case GST_STATE_CHANGE_READY_TO_PAUSED:
+      // Behind the parent: the pads are active when the first packet comes.
+      if (!open_channel(self)) return GST_STATE_CHANGE_FAILURE;
+      return GST_STATE_CHANGE_NO_PREROLL;
+    case GST_STATE_CHANGE_PLAYING_TO_PAUSED:
+      return GST_STATE_CHANGE_NO_PREROLL;
+    case GST_STATE_CHANGE_PAUSED_TO_READY:
+      // Behind the parent: no push is under way that the channel would wait for.
+      close_channel(state);
+      break;
+    case GST_STATE_CHANGE_READY_TO_NULL: {
+      std::optional<gst::ElementReactor> reactor;
+      {
+        const std::lock_guard lock(state.mutex);
+        reactor = std::exchange(state.reactor, std::nullopt);
+      }
+      break;
+    }
+    default:
+      break;
+  }
+  return result;
+}
+
+static GstPad *junctor_stun_punch_request_new_pad(GstElement *element, GstPadTemplate *wanted,
+                                                  const gchar *, const GstCaps *) {
+  auto *self = JUNCTOR_STUN_PUNCH(element);
+  const bool source = GST_PAD_TEMPLATE_DIRECTION(wanted) == GST_PAD_SRC;
+  GstStaticPadTemplate *pad_template = source ? &rtcp_src_template : &rtcp_sink_template;
+  if (GstPad *there = gst_element_get_static_pad(element, pad_template->name_template)) {
+    gst_object_unref(there);
+    GST_WARNING_OBJECT(self, "there is one %s already", pad_template->name_template);
+    return nullptr;
+  }
+  GstPad *pad = add_pad(self, pad_template);
+  if (source) {
+    const std::lock_guard lock(self->state->mutex);
+    self->state->rtcp_out = std::make_shared<Outlet>(element, pad, kRtcp);
+  }
+  return pad;
+}
+
+static void junctor_stun_punch_release_pad(GstElement *element, GstPad *pad) {
+  State &state = state_of(element);
+  if (GST_PAD_IS_SRC(pad)) {
+    const std::lock_guard lock(state.mutex);
+    state.rtcp_out.reset();
+  }
+  gst_pad_set_active(pad, FALSE);
+  gst_element_remove_pad(element, pad);
+}
+
+static void junctor_stun_punch_finalize(GObject *object) {
+  delete JUNCTOR_STUN_PUNCH(object)->state;
+  G_OBJECT_CLASS(junctor_stun_punch_parent_class)->finalize(object);
+}
+
+static void junctor_stun_punch_class_init(JunctorStunPunchClass *klass) {
+  auto *object_class = G_OBJECT_CLASS(klass);
+  auto *element_class = GST_ELEMENT_CLASS(klass);
+
+  object_class->set_property = junctor_stun_punch_set_property;
+  object_class->get_property = junctor_stun_punch_get_property;
+  object_class->finalize = junctor_stun_punch_finalize;
+  element_class->change_state = junctor_stun_punch_change_state;
+  element_class->request_new_pad = junctor_stun_punch_request_new_pad;
+  element_class->release_pad = junctor_stun_punch_release_pad;
+
+  constexpr auto kSet = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+                                                 GST_PARAM_MUTABLE_READY);
+  constexpr auto kShown = static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+  g_object_class_install_property(
+      object_class, kPropSession,
+      g_param_spec_string("session", "Session",
+                          "Names the call for both ends: part of the keys, so that strings of "
+                          "another call make no channel",
+                          "", kSet));
+  g_object_class_install_property(
+      object_class, kPropCaller,
+      g_param_spec_boolean("caller", "Caller",
+                           "Which of the two this end is: true at one of them, false at the other",
+                           FALSE, kSet));
+  g_object_class_install_property(
+      object_class, kPropStunServer,
+      g_param_spec_string("stun-server", "STUN server",
+                          "HOST[:PORT] of servers that tell the external address, with \",\" "
+                          "between, at most 4; empty for peers inside one network",
+                          "", kSet));
+  g_object_class_install_property(
+      object_class, kPropTimeout,
+      g_param_spec_uint("timeout", "Timeout",
+                        "Milliseconds from the peer's first string on until the direct way has "
+                        "failed",
+                        100, 60000, kDefaultTimeout, kSet));
+  g_object_class_install_property(
+      object_class, kPropCaps,
+      g_param_spec_boxed("caps", "Caps",
+                         "Of what comes out of src; unset: what downstream takes, where that is "
+                         "one thing",
+                         GST_TYPE_CAPS, kSet));
+  g_object_class_install_property(
+      object_class, kPropState,
+      g_param_spec_string("state", "State", "new, trying, up or failed", "new", kShown));
+  g_object_class_install_property(
+      object_class, kPropRung,
+      g_param_spec_string("rung", "Rung", "How the peer is reached: p2p; empty while it is not", "",
+                          kShown));
+  g_object_class_install_property(
+      object_class, kPropFingerprint,
+      g_param_spec_string("fingerprint", "Fingerprint",
+                          "The same at both ends, unless somebody stands between; for people to "
+                          "compare. Empty before the peer's first string. Takes 30 ms",
+                          "", kShown));
+  g_object_class_install_property(
+      object_class, kPropStats,
+      g_param_spec_boxed("stats", "Statistics", "Figures of the channel: junctor-channel-stats",
+                         GST_TYPE_STRUCTURE, kShown));
+
+  signals[kLocalCandidates] =
+      g_signal_new("local-candidates", G_TYPE_FROM_CLASS(klass), G_SIGNAL_RUN_LAST, 0, nullptr,
+                   nullptr, nullptr, G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[kSetRemoteCandidates] =
+      g_signal_new_class_handler("set-remote-candidates", G_TYPE_FROM_CLASS(klass),
+                                 static_cast<GSignalFlags>(G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION),
+                                 G_CALLBACK(set_remote_candidates), nullptr, nullptr, nullptr,
+                                 G_TYPE_BOOLEAN, 1, G_TYPE_STRING);
+  signals[kClose] = g_signal_new_class_handler(
+      "close", G_TYPE_FROM_CLASS(klass),
+      static_cast<GSignalFlags>(G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION),
+      G_CALLBACK(close_by_application), nullptr, nullptr, nullptr, G_TYPE_NONE, 0);
+
+  gst_element_class_add_static_pad_template(element_class, &sink_template);
+  gst_element_class_add_static_pad_template(element_class, &src_template);
+  gst_element_class_add_static_pad_template(element_class, &rtcp_sink_template);
+  gst_element_class_add_static_pad_template(element_class, &rtcp_src_template);
+  gst_element_class_set_static_metadata(element_class, "Channel through NATs",
+                                        "Source/Sink/Network",
+                                        "RTP to and from a peer that is found through NATs; emits "
+                                        "and takes the strings that it needs",
+                                        "The Junctor authors");
+}
+
+static void junctor_stun_punch_init(JunctorStunPunch *self) {
+  self->state = new State;
+  GST_OBJECT_FLAG_SET(self, GST_ELEMENT_FLAG_SINK | GST_ELEMENT_FLAG_SOURCE);
+  self->state->sink = add_pad(self, &sink_template);
+  self->state->src = add_pad(self, &src_template);
+}

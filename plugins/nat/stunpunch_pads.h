@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What a stunpunch has between its pads and its channel.
+#pragma once
+
+#include <gst/gst.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "common/bytes.h"
+#include "common/handle.h"
+#include "common/reactor.h"
+#include "nat/core/channel.h"
+
+namespace junctor::stunpunch {
+
+// GStreamer's own are static in each file, and would make a type of each file its own.
+inline void unref_buffer(GstBuffer *buffer) { gst_buffer_unref(buffer); }
+inline void unref_list(GstBufferList *list) { gst_buffer_list_unref(list); }
+inline void unref_caps(GstCaps *caps) { gst_caps_unref(caps); }
+
+using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
+using CapsRef = std::unique_ptr<GstCaps, Releaser<unref_caps>>;
+using BufferRef = std::unique_ptr<GstBuffer, Releaser<unref_buffer>>;
+using ListRef = std::unique_ptr<GstBufferList, Releaser<unref_list>>;
+
+/// From the sink pads to the channel: any streaming thread in, the reactor out, with one event for
+/// all that came meanwhile. What waits is bounded: a reactor that lags loses the newest.
+class Inlet : public std::enable_shared_from_this<Inlet> {
+ public:
+  static constexpr std::size_t kMostWaiting = 2048;  ///< buffers
+
+  void connect(std::shared_ptr<Reactor> reactor, std::shared_ptr<nat::Channel> channel);
+  void disconnect();
+  /// Takes the buffer.
+  void push(GstBuffer *buffer, bool rtcp);
+  std::uint64_t dropped() const { return dropped_; }
+
+ private:
+  void drain();
+
+  std::mutex mutex_;  // guards all below
+  std::shared_ptr<Reactor> reactor_;
+  std::shared_ptr<nat::Channel> channel_;
+  struct Waiting {
+    BufferRef buffer;
+    bool rtcp;
+  };
+  std::vector<Waiting> waiting_;
+  std::atomic<std::uint64_t> dropped_ = 0;
+};
+
+/// From the channel to one source pad. Reactor thread, but for what is said.
+class Outlet {
+ public:
+  /// `caps_name` is what the pad gives where nobody knows better.
+  Outlet(GstElement *element, GstPad *pad, const char *caps_name)
+      : element_(element), pad_(GST_PAD(gst_object_ref(pad))), caps_name_(caps_name) {}
+
+  /// Any thread: as told by the application, or null.
+  void set_caps(const GstCaps *caps);
+  GstPad *pad() const { return pad_.get(); }
+
+  void add(const SharedBytes &packet);
+  /// Pushes what was added. The worst that downstream said about it.
+  GstFlowReturn flush();
+  void end();
+
+ private:
+  CapsRef caps() const;
+  void start_stream();
+
+  GstElement *element_;
+  PadRef pad_;
+  const char *caps_name_;
+  mutable std::mutex mutex_;
+  CapsRef told_caps_;
+  bool started_ = false, first_ = true;
+  GstClockTime time_ = GST_CLOCK_TIME_NONE;  ///< of this batch
+  std::vector<GstBuffer *> batch_;
+};
+
+}  // namespace junctor::stunpunch
