@@ -31,6 +31,7 @@ using namespace junctor::stunpunch;
 namespace {
 
 constexpr guint kDefaultTimeout = 3000;  // ms
+constexpr const char *kDefaultRungs = "p2p,sfu,relay";
 constexpr const char *kRtp = "application/x-rtp", *kRtcp = "application/x-rtcp";
 
 enum Property : guint {
@@ -39,18 +40,31 @@ enum Property : guint {
   kPropCaller,
   kPropStunServer,
   kPropTimeout,
+  kPropTurnServer,
+  kPropRungs,
+  kPropLadder,
+  kPropIce,
+  kPropEncrypt,
   kPropCaps,
   kPropState,
   kPropRung,
   kPropFingerprint,
   kPropStats,
 };
-enum Signal : guint { kLocalCandidates, kSetRemoteCandidates, kClose, kSignals };
+enum Signal : guint {
+  kLocalCandidates,
+  kWant,
+  kSetRemoteCandidates,
+  kTakeOffer,
+  kClose,
+  kSignals,
+};
 guint signals[kSignals];
 
 struct Settings {
-  std::string session, stun_server;
-  bool caller = false;
+  std::string session, stun_server, turn_server, rungs = kDefaultRungs;
+  bool caller = false, ice = false, encrypt = true;
+  nat::LadderOrder order = nat::LadderOrder::Parallel;
   guint timeout = kDefaultTimeout;
   CapsRef caps;
 };
@@ -88,6 +102,16 @@ static GstStaticPadTemplate rtcp_src_template = GST_STATIC_PAD_TEMPLATE(
     "rtcp_src", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS("application/x-rtcp"));
 
 namespace {
+
+GType ladder_type() {
+  static const GEnumValue kValues[] = {
+      {static_cast<gint>(nat::LadderOrder::Parallel), "the next way is prepared meanwhile",
+       "parallel"},
+      {static_cast<gint>(nat::LadderOrder::Strict), "one way after the other", "strict"},
+      {0, nullptr, nullptr}};
+  static const GType type = g_enum_register_static("JunctorLadderOrder", kValues);
+  return type;
+}
 
 State &state_of(void *object) { return *reinterpret_cast<JunctorStunPunch *>(object)->state; }
 
@@ -189,6 +213,19 @@ void on_event(JunctorStunPunch *self, const nat::ChannelEvent &event) {
                       ("junctor-channel has told each step"));
 }
 
+void on_rung(JunctorStunPunch *self, const nat::LadderEntry &entry) {
+  const auto ms = [](Duration duration) {
+    return std::chrono::duration<double, std::milli>(duration).count();
+  };
+  GstStructure *structure = gst_structure_new(
+      "junctor-rung", "rung", G_TYPE_STRING,
+      std::string(nat::to_string(entry.attempt.rung)).c_str(), "node", G_TYPE_STRING,
+      entry.attempt.node.c_str(), "state", G_TYPE_STRING,
+      std::string(nat::to_string(entry.state)).c_str(), "at-ms", G_TYPE_DOUBLE, ms(entry.at),
+      "took-ms", G_TYPE_DOUBLE, ms(entry.took), "why", G_TYPE_STRING, entry.why.c_str(), nullptr);
+  gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), structure));
+}
+
 std::shared_ptr<Outlet> rtcp_outlet(State &state) {
   const std::lock_guard lock(state.mutex);
   return state.rtcp_out;
@@ -213,6 +250,26 @@ void on_batch_end(JunctorStunPunch *self) {
 
 // ---- States ----
 
+/// Those that are wanted and can be had: a node only where the application names one.
+Result<std::vector<nat::Rung>> rungs_of(JunctorStunPunch *self, const Settings &settings) {
+  std::vector<nat::Rung> rungs;
+  const bool asks = g_signal_has_handler_pending(self, signals[kWant], 0, FALSE);
+  std::string_view rest = settings.rungs;
+  while (!rest.empty()) {
+    const auto comma = std::min(rest.find(','), rest.size());
+    const auto rung = nat::rung_from_string(rest.substr(0, comma));
+    if (!rung) return bad_input("rungs are p2p, sfu and relay, with \",\" between");
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+    const bool there = *rung == nat::Rung::P2p || asks ||
+                       (*rung == nat::Rung::Relay && !settings.turn_server.empty());
+    if (there && std::ranges::count(rungs, *rung) == 0) rungs.push_back(*rung);
+  }
+  if (rungs.empty())
+    return bad_input(
+        "rungs: none of them can be had; sfu needs a handler of `want`, relay that or turn-server");
+  return rungs;
+}
+
 Result<nat::ChannelOptions> options_of(JunctorStunPunch *self) {
   State &state = *self->state;
   nat::ChannelOptions options;
@@ -220,6 +277,22 @@ Result<nat::ChannelOptions> options_of(JunctorStunPunch *self) {
   options.side = state.settings.caller ? nat::Side::Caller : nat::Side::Callee;
   options.session = state.settings.session;
   options.timeout = std::chrono::milliseconds(state.settings.timeout);
+  options.order = state.settings.order;
+  options.ice = state.settings.ice;
+  options.encrypt = state.settings.encrypt;
+  if (options.ice && !options.encrypt) {
+    // What the application encrypts need have no name.
+  } else if (options.session.empty()) {
+    return bad_input("set session: a name of this call that both ends know");
+  }
+  if (!options.encrypt && !options.ice)
+    return bad_input("encrypt=false is for ice=true: only then the peer may be another's program");
+  auto turn = nat::TurnServer::parse_list(state.settings.turn_server);
+  if (!turn) return turn.error();
+  options.turn_servers = *std::move(turn);
+  auto rungs = rungs_of(self, state.settings);
+  if (!rungs) return rungs.error();
+  options.rungs = *std::move(rungs);
   options.log = gst::log_to(junctor_stun_punch_debug, GST_OBJECT(self));
   std::string_view rest = state.settings.stun_server;
   while (!rest.empty()) {
@@ -232,8 +305,6 @@ Result<nat::ChannelOptions> options_of(JunctorStunPunch *self) {
   if (options.stun_servers.size() > nat::Gathering::kMostServers)
     return bad_input("at most " + std::to_string(nat::Gathering::kMostServers) +
                      " STUN servers are asked");
-  if (options.session.empty())
-    return bad_input("set session: a name of this call that both ends know");
   return options;
 }
 
@@ -267,6 +338,11 @@ bool open_channel(JunctorStunPunch *self) {
     on_received(self, packet, rtcp);
   };
   events.batch_end = [self] { on_batch_end(self); };
+  if (g_signal_has_handler_pending(self, signals[kWant], 0, FALSE))
+    events.want = [self](nat::Rung rung) {
+      g_signal_emit(self, signals[kWant], 0, std::string(nat::to_string(rung)).c_str());
+    };
+  events.rung = [self](const nat::LadderEntry &entry) { on_rung(self, entry); };
   events.complaint = [self](const std::string &text) {
     GST_ELEMENT_WARNING(self, RESOURCE, FAILED, ("%s", text.c_str()),
                         ("a string of set-remote-candidates was not taken"));
@@ -320,6 +396,21 @@ gboolean set_remote_candidates(JunctorStunPunch *self, const gchar *text) {
   return TRUE;
 }
 
+gboolean take_offer(JunctorStunPunch *self, const gchar *text) {
+  const auto channel = channel_of(*self->state);
+  if (!channel) {
+    GST_WARNING_OBJECT(self, "there is no channel yet: set the state to PAUSED first");
+    return FALSE;
+  }
+  const std::string given = text != nullptr ? text : "";
+  if (const auto read = nat::parse_offer(given); !read) {
+    GST_WARNING_OBJECT(self, "%s", read.error().detail.c_str());
+    return FALSE;
+  }
+  channel->post_offer(given);
+  return TRUE;
+}
+
 void close_by_application(JunctorStunPunch *self) {
   State &state = *self->state;
   close_channel(state);
@@ -348,10 +439,10 @@ GstStructure *stats_of(State &state) {
   return gst_structure_new(
       "junctor-channel-stats", "state", G_TYPE_STRING,
       std::string(nat::to_string(stats.state)).c_str(), "rung", G_TYPE_STRING, stats.rung.c_str(),
-      "local", G_TYPE_STRING, stats.local.c_str(), "remote", G_TYPE_STRING, stats.remote.c_str(),
-      "round-trip-ms", G_TYPE_DOUBLE, round_trip, "packets-sent", G_TYPE_UINT64,
-      static_cast<guint64>(stats.packets_sent), "bytes-sent", G_TYPE_UINT64,
-      static_cast<guint64>(stats.bytes_sent), "packets-received", G_TYPE_UINT64,
+      "node", G_TYPE_STRING, stats.node.c_str(), "local", G_TYPE_STRING, stats.local.c_str(),
+      "remote", G_TYPE_STRING, stats.remote.c_str(), "round-trip-ms", G_TYPE_DOUBLE, round_trip,
+      "packets-sent", G_TYPE_UINT64, static_cast<guint64>(stats.packets_sent), "bytes-sent",
+      G_TYPE_UINT64, static_cast<guint64>(stats.bytes_sent), "packets-received", G_TYPE_UINT64,
       static_cast<guint64>(stats.packets_received), "bytes-received", G_TYPE_UINT64,
       static_cast<guint64>(stats.bytes_received), "packets-lost", G_TYPE_UINT64,
       static_cast<guint64>(stats.lost), "packets-unsent", G_TYPE_UINT64,
@@ -381,6 +472,21 @@ static void junctor_stun_punch_set_property(GObject *object, guint id, const GVa
       break;
     case kPropTimeout:
       state.settings.timeout = g_value_get_uint(value);
+      break;
+    case kPropTurnServer:
+      state.settings.turn_server = text();
+      break;
+    case kPropRungs:
+      state.settings.rungs = text();
+      break;
+    case kPropLadder:
+      state.settings.order = static_cast<nat::LadderOrder>(g_value_get_enum(value));
+      break;
+    case kPropIce:
+      state.settings.ice = g_value_get_boolean(value);
+      break;
+    case kPropEncrypt:
+      state.settings.encrypt = g_value_get_boolean(value);
       break;
     case kPropCaps: {
       const GstCaps *caps = gst_value_get_caps(value);
@@ -426,6 +532,21 @@ static void junctor_stun_punch_get_property(GObject *object, guint id, GValue *v
       break;
     case kPropTimeout:
       g_value_set_uint(value, state.settings.timeout);
+      break;
+    case kPropTurnServer:
+      g_value_set_string(value, state.settings.turn_server.c_str());
+      break;
+    case kPropRungs:
+      g_value_set_string(value, state.settings.rungs.c_str());
+      break;
+    case kPropLadder:
+      g_value_set_enum(value, static_cast<gint>(state.settings.order));
+      break;
+    case kPropIce:
+      g_value_set_boolean(value, state.settings.ice);
+      break;
+    case kPropEncrypt:
+      g_value_set_boolean(value, state.settings.encrypt);
       break;
     case kPropCaps:
       gst_value_set_caps(value, state.settings.caps.get());
@@ -540,6 +661,37 @@ static void junctor_stun_punch_class_init(JunctorStunPunchClass *klass) {
                         "failed",
                         100, 60000, kDefaultTimeout, kSet));
   g_object_class_install_property(
+      object_class, kPropTurnServer,
+      g_param_spec_string(
+          "turn-server", "TURN server",
+          "turn://USER:PASSWORD@HOST:PORT?transport=udp, tcp or tls of relays, with "
+          "\",\" between; others come by take-offer",
+          "", kSet));
+  g_object_class_install_property(
+      object_class, kPropRungs,
+      g_param_spec_string("rungs", "Rungs",
+                          "Ways that may be taken: p2p, sfu, relay. A node, and a relay that "
+                          "turn-server does not name, can be had where `want` has a handler",
+                          kDefaultRungs, kSet));
+  g_object_class_install_property(
+      object_class, kPropLadder,
+      g_param_spec_enum("ladder", "Ladder",
+                        "Whether the next way is prepared while one is tried, or one is tried "
+                        "after the other",
+                        ladder_type(), static_cast<gint>(nat::LadderOrder::Parallel), kSet));
+  g_object_class_install_property(
+      object_class, kPropIce,
+      g_param_spec_boolean("ice", "ICE",
+                           "Look for the way by RFC 8445, so that a browser or an ICE phone can be "
+                           "the peer; rungs is not looked at then",
+                           FALSE, kSet));
+  g_object_class_install_property(
+      object_class, kPropEncrypt,
+      g_param_spec_boolean("encrypt", "Encrypt",
+                           "Send SRTP under keys that both ends agree on. false is for ice=true "
+                           "with peers that know no such keys: what flows in is sent as it is",
+                           TRUE, kSet));
+  g_object_class_install_property(
       object_class, kPropCaps,
       g_param_spec_boxed("caps", "Caps",
                          "Of what comes out of src; unset: what downstream takes, where that is "
@@ -550,7 +702,8 @@ static void junctor_stun_punch_class_init(JunctorStunPunchClass *klass) {
       g_param_spec_string("state", "State", "new, trying, up or failed", "new", kShown));
   g_object_class_install_property(
       object_class, kPropRung,
-      g_param_spec_string("rung", "Rung", "How the peer is reached: p2p; empty while it is not", "",
+      g_param_spec_string("rung", "Rung",
+                          "How the peer is reached: p2p, sfu or relay; empty while it is not", "",
                           kShown));
   g_object_class_install_property(
       object_class, kPropFingerprint,
@@ -566,6 +719,12 @@ static void junctor_stun_punch_class_init(JunctorStunPunchClass *klass) {
   signals[kLocalCandidates] =
       g_signal_new("local-candidates", G_TYPE_FROM_CLASS(klass), G_SIGNAL_RUN_LAST, 0, nullptr,
                    nullptr, nullptr, G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[kWant] = g_signal_new("want", G_TYPE_FROM_CLASS(klass), G_SIGNAL_RUN_LAST, 0, nullptr,
+                                nullptr, nullptr, G_TYPE_NONE, 1, G_TYPE_STRING);
+  signals[kTakeOffer] = g_signal_new_class_handler(
+      "take-offer", G_TYPE_FROM_CLASS(klass),
+      static_cast<GSignalFlags>(G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION), G_CALLBACK(take_offer),
+      nullptr, nullptr, nullptr, G_TYPE_BOOLEAN, 1, G_TYPE_STRING);
   signals[kSetRemoteCandidates] =
       g_signal_new_class_handler("set-remote-candidates", G_TYPE_FROM_CLASS(klass),
                                  static_cast<GSignalFlags>(G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION),

@@ -45,6 +45,7 @@ Channel::Channel(std::shared_ptr<Reactor> reactor, ChannelOptions options, Chann
       events_(std::move(events)),
       own_key_(std::move(keys)),
       own_tag_(random_tag()),
+      turn_servers_(options_.turn_servers),
       queued_(std::make_unique<Queued>([this] { flush(); })) {}
 
 Channel::~Channel() = default;
@@ -136,6 +137,8 @@ void Channel::close() {
     queued_->turn_end.cancel();
     sockets_.clear();
     puncher_.reset();
+    nodes_.clear();
+    ice_.reset();
     ladder_.reset();
     events_ = {};
   });
@@ -161,11 +164,12 @@ std::vector<Candidate> Channel::host_candidates() const {
 }
 
 void Channel::describe() {
-  offered_ = host_candidates();
+  if (!options_.ice) offered_ = host_candidates();
   signal(Description{own_key_.public_key(), own_tag_, generation_, offered_});
 }
 
 void Channel::offer(std::vector<Candidate> candidates) {
+  if (options_.ice) return;
   std::erase_if(candidates, [this](const Candidate &each) {
     return std::ranges::count(offered_, each.endpoint, &Candidate::endpoint) > 0;
   });
@@ -201,6 +205,8 @@ Result<void> Channel::take(std::string_view text) {
   Result<void> taken;
   if (const auto *description = std::get_if<Description>(&*read)) {
     taken = take_description(*description);
+  } else if (const auto *ice = std::get_if<IceSignal>(&*read); ice && uses_ice()) {
+    taken = take_ice(*ice);
   } else if (!remote_) {
     taken = refused("the peer's first string is to be its description; give its strings in order");
   } else if (const auto *more = std::get_if<MoreCandidates>(&*read)) {
@@ -208,7 +214,7 @@ Result<void> Channel::take(std::string_view text) {
   } else if (const auto *up = std::get_if<Up>(&*read)) {
     if (puncher_ && up->generation == remote_generation_) puncher_->peer_up(now);
   } else {
-    taken = refused("the peer speaks ICE, this end does not: set ice=true");
+    taken = refused("the peer speaks ICE, this end does not: set ice=true, or name a relay");
   }
   step();
   return taken;

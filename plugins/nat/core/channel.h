@@ -24,9 +24,12 @@
 #include "nat/core/description.h"
 #include "nat/core/gathering.h"
 #include "nat/core/host_addresses.h"
+#include "nat/core/ice_agent.h"
 #include "nat/core/ladder.h"
+#include "nat/core/offer.h"
 #include "nat/core/puncher.h"
 #include "nat/core/stun_host.h"
+#include "nat/core/turn_server.h"
 #include "rtp/core/srtp.h"
 
 namespace junctor::nat {
@@ -40,6 +43,14 @@ struct ChannelOptions {
   std::vector<StunHost> stun_servers;
   /// For the direct way, from when the peer's description is here.
   Duration timeout = std::chrono::seconds(3);
+  /// Ways that can be had. Nodes come by take_offer(), relays by that or `turn_servers`.
+  std::vector<Rung> rungs{Rung::P2p};
+  LadderOrder order = LadderOrder::Parallel;
+  std::vector<TurnServer> turn_servers{};
+  /// Ways are looked for by RFC 8445 and not by probes of our own, so that a browser or an ICE
+  /// phone can be the peer. Without `encrypt` it need not know our keys either: packets go as they
+  /// are, for the application encrypts them in its own way.
+  bool ice = false, encrypt = true;
   LogSink log;  ///< may be unset
 };
 
@@ -70,13 +81,17 @@ struct ChannelEvents {
   std::function<void(SharedBytes packet, bool rtcp)> received;
   /// Behind each batch of received().
   std::function<void()> batch_end;
+  /// A node or a relay is needed, and none is known: see Channel::take_offer().
+  std::function<void(Rung)> want;
+  /// What has become of each way that was tried.
+  std::function<void(const LadderEntry &)> rung;
   /// A string of post() was not taken: a sentence.
   std::function<void(std::string)> complaint;
 };
 
 struct ChannelStats {
   ChannelState state = ChannelState::New;
-  std::string rung, local, remote;
+  std::string rung, node, local, remote;
   std::optional<Duration> round_trip;
   std::uint64_t packets_sent = 0, bytes_sent = 0, packets_received = 0, bytes_received = 0;
   std::uint64_t lost = 0;     ///< RTP packets of the peer's that did not come
@@ -107,6 +122,10 @@ class Channel : public std::enable_shared_from_this<Channel> {
   Result<void> take(std::string_view signal);
   /// Any thread: take() on the reactor, later.
   void post(std::string signal);
+  /// What the rendezvous says of nodes and relays: see parse_offer().
+  Result<void> take_offer(std::string_view text);
+  /// Any thread: take_offer() on the reactor, later.
+  void post_offer(std::string text);
   /// A whole packet. One that cannot be sent is counted and dropped: media does not wait.
   void send(ByteSpan packet, bool rtcp);
   /// Any thread: no events any more when it has returned; the way is closed.
@@ -130,6 +149,27 @@ class Channel : public std::enable_shared_from_this<Channel> {
     std::uint64_t expected = 0, received = 0;
   };
   struct Queued;
+  /// A node that may carry.
+  struct NodeWay {
+    std::string name;
+    Description description;
+    ChannelKeys keys;
+    std::string own_tag;
+    std::unique_ptr<rtp::Srtp> srtcp;  ///< of the hop
+    std::optional<Puncher> puncher{};  ///< while it is tried or up
+    bool joined = false;               ///< it has a channel to both ends
+  };
+  /// libnice's way: to a relay, or to a peer that speaks ICE.
+  struct IceWay {
+    Attempt attempt;
+    std::shared_ptr<ContextThread> thread;
+    std::unique_ptr<IceAgent> agent{};
+    std::string remote_ufrag{};        ///< of the peer's agent
+    std::vector<std::string> early{};  ///< candidates, until the credentials have been told
+    bool gathered = false;
+    std::optional<IcePath> path{};
+    Time heard{};  ///< the last packet
+  };
 
   Channel(std::shared_ptr<Reactor> reactor, ChannelOptions options, ChannelEvents events,
           KeyPair keys);
@@ -154,21 +194,49 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void step();
   void schedule();
   void send_all(const std::vector<Outgoing> &out);
-  void on_puncher(const Puncher::Event &event);
+  void on_puncher(const Attempt &attempt, Puncher &puncher, const Puncher::Event &event);
   void on_ladder(const LadderAction &action);
+  void prepare(const Attempt &attempt);
   void prepare_puncher();
-  bool use_path();
+  void stop(const Attempt &attempt, const std::string &why);
+  void carry(const Attempt &attempt);
+  bool use(const Attempt &attempt);
+  bool use_path(const Puncher &puncher);
   void show(ChannelState state);
   void tell(ChannelEvent event);
   void doubt(const std::string &why);
   void read_addresses();
   void look_at_addresses();
   void gather_anew(const std::string &why);
+  void look_for_others();
+
+  // Nodes and relays: channel_rungs.cpp.
+  Result<void> take_node(const NodeOffer &offer);
+  NodeWay *find_node(std::string_view name);
+  void prepare_node(NodeWay &node);
+  void node_may_be_up(NodeWay &node);
+  void add_remote(NodeWay &node, const Candidate &candidate);
+  std::optional<Puncher> make_puncher(const ChannelKeys &keys, const std::string &own_tag,
+                                      const std::string &peer_tag) const;
+  void prepare_relay();
+  void start_ice(const Attempt &attempt, bool relay_only);
+  void ice_started(const std::shared_ptr<IceWay> &way, Result<std::unique_ptr<IceAgent>> started);
+  void ice_connected(const std::shared_ptr<IceWay> &way, const IcePath &path);
+  void ice_failed(const std::shared_ptr<IceWay> &way, const std::string &why);
+  void ice_received(const std::shared_ptr<IceWay> &way, Bytes datagram);
+  void ice_gathered(const std::shared_ptr<IceWay> &way);
+  Result<void> take_ice(const IceSignal &signal);
+  void give_ice(const IceSignal &signal);
+  bool uses_ice() const;
+  bool ice_is_silent(Time now) const;
 
   // Packets.
   void read(unsigned socket);
   bool on_media(unsigned socket, const sockaddr_storage &from, std::span<std::byte> buffer,
                 std::size_t wire_size, bool rtcp);
+  std::optional<std::size_t> open(std::span<std::byte> datagram, bool rtcp);
+  void deliver(ByteSpan packet, std::size_t wire_size, bool rtcp);
+  rtp::Srtp *sending_context(bool rtcp);
   void count_rtp(ByteSpan packet);
   void flush();
 
@@ -195,7 +263,12 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::unique_ptr<rtp::Srtp> srtp_, srtcp_;
   std::optional<Puncher> puncher_;
   std::optional<Ladder> ladder_;
-  std::optional<Time> trying_since_, doubted_;
+  std::vector<std::unique_ptr<NodeWay>> nodes_;
+  std::shared_ptr<IceWay> ice_;
+  std::vector<IceSignal> ice_waiting_;  ///< until there is an agent
+  std::vector<TurnServer> turn_servers_;
+  std::optional<Attempt> relay_wanted_;
+  std::optional<Time> trying_since_, doubted_, repair_until_;
   std::string doubt_;
   bool said_up_ = false, stepping_ = false, step_again_ = false, closed_ = false;
   Reactor::Timer timer_;

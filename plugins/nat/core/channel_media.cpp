@@ -39,14 +39,16 @@ void add(std::atomic<std::uint64_t> &count, std::uint64_t more) {
 }  // namespace
 
 void Channel::send(ByteSpan packet, bool rtcp) {
-  rtp::Srtp *const context = rtcp ? srtcp_.get() : srtp_.get();
-  if (!path_ || context == nullptr || packet.size() > kMostPacket || closed_)
+  rtp::Srtp *const context = sending_context(rtcp);
+  const bool ice = ice_ && ladder_ && ladder_->carrying() == ice_->attempt;
+  if ((!path_ && !ice) || (context == nullptr && options_.encrypt) || packet.size() > kMostPacket ||
+      closed_)
     return add(counted_.unsent, 1);
   Queued::Slot &slot = queued_->slots[queued_->used];
   std::ranges::copy(packet, slot.bytes.begin());
   slot.size = packet.size();
-  if (!(rtcp ? context->protect_rtcp(slot.bytes, slot.size)
-             : context->protect_rtp(slot.bytes, slot.size)))
+  if (options_.encrypt && !(rtcp ? context->protect_rtcp(slot.bytes, slot.size)
+                                 : context->protect_rtp(slot.bytes, slot.size)))
     return add(counted_.unsent, 1);
   if (++queued_->used == Queued::kSlots) return flush();
   queued_->turn_end.request(*reactor_);
@@ -54,6 +56,15 @@ void Channel::send(ByteSpan packet, bool rtcp) {
 
 void Channel::flush() {
   const std::size_t count = std::exchange(queued_->used, 0);
+  if (ice_ && ice_->agent && ladder_ && ladder_->carrying() == ice_->attempt) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto &slot = queued_->slots[i];
+      const bool sent = ice_->agent->send(ByteSpan(slot.bytes).first(slot.size));
+      add(sent ? counted_.packets_sent : counted_.unsent, 1);
+      if (sent) add(counted_.bytes_sent, slot.size);
+    }
+    return;
+  }
   if (!path_ || path_socket_ >= sockets_.size()) return add(counted_.unsent, count);
   std::array<iovec, Queued::kSlots> vectors;
   std::array<mmsghdr, Queued::kSlots> messages{};
@@ -115,7 +126,11 @@ void Channel::read(unsigned socket) {
           const Endpoint from =
               Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&sources[i]));
           const Time now = Clock::now();
+          const auto of_node = [&](const auto &node) {
+            return node->puncher && node->puncher->received(socket, from, datagram, now);
+          };
           if (!(puncher_ && puncher_->received(socket, from, datagram, now)) &&
+              std::ranges::none_of(nodes_, of_node) &&
               !gathering_.received(socket, from, datagram, now))
             add(counted_.refused, 1);
           stepped = true;
@@ -139,29 +154,64 @@ void Channel::read(unsigned socket) {
   if (stepped || (puncher_ && puncher_->next() && *puncher_->next() <= Clock::now())) step();
 }
 
+/// RTP is encrypted from end to end; RTCP over a node ends there.
+rtp::Srtp *Channel::sending_context(bool rtcp) {
+  if (!rtcp) return srtp_.get();
+  const auto carrying = ladder_ ? ladder_->carrying() : std::nullopt;
+  const NodeWay *node = carrying ? find_node(carrying->node) : nullptr;
+  return node ? node->srtcp.get() : srtcp_.get();
+}
+
+/// Decrypts in place; the size of what is authentic.
+std::optional<std::size_t> Channel::open(std::span<std::byte> datagram, bool rtcp) {
+  using Verdict = rtp::Srtp::Verdict;
+  std::size_t size = datagram.size();
+  if (!options_.encrypt) return size;
+  if (!rtcp) {
+    if (srtp_ && srtp_->unprotect_rtp(datagram, size) == Verdict::Authentic) return size;
+    return std::nullopt;
+  }
+  if (srtcp_ && srtcp_->unprotect_rtcp(datagram, size) == Verdict::Authentic) return size;
+  for (const auto &node : nodes_) {
+    size = datagram.size();
+    if (node->srtcp->unprotect_rtcp(datagram, size) == Verdict::Authentic) return size;
+  }
+  return std::nullopt;
+}
+
 bool Channel::on_media(unsigned socket, const sockaddr_storage &from, std::span<std::byte> buffer,
                        std::size_t wire_size, bool rtcp) {
-  rtp::Srtp *const context = rtcp ? srtcp_.get() : srtp_.get();
-  std::size_t size = wire_size;
   const auto datagram = buffer.first(wire_size);
-  if (context == nullptr ||
-      (rtcp ? context->unprotect_rtcp(datagram, size) : context->unprotect_rtp(datagram, size)) !=
-          rtp::Srtp::Verdict::Authentic) {
+  const auto size = open(datagram, rtcp);
+  if (!size) {
     add(counted_.refused, 1);
     return false;
   }
   const Time now = reactor_->now();
-  if (path_ && socket == path_socket_ && same_address(from, *path_))
-    puncher_->media(now);
-  else if (puncher_)
-    puncher_->media_from(socket, Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&from)),
-                         wire_size, now);
+  if (path_ && socket == path_socket_ && same_address(from, *path_)) {
+    const auto carrying = ladder_ ? ladder_->carrying() : std::nullopt;
+    NodeWay *node = carrying ? find_node(carrying->node) : nullptr;
+    if (node && node->puncher)
+      node->puncher->media(now);
+    else if (puncher_ && carrying)
+      puncher_->media(now);
+  } else {
+    const Endpoint where = Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&from));
+    // What a node passes on is the peer's, but does not show where the peer is.
+    const bool of_node = std::ranges::any_of(nodes_, [&](const auto &node) {
+      return node->puncher && node->puncher->knows(socket, where);
+    });
+    if (puncher_ && !of_node) puncher_->media_from(socket, where, wire_size, now);
+  }
+  deliver(ByteSpan(datagram).first(*size), wire_size, rtcp);
+  return true;
+}
+
+void Channel::deliver(ByteSpan packet, std::size_t wire_size, bool rtcp) {
   add(counted_.packets_received, 1);
   add(counted_.bytes_received, wire_size);
-  const ByteSpan packet = ByteSpan(datagram).first(size);
   if (!rtcp) count_rtp(packet);
   if (events_.received) events_.received(SharedBytes::copy(packet), rtcp);
-  return true;
 }
 
 void Channel::count_rtp(ByteSpan packet) {

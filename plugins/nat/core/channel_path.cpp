@@ -14,6 +14,9 @@ const Attempt kDirect{Rung::P2p, {}};
 /// The puncher knows better than the ladder why there is no way: it speaks first.
 constexpr Duration kPuncherFirst = std::chrono::milliseconds(200);
 
+/// A way whose addresses have changed is repaired within this time, or others are prepared.
+constexpr Duration kRepair = std::chrono::milliseconds(400);
+
 /// Documentation's own (RFC 5737): what the route to most of the world is asked with.
 const Endpoint kSomewhere{"192.0.2.1", 9};
 
@@ -22,12 +25,27 @@ const Endpoint kSomewhere{"192.0.2.1", 9};
 void Channel::begin_ladder() {
   trying_since_ = Clock::now();
   LadderOptions options;
-  options.rungs = {Rung::P2p};
+  options.rungs = options_.ice ? std::vector{Rung::P2p} : options_.rungs;
+  options.order = options_.order;
   options.p2p_timeout = options_.timeout + kPuncherFirst;
   ladder_.emplace(std::move(options));
   ladder_->start(*trying_since_);
   show(ChannelState::Trying);
   tell({.kind = ChannelEvent::Kind::Trying, .attempt = kDirect});
+}
+
+/// Where the way that carries is to be repaired and is not: others may carry meanwhile.
+void Channel::look_for_others() {
+  if (!repair_until_ || Clock::now() < *repair_until_) return;
+  repair_until_.reset();
+  if (!ladder_ || !ladder_->carrying() || options_.rungs.size() < 2) return;
+  const Attempt attempt = *ladder_->carrying();
+  const NodeWay *node = find_node(attempt.node);
+  const Puncher *puncher = attempt == kDirect && puncher_ ? &*puncher_
+                           : node && node->puncher        ? &*node->puncher
+                                                          : nullptr;
+  if (puncher && puncher->state() != Puncher::State::Up)
+    ladder_->lost(attempt, doubt_, Clock::now());
 }
 
 void Channel::step() {
@@ -42,25 +60,48 @@ void Channel::step() {
     offer_found();
     if (puncher_) {
       send_all(puncher_->poll(Clock::now()));
-      for (const Puncher::Event &each : puncher_->take_events()) on_puncher(each);
+      for (const Puncher::Event &each : puncher_->take_events())
+        on_puncher(kDirect, *puncher_, each);
     }
-    if (ladder_)
-      for (const LadderAction &each : ladder_->poll(Clock::now())) on_ladder(each);
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      NodeWay &node = *nodes_[i];
+      if (!node.puncher) continue;
+      send_all(node.puncher->poll(Clock::now()));
+      for (const Puncher::Event &each : node.puncher->take_events())
+        on_puncher({Rung::Sfu, node.name}, *node.puncher, each);
+    }
+    if (ice_is_silent(Clock::now())) ice_failed(ice_, "nothing has come over it for 5 s");
+    look_for_others();
+    if (!ladder_) continue;
+    for (const LadderAction &each : ladder_->poll(Clock::now())) on_ladder(each);
+    for (const LadderEntry &each : ladder_->take_news())
+      if (events_.rung) events_.rung(each);
   } while (step_again_ && !closed_);
   stepping_ = false;
   if (closed_) return;
-  if (puncher_) {
+  if (ladder_ && ladder_->carrying()) {
+    const Attempt &carrying = *ladder_->carrying();
+    const NodeWay *node = find_node(carrying.node);
     const std::lock_guard lock(mutex_);
-    shown_.round_trip = puncher_->round_trip();
+    shown_.round_trip = carrying == kDirect && puncher_ ? puncher_->round_trip()
+                        : node && node->puncher         ? node->puncher->round_trip()
+                                                        : std::nullopt;
   }
   schedule();
 }
 
 void Channel::schedule() {
   std::optional<Time> next;
-  for (const auto &when : {gathering_.next(), puncher_ ? puncher_->next() : std::nullopt,
-                           ladder_ ? ladder_->next() : std::nullopt})
+  const auto at = [&](const std::optional<Time> &when) {
     if (when && (!next || *when < *next)) next = when;
+  };
+  at(gathering_.next());
+  at(repair_until_);
+  if (puncher_) at(puncher_->next());
+  for (const auto &node : nodes_)
+    if (node->puncher) at(node->puncher->next());
+  if (ladder_) at(ladder_->next());
+  if (ice_ && ice_->path) at(Clock::now() + std::chrono::seconds(1));
   if (next)
     timer_ = reactor_->at(*next, [this] { step(); });
   else
@@ -78,30 +119,44 @@ void Channel::send_all(const std::vector<Outgoing> &out) {
   }
 }
 
-void Channel::on_puncher(const Puncher::Event &event) {
+void Channel::on_puncher(const Attempt &attempt, Puncher &puncher, const Puncher::Event &event) {
   using Kind = Puncher::Event::Kind;
   step_again_ = true;
   const Time now = Clock::now();
+  const bool direct = attempt == kDirect;
   switch (event.kind) {
     case Kind::Up:
     case Kind::Moved: {
-      if (!std::exchange(said_up_, true)) signal(Up{generation_});
-      const bool other = use_path();
-      ladder_->up(kDirect, now);
-      if (ladder_->carrying() == kDirect && other)
+      if (direct && !std::exchange(said_up_, true)) signal(Up{generation_});
+      repair_until_.reset();
+      if (!direct) {
+        node_may_be_up(*find_node(attempt.node));
+      } else if (ladder_->carrying() != attempt) {
+        // Also where it had been given up: a packet came late.
+        ladder_->retry_p2p("it turned out to be there", now);
+        ladder_->up(attempt, now);
+      }
+      if (ladder_->carrying() == attempt && use_path(puncher))
         tell({.kind = ChannelEvent::Kind::Moved,
-              .attempt = kDirect,
+              .attempt = attempt,
               .took = doubted_ ? now - *doubted_ : Duration::zero(),
               .why = doubted_ ? doubt_ : "another way turned out to be better"});
-      doubted_.reset();
+      if (ladder_->carrying() == attempt) doubted_.reset();
       gathering_.rest();
       break;
     }
     case Kind::Silent:
-      gather_anew("nothing is answered any more");
+      if (!direct) {
+        doubt(to_string(attempt) + " answers no more");
+        ladder_->lost(attempt, "nothing is answered any more", now);
+      } else {
+        gather_anew("nothing is answered any more");
+        // By now others are needed as well as a repair.
+        repair_until_ = now;
+      }
       break;
     case Kind::Failed:
-      ladder_->failed(kDirect, puncher_->why(), now);
+      ladder_->failed(attempt, puncher.why(), now);
       break;
   }
 }
@@ -111,27 +166,19 @@ void Channel::on_ladder(const LadderAction &action) {
   step_again_ = true;
   switch (action.kind) {
     case Kind::Prepare:
-      if (puncher_) {
-        if (path_) {
-          path_.reset();
-          trying_since_ = doubted_.value_or(Clock::now());
-          show(ChannelState::Trying);
-          tell({.kind = ChannelEvent::Kind::Trying, .attempt = action.attempt, .why = doubt_});
-        }
-        return gather_anew("the way was lost");
-      }
-      prepare_puncher();
+      prepare(action.attempt);
       break;
-    case Kind::Carry: {
-      const Duration took = Clock::now() - *trying_since_;
-      show(ChannelState::Up);
-      tell({.kind = ChannelEvent::Kind::Up, .attempt = action.attempt, .took = took});
+    case Kind::Carry:
+      carry(action.attempt);
       break;
-    }
     case Kind::AskForNode:
-      ladder_->no_node("no node is known", Clock::now());
+      if (events_.want)
+        events_.want(Rung::Sfu);
+      else
+        ladder_->no_node("nobody names one", Clock::now());
       break;
     case Kind::Stop:
+      stop(action.attempt, action.why);
       break;
     case Kind::End:
       path_.reset();
@@ -144,23 +191,77 @@ void Channel::on_ladder(const LadderAction &action) {
   }
 }
 
-void Channel::prepare_puncher() {
+void Channel::prepare(const Attempt &attempt) {
+  switch (attempt.rung) {
+    case Rung::P2p:
+      if (options_.ice) return start_ice(attempt, false);
+      if (!puncher_) return prepare_puncher();
+      // Already on its way where the silence of this one, or another address, began it.
+      if (puncher_->state() == Puncher::State::Failed) {
+        if (!doubted_) doubt("the way was lost");
+        gather_anew(doubt_);
+      }
+      break;
+    case Rung::Sfu:
+      if (NodeWay *node = find_node(attempt.node)) prepare_node(*node);
+      break;
+    case Rung::Relay:
+      prepare_relay();
+      break;
+  }
+}
+
+void Channel::stop(const Attempt &attempt, const std::string &why) {
+  log(LogLevel::Debug, to_string(attempt) + " is given up: " + why);
+  if (attempt.rung == Rung::Sfu)
+    std::erase_if(nodes_, [&](const auto &each) { return each->name == attempt.node; });
+  else if (ice_ && ice_->attempt == attempt)
+    ice_.reset();
+  if (relay_wanted_ == attempt) relay_wanted_.reset();
+}
+
+/// Media goes this way from now on.
+void Channel::carry(const Attempt &attempt) {
   const Time now = Clock::now();
-  PuncherOptions options;
-  options.probe_own = keys_->probe_own;
-  options.probe_peer = keys_->probe_peer;
-  options.own_tag = own_tag_;
-  options.peer_tag = remote_->tag;
-  options.timeout = options_.timeout;
-  puncher_.emplace(std::move(options));
-  for (unsigned i = 0; i < sockets_.size(); ++i) puncher_->add_socket(i, sockets_[i].v6, now);
+  const bool again = stats().state == ChannelState::Up;
+  if (!use(attempt)) return;
+  show(ChannelState::Up);
+  if (again)
+    tell({.kind = ChannelEvent::Kind::Moved,
+          .attempt = attempt,
+          .took = doubted_ ? now - *doubted_ : Duration::zero(),
+          .why = doubted_ ? doubt_ : "a better way has come up"});
+  else
+    tell({.kind = ChannelEvent::Kind::Up, .attempt = attempt, .took = now - *trying_since_});
+  doubted_.reset();
+}
+
+bool Channel::use(const Attempt &attempt) {
+  if (ice_ && ice_->attempt == attempt && ice_->path) {
+    path_.reset();
+    const std::lock_guard lock(mutex_);
+    shown_.local = ice_->path->local;
+    shown_.remote = ice_->path->remote;
+    return true;
+  }
+  const NodeWay *node = find_node(attempt.node);
+  const Puncher *puncher = attempt == kDirect && puncher_ ? &*puncher_
+                           : node && node->puncher        ? &*node->puncher
+                                                          : nullptr;
+  if (!puncher || !puncher->path()) return false;
+  use_path(*puncher);
+  return true;
+}
+
+void Channel::prepare_puncher() {
+  puncher_ = make_puncher(*keys_, own_tag_, remote_->tag);
   for (const Candidate &each : remote_->candidates) add_remote(each);
-  puncher_->restart(now);
+  puncher_->restart(Clock::now());
 }
 
 /// Sends over the puncher's path from now on; whether it is another one.
-bool Channel::use_path() {
-  const auto &path = puncher_->path();
+bool Channel::use_path(const Puncher &puncher) {
+  const auto &path = puncher.path();
   const auto to = path->remote.to_sockaddr();
   if (!to) return false;
   const bool had = path_.has_value();
@@ -178,8 +279,14 @@ bool Channel::use_path() {
 void Channel::show(ChannelState state) {
   const std::lock_guard lock(mutex_);
   shown_.state = state;
-  if (state == ChannelState::Up) shown_.rung = to_string(kDirect.rung);
-  if (state != ChannelState::Up) shown_.rung = shown_.local = shown_.remote = "";
+  if (state == ChannelState::Up) {
+    shown_.rung = to_string(ladder_->carrying()->rung);
+    if (ice_ && ice_->attempt == ladder_->carrying() && ice_->path->relayed)
+      shown_.rung = to_string(Rung::Relay);
+    shown_.node = ladder_->carrying()->node;
+  } else {
+    shown_.rung = shown_.node = shown_.local = shown_.remote = "";
+  }
 }
 
 void Channel::tell(ChannelEvent event) {
@@ -235,8 +342,11 @@ void Channel::gather_anew(const std::string &why) {
   offered_ = host_candidates();
   gathering_.restart(now);
   // Also without any: the peer forgets those before.
-  signal(MoreCandidates{generation_, offered_});
+  if (!options_.ice) signal(MoreCandidates{generation_, offered_});
   if (puncher_) puncher_->restart(now);
+  for (const auto &node : nodes_)
+    if (node->puncher) node->puncher->restart(now);
+  repair_until_ = now + kRepair;
 }
 
 }  // namespace junctor::nat

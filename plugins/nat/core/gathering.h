@@ -51,6 +51,7 @@ class Gathering {
   /// What was learned or has changed since it was asked last.
   std::vector<Found> take_found();
   std::vector<Found> known() const;
+  const std::vector<Endpoint> &servers() const { return servers_; }
   /// Every server has answered, or will not.
   bool settled() const;
   /// Whether servers with different addresses saw different ports of one socket.

@@ -72,6 +72,7 @@ void Ladder::note(const Attempt &attempt, LadderEntry::State state, Time now, Du
                   const std::string &why) {
   if (log_.size() == kMostEntries) log_.erase(log_.begin());
   log_.push_back({now - start_, attempt, state, took, why});
+  if (news_.size() < kMostEntries) news_.push_back(log_.back());
 }
 
 void Ladder::start(Time now) {
@@ -161,7 +162,7 @@ void Ladder::retry_p2p(const std::string &why, Time now) {
   Try *p2p = single(Rung::P2p);
   if (!p2p || ended_ || p2p->state == State::Trying || p2p->state == State::Up) return;
   prepare(*p2p, now);
-  log_.back().why = why;
+  log_.back().why = news_.back().why = why;
 }
 
 void Ladder::time_out(Time now) {

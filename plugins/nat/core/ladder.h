@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/clock.h"
@@ -110,6 +111,8 @@ class Ladder {
 
   const std::optional<Attempt> &carrying() const { return carrying_; }
   const std::vector<LadderEntry> &log() const { return log_; }
+  /// What has come to the log since it was asked last.
+  std::vector<LadderEntry> take_news() { return std::exchange(news_, {}); }
   /// The log in a sentence: "p2p failed (…); node n7 in 38 ms".
   std::string summary() const;
 
@@ -148,7 +151,7 @@ class Ladder {
   LadderOptions options_;
   std::vector<Try> tries_;  ///< p2p and relay, and each node in the order of their naming
   std::vector<LadderAction> actions_;
-  std::vector<LadderEntry> log_;
+  std::vector<LadderEntry> log_, news_;
   std::optional<Attempt> carrying_;
   Time start_{}, round_{}, carrying_since_{}, polled_{};
   std::optional<Time> asked_;  ///< for a node, and not told yet

@@ -278,6 +278,12 @@ void Puncher::peer_up(Time now) {
   next_ = now;
 }
 
+bool Puncher::knows(unsigned socket, const Endpoint &from) const {
+  return std::ranges::any_of(links_, [&](const Link &each) {
+    return each.path.socket == socket && each.path.remote == from;
+  });
+}
+
 std::optional<Duration> Puncher::round_trip() const {
   const Link *link = current();
   return link != nullptr ? link->round_trip : std::nullopt;

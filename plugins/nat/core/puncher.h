@@ -105,6 +105,9 @@ class Puncher {
   /// When to poll() at the latest.
   std::optional<Time> next() const { return next_; }
 
+  /// Whether packets from there are this peer's, as far as is known.
+  bool knows(unsigned socket, const Endpoint &from) const;
+
   State state() const { return state_; }
   /// What to send over; nothing before it was up once.
   const std::optional<Path> &path() const { return path_; }

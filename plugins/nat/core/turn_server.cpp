@@ -98,6 +98,22 @@ Result<TurnServer> TurnServer::parse(std::string_view text) {
   return server;
 }
 
+Result<TurnServer> TurnServer::from_url(std::string_view url, std::string user,
+                                        std::string password, std::string certificate_sha256) {
+  const auto colon = url.find(':');
+  if (colon == std::string_view::npos || url.find('@') != std::string_view::npos ||
+      user.size() > kLongestCredential || password.size() > kLongestCredential ||
+      !(certificate_sha256.empty() || is_sha256(certificate_sha256)))
+    return bad_input("TURN server: it must be like turn:HOST:PORT?transport=udp, tcp or tls");
+  auto server =
+      parse(std::string(url.substr(0, colon + 1)) + "u:p@" + std::string(url.substr(colon + 1)));
+  if (!server) return server;
+  server->user = std::move(user);
+  server->password = std::move(password);
+  server->certificate_sha256 = std::move(certificate_sha256);
+  return server;
+}
+
 Result<std::vector<TurnServer>> TurnServer::parse_list(std::string_view text) {
   std::vector<TurnServer> servers;
   while (!text.empty()) {

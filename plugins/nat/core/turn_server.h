@@ -29,6 +29,9 @@ struct TurnServer {
   /// percent-encoded; "&certificate-sha256=HEX". Without a port 3478, with TLS 5349. The error
   /// names no password.
   static Result<TurnServer> parse(std::string_view text);
+  /// "turn:HOST[:PORT][?transport=udp|tcp]" or "turns:…" (RFC 7065), as rendezvous tell them.
+  static Result<TurnServer> from_url(std::string_view url, std::string user, std::string password,
+                                     std::string certificate_sha256);
   /// Several, with "," between; at most 8.
   static Result<std::vector<TurnServer>> parse_list(std::string_view text);
   /// "HOST:PORT over tls", for people.

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Channels over a node, and over ICE.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <mutex>
+
+#include "nat/core/channel.h"
+
+namespace junctor::nat {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+/// One end and what it told; strings go to the other end at once.
+class End {
+ public:
+  End(const std::shared_ptr<Reactor> &reactor, ChannelOptions options) {
+    ChannelEvents events;
+    events.signal = [this](const std::string &text) {
+      note([&] { signals_.push_back(text); });
+      if (other_) other_->channel().post(text);
+      if (heard_signal_) heard_signal_(text);
+    };
+    events.event = [this](const ChannelEvent &event) { note([&] { events_.push_back(event); }); };
+    events.received = [this](const SharedBytes &packet, bool rtcp) {
+      const ByteSpan bytes = packet.view;
+      note([&] { (rtcp ? rtcp_ : rtp_).emplace_back(bytes.begin(), bytes.end()); });
+    };
+    events.want = [this](Rung rung) {
+      note([&] { wanted_.push_back(rung); });
+      if (on_want_) on_want_(rung);
+    };
+    events.rung = [this](const LadderEntry &entry) { note([&] { log_.push_back(entry); }); };
+    events.complaint = [this](const std::string &text) { note([&] { complaints_ += text; }); };
+    auto channel = Channel::open(reactor, std::move(options), std::move(events));
+    EXPECT_TRUE(channel) << channel.error().detail;
+    channel_ = *channel;
+  }
+  ~End() { channel_->close(); }
+
+  Channel &channel() { return *channel_; }
+  void join(End &other) {
+    std::vector<std::string> so_far;
+    note([&] {
+      so_far = signals_;
+      other_ = &other;
+    });
+    for (const std::string &each : so_far) other.channel().post(each);
+  }
+  template <class Check>
+  bool wait(Check check) {
+    std::unique_lock lock(mutex_);
+    return news_.wait_for(lock, 30s, [&] { return check(*this); });
+  }
+  bool wait_event(ChannelEvent::Kind kind) {
+    return wait([kind](const End &self) {
+      return std::ranges::count(self.events_, kind, &ChannelEvent::kind) > 0;
+    });
+  }
+
+  std::vector<std::string> signals_;
+  std::vector<ChannelEvent> events_;
+  std::vector<LadderEntry> log_;
+  std::vector<Bytes> rtp_, rtcp_;
+  std::vector<Rung> wanted_;
+  std::string complaints_;
+  std::function<void(Rung)> on_want_;
+  std::function<void(std::string)> heard_signal_;
+
+ private:
+  template <class Change>
+  void note(Change change) {
+    const std::lock_guard lock(mutex_);
+    change();
+    news_.notify_all();
+  }
+  std::mutex mutex_;
+  std::condition_variable news_;
+  End *other_ = nullptr;
+  std::shared_ptr<Channel> channel_;
+};
+
+Bytes rtp_packet(std::uint16_t sequence) {
+  Bytes packet(172, std::byte{0x55});
+  packet[0] = std::byte{0x80};
+  packet[1] = std::byte{0x00};
+  packet[2] = static_cast<std::byte>(sequence >> 8);
+  packet[3] = static_cast<std::byte>(sequence & 0xff);
+  return packet;
+}
+
+/// An empty receiver report (RFC 3550 section 6.4.2).
+Bytes rtcp_packet() {
+  return {std::byte{0x80}, std::byte{201}, std::byte{0}, std::byte{1},
+          std::byte{1},    std::byte{2},   std::byte{3}, std::byte{4}};
+}
+
+/// The least that a node is: a puncher for each leg on one socket, RTP passed on as it is, RTCP
+/// opened and closed. On the reactor.
+class Node {
+ public:
+  Node(std::shared_ptr<Reactor> reactor, std::string session)
+      : reactor_(std::move(reactor)), session_(leg_session(session, "n1")) {
+    auto socket = bind_udp({"0.0.0.0", 0});
+    EXPECT_TRUE(socket);
+    socket_ = std::move(*socket);
+    reactor_->invoke([this] {
+      watch_ = reactor_->watch(socket_.get(), EPOLLIN, [this](std::uint32_t) { read(); });
+    });
+  }
+  ~Node() { stop(); }
+  void stop() {
+    reactor_->invoke([this] {
+      watch_.reset();
+      timer_.reset();
+      legs_.clear();
+    });
+  }
+
+  /// The offer for the client of this description, as the rendezvous would send it.
+  std::string expect(const std::string &client) {
+    auto signal = parse_signal(client);
+    EXPECT_TRUE(signal);
+    const auto &description = std::get<Description>(*signal);
+    auto key = KeyPair::generate();
+    auto keys = agree(*key, description.key, Side::Callee, session_);
+    EXPECT_TRUE(keys);
+    auto leg = std::make_unique<Leg>();
+    leg->tag = random_tag();
+    PuncherOptions options;
+    options.probe_own = keys->probe_own;
+    options.probe_peer = keys->probe_peer;
+    options.own_tag = leg->tag;
+    options.peer_tag = leg_tag(description.tag, session_);
+    leg->puncher.emplace(options);
+    leg->puncher->add_socket(0, false, Clock::now());
+    for (const Candidate &each : description.candidates)
+      leg->puncher->add_remote(each, Clock::now());
+    leg->srtcp = *rtp::Srtp::make(keys->srtcp);
+    const Description own{
+        key->public_key(), leg->tag, 1, {{CandidateKind::Host, local_endpoint(socket_.get())}}};
+    legs_.push_back(std::move(leg));
+    step();
+    return R"({"type":"node","node":"n1","description":)" + to_string(Signal(own)) + "}";
+  }
+
+  std::size_t passed_ = 0;
+  std::function<void()> on_both_;
+
+ private:
+  struct Leg {
+    std::string tag;
+    std::optional<Puncher> puncher;
+    std::unique_ptr<rtp::Srtp> srtcp;
+  };
+  void step() {
+    std::optional<Time> next;
+    for (const auto &leg : legs_) {
+      for (const Outgoing &each : leg->puncher->poll(Clock::now())) send(each.to, each.bytes);
+      (void)leg->puncher->take_events();
+      if (const auto at = leg->puncher->next(); at && (!next || *at < *next)) next = at;
+    }
+    if (next) timer_ = reactor_->at(*next, [this] { step(); });
+    const bool both = legs_.size() == 2 && std::ranges::all_of(legs_, [](const auto &leg) {
+                        return leg->puncher->state() == Puncher::State::Up;
+                      });
+    if (both && on_both_) std::exchange(on_both_, nullptr)();
+  }
+  void send(const Endpoint &to, ByteSpan bytes) {
+    const auto raw = to.to_sockaddr();
+    (void)::sendto(socket_.get(), bytes.data(), bytes.size(), 0,
+                   reinterpret_cast<const sockaddr *>(&*raw), sockaddr_length(*raw));
+  }
+  void read() {
+    alignas(8) std::array<std::byte, 2048> buffer;
+    sockaddr_storage raw{};
+    socklen_t length = sizeof raw;
+    const ssize_t got = ::recvfrom(socket_.get(), buffer.data(), buffer.size(), 0,
+                                   reinterpret_cast<sockaddr *>(&raw), &length);
+    if (got <= 0) return;
+    const Endpoint from = Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&raw));
+    const auto datagram = std::span(buffer).first(static_cast<std::size_t>(got));
+    if (std::to_integer<unsigned>(datagram[0]) < 4) {
+      for (const auto &leg : legs_)
+        if (leg->puncher->received(0, from, datagram, Clock::now())) break;
+      return step();
+    }
+    for (std::size_t i = 0; i < legs_.size(); ++i) {
+      const auto &path = legs_[i]->puncher->path();
+      if (!path || path->remote != from) continue;
+      Leg &to = *legs_[1 - i];
+      std::size_t size = datagram.size();
+      if (const auto type = std::to_integer<unsigned>(datagram[1]); type >= 192 && type < 224) {
+        ASSERT_EQ(legs_[i]->srtcp->unprotect_rtcp(datagram, size), rtp::Srtp::Verdict::Authentic);
+        ASSERT_TRUE(to.srtcp->protect_rtcp(std::span(buffer), size));
+      }
+      send(to.puncher->path()->remote, ByteSpan(buffer).first(size));
+      ++passed_;
+    }
+  }
+
+  const std::shared_ptr<Reactor> reactor_;
+  const std::string session_;
+  UniqueFd socket_;
+  Reactor::Watch watch_;
+  Reactor::Timer timer_;
+  std::vector<std::unique_ptr<Leg>> legs_;
+};
+
+class Channels : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto thread = ReactorThread::start("channels");
+    ASSERT_TRUE(thread);
+    thread_ = std::move(*thread);
+  }
+  ChannelOptions options(Side side, std::vector<Rung> rungs) const {
+    ChannelOptions made;
+    made.side = side;
+    made.session = "s1";
+    made.rungs = std::move(rungs);
+    return made;
+  }
+  void open(const std::vector<Rung> &rungs) {
+    caller_ = std::make_unique<End>(reactor(), options(Side::Caller, rungs));
+    callee_ = std::make_unique<End>(reactor(), options(Side::Callee, rungs));
+    for (End *each : {caller_.get(), callee_.get()})
+      ASSERT_TRUE(each->wait([](const End &self) { return !self.signals_.empty(); }));
+  }
+  void join() {
+    caller_->join(*callee_);
+    callee_->join(*caller_);
+  }
+  /// Both get packets of each other.
+  void talk() {
+    for (std::uint16_t i = 0; i < 5; ++i)
+      for (End *each : {caller_.get(), callee_.get()})
+        reactor()->invoke([&] {
+          each->channel().send(rtp_packet(static_cast<std::uint16_t>(sequence_++)), false);
+          each->channel().send(rtcp_packet(), true);
+        });
+    for (End *each : {caller_.get(), callee_.get()})
+      ASSERT_TRUE(each->wait([](const End &self) {
+        return self.rtp_.size() >= 5 && self.rtcp_.size() >= 5;
+      })) << each->rtp_.size()
+          << " " << each->rtcp_.size();
+    EXPECT_EQ(caller_->rtcp_.front(), rtcp_packet());
+  }
+  const std::shared_ptr<Reactor> &reactor() const { return thread_->reactor(); }
+
+  std::unique_ptr<ReactorThread> thread_;
+  std::unique_ptr<End> caller_, callee_;
+  int sequence_ = 0;
+};
+
+TEST_F(Channels, ANodeCarriesWhereThereIsNoOtherWay) {
+  Node node(reactor(), "s1");
+  open({Rung::Sfu});
+  std::string offers[2];
+  reactor()->invoke([&] {
+    offers[0] = node.expect(caller_->signals_.front());
+    offers[1] = node.expect(callee_->signals_.front());
+    node.on_both_ = [&] {
+      for (End *each : {caller_.get(), callee_.get()})
+        each->channel().post_offer(R"({"type":"node-up","node":"n1"})");
+    };
+  });
+  caller_->on_want_ = [&](Rung) { caller_->channel().post_offer(offers[0]); };
+  callee_->on_want_ = [&](Rung) { callee_->channel().post_offer(offers[1]); };
+  join();
+  for (End *each : {caller_.get(), callee_.get()}) {
+    ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up));
+    const ChannelStats stats = each->channel().stats();
+    EXPECT_EQ(stats.rung, "sfu");
+    EXPECT_EQ(stats.node, "n1");
+    EXPECT_EQ(each->wanted_, std::vector{Rung::Sfu});
+  }
+  ASSERT_NO_FATAL_FAILURE(talk());
+  EXPECT_GE(node.passed_, 20U);
+  EXPECT_EQ(caller_->complaints_ + callee_->complaints_, "");
+
+  // It goes away without a word.
+  reactor()->invoke([&] {
+    for (End *each : {caller_.get(), callee_.get()})
+      each->on_want_ = [each](Rung) {
+        each->channel().post_offer(R"({"type":"no-node","why":"no other is online"})");
+      };
+  });
+  node.stop();
+  for (End *each : {caller_.get(), callee_.get()}) {
+    ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Failed));
+    EXPECT_THAT(each->events_.back().why, HasSubstr("node n1 was lost"));
+    EXPECT_THAT(each->events_.back().why, HasSubstr("no other is online"));
+  }
+}
+
+TEST_F(Channels, TheDirectWayTakesOverFromANode) {
+  Node node(reactor(), "s1");
+  open({Rung::P2p, Rung::Sfu});
+  reactor()->invoke([&] {
+    const std::string first = node.expect(caller_->signals_.front()),
+                      second = node.expect(callee_->signals_.front());
+    ASSERT_TRUE(caller_->channel().take_offer(first));
+    ASSERT_TRUE(callee_->channel().take_offer(second));
+  });
+  join();
+  for (End *each : {caller_.get(), callee_.get()}) {
+    ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up));
+    EXPECT_EQ(each->channel().stats().rung, "p2p");
+  }
+  ASSERT_NO_FATAL_FAILURE(talk());
+}
+
+TEST_F(Channels, WithoutATurnServerTheRelayFailsWithTheReason) {
+  open({Rung::Relay});
+  for (End *each : {caller_.get(), callee_.get()})
+    each->on_want_ = [each](Rung rung) {
+      EXPECT_EQ(rung, Rung::Relay);
+      each->channel().post_offer(R"({"type":"no-turn","why":"this server has none"})");
+    };
+  join();
+  ASSERT_TRUE(caller_->wait_event(ChannelEvent::Kind::Failed));
+  EXPECT_EQ(caller_->events_.back().why, "relay failed: this server has none");
+}
+
+class Ice : public Channels, public testing::WithParamInterface<bool> {};
+
+TEST_P(Ice, TwoEndsFindEachOther) {
+  ChannelOptions one = options(Side::Caller, {Rung::P2p}),
+                 other = options(Side::Callee, {Rung::P2p});
+  one.ice = other.ice = true;
+  one.encrypt = other.encrypt = GetParam();
+  caller_ = std::make_unique<End>(reactor(), one);
+  callee_ = std::make_unique<End>(reactor(), other);
+  join();
+  if (!GetParam())
+    for (End *each : {caller_.get(), callee_.get()})
+      each->channel().post(R"({"type":"ice"})");  // what a peer without keys begins with
+  for (End *each : {caller_.get(), callee_.get()})
+    ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up)) << each->complaints_;
+  ASSERT_NO_FATAL_FAILURE(talk());
+}
+
+INSTANTIATE_TEST_SUITE_P(Keys, Ice, testing::Bool());
+
+TEST(Offer, IsReadOrRefused) {
+  const Description description{PublicKey{std::byte{1}}, std::string(16, 'a'), 1, {}};
+  const std::string good = to_string(Signal(description));
+  ASSERT_TRUE(parse_offer(R"({"type":"node","node":"n-1.eu","description":)" + good + "}"));
+  const auto turn = parse_offer(
+      R"({"type":"turn","urls":["turn:h:1?transport=tcp","turns:h"],"username":"1:a","credential":"p"})");
+  ASSERT_TRUE(turn);
+  EXPECT_EQ(std::get<TurnOffer>(*turn).servers,
+            (std::vector<TurnServer>{{"h", 1, TurnTransport::Tcp, "1:a", "p"},
+                                     {"h", 5349, TurnTransport::Tls, "1:a", "p"}}));
+  const auto none = parse_offer("{\"type\":\"no-node\",\"why\":\"all\\nbusy\"}");
+  ASSERT_TRUE(none);
+  EXPECT_EQ(std::get<NoNode>(*none).why, "all busy");
+  for (const std::string &wrong :
+       {std::string(), std::string("[]"), std::string("{}"), std::string(R"({"type":"nodes"})"),
+        R"({"type":"node","node":"","description":)" + good + "}",
+        R"({"type":"node","node":"a b","description":)" + good + "}",
+        R"({"type":"node","node":")" + std::string(65, 'n') + R"(","description":)" + good + "}",
+        std::string(R"({"type":"node","node":"n","description":{"type":"up","generation":1}})"),
+        std::string(R"({"type":"node-signal","node":"n","data":{"type":"up","generation":1}})"),
+        std::string(R"({"type":"turn","urls":[],"username":"u","credential":"p"})"),
+        std::string(R"({"type":"turn","urls":["http://h"],"username":"u","credential":"p"})"),
+        std::string(R"({"type":"turn","urls":["turn:h"]})"), std::string(20000, ' ')})
+    EXPECT_FALSE(parse_offer(wrong)) << wrong.substr(0, 80);
+}
+
+TEST(Offer, ATagOfALegIsAnotherForEachNode) {
+  const std::string tag(16, 'a');
+  EXPECT_EQ(leg_tag(tag, "s/n1").size(), kTagSize);
+  EXPECT_EQ(leg_tag(tag, "s/n1"), leg_tag(tag, "s/n1"));
+  EXPECT_NE(leg_tag(tag, "s/n1"), leg_tag(tag, "s/n2"));
+  EXPECT_NE(leg_tag(tag, "s/n1"), tag);
+}
+
+}  // namespace
+}  // namespace junctor::nat
