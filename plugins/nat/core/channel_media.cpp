@@ -126,12 +126,13 @@ void Channel::read(unsigned socket) {
           const Endpoint from =
               Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&sources[i]));
           const Time now = Clock::now();
+          // Without keys nobody can tell; a peer that was faster sends another one soon.
           const auto of_node = [&](const auto &node) {
             return node->puncher && node->puncher->received(socket, from, datagram, now);
           };
           if (!(puncher_ && puncher_->received(socket, from, datagram, now)) &&
               std::ranges::none_of(nodes_, of_node) &&
-              !gathering_.received(socket, from, datagram, now))
+              !gathering_.received(socket, from, datagram, now) && puncher_)
             add(counted_.refused, 1);
           stepped = true;
           break;
