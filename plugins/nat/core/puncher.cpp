@@ -29,9 +29,9 @@ int rank(CandidateKind kind) {
 constexpr unsigned kConfirmations = 3;
 /// A path that is quiet for so long while another one is heard gives way to it.
 constexpr Duration kStale = milliseconds(300);
-/// Packets of media in a second, from which on there is always some.
+/// So many packets of media, none of them so late behind the one before, and there is always some.
 constexpr unsigned kSteadyMedia = 10;
-constexpr Duration kMediaWindow = std::chrono::seconds(1);
+constexpr Duration kMediaPause = milliseconds(150);
 constexpr Duration kSentLifetime = std::chrono::seconds(10);
 /// Between two probes that ask whether the path still works.
 constexpr Duration kAskAgain = milliseconds(50);
@@ -93,7 +93,7 @@ void Puncher::restart(Time now) {
   peer_up_ = false;
   asking_since_.reset();
   media_expected_ = false;
-  media_count_ = 0;
+  media_run_ = 0;
   state_ = path_ ? State::Repairing : State::Trying;
   std::erase_if(
       links_, [this](const Link &each) { return each.learned && (!path_ || each.path != *path_); });
@@ -257,13 +257,11 @@ void Puncher::media(Time now) {
 }
 
 void Puncher::note_media(Time now) {
+  media_run_ = now - last_media_ < kMediaPause ? media_run_ + 1 : 1;
   last_media_ = now;
-  ++media_count_;
-  if (now - media_window_ < kMediaWindow) return;
-  media_expected_ = media_count_ >= kSteadyMedia && now - media_window_ < 2 * kMediaWindow;
-  media_window_ = now;
-  media_count_ = 0;
-  if (media_expected_) note_next(now + options_.silence);
+  if (media_expected_ || media_run_ < kSteadyMedia) return;
+  media_expected_ = true;
+  note_next(now + options_.silence);
 }
 
 void Puncher::media_from(unsigned socket, const Endpoint &from, std::size_t size, Time now) {
@@ -348,7 +346,10 @@ void Puncher::keep_alive(Time now) {
     if (!silent && now < next_heartbeat_) return;
     asking_since_ = ask_again_ = now;
     asked_for_media_ = silent;
-    if (silent) media_expected_ = false;
+    if (silent) {
+      media_expected_ = false;
+      media_run_ = 0;
+    }
   }
   if (now - *asking_since_ >= check_patience()) {
     asking_since_.reset();

@@ -185,8 +185,8 @@ class Puncher {
   Counts counts_;
 
   // Whether the path still works.
-  Time next_heartbeat_{}, last_media_{}, last_path_media_{}, media_window_{};
-  unsigned media_count_ = 0;
+  Time next_heartbeat_{}, last_media_{}, last_path_media_{};
+  unsigned media_run_ = 0;  ///< packets without a pause
   bool media_expected_ = false;
   std::optional<Time> asking_since_, ask_again_;
   bool asked_for_media_ = false;

@@ -197,6 +197,12 @@ class Host:
         return [f"{self.name} {', '.join(addresses)}{f' ({said})' if said else ''}"]
 
 
+_PAUSE = """table ip pause {
+  chain everything { type filter hook prerouting priority raw - 1; policy drop; }
+}
+"""
+
+
 class Router(Host, Place):
     """A router: a host of the place that it hangs in, and a place for its own hosts."""
 
@@ -231,13 +237,17 @@ class Router(Host, Place):
         """Tells the kernel what passes and how; it remembers no mapping of before."""
         if self.nat.mapping is None:
             self.place.route(self.network, self)
-        self.lab.tool(["nft", "-f", "-"], rules(self.nat, self.address, self.network), self)
+        # Nothing passes meanwhile: a packet of a connection that conntrack still knows would write
+        # its old mapping into the new maps.
+        self.lab.tool(["nft", "-f", "-"], _PAUSE + rules(self.nat, self.address, self.network),
+                      self)
         if self.lab.ipv6:
             self.lab.tool(["nft", "-f", "-"], rules6(self.nat), self)
             self._delegated()
         # The rules bring conntrack with them, and it brings its settings.
         self.lab.script(f"""
             conntrack --flush
+            nft delete table ip pause
             for each in udp_timeout udp_timeout_stream; do
               echo {self.nat.lifetime} >/proc/sys/net/netfilter/nf_conntrack_$each
             done
