@@ -70,8 +70,8 @@ bool Gathering::received(unsigned socket, const Endpoint &from, ByteSpan datagra
         std::ranges::count(each.ids, message->id()) == 0)
       continue;
     const auto external = message->mapped_address();
-    if (!external || !is_reachable_address(*external)) return true;
-    each.ids.clear();
+    // Of the answers to requests that were sent again the first one counts.
+    if (!each.open || !external || !is_reachable_address(*external)) return true;
     each.open = false;
     each.due = now + options_.refresh;
     if (each.external == external) return true;
