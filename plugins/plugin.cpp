@@ -5,6 +5,7 @@
 #include "nat/stunpunch.h"
 #include "rtmp/rtmpauthsrc.h"
 #include "rtmp/rtmpplaysink.h"
+#include "sfu/sfurelay.h"
 #include "sip/sipcallsink.h"
 #include "watchdog/mediawatchdog.h"
 
@@ -13,6 +14,7 @@ static gboolean plugin_init(GstPlugin *plugin) {
   registered |= GST_ELEMENT_REGISTER(mediawatchdog, plugin);
   registered |= GST_ELEMENT_REGISTER(rtmpauthsrc, plugin);
   registered |= GST_ELEMENT_REGISTER(rtmpplaysink, plugin);
+  registered |= GST_ELEMENT_REGISTER(sfurelay, plugin);
   registered |= GST_ELEMENT_REGISTER(sipcallsink, plugin);
   registered |= GST_ELEMENT_REGISTER(stunpunch, plugin);
   return registered;

@@ -82,6 +82,12 @@ Result<void> Relay::set_remote(LegId leg, const Endpoint &remote) {
   return router_.set_remote(leg, remote);
 }
 
+void Relay::request_keyframes(LegId receiver) {
+  const Time now = Clock::now();
+  router_.request_keyframes(receiver, now);
+  finish(now);
+}
+
 bool Relay::send(const Endpoint &to, ByteSpan bytes) {
   const auto raw = to_raw(to);
   return raw && socket_->send_one(*raw, bytes);

@@ -50,6 +50,8 @@ class Relay {
   void unroute(LegId from, LegId to) { router_.unroute(from, to); }
   void remove_leg(LegId leg) { router_.remove_leg(leg); }
 
+  void request_keyframes(LegId receiver);
+
   void on_stun(StunFunction function) { on_stun_ = std::move(function); }
   /// From the relay's port, now or never; false where the system does not take it.
   bool send(const Endpoint &to, ByteSpan bytes);

@@ -110,6 +110,9 @@ class Router {
   /// stay.
   void inject(LegId leg, std::span<std::byte> packet, Time now);
 
+  /// Asks for a keyframe of every picture that this leg receives, as its PLI would.
+  void request_keyframes(LegId receiver, Time now);
+
   /// What is due by now: reports, requests that waited.
   void run(Time now);
   /// When to call run() at the latest.
@@ -138,6 +141,7 @@ class Router {
   struct ItemReader;
   void send_rtcp(Leg &to, Bytes compound, Time now);
   void report(Leg &leg, Time now);
+  void want_keyframe(Leg &publisher, Source &source, bool by_fir, Time now);
   void ask_for_keyframe(Leg &publisher, Source &source, Time now);
   void ask_for_packets(Leg &publisher, Source &source, std::vector<std::uint16_t> sequences,
                        Time now);

@@ -109,13 +109,7 @@ struct Router::ItemReader {
     const Heard that = heard(ssrc);
     if (!that) return;
     ++leg.stats.keyframe_requests_received;
-    that.source->by_fir = by_fir;
-    if (that.source->keyframes.ask(now)) {
-      router.ask_for_keyframe(*that.publisher, *that.source, now);
-    } else if (const auto next = that.source->keyframes.next();
-               next && (!router.next_keyframe_ || *next < *router.next_keyframe_)) {
-      router.next_keyframe_ = next;
-    }
+    router.want_keyframe(*that.publisher, *that.source, by_fir, now);
   }
 };
 
@@ -198,6 +192,22 @@ void Router::report(Leg &leg, Time now) {
   append(compound, report);
   append(compound, SourceDescription{ssrc_, "relay"});
   send_rtcp(leg, std::move(compound), now);
+}
+
+void Router::request_keyframes(LegId receiver, Time now) {
+  Leg *leg = find(receiver);
+  if (!leg) return;
+  ++leg->stats.keyframe_requests_received;
+  for (Leg *publisher : leg->publishers)
+    for (const auto &source : publisher->sources)
+      if (source->kind == Class::Picture) want_keyframe(*publisher, *source, false, now);
+}
+
+void Router::want_keyframe(Leg &publisher, Source &source, bool by_fir, Time now) {
+  source.by_fir = by_fir;
+  if (source.keyframes.ask(now)) return ask_for_keyframe(publisher, source, now);
+  const auto next = source.keyframes.next();
+  if (next && (!next_keyframe_ || *next < *next_keyframe_)) next_keyframe_ = next;
 }
 
 void Router::ask_for_keyframe(Leg &publisher, Source &source, Time now) {
