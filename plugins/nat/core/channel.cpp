@@ -262,6 +262,8 @@ void Channel::take_candidates(const MoreCandidates &more) {
     remote_->candidates.clear();
     doubt("the peer has changed addresses");
     if (puncher_) puncher_->clear_remote();
+    // It may be our own NAT that has forgotten, and the peer who noticed first.
+    gathering_.restart(now);
   }
   for (const Candidate &each : more.candidates) {
     if (remote_->candidates.size() >= kMostCandidates) break;
