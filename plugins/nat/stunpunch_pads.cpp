@@ -63,8 +63,10 @@ CapsRef Outlet::caps() const {
 
 void Outlet::start_stream() {
   if (std::exchange(started_, true)) return;
-  // Not derived from upstream: what comes in and what goes out are streams of two people.
-  gchar *id = gst_pad_create_stream_id(pad_.get(), element_, GST_PAD_NAME(pad_.get()));
+  // Not derived from upstream, as gst_pad_create_stream_id() would: what comes in and what goes out
+  // are streams of two people.
+  gchar *id = g_strdup_printf("%s/%s/%08x", GST_OBJECT_NAME(element_), GST_PAD_NAME(pad_.get()),
+                              g_random_int());
   GstEvent *event = gst_event_new_stream_start(id);
   gst_event_set_group_id(event, gst_util_group_id_next());
   g_free(id);

@@ -235,6 +235,7 @@ void Ladder::choose(Time now) {
     if (one && (may_carry || one->since < round_)) {
       carrying_ = one->attempt;
       carrying_since_ = now;
+      if (rung != Rung::Relay) asked_.reset();  // what is named now comes in useful later
       note(*carrying_, LadderEntry::State::Carrying, now);
       actions_.push_back({Kind::Carry, *carrying_});
       return;

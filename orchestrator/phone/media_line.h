@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The launch line of a phone's media.
+#pragma once
+
+#include <string>
+
+#include "common/result.h"
+#include "phone/media.h"
+
+namespace junctor::phone {
+
+/// Payload types: what both phones offer is the same, so they are fixed (RFC 3551 section 3).
+inline constexpr unsigned kPictureType = 96, kSoundType = 97;
+
+/// Elements that the program sets itself: `channel`, `rtp`, `picture-file` and `sound-file` where a
+/// file is sent; what `rtp-out` and `rtcp-out` get is for the channel (see Bridge). What a user
+/// typed is in none of the text but patterns and numbers that have been checked.
+Result<std::string> media_line(const MediaOptions &options);
+
+/// The way of what is received, to be added where its stream shows: its head is `depay`.
+std::string picture_sink_line(const std::string &codec);
+std::string sound_sink_line(bool saved);
+
+/// application/x-rtp of a payload type that this phone takes; empty for others.
+std::string caps_of(unsigned payload_type, const std::string &codec);
+
+}  // namespace junctor::phone
