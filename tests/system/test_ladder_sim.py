@@ -70,6 +70,10 @@ class Sameness(LadderTest):
             self.assertAlmostEqual(share, other["rungs"][rung],
                                    delta=0.03 if rung in ("node", "relay") else 0.015, msg=rung)
 
+    def test_as_many_nodes_are_online_at_the_end_of_a_day_as_at_its_beginning(self):
+        nodes = findings.outcome(case(lenders=0.2, always_on=0, session_hours=6)).online
+        self.assertAlmostEqual(nodes[:30].mean() / nodes[-30:].mean(), 1, delta=0.05)
+
     def test_nodes_change_neither_clients_nor_calls(self):
         few, many = (findings.outcome(case(lenders=share)) for share in (0.01, 0.1))
         self.assertIs(few.day, many.day)
@@ -146,6 +150,12 @@ class Extremes(LadderTest):
     def test_all_open_is_all_direct(self):
         with only(open=1.0):
             self.assertEqual(self.shares(field_failure=0, same_lan=0)["direct"], 1)
+
+    def test_channels_fail_as_often_as_is_assumed(self):
+        with only(open=1.0):
+            shares = self.shares(field_failure=0.4, same_lan=0, lenders=0.5, tries=1, node_calls=100)
+        self.assertAlmostEqual(shares["direct"], 0.6, delta=0.012)
+        self.assertAlmostEqual(shares["node"], 0.4 * 0.6 * 0.6, delta=0.01)
 
     def test_all_symmetric_is_all_relayed_but_in_one_network(self):
         with only(symmetric=1.0):
@@ -255,6 +265,42 @@ class ByHand(LadderTest):
                 # 1 Mbit/s for ten minutes is 75 MB.
                 np.testing.assert_allclose(made.node_gigabytes, [.075, 0, .15])
                 self.assertEqual(made.node_share.tolist(), [1, 1, 1, 0])
+
+    def test_a_node_takes_calls_after_one_another(self):
+        made = self.played(self.day([(10, 20, 500), (20, 30, 500), (30, 31, 500)]),
+                           self.nodes(self.EVENTS[:1], *self.ROWS[:1]))
+        self.assertEqual(made.first_node.tolist(), [0, 0, 0])
+        self.assertEqual(made.node_peak.tolist(), [1])
+
+    def test_least_loaded_counts_calls_against_what_a_node_may_carry(self):
+        nodes = self.nodes(self.EVENTS[:2], ("full-cone", 1, 4, 9, 0), ("full-cone", 5, 8, 9, 0))
+        for begin in ((10, 11, 12), (10, 10, 10)):
+            day = self.day([(each, 20, 500) for each in begin])
+            self.assertEqual(self.played(day, nodes).first_node.tolist(), [0, 0, 0])
+            made = self.played(day, nodes, rule="least-loaded")
+            self.assertEqual(made.first_node.tolist(), [0, 1, 1])
+
+    def test_one_node_after_another_is_tried_until_a_channel_to_both_is_up(self):
+        rows = [("full-cone", delay, 9, 9, 0) for delay in (1, 2, 3, 4)]
+        nodes = self.nodes([(0, index, 1) for index in range(4)], *rows)
+        day = self.day([(10, 20, 500)])
+        for channels, node, tried in (([.1], 0, 1), ([.9, .9, .1], 2, 3), ([.9, .9, .9], -1, 3)):
+            # Each of two channels fails in half of all cases: 0.25 is the limit.
+            with mock.patch.object(ladder, "chance") as chance:
+                chance.return_value.random.side_effect = channels * 2    # yesterday too
+                made = self.played(day, nodes, assumptions=day.assumptions.with_(field_failure=0.5))
+            self.assertEqual((made.first_node[0], made.tried[0]), (node, tried))
+
+    def test_round_trips_go_straight_in_a_region_and_through_both_middles_between_two(self):
+        places = types.SimpleNamespace(
+            region=np.array([3, 3, 4]), x=np.array([3., 0, 6]), y=np.array([0., 4, 8]),
+            delay=np.array([10., 20, 30]), edge=np.array([13., 24, 40]))
+        frankfurt_tokyo = 231
+        self.assertEqual(world.round_trip(places, places, [0, 0], [1, 2]).tolist(),
+                         [10 + 5 + 20, 13 + frankfurt_tokyo + 40])
+        calls = types.SimpleNamespace(caller=np.array([0, 0, 2]), callee=np.array([1, 2, 0]))
+        self.assertEqual(world.through_turn(places, calls, np.arange(3)).tolist(),
+                         [13 + 1 + 1 + 24] + [13 + 1 + 1 + frankfurt_tokyo + 40] * 2)
 
     def test_round_trips_through_a_node_are_sums(self):
         made = self.played(self.day([(10, 20, 500)] * 2), self.nodes(self.EVENTS, *self.ROWS))
