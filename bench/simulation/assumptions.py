@@ -7,42 +7,54 @@ import dataclasses
 OURS = "our assumption"
 HERE = "measured in this project's laboratory"
 
-# What is cited below by its short name. `checked`: the figure was read in the text or its abstract;
-# else it is quoted from memory.
+# What is cited below by its short name: what it says, and where that was seen.
 SOURCES = {
     "Ford 2005": ("B. Ford, P. Srisuresh, D. Kegel: Peer-to-Peer Communication Across Network Address "
-                  "Translators, USENIX 2005: 82 % of tested NATs support UDP hole punching", True),
-    "Ford 2005, hairpin": ("the same, table 1: about 24 % translate hairpin UDP", False),
+                  "Translators, USENIX 2005: 82 % of tested NATs support UDP hole punching",
+                  "abstract"),
+    "Ford 2005, hairpin": ("the same, table 1: about 24 % translate hairpin UDP",
+                           "from memory"),
     "Guha 2006": ("S. Guha, N. Daswani, R. Jain: An Experimental Study of the Skype Peer-to-Peer VoIP "
                   "System, IPTPS 2006: users follow the day and the working week, supernodes are "
-                  "stable", True),
+                  "stable",
+                  "abstract"),
     "Halkes 2011": ("G. Halkes, J. Pouwelse: UDP NAT and Firewall Puncturing in the Wild, NETWORKING "
                     "2011: 64 % of peers behind a NAT or firewall that should allow punching; more "
-                    "than 80 % of such attempts succeed", True),
+                    "than 80 % of such attempts succeed",
+                    "abstract"),
     "Bremler-Barr 2011": ("A. Bremler-Barr, R. Goldschmidt: On the Stability of Skype Super Nodes, TMA "
                           "2011: 40 % of super nodes had one session only, with a median residual life "
-                          "of 1.75 days, the others 67.5 days", True),
+                          "of 1.75 days, the others 67.5 days",
+                          "abstract"),
     "callstats 2015": ("callstats.io: One Year of Measuring WebRTC Service Quality, 2015: about 22 % of "
-                       "conferences need a TURN relay", True),
+                       "conferences need a TURN relay",
+                       "text"),
     "Richter 2016": ("P. Richter et al.: A Multi-perspective Analysis of Carrier-Grade NAT Deployment, "
                      "IMC 2016: more than 92 % of cellular networks have carrier-grade NATs, 17 to 18 % "
-                     "of other networks with many users", True),
+                     "of other networks with many users",
+                     "slides about it"),
     "Richter 2016, types": ("the same, section 6: some 40 % of the cellular ones map symmetrically, some "
                             "20 % are full cones; routers at home hardly ever are symmetric and mostly "
-                            "keep ports", False),
+                            "keep ports",
+                            "from memory"),
     "Langley 2017": ("A. Langley et al.: The QUIC Transport Protocol, SIGCOMM 2017: 4.4 % of clients "
-                     "cannot use it, mostly because UDP is blocked", False),
+                     "cannot use it, mostly because UDP is blocked",
+                     "from memory"),
     "Ookla 2022": ("Ookla, as reported in December 2022: median latency 28 ms on mobile and 10 ms on "
-                   "fixed networks", True),
+                   "fixed networks",
+                   "report in the press"),
     "IBM 2024": ("IBM Cloud: Network latency between regions, means of 28 September to 27 October 2024",
-                 True),
+                 "text"),
     "Tailscale 2025": ("W. Moore, K. Purdy, K. Sikand: NAT traversal improvements, part 1, Tailscale "
-                       "2025: direct connections well north of 90 % in typical conditions", True),
+                       "2025: direct connections well north of 90 % in typical conditions",
+                       "text"),
     "Trautwein 2025": ("D. Trautwein et al.: Challenging Tribal Knowledge, 2025 (arXiv 2510.27500): hole "
                        "punching in the libp2p network succeeds in 70 ± 7.1 %, 97.6 % of that at the "
-                       "first attempt", True),
+                       "first attempt",
+                       "abstract"),
     "APNIC 2026": ("APNIC: Google hits 50 % IPv6, April 2026: 50 % of Google's users, 42 % by APNIC's own "
-                   "count", True),
+                   "count",
+                   "text"),
 }
 
 

@@ -57,8 +57,7 @@ def regions():
 
 def sources():
     return _table(("name", "what it says", "seen"),
-                  [(name, said, "read" if checked else "from memory")
-                   for name, (said, checked) in SOURCES.items()])
+                  [(name, said, seen) for name, (said, seen) in SOURCES.items()])
 
 
 def run(found):
