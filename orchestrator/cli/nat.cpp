@@ -8,6 +8,7 @@
 
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "nat/core/behaviour_json.h"
 #include "nat/core/discovery.h"
 #include "nat/core/exchange_runner.h"
 #include "nat/core/mapping_watch.h"
@@ -133,32 +134,6 @@ json endpoint_json(const std::optional<Endpoint> &endpoint) {
   return endpoint ? json(endpoint->to_string()) : json(nullptr);
 }
 
-json why_json(std::string_view value, const std::string &why) {
-  json out = {{"is", value}};
-  if (!why.empty()) out["why_unknown"] = why;
-  return out;
-}
-
-json to_json(const nat::Behaviour &found) {
-  json ports = why_json(to_string(found.ports), found.ports_why);
-  if (found.ports == nat::PortPattern::Sequential) ports["step"] = found.port_step;
-  return {
-      {"udp", to_string(found.udp)},
-      {"udp_why", found.udp_why},
-      {"local", found.local.to_string()},
-      {"external", endpoint_json(found.external)},
-      {"external_addresses", found.addresses},
-      {"translated", found.translated},
-      {"mapping", why_json(to_string(found.mapping), found.mapping_why)},
-      {"filtering", why_json(to_string(found.filtering), found.filtering_why)},
-      {"ports", ports},
-      {"hairpin", found.hairpin ? json(*found.hairpin) : json(nullptr)},
-      {"round_trip_ms", found.round_trip ? json(milliseconds(*found.round_trip)) : json(nullptr)},
-      {"took_ms", milliseconds(found.took)},
-      {"summary", summary(found)},
-      {"meaning", meaning(found)}};
-}
-
 json to_json(const std::vector<Named> &named, const Ranking &ranking) {
   json list = json::array();
   for (const auto &each : ranking)
@@ -277,7 +252,7 @@ int nat(const CommandLine &line, Streams streams) {
   const auto found = discover(asked);
   if (!found) return fail(found.error());
   if (line.json) {
-    streams.out << json{{"servers", to_json(*named, *ranking)}, {"behaviour", to_json(*found)}}
+    streams.out << json{{"servers", to_json(*named, *ranking)}, {"behaviour", nat::to_json(*found)}}
                        .dump(line.watch ? -1 : 2)
                 << std::endl;
   } else {
