@@ -27,6 +27,7 @@
 #include "metrics/metrics.h"
 #include "nat/core/stun_server.h"
 #include "serve_http.h"
+#include "serve_rendezvous.h"
 #include "serve_turn.h"
 #include "store/call_store.h"
 #include "store/worker.h"
@@ -77,6 +78,7 @@ class Orchestrator {
 
   ~Orchestrator() {
     http_.reset();
+    rendezvous_.reset();
     service_.reset();
     if (rtmp_) rtmp_->close();
     agent_.reset();
@@ -457,13 +459,22 @@ class Orchestrator {
     backend.trunks = [this] { return agent_ ? agent_->trunks() : std::vector<sip::TrunkStatus>(); };
     backend.metrics = [this] { return metrics_->text(measure()); };
     backend.answered = [metrics = metrics_](int status) { metrics->answered(status); };
+    std::optional<Endpoint> stun = config_.listen.stun;
+    if (stun_) stun->port = stun_->local().port;
+    rendezvous_ = make_rendezvous(
+        config_, book_, stun, relay_.get(),
+        [this](const rendezvous::View &channel) {
+          if (http_) http_->api().channel_changed(channel);
+        },
+        log_);
+    backend.rendezvous = &rendezvous_->rendezvous();
     backend.expelled = [this](const std::string &account, bool removed) {
       expel_account(account, removed);
     };
     auto http = HttpSide::open(
         config_, std::move(backend),
         {.certificate = [this](const Endpoint &listen) { return certificate_files(listen); },
-         .more = nullptr,
+         .more = [this](SoupServer *server) { rendezvous_->serve(server); },
          .log = log_});
     if (!http) return http.error();
     http_ = std::move(*http);
@@ -476,6 +487,7 @@ class Orchestrator {
     if (rtmp_) sample.rtmp = rtmp_->stats();
     if (stun_) sample.stun = stun_->stats();
     if (relay_ && relay_->child()) sample.turn_runs = relay_->child()->running();
+    sample.rendezvous = rendezvous_->rendezvous().stats();
     const auto accounts = book_->snapshot();
     sample.accounts = accounts->accounts.size();
     if (agent_)
@@ -491,6 +503,8 @@ class Orchestrator {
     say(LogLevel::Info, "account " + account + (removed ? ": removed" : ": its tokens revoked") +
                             "; its calls and streams end");
     expel(account, removed, agent_.get(), service_.get(), rtmp_);
+    rendezvous_->rendezvous().expel(account, "The account was removed, or its tokens revoked.",
+                                    Clock::now());
   }
 
   /// Notices what `junctor account` does to the files while this runs.
@@ -574,12 +588,16 @@ class Orchestrator {
     }
     stopping_ = true;
     say(LogLevel::Info, "stopping: calls are ended and recorded");
-    if (!service_) return finish();
+    if (!service_) return say_goodbye();
     guard_ = ContextTimer(nullptr, kShutdownPatience, [this] {
       say(LogLevel::Error, "some calls did not end in time");
       finish();
     });
-    service_->shutdown([this] { finish(); });
+    service_->shutdown([this] { say_goodbye(); });
+  }
+
+  void say_goodbye() {
+    rendezvous_->stop([this] { finish(); });
   }
 
   void finish() {
@@ -619,6 +637,7 @@ class Orchestrator {
   std::unique_ptr<turn::Relay> relay_;
   std::shared_ptr<sip::Agent> agent_;
   std::shared_ptr<calls::Service> service_;
+  std::unique_ptr<rendezvous::Socket> rendezvous_;
   std::unique_ptr<HttpSide> http_;
   std::unique_ptr<store::WorkerPool> workers_;  // its work uses what is above
   std::unique_ptr<GFileMonitor, Releaser<g_object_unref>> monitor_;

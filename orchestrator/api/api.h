@@ -23,6 +23,7 @@
 #include "common/log_budget.h"
 #include "common/main_context.h"
 #include "config/places.h"
+#include "rendezvous/rendezvous.h"
 #include "store/call_store.h"
 #include "store/worker.h"
 #include "turn/relay.h"
@@ -57,6 +58,7 @@ struct Backend {
   std::function<std::vector<std::string>(const std::string &account)> registrations;
   /// The trunks and how they are doing; unset: there are none.
   std::function<std::vector<sip::TrunkStatus>()> trunks;
+  rendezvous::Rendezvous *rendezvous = nullptr;  ///< null: there is none
   /// An account is gone, or its tokens are void: end what it does.
   std::function<void(const std::string &account, bool removed)> expelled;
   /// All metrics as text; unset: there are none.
@@ -86,6 +88,8 @@ class Api {
   void call_changed(const calls::View &call);
   /// A key that was pressed, for those who watch.
   void digit_heard(const calls::DigitHeard &heard) { feeds_.tell(heard); }
+  /// Each change of a channel between two clients, for those who watch.
+  void channel_changed(const rendezvous::View &channel);
   /// Answers 503 to everybody who waits, and ends the answers of those who watch.
   void close();
 
@@ -116,6 +120,9 @@ class Api {
   void list_regions(const Request &, const Parameters &, const Reply &);
   void show_turn(const Request &, const Parameters &, const Reply &);
   void list_trunks(const Request &, const Parameters &, const Reply &);
+  void list_channels(const Request &, const Parameters &, const Reply &);
+  void show_channel(const Request &, const Parameters &, const Reply &);
+  void end_channel(const Request &, const Parameters &, const Reply &);
   void list_calls(const Request &, const Parameters &, const Reply &);
   void start_call(const Request &, const Parameters &, const Reply &);
   void show_call(const Request &, const Parameters &, const Reply &);

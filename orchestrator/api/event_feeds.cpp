@@ -38,6 +38,12 @@ void EventFeeds::tell(const calls::View &call) {
   if (!feeds_.empty()) send(event_of(call));
 }
 
+void EventFeeds::tell(std::string_view event, const nlohmann::json &data) {
+  if (feeds_.empty()) return;
+  send("event: " + std::string(event) +
+       "\ndata: " + data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n\n");
+}
+
 void EventFeeds::tell(const calls::DigitHeard &heard) {
   if (feeds_.empty()) return;
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(heard.dtmf.length);

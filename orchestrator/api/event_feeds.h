@@ -5,6 +5,7 @@
 #include <glib.h>
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,8 @@
 namespace junctor::api {
 
 /// Server-sent events (WHATWG HTML, 9.2): `event: call` with the call as the list of calls
-/// shows it, `event: dtmf` for a key that was pressed. A comment each 15 s tells a watcher that we
-/// live, and us that he does. Signalling thread only.
+/// shows it, `event: dtmf` for a key that was pressed, `event: channel` for a channel. A comment
+/// each 15 s tells a watcher that we live, and us that he does. Signalling thread only.
 class EventFeeds {
  public:
   static constexpr std::size_t kMost = 32;
@@ -30,6 +31,8 @@ class EventFeeds {
   void add(std::shared_ptr<Feed> feed, const std::vector<calls::View> &running);
   void tell(const calls::View &call);
   void tell(const calls::DigitHeard &heard);
+  /// `event: NAME` with a JSON object.
+  void tell(std::string_view event, const nlohmann::json &data);
   void close();
 
  private:

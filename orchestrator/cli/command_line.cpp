@@ -320,6 +320,14 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   as_json(trunks);
   verb(trunks, Verb::Trunks);
 
+  CLI::App *channels = app.add_subcommand(
+      "channels",
+      "List the channels between clients, newest first; or show one with the log of its ladder");
+  channels->add_option("ID", line.id, "Show this channel");
+  client(channels);
+  as_json(channels);
+  verb(channels, Verb::Channels);
+
   CLI::App *nat = app.add_subcommand(
       "nat",
       "Find out what stands between this machine and others, and the nearest STUN server. Asks "

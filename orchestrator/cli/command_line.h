@@ -29,6 +29,7 @@ enum class Verb {
   Hangup,
   Dtmf,
   Trunks,
+  Channels,
   Nat,
   Answer,
   Decline,

@@ -412,6 +412,62 @@ int trunks(const CommandLine &line, const Streams &streams) {
   return kDone;
 }
 
+/// "p2p", or "p2p and relay" where the two directions differ.
+std::string carried_by(const json &channel) {
+  const json rungs = channel.value("carried_by", json::object());
+  const std::string caller = text_of(rungs, "caller"), callee = text_of(rungs, "callee");
+  if (caller == callee || callee.empty()) return caller;
+  return caller.empty() ? callee : caller + " and " + callee;
+}
+
+void print_channel(std::ostream &out, const json &channel) {
+  for (const char *name : {"id", "from", "to", "created", "ringing", "answered", "ended"})
+    if (const auto text = text_of(channel, name); !text.empty())
+      out << std::left << std::setw(10) << name << text << "\n";
+  out << std::setw(10) << "state" << outcome(channel) << "\n";
+  if (const auto rungs = carried_by(channel); !rungs.empty())
+    out << std::setw(10) << "media by" << rungs << "\n";
+  const json ladder = channel.value("ladder", json::array());
+  if (!ladder.empty()) out << "ladder\n";
+  for (const json &each : ladder) {
+    out << "  " << text_of(each, "at") << " " << text_of(each, "by") << ": "
+        << text_of(each, "rung");
+    if (const auto node = text_of(each, "node"); !node.empty()) out << " " << node;
+    out << " " << text_of(each, "state");
+    if (const double ms = each.value("ms", 0.0); ms > 0) out << " after " << ms << " ms";
+    if (const auto why = text_of(each, "why"); !why.empty()) out << ": " << why;
+    out << "\n";
+  }
+}
+
+int channels(const CommandLine &line, const Streams &streams) {
+  auto client = Client::make(line.url, line.config.data_dir);
+  if (!client) return fail(streams, client.error());
+  const std::string path = "/api/v1/channels";
+  auto answer = client->send("GET", line.id.empty() ? path : path + "/" + line.id);
+  if (!answer) return fail(streams, answer.error());
+  if (line.json) {
+    streams.out << answer->body.dump(2) << "\n";
+    return kDone;
+  }
+  if (!line.id.empty()) {
+    print_channel(streams.out, answer->body);
+    return kDone;
+  }
+  const json list = answer->body.value("channels", json::array());
+  if (list.empty()) {
+    streams.out << "There is no channel. One begins with: junctor phone --call NAME\n";
+    return kDone;
+  }
+  std::vector<std::vector<std::string>> rows = {
+      {"ID", "FROM", "TO", "CREATED", "STATE", "MEDIA BY"}};
+  for (const auto &each : list)
+    rows.push_back({text_of(each, "id"), text_of(each, "from"), text_of(each, "to"),
+                    text_of(each, "created"), outcome(each), carried_by(each)});
+  print_table(streams.out, rows);
+  return kDone;
+}
+
 }  // namespace
 
 int run(const CommandLine &line, Streams streams) {
@@ -437,6 +493,8 @@ int run(const CommandLine &line, Streams streams) {
       return change_call(line, streams, "DELETE", "", "ended");
     case Verb::Trunks:
       return trunks(line, streams);
+    case Verb::Channels:
+      return channels(line, streams);
     case Verb::Nat:
       return nat(line, streams);
     case Verb::Dtmf:

@@ -49,6 +49,19 @@ Reader integer(Field &&field, std::int64_t low, std::int64_t high) {
   };
 }
 
+/// Whole seconds into a Duration.
+template <class Field>
+Reader seconds(Field &&field, std::int64_t low, std::int64_t high) {
+  return [=](const toml::node &node, Config &config) -> Result<void> {
+    std::int64_t value = 0;
+    const Reader read = integer(
+        [&](Config &) -> auto & { return value; }, low, high);
+    if (auto done = read(node, config); !done) return done;
+    field(config) = std::chrono::seconds(value);
+    return {};
+  };
+}
+
 template <class Field>
 Reader text(Field &&field) {
   return [=](const toml::node &node, Config &config) -> Result<void> {
@@ -326,6 +339,16 @@ const std::vector<Key> &table() {
       {"turn.bytes-per-second", "of each allocation; 0: any",
        integer([](Config &c) -> auto & { return c.turn.bytes_per_second; }, 0, kMaxBytes)},
       {"regions", "STUN servers of several places, of which clients take the nearest", [](const toml::node &n, Config &c) { return read_regions(n, c.regions); }},
+      {"rendezvous.connections", "connections of clients at once",
+       integer([](Config &c) -> auto & { return c.rendezvous.connections; }, 1, 1000000)},
+      {"rendezvous.connections-per-account", "of one account",
+       integer([](Config &c) -> auto & { return c.rendezvous.connections_per_account; }, 1, 10000)},
+      {"rendezvous.sessions", "sessions of two clients at once",
+       integer([](Config &c) -> auto & { return c.rendezvous.sessions; }, 1, 1000000)},
+      {"rendezvous.sessions-per-account", "that one account has begun",
+       integer([](Config &c) -> auto & { return c.rendezvous.sessions_per_account; }, 1, 10000)},
+      {"rendezvous.ring-s", "seconds until a session that nobody accepts ends with no-answer",
+       seconds([](Config &c) -> auto & { return c.rendezvous.ring_time; }, 1, 3600)},
       {"watchdog.interval-ms", "milliseconds between two looks for the publisher's media (M)",
        integer([](Config &c) -> auto & { return c.watchdog.interval; }, 1, kMaxMs)},
       {"watchdog.tries", "looks without media until the call ends (N)",

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/result.h"
 #include "nat/core/stun_responder.h"
+#include "rendezvous/rendezvous.h"
 #include "rtmp/core/server.h"
 #include "rtp/core/stun.h"
 #include "sip/core/agent.h"
@@ -168,6 +169,7 @@ struct Config {
   Stun stun;
   Turn turn;
   std::vector<StunRegion> regions;
+  rendezvous::Limits rendezvous;
   Watchdog watchdog;
   Media media;
   Calls calls;

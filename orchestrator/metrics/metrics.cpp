@@ -126,6 +126,35 @@ void add_latency(const std::vector<calls::View> &running, std::vector<MetricFami
   std::move(family).to(all);
 }
 
+void add_rendezvous(const rendezvous::Stats &stats, std::vector<MetricFamily> &all) {
+  gauge("junctor_rendezvous_connections", "Connections of clients and nodes to the rendezvous.")
+      .add(static_cast<double>(stats.connections))
+      .to(all);
+  gauge("junctor_rendezvous_clients", "Who is known to the rendezvous, also if away for a moment.")
+      .add(static_cast<double>(stats.clients), {{"role", "client"}})
+      .add(static_cast<double>(stats.nodes), {{"role", "node"}})
+      .to(all);
+  gauge("junctor_channels", "Channels between clients that are not over.")
+      .add(static_cast<double>(stats.sessions))
+      .to(all);
+  counter("junctor_rendezvous_messages_total", "Messages of clients and nodes.")
+      .add(static_cast<double>(stats.messages))
+      .to(all);
+  counter("junctor_rendezvous_wrong_messages_total", "Those that could not be.")
+      .add(static_cast<double>(stats.wrong))
+      .to(all);
+  auto ended = counter("junctor_channels_ended_total", "Channels that ended, by end reason.");
+  for (const auto &[reason, count] : stats.ended)
+    ended = std::move(ended).add(static_cast<double>(count), {{"reason", reason}});
+  std::move(ended).to(all);
+  auto rungs = counter("junctor_channel_rungs_total",
+                       "What clients said of the rungs of their ladders, by rung and state.");
+  for (const auto &[rung, count] : stats.rungs)
+    rungs = std::move(rungs).add(static_cast<double>(count),
+                                 {{"rung", rung.first}, {"state", rung.second}});
+  std::move(rungs).to(all);
+}
+
 }  // namespace
 
 struct Metrics::Families {
@@ -259,6 +288,7 @@ std::string Metrics::text(const Sample &sample) const {
     gauge("junctor_turn_up", "Whether the TURN relay that this server starts runs.")
         .add(*sample.turn_runs ? 1 : 0)
         .to(all);
+  if (sample.rendezvous) add_rendezvous(*sample.rendezvous, all);
   gauge("junctor_accounts", "Accounts.").add(static_cast<double>(sample.accounts)).to(all);
   const auto trunks = [&](const char *state) {
     const auto found = sample.trunks.find(state);

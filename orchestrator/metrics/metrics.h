@@ -12,6 +12,7 @@
 
 #include "calls/service.h"
 #include "nat/core/stun_server.h"
+#include "rendezvous/rendezvous.h"
 #include "rtmp/core/server.h"
 
 namespace prometheus {
@@ -22,12 +23,13 @@ namespace junctor::metrics {
 
 /// What others count, as it is at the moment of asking.
 struct Sample {
-  std::vector<calls::View> calls;             ///< that run
-  std::optional<rtmp::Server::Stats> rtmp;    ///< nothing where RTMP is off
-  std::optional<nat::StunServer::Stats> stun;  ///< nothing where it is off
-  std::optional<bool> turn_runs;               ///< our own relay; nothing where there is none
-  std::size_t accounts = 0, phones = 0;       ///< phones that are registered
-  std::map<std::string, std::size_t> trunks;  ///< by sip::TrunkState
+  std::vector<calls::View> calls;               ///< that run
+  std::optional<rtmp::Server::Stats> rtmp;      ///< nothing where RTMP is off
+  std::optional<nat::StunServer::Stats> stun;   ///< nothing where it is off
+  std::optional<rendezvous::Stats> rendezvous;  ///< nothing where there is none
+  std::optional<bool> turn_runs;                ///< our own relay; nothing where there is none
+  std::size_t accounts = 0, phones = 0;         ///< phones that are registered
+  std::map<std::string, std::size_t> trunks;    ///< by sip::TrunkState
 };
 
 /// Counts what happens, and tells it. No series has a label whose values peers choose.

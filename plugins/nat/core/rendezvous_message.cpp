@@ -43,7 +43,7 @@ template <class F> void fields(F &f, Need &m) { f.name("session", m.session); f.
 template <class F> void fields(F &f, Node &m) { f.name("session", m.session); f.name("node", m.node, kMostText); f.count("order", m.order); f.object("description", m.description, true);
                                                 f.number("round_trip_ms", m.round_trip_ms); f.text("why", m.why); }
 template <class F> void fields(F &f, NoNode &m) { f.name("session", m.session); f.text("why", m.why); }
-template <class F> void fields(F &f, Turn &m) { f.name("session", m.session); f.texts("urls", m.urls); f.text("username", m.username); f.text("credential", m.credential); f.count("ttl", m.ttl); }
+template <class F> void fields(F &f, Turn &m) { f.name("session", m.session); f.texts("urls", m.urls); f.text("username", m.username); f.text("credential", m.credential); f.count("ttl", m.ttl); f.text("certificate_sha256", m.certificate_sha256); }
 template <class F> void fields(F &f, Serve &m) { f.name("session", m.session); f.list("legs", m.legs); }
 template <class F> void fields(F &f, Serving &m) { f.name("session", m.session); f.list("legs", m.legs); }
 template <class F> void fields(F &f, Refuse &m) { f.name("session", m.session); f.text("reason", m.reason); }

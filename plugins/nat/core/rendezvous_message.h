@@ -158,6 +158,8 @@ struct Turn {
   std::vector<std::string> urls;
   std::string username, credential;
   std::uint32_t ttl = 0;  ///< seconds
+  /// Of the certificate of `turns:`, where no authority vouches for it: lower-case hex.
+  std::string certificate_sha256{};
   bool operator==(const Turn &) const = default;
 };
 struct Serve {

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Where clients find each other: it carries what they say until they have a way of their own.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/end_reason.h"
+#include "common/endpoint.h"
+#include "common/log.h"
+#include "common/peer_log_budget.h"
+#include "common/result.h"
+#include "nat/core/behaviour.h"
+#include "nat/core/rendezvous_message.h"
+#include "rendezvous/session.h"
+
+namespace junctor::rendezvous {
+
+namespace wire = nat::rendezvous;
+
+/// One connection of a client.
+using LinkId = std::uint64_t;
+
+/// What clients may cost.
+struct Limits {
+  std::size_t connections = 4096, connections_per_account = 16;
+  std::size_t sessions = 10000, sessions_per_account = 32;  ///< not ended
+  Duration hello_time = std::chrono::seconds(5);            ///< from the connection to its hello
+  Duration invite_time = std::chrono::seconds(30);          ///< from open to invite
+  Duration ring_time = std::chrono::seconds(60);
+  /// How long a client that has lost its connection may stay away, unless a session of its is
+  /// answered: that lasts as long as the other one is there.
+  Duration away_time = std::chrono::seconds(30);
+  unsigned burst = 200;                                       ///< messages at once
+  Duration message_interval = std::chrono::milliseconds(20);  ///< and then one each interval
+  unsigned wrongs = 32;                                       ///< wrong messages of a connection
+  std::size_t queued_bytes = 256UL * 1024;                    ///< for a client that is away
+  std::size_t keep_ended = 1000;  ///< sessions that are over and can be asked about
+};
+
+struct Options {
+  Limits limits;
+  std::vector<std::string> stun;  ///< HOST:PORT, for clients
+  std::vector<wire::Region> regions;
+  std::function<bool(const std::string &)> is_account;
+  std::function<std::string()> new_id;  ///< 128 bits that nobody guesses, as text
+  std::function<WallTime()> wall;
+  /// Nothing where there is no relay; may be unset.
+  std::function<std::optional<wire::Turn>(const std::string &account)> relay;
+  LogSink log;  ///< may be unset
+};
+
+/// The way to the connections. A connection that is closed is not told of any more.
+struct Door {
+  std::function<void(LinkId, std::string text)> send;
+  /// With a close code of RFC 6455 and a reason of at most 123 bytes.
+  std::function<void(LinkId, unsigned short code, std::string reason)> close;
+};
+
+inline constexpr unsigned short kGoingAway = 1001, kPolicy = 1008;
+
+struct Stats {
+  std::size_t connections = 0, clients = 0, nodes = 0;
+  std::size_t sessions = 0;  ///< not ended
+  std::uint64_t messages = 0, wrong = 0;
+  std::map<std::string, std::uint64_t> ended;                          ///< sessions, by reason
+  std::map<std::pair<std::string, std::string>, std::uint64_t> rungs;  ///< by rung and state
+};
+
+/// One for all connections. Knows no transport and no clock. Signalling thread.
+///
+/// Who is connected twice rings twice; who accepts first has the session. A connection that breaks
+/// is resumed by the secret of its welcome: what was said meanwhile comes first. A client that says
+/// what cannot be is told so, and parted when it goes on; nothing of that reaches another one.
+class Rendezvous {
+ public:
+  Rendezvous(Options options, Door door, std::function<void(const View &)> changed);
+
+  /// Of an account whose token was verified. Refused where there are too many: a sentence.
+  Result<LinkId> connected(const std::string &account, const Endpoint &peer, Time now);
+  void received(LinkId link, std::string_view text, Time now);
+  void disconnected(LinkId link, Time now);
+  /// Time has passed: call it about once a second.
+  void tick(Time now);
+
+  /// Its connections are closed, its sessions over.
+  void expel(const std::string &account, const std::string &why, Time now);
+  /// All sessions end, all connections are closed.
+  void shutdown(Time now);
+  /// Ends one for the operator; false if there is none that runs.
+  bool hang_up(const std::string &session, Time now);
+
+  /// The newest first; those that are over after those that run.
+  std::vector<View> list() const;
+  std::optional<View> find(const std::string &id) const;
+  Stats stats() const;
+
+ private:
+  struct Device;
+  struct Link {
+    LinkId id = 0;
+    std::string account;
+    Endpoint peer;
+    Device *device = nullptr;  ///< null before its hello
+    Time hello_until{};
+    Throttle throttle;
+    unsigned wrongs = 0;
+  };
+  /// A client, through all its connections.
+  struct Device {
+    std::string id, account, agent, resume;
+    wire::Role role = wire::Role::Client;
+    Link *link = nullptr;  ///< null while it is away
+    Time away_since{};
+    std::deque<std::string> queue;  ///< for when it is back
+    std::size_t queued = 0;         ///< bytes
+    std::optional<nat::Behaviour> nat;
+    std::vector<wire::RegionTime> regions;
+    std::set<std::string> sessions;
+  };
+  struct Session {
+    View view;
+    std::string caller, callee;     ///< devices; callee: once one has accepted
+    std::set<std::string> ringing;  ///< devices
+    bool busy = false;              ///< one of them has said so
+    Time until{};                   ///< while opened or ringing
+    bool has(const std::string &device) const {
+      return device == caller || device == callee || ringing.contains(device);
+    }
+  };
+
+  void on(Link &link, const wire::Hello &hello, Time now);
+  void on(Device &from, const wire::Moved &moved, Time now);
+  void on(Device &from, const wire::Open &open, Time now);
+  void on(Device &from, const wire::Invite &invite, Time now);
+  void on(Device &from, const wire::Accept &accept, Time now);
+  void on(Device &from, const wire::Decline &decline, Time now);
+  void on(Device &from, const wire::Signal &signal, Time now);
+  void on(Device &from, const wire::Rung &rung, Time now);
+  void on(Device &from, const wire::Bye &bye, Time now);
+  void on(Device &from, const wire::Need &need, Time now);
+  template <class Other>
+  void on(Device &from, const Other &other, Time now);
+
+  void dispatch(Link &link, const wire::Message &message, Time now);
+  Device *resumed(Link &link, const std::string &secret);
+  void learn(Device &device, const wire::Object &nat, const std::vector<wire::RegionTime> &regions);
+  void tell(Device &device, const wire::Message &message);
+  void tell(const std::string &device, const wire::Message &message);
+  void wrong(Link &link, const std::string &session, const std::string &detail, Time now);
+  void wrong(Device &from, const std::string &session, const std::string &detail, Time now);
+  /// Nothing, and the sender is told, if it has no part in one that runs.
+  Session *part_of(Device &from, const std::string &session, Time now);
+  void end(Session &session, EndReason reason, const std::string &detail, const Device *but);
+  void leave(Session &session, Device &device, Time now);
+  void close(Link &link, unsigned short code, const std::string &reason, Time now);
+  void forget(Device &device, Time now);
+  bool may_stay_away(const Device &device, Time now) const;
+  void say(LogLevel level, const std::string &text) const;
+
+  const Options options_;
+  const Door door_;
+  const std::function<void(const View &)> changed_;
+  LinkId next_link_ = 1;
+  std::map<LinkId, Link> links_;
+  std::map<std::string, Device> devices_;
+  std::map<std::string, Session> sessions_;  ///< that run
+  std::deque<View> ended_;                   ///< the newest first
+  PeerLogBudget log_budget_;
+  std::uint64_t messages_ = 0, wrongs_ = 0;
+  std::map<std::string, std::uint64_t> ended_by_;
+  std::map<std::pair<std::string, std::string>, std::uint64_t> rungs_;
+};
+
+}  // namespace junctor::rendezvous
