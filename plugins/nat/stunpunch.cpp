@@ -45,6 +45,8 @@ enum Property : guint {
   kPropLadder,
   kPropIce,
   kPropEncrypt,
+  kPropPrediction,
+  kPropManySockets,
   kPropCaps,
   kPropState,
   kPropRung,
@@ -66,6 +68,7 @@ struct Settings {
   bool caller = false, ice = false, encrypt = true;
   nat::LadderOrder order = nat::LadderOrder::Parallel;
   guint timeout = kDefaultTimeout;
+  bool prediction = true, many_sockets = false;
   CapsRef caps;
 };
 
@@ -277,6 +280,8 @@ Result<nat::ChannelOptions> options_of(JunctorStunPunch *self) {
   options.side = state.settings.caller ? nat::Side::Caller : nat::Side::Callee;
   options.session = state.settings.session;
   options.timeout = std::chrono::milliseconds(state.settings.timeout);
+  options.prediction = state.settings.prediction;
+  options.many_sockets = state.settings.many_sockets;
   options.order = state.settings.order;
   options.ice = state.settings.ice;
   options.encrypt = state.settings.encrypt;
@@ -488,6 +493,12 @@ static void junctor_stun_punch_set_property(GObject *object, guint id, const GVa
     case kPropEncrypt:
       state.settings.encrypt = g_value_get_boolean(value);
       break;
+    case kPropPrediction:
+      state.settings.prediction = g_value_get_boolean(value);
+      break;
+    case kPropManySockets:
+      state.settings.many_sockets = g_value_get_boolean(value);
+      break;
     case kPropCaps: {
       const GstCaps *caps = gst_value_get_caps(value);
       state.settings.caps.reset(caps != nullptr ? gst_caps_copy(caps) : nullptr);
@@ -547,6 +558,12 @@ static void junctor_stun_punch_get_property(GObject *object, guint id, GValue *v
       break;
     case kPropEncrypt:
       g_value_set_boolean(value, state.settings.encrypt);
+      break;
+    case kPropPrediction:
+      g_value_set_boolean(value, state.settings.prediction);
+      break;
+    case kPropManySockets:
+      g_value_set_boolean(value, state.settings.many_sockets);
       break;
     case kPropCaps:
       gst_value_set_caps(value, state.settings.caps.get());
@@ -691,6 +708,20 @@ static void junctor_stun_punch_class_init(JunctorStunPunchClass *klass) {
                            "Send SRTP under keys that both ends agree on. false is for ice=true "
                            "with peers that know no such keys: what flows in is sent as it is",
                            TRUE, kSet));
+  g_object_class_install_property(
+      object_class, kPropPrediction,
+      g_param_spec_boolean("prediction", "Prediction",
+                           "Tells the peer the ports that this side's NAT will take next, where it "
+                           "takes one after another for each peer; wants two STUN servers of "
+                           "different addresses",
+                           TRUE, kSet));
+  g_object_class_install_property(
+      object_class, kPropManySockets,
+      g_param_spec_boolean("many-sockets", "Many sockets",
+                           "Where one side's NAT takes ports by chance for each peer: opens 256 "
+                           "sockets there and tries 1024 ports within a second from the other. "
+                           "Wanted at both ends",
+                           FALSE, kSet));
   g_object_class_install_property(
       object_class, kPropCaps,
       g_param_spec_boxed("caps", "Caps",

@@ -51,12 +51,14 @@ class N3_EveryPair(ChannelTest):
                          for side in ("left", "right"))
         # Each turn has each type once on each side.
         turns = range(len(kinds)) if FULL else random.Random(4).sample(range(len(kinds)), 4)
-        times = []
+        times, self.predicted = [], []
         for run in range(5 if FULL else 1):
             for turn in turns:
                 times += self.turn(lefts, rights, kinds, turn, f"{run}-{turn}")
-        print(f"# {len(times)} ends up, in ms: median {statistics.median(times):.1f}, "
-              f"worst {max(times):.1f}")
+        for what, took in (("plainly", times), ("by prediction", self.predicted)):
+            if took:
+                print(f"# {len(took)} ends up {what}, in ms: median "
+                      f"{statistics.median(took):.1f}, worst {max(took):.1f}")
 
     def turn(self, lefts, rights, kinds, turn, number):
         pairs = [(index, (index + turn) % len(kinds)) for index in range(len(kinds))]
@@ -66,7 +68,12 @@ class N3_EveryPair(ChannelTest):
         times = []
         for (i, k), name in zip(pairs, names):
             with self.subTest(name):
-                times += self.check(lefts[i], rights[k], name, direct(kinds[i], kinds[k]).plain)
+                verdict = direct(kinds[i], kinds[k])
+                took = self.check(lefts[i], rights[k], name, verdict.prediction)
+                if verdict.plain:
+                    times += took
+                else:
+                    self.predicted += took
         for (i, k), name in zip(pairs, names):
             lefts[i].close(name)
             rights[k].close(name)
@@ -127,6 +134,48 @@ class N3_Call(ChannelTest):
             left.close(name), right.close(name)
         print(f"# 80 ms round trip, 10 % loss each way of each cable, ms to up: "
               f"median {statistics.median(took):.0f}, worst {max(took):.0f}")
+
+
+class N3_Symmetric(ChannelTest):
+    def up(self, peers, name, **properties):
+        join(*peers, name, self.stun, properties=properties)
+        said = [each.wait(name, "up", "failed") for each in peers]
+        if said[0]["is"] == "up":
+            self.flows(peers, name, 3)
+        for each in peers:
+            each.close(name)
+        return [each["ms"] for each in said if each["is"] == "up"]
+
+    def test_ports_that_follow_one_another_are_predicted(self):
+        took = {}
+        for pair in (("sequential", "port-restricted"), ("sequential", "sequential")):
+            peers = [self.peer(self.lab.site(f"{side}-{pair[1]}", kind))
+                     for side, kind in zip(("left", "right"), pair)]
+            self.assertEqual(self.up(peers, "without", timeout=1000, prediction=False), [])
+            for each in peers:
+                each.host.link.delay(0.01)
+            took[pair] = sum((self.up(peers, f"call-{number}") for number in range(4)), [])
+            self.assertEqual(len(took[pair]), 8, pair)
+            print(f"# {pair}, 40 ms round trip, in ms: {[round(each) for each in took[pair]]}")
+
+    def test_many_sockets_meet_a_random_port(self):
+        took = []
+        for number, kind in enumerate(("symmetric", "address-mapped")):
+            peers = [self.peer(self.lab.site(f"left-{number}", kind)),
+                     self.peer(self.lab.site(f"right-{number}", "port-restricted"))]
+            taken = [self.lab.capture(each.host) for each in peers]
+            # Each has a chance of 98 %.
+            tries = [self.up(peers, f"call-{number}-{again}", **{"many-sockets": True})
+                     for again in range(3)]
+            self.assertTrue(any(tries), kind)
+            took += sum(tries, [])
+            for each in taken:
+                sent = [packet.time for packet in each.stop().udp(outgoing=True)]
+                busiest = max(sum(start <= when < start + 1 for when in sent)
+                              for start in sent[::50])
+                self.assertLess(busiest, 1400, "the rate is limited")
+            self.assertEqual(self.up(peers, "without", timeout=1000), [])
+        print(f"# many sockets, in ms: {[round(each) for each in took]}")
 
 
 class N3_Strangers(ChannelTest):

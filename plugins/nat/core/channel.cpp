@@ -3,6 +3,7 @@
 #include "nat/core/channel.h"
 
 #include <algorithm>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -156,10 +157,12 @@ void Channel::signal(const Signal &what) {
 
 std::vector<Candidate> Channel::host_candidates() const {
   std::vector<Candidate> candidates;
-  for (const Socket &socket : sockets_)
+  for (const Socket &socket : sockets_) {
+    if (socket.use != Puncher::Use::Plain) continue;
     for (const std::string &address : addresses_)
       if (const Endpoint endpoint{address, socket.port}; is_v6(endpoint) == socket.v6)
         candidates.push_back({CandidateKind::Host, endpoint});
+  }
   return candidates;
 }
 
@@ -181,6 +184,7 @@ void Channel::offer(std::vector<Candidate> candidates) {
 void Channel::offer_found() {
   std::vector<Candidate> candidates;
   for (const Gathering::Found &each : gathering_.take_found()) {
+    if (sockets_[each.socket].use != Puncher::Use::Plain) continue;
     log(LogLevel::Debug, "external address " + each.external.to_string() + " as " +
                              each.server.to_string() + " sees it");
     candidates.push_back({CandidateKind::External, each.external});
@@ -265,7 +269,12 @@ void Channel::take_candidates(const MoreCandidates &more) {
     // It may be our own NAT that has forgotten, and the peer who noticed first.
     gathering_.restart(now);
   }
+  std::vector<Candidate> predicted;
+  std::ranges::copy_if(more.candidates, std::back_inserter(predicted),
+                       [](const Candidate &each) { return each.kind == CandidateKind::Predicted; });
+  if (!predicted.empty()) take_predicted(predicted, now);
   for (const Candidate &each : more.candidates) {
+    if (each.kind == CandidateKind::Predicted) continue;
     if (remote_->candidates.size() >= kMostCandidates) break;
     remote_->candidates.push_back(each);
     add_remote(each);

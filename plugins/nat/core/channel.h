@@ -51,6 +51,11 @@ struct ChannelOptions {
   /// phone can be the peer. Without `encrypt` it need not know our keys either: packets go as they
   /// are, for the application encrypts them in its own way.
   bool ice = false, encrypt = true;
+  /// For a NAT that takes one port after another: the next ones are told to the peer.
+  bool prediction = true;
+  /// For a NAT that takes ports by chance, against one that keeps them: 256 sockets on one side,
+  /// 1024 guesses within a second on the other. Both ends want it.
+  bool many_sockets = false;
   LogSink log;  ///< may be unset
 };
 
@@ -141,6 +146,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
     UniqueFd fd;
     bool v6 = false;
     std::uint16_t port = 0;
+    Puncher::Use use = Puncher::Use::Plain;
     Reactor::Watch watch{};
   };
   struct Source {
@@ -230,6 +236,18 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool uses_ice() const;
   bool ice_is_silent(Time now) const;
 
+  // Ways through NATs that give another port for each peer.
+  std::vector<Endpoint> seen(unsigned socket) const;
+  void try_tricks(Time now);
+  bool waits_for_caller() const;
+  void begin_round(Time now);
+  void take_predicted(const std::vector<Candidate> &predicted, Time now);
+  void predict(Time now);
+  std::optional<unsigned> open_extra(Puncher::Use use, Time now);
+  void close_extra(unsigned number, Time now);
+  void forget_predicting(Time now);
+  void end_tricks(Time now);
+
   // Packets.
   void read(unsigned socket);
   bool on_media(unsigned socket, const sockaddr_storage &from, std::span<std::byte> buffer,
@@ -272,6 +290,11 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::string doubt_;
   bool said_up_ = false, stepping_ = false, step_again_ = false, closed_ = false;
   Reactor::Timer timer_;
+
+  std::optional<Time> tricks_since_, tricks_next_;
+  std::optional<unsigned> predicting_;  ///< the number of the socket
+  unsigned rounds_ = 0;
+  bool sampled_ = false, many_ = false;
 
   unsigned path_socket_ = 0;
   std::optional<sockaddr_storage> path_;

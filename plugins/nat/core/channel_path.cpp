@@ -58,11 +58,14 @@ void Channel::step() {
     if (closed_) break;
     send_all(gathering_.poll(Clock::now()));
     offer_found();
+    predict(Clock::now());
     if (puncher_) {
       send_all(puncher_->poll(Clock::now()));
       for (const Puncher::Event &each : puncher_->take_events())
         on_puncher(kDirect, *puncher_, each);
     }
+    // Behind what came of the path: its socket is not to be closed.
+    try_tricks(Clock::now());
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       NodeWay &node = *nodes_[i];
       if (!node.puncher) continue;
@@ -97,6 +100,7 @@ void Channel::schedule() {
   };
   at(gathering_.next());
   at(repair_until_);
+  at(tricks_next_);
   if (puncher_) at(puncher_->next());
   for (const auto &node : nodes_)
     if (node->puncher) at(node->puncher->next());

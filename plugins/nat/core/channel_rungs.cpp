@@ -107,7 +107,8 @@ std::optional<Puncher> Channel::make_puncher(const ChannelKeys &keys, const std:
   options.timeout = options_.timeout;
   std::optional<Puncher> puncher(std::in_place, std::move(options));
   for (unsigned i = 0; i < sockets_.size(); ++i)
-    puncher->add_socket(i, sockets_[i].v6, Clock::now());
+    if (sockets_[i].use == Puncher::Use::Plain)
+      puncher->add_socket(i, sockets_[i].v6, Clock::now());
   return puncher;
 }
 

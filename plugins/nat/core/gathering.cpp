@@ -20,6 +20,11 @@ void Gathering::add_socket(unsigned number, bool v6, Time now) {
     if (is_v6(each) == v6) add(number, each, now);
 }
 
+void Gathering::remove_socket(unsigned number) {
+  std::erase_if(sockets_, [number](const Socket &each) { return each.number == number; });
+  std::erase_if(asks_, [number](const Ask &each) { return each.socket == number; });
+}
+
 void Gathering::add_server(const Endpoint &server, Time now) {
   if (servers_.size() >= kMostServers || std::ranges::count(servers_, server) > 0) return;
   servers_.push_back(server);

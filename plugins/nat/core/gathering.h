@@ -36,6 +36,7 @@ class Gathering {
   explicit Gathering(GatheringOptions options = {}) : options_(options) {}
 
   void add_socket(unsigned number, bool v6, Time now);
+  void remove_socket(unsigned number);
   /// Numeric; of more than kMostServers the first ones.
   void add_server(const Endpoint &server, Time now);
   /// Asks all anew: the network has changed.

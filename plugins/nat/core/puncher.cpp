@@ -2,7 +2,8 @@
 #include "nat/core/puncher.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <numeric>
+#include <random>
 #include <utility>
 
 namespace junctor::nat {
@@ -27,6 +28,8 @@ int rank(CandidateKind kind) {
 }
 
 constexpr unsigned kConfirmations = 3;
+/// Between two probes of one of many sockets: the first has made the mapping.
+constexpr Duration kManyPace = milliseconds(500);
 /// A path that is quiet for so long while another one is heard gives way to it.
 constexpr Duration kStale = milliseconds(300);
 /// So many packets of media, none of them so late behind the one before, and there is always some.
@@ -57,10 +60,46 @@ Puncher::Puncher(PuncherOptions options)
       budget_(kBurst,
               std::chrono::duration_cast<Duration>(std::chrono::seconds(1)) / kMostPerSecond) {}
 
-void Puncher::add_socket(unsigned number, bool v6, Time now) {
-  sockets_.push_back({number, v6});
-  for (const Candidate &each : remotes_)
-    if (is_v6(each.endpoint) == v6) add_link(number, each, now);
+void Puncher::add_socket(unsigned number, bool v6, Time now, Use use) {
+  sockets_.push_back({number, v6, use});
+  if (use == Use::Predicting) {
+    predicts_ = true;
+    // The latest alone: what was predicted for those before is past.
+    std::erase_if(sockets_, [&](const Socket &each) {
+      return each.use == Use::Predicting && each.number != number &&
+             !(path_ && path_->socket == each.number);
+    });
+    std::erase_if(links_, [&](const Link &each) {
+      return (each.path.kind == CandidateKind::Predicted && !each.good) ||
+             std::ranges::count(sockets_, each.path.socket, &Socket::number) == 0;
+    });
+  }
+  link_all(now);
+}
+
+/// Whether a socket sends to a candidate.
+bool Puncher::fits(const Socket &socket, const Candidate &candidate) const {
+  if (socket.v6 != is_v6(candidate.endpoint)) return false;
+  const auto of_kind = [this](CandidateKind kind) {
+    return std::ranges::count(remotes_, kind, &Candidate::kind) > 0;
+  };
+  const bool predicted = candidate.kind == CandidateKind::Predicted;
+  switch (socket.use) {
+    case Use::Plain:
+      return !predicted || !predicts_;
+    case Use::Predicting:
+      return predicted || (candidate.kind == CandidateKind::External &&
+                           !of_kind(CandidateKind::Predicted) && !peer_changes_ports());
+    case Use::Many:
+      break;
+  }
+  return candidate.kind == CandidateKind::External;
+}
+
+void Puncher::link_all(Time now) {
+  for (const Socket &socket : sockets_)
+    for (const Candidate &each : remotes_)
+      if (fits(socket, each)) add_link(socket, each, now);
   begin(now);
 }
 
@@ -78,9 +117,37 @@ void Puncher::add_remote(const Candidate &candidate, Time now) {
   const auto known = std::ranges::find(remotes_, candidate.endpoint, &Candidate::endpoint);
   if (known != remotes_.end() || remotes_.size() >= kMostLinks) return;
   remotes_.push_back(candidate);
-  for (const Socket &each : sockets_)
-    if (each.v6 == is_v6(candidate.endpoint)) add_link(each.number, candidate, now);
+  link_all(now);
+}
+
+void Puncher::set_predicted(const std::vector<Candidate> &candidates, Time now) {
+  std::erase_if(remotes_,
+                [](const Candidate &each) { return each.kind == CandidateKind::Predicted; });
+  std::erase_if(links_, [this](const Link &each) {
+    return each.path.kind == CandidateKind::Predicted && !each.good &&
+           !(path_ && each.path == *path_);
+  });
+  for (const Candidate &each : candidates) add_remote(each, now);
+}
+
+void Puncher::guess(const std::string &address, std::size_t count, Time now) {
+  std::vector<std::uint16_t> ports(65536 - 1024);
+  std::iota(ports.begin(), ports.end(), std::uint16_t{1024});
+  std::ranges::shuffle(ports, std::random_device());
+  guesses_.clear();
+  for (std::size_t i = 0; i < std::min(count, ports.size()); ++i)
+    guesses_.push_back({address, ports[i]});
   begin(now);
+}
+
+bool Puncher::peer_changes_ports() const {
+  for (const Candidate &one : remotes_)
+    for (const Candidate &other : remotes_)
+      if (one.kind == CandidateKind::External && other.kind == CandidateKind::External &&
+          one.endpoint.address == other.endpoint.address &&
+          one.endpoint.port != other.endpoint.port)
+        return true;
+  return false;
 }
 
 void Puncher::clear_remote() {
@@ -117,18 +184,19 @@ Puncher::Link *Puncher::find(unsigned socket, const Endpoint &remote) {
   return nullptr;
 }
 
-void Puncher::add_link(unsigned socket, const Candidate &candidate, Time now) {
-  if (Link *known = find(socket, candidate.endpoint)) {
+void Puncher::add_link(const Socket &socket, const Candidate &candidate, Time now) {
+  if (Link *known = find(socket.number, candidate.endpoint)) {
     // A packet was faster than the string.
     known->learned = false;
     known->path.kind = candidate.kind;
-    if (path_ && path_->socket == socket && path_->remote == candidate.endpoint)
+    if (path_ && path_->socket == socket.number && path_->remote == candidate.endpoint)
       path_->kind = candidate.kind;
     return;
   }
   if (links_.size() >= kMostLinks) return;
   Link link;
-  link.path = {socket, candidate.endpoint, candidate.kind};
+  link.path = {socket.number, candidate.endpoint, candidate.kind};
+  link.many = socket.use == Use::Many;
   link.due = now;
   links_.push_back(std::move(link));
 }
@@ -197,7 +265,7 @@ bool Puncher::take_ack(unsigned socket, const Endpoint &from, const stun::Messag
   ++counts_.acks_received;
   const Duration took = now - sent->second.when;
   sent_.erase(sent);
-  Link *link = find(socket, from);
+  Link *link = learn(socket, from);
   if (link == nullptr) return true;
   link->round_trip = link->round_trip ? (*link->round_trip * 7 + took) / 8 : took;
   link->heard = now;
@@ -301,7 +369,7 @@ void Puncher::send_probe(Link &link, Time now) {
   sent_.emplace(id, Sent{link.path, now});
   sent_order_.push_back(id);
   const bool quick = began_ && now - *began_ < options_.quick;
-  link.due = now + (quick ? options_.pace : options_.slow_pace);
+  link.due = now + (link.many ? kManyPace : quick ? options_.pace : options_.slow_pace);
   ++link.sent;
   if (link.confirm > 0) --link.confirm;
   ++counts_.probes_sent;
@@ -328,6 +396,21 @@ void Puncher::probe_links(Time now) {
   for (Link *each : due) {
     if (!budget_.may(now)) break;
     send_probe(*each, now);
+  }
+}
+
+/// Probes to ports by chance: from the first plain socket, once each.
+void Puncher::send_guesses(Time now) {
+  if (!trying()) guesses_.clear();
+  while (!guesses_.empty() && budget_.may(now)) {
+    const auto socket = std::ranges::find_if(sockets_, [this](const Socket &each) {
+      return each.use == Use::Plain && each.v6 == is_v6(guesses_.back());
+    });
+    if (socket == sockets_.end()) return guesses_.clear();
+    Link link;
+    link.path = {socket->number, guesses_.back(), CandidateKind::External};
+    guesses_.pop_back();
+    send_probe(link, now);
   }
 }
 
@@ -377,6 +460,7 @@ std::vector<Outgoing> Puncher::poll(Time now) {
     tell(Event::Kind::Failed, now);
   }
   probe_links(now);
+  send_guesses(now);
   keep_alive(now);
   compute_next(now);
   return std::exchange(outbox_, {});
@@ -387,6 +471,7 @@ void Puncher::compute_next(Time now) {
   const Time allowed = budget_.may(now) ? now : now + milliseconds(1);
   for (const Link &each : links_)
     if (wanted(each, now)) note_next(std::max(each.due, allowed));
+  if (!guesses_.empty()) note_next(allowed);
   if (trying() && began_) note_next(*began_ + options_.timeout);
   if (state_ != State::Up || current() == nullptr) return;
   if (asking_since_)

@@ -57,6 +57,16 @@ class Puncher {
     Repairing,  ///< was up; path() is still the old one
     Failed,     ///< in time; a verified packet of the peer's can still bring it up
   };
+  /// What a socket is for.
+  enum class Use : std::uint8_t {
+    Plain,
+    /// Its next mappings were predicted for the peer, so that it sends to nothing that would take
+    /// one of them in vain: to the peer's predicted ports in their order, or to where a peer is
+    /// whose mapping does not depend on who it sends to. The plain ones leave predicted ports to
+    /// it.
+    Predicting,
+    Many,  ///< one of many, each with a mapping of its own towards the peer's external address
+  };
   struct Path {
     unsigned socket = 0;
     Endpoint remote;
@@ -80,11 +90,21 @@ class Puncher {
   explicit Puncher(PuncherOptions options);
 
   /// A socket to probe from: the number that Outgoing has and received() gets.
-  void add_socket(unsigned number, bool v6, Time now);
+  void add_socket(unsigned number, bool v6, Time now, Use use = Use::Plain);
   /// Paths over it are forgotten, also the one in use.
   void remove_socket(unsigned number, Time now);
   /// A candidate of the peer's; one that is known already is not added again.
   void add_remote(const Candidate &candidate, Time now);
+  /// The ports that the peer's NAT takes next, in their order, in place of those before.
+  void set_predicted(const std::vector<Candidate> &candidates, Time now);
+  /// There will be sockets of Use::Predicting: plain ones leave predicted ports alone from now on.
+  void expect_predicting() { predicts_ = true; }
+  /// Sends one probe each to so many ports of `address` by chance, as fast as it may: one of many
+  /// sockets of the peer's may have one of them.
+  void guess(const std::string &address, std::size_t count, Time now);
+  /// Whether servers saw the peer at several ports of one address: its mapping depends on who it
+  /// sends to.
+  bool peer_changes_ports() const;
   /// In place of all before: the peer's addresses have changed. Then restart().
   void clear_remote();
   /// Tries everything anew, with the time-out anew, as our or the peer's addresses have changed.
@@ -123,6 +143,7 @@ class Puncher {
  private:
   struct Link {
     Path path;
+    bool many = false;       ///< of a socket of Use::Many
     bool learned = false;    ///< no string of the peer's named it
     Time due{};              ///< the next probe
     Time heard{};            ///< the last verified packet
@@ -133,6 +154,11 @@ class Puncher {
     std::size_t credit = 0;  ///< bytes that a learned one may be sent
     std::optional<Duration> round_trip;
   };
+  struct Socket {
+    unsigned number;
+    bool v6;
+    Use use;
+  };
   struct Sent {
     Path path;
     Time when{};
@@ -142,7 +168,7 @@ class Puncher {
   Link *current() { return path_ ? find(path_->socket, path_->remote) : nullptr; }
   const Link *current() const { return const_cast<Puncher *>(this)->current(); }
   Link *learn(unsigned socket, const Endpoint &remote);
-  void add_link(unsigned socket, const Candidate &candidate, Time now);
+  void add_link(const Socket &socket, const Candidate &candidate, Time now);
   bool take_request(unsigned socket, const Endpoint &from, const rtp::stun::Message &message,
                     Time now);
   bool take_ack(unsigned socket, const Endpoint &from, const rtp::stun::Message &message, Time now);
@@ -164,11 +190,11 @@ class Puncher {
   Duration check_patience() const;
 
   PuncherOptions options_;
-  struct Socket {
-    unsigned number;
-    bool v6;
-  };
+  bool fits(const Socket &socket, const Candidate &candidate) const;
+  void link_all(Time now);
+  void send_guesses(Time now);
   std::vector<Socket> sockets_;
+  std::vector<Endpoint> guesses_;  ///< to come, from the end
   std::vector<Candidate> remotes_;
   std::vector<Link> links_;
   std::map<rtp::stun::TransactionId, Sent> sent_;
@@ -178,7 +204,7 @@ class Puncher {
   State state_ = State::Trying;
   std::optional<Path> path_;
   std::optional<Time> began_, up_since_, next_;
-  bool peer_up_ = false;
+  bool peer_up_ = false, predicts_ = false;
   std::uint64_t number_ = 0;
   ReplayWindow window_;
   Throttle budget_;

@@ -63,6 +63,7 @@ class Punching : public testing::Test {
 
   PuncherOptions options(bool left) {
     PuncherOptions options;
+    options.timeout = timeout_;
     options.probe_own = key_of(left ? 1 : 2);
     options.probe_peer = key_of(left ? 2 : 1);
     options.own_tag = left ? "000000000000aaaa" : "000000000000bbbb";
@@ -98,6 +99,7 @@ class Punching : public testing::Test {
     return left_->puncher.state() == State::Up && right_->puncher.state() == State::Up;
   }
   bool signals_ = false;
+  Duration timeout_ = 3s;
 };
 
 const AccessKind &kind(std::string_view name) {
@@ -345,6 +347,84 @@ TEST_F(Punching, ManyCandidatesStayWithinTheRate) {
   run(1s);
   EXPECT_LE(left_->site.packets_sent, Puncher::kMostPerSecond + Puncher::kBurst);
   EXPECT_GT(left_->site.packets_sent, Puncher::kMostPerSecond * 9 / 10);
+}
+
+/// Where the probes of a puncher go, and from which socket.
+std::vector<std::pair<unsigned, std::uint16_t>> targets(const std::vector<Outgoing> &sent) {
+  std::vector<std::pair<unsigned, std::uint16_t>> list;
+  for (const Outgoing &each : sent) list.emplace_back(each.socket, each.to.port);
+  return list;
+}
+
+Candidate candidate(CandidateKind kind, std::uint16_t port) {
+  return {kind, {"198.51.100.7", port}};
+}
+
+TEST_F(Punching, PredictedPortsBelongToThePredictingSocketInTheirOrder) {
+  using Use = Puncher::Use;
+  const Time now = net_.now;
+  Puncher puncher(options(true));
+  puncher.add_socket(0, false, now);
+  puncher.add_remote(candidate(CandidateKind::External, 100), now);
+  puncher.add_remote(candidate(CandidateKind::External, 101), now);
+  EXPECT_TRUE(puncher.peer_changes_ports());
+  puncher.expect_predicting();
+  puncher.set_predicted(
+      {candidate(CandidateKind::Predicted, 203), candidate(CandidateKind::Predicted, 202)}, now);
+  EXPECT_THAT(targets(puncher.poll(now)),
+              testing::ElementsAre(std::pair(0U, 100), std::pair(0U, 101)))
+      << "the plain socket leaves them alone";
+  puncher.add_socket(1, false, now, Use::Predicting);
+  EXPECT_THAT(targets(puncher.poll(now)),
+              testing::ElementsAre(std::pair(1U, 203), std::pair(1U, 202)));
+  // The next round's: the sockets and the ports of the last one are past.
+  puncher.add_socket(2, false, now, Use::Predicting);
+  puncher.set_predicted({candidate(CandidateKind::Predicted, 212)}, now);
+  const auto sent = targets(puncher.poll(now + 20ms));
+  EXPECT_THAT(sent, testing::Contains(std::pair(2U, 212)));
+  for (const auto &[socket, port] : sent) {
+    EXPECT_NE(socket, 1U);
+    EXPECT_NE(port, 203);
+  }
+}
+
+TEST_F(Punching, WithoutPredictionOfItsOwnThePlainSocketTriesPredictedPorts) {
+  Puncher puncher(options(true));
+  puncher.add_socket(0, false, net_.now);
+  puncher.set_predicted({candidate(CandidateKind::Predicted, 203)}, net_.now);
+  EXPECT_THAT(targets(puncher.poll(net_.now)), testing::ElementsAre(std::pair(0U, 203)));
+}
+
+TEST_F(Punching, APredictingSocketAsksAPeerThatKeepsItsPort) {
+  Puncher puncher(options(true));
+  puncher.add_remote(candidate(CandidateKind::Host, 99), net_.now);
+  puncher.add_remote(candidate(CandidateKind::External, 100), net_.now);
+  puncher.add_socket(1, false, net_.now, Puncher::Use::Predicting);
+  EXPECT_THAT(targets(puncher.poll(net_.now)), testing::ElementsAre(std::pair(1U, 100)));
+}
+
+TEST_F(Punching, GuessesMeetOneOfManySockets) {
+  // left: symmetric, many sockets; right: keeps its port and guesses. 1,024 guesses are right once
+  // in 60 times not; here there are so many that it will not happen.
+  timeout_ = 12s;
+  make(kind("symmetric"), kind("port-restricted"));
+  net_.one_way = 20ms;
+  net_.external(left_->site, 0), net_.external(right_->site, 0);
+  left_->knows(*right_);
+  right_->knows(*left_);
+  for (unsigned i = 1; i <= 256; ++i)
+    left_->puncher.add_socket(i, false, net_.now, Puncher::Use::Many);
+  run(300ms);
+  right_->puncher.guess(left_->site.nat.address, 64512, net_.now);
+  Duration took{};
+  while (!up() && took < 11s) {
+    run(100ms);
+    took += 100ms;
+  }
+  EXPECT_TRUE(up()) << right_->puncher.why();
+  const double seconds = std::chrono::duration<double>(took).count() + 0.3;
+  EXPECT_LE(static_cast<double>(right_->site.packets_sent),
+            seconds * Puncher::kMostPerSecond + 2 * Puncher::kBurst);
 }
 
 TEST(Replay, WindowTakesEachNumberOnce) {
