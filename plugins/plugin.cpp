@@ -3,6 +3,7 @@
 #include <gst/gst.h>
 
 #include "nat/stunpunch.h"
+#include "picture/picturefit.h"
 #include "rtmp/rtmpauthsrc.h"
 #include "rtmp/rtmpplaysink.h"
 #include "sfu/sfurelay.h"
@@ -12,6 +13,7 @@
 static gboolean plugin_init(GstPlugin *plugin) {
   gboolean registered = FALSE;
   registered |= GST_ELEMENT_REGISTER(mediawatchdog, plugin);
+  registered |= GST_ELEMENT_REGISTER(picturefit, plugin);
   registered |= GST_ELEMENT_REGISTER(rtmpauthsrc, plugin);
   registered |= GST_ELEMENT_REGISTER(rtmpplaysink, plugin);
   registered |= GST_ELEMENT_REGISTER(sfurelay, plugin);

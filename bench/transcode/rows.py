@@ -52,8 +52,6 @@ _SPEEX = ("-ar", "16000", "-ac", "1", "-c:a", "libspeex", "-cbr_quality", "8", "
 _PCMA = ("-af", "aresample=8000,asetnsamples=160", "-ac", "1", "-c:a", "pcm_alaw")
 _AAC = ("-ar", "44100", "-ac", "1", "-c:a", "aac", "-b:a", "64k")
 _AAC_NOTE = "not the same encoder: ours is vo-aacenc, ffmpeg here has its own alone"
-_SCALER_NOTE = ("not the same scaler: ours is GStreamer's, ffmpeg's is swscale; both filter over all "
-                "samples")
 _CARD_NOTE = ("more work: a player of an audio call gets a picture that says so too, 25 times a second; "
               "ffmpeg sends sound alone")
 _BORDERS = "iw:ih*3/4"
@@ -67,10 +65,9 @@ ROWS = (
     Row(TO_PHONE, "h264", "vp8", _OURS_VP8, _vp8(1800)),
     Row(TO_PLAYER, "vp8", "h264", _OURS_H264, _x264(1800)),
     Row(TO_PHONE, "h264", "h263", ("avenc_h263 bitrate=600000 qmax=8 gop-size=60",), _CIF + _H263,
-        formats="h263-1998", fmtp="CIF=1;QCIF=1", crop=_BORDERS, note=_SCALER_NOTE),
+        formats="h263-1998", fmtp="CIF=1;QCIF=1", crop=_BORDERS),
     Row(TO_PLAYER, "h263", "h264", _OURS_H264,
-        ("-vf", "scale=384:288:flags=bilinear,setsar=1", *_x264(1800)), crop=_BORDERS,
-        note=_SCALER_NOTE),
+        ("-vf", "scale=384:288:flags=bilinear,setsar=1", *_x264(1800)), crop=_BORDERS),
     Row(TO_PHONE, "h264", "h264", _OURS_H264 + ("slice-max-size=1150",),
         (*_x264(1800, ":slice-max-size=1150"), "-rtpflags", "h264_mode0"), formats="h264 mode 0",
         fmtp="profile-level-id=42e01f;packetization-mode=0"),

@@ -34,12 +34,11 @@ bool is_made_by(GstElement *element, std::string_view factory_name) {
   return factory != nullptr && GST_OBJECT_NAME(factory) == factory_name;
 }
 
-/// The first element from `start` on, through elements of one `pad` ("sink" or "src"), that a
-/// factory of this name has made; null if there is none.
-ElementRef find_along(GstElement *start, const char *pad, std::string_view factory_name) {
+/// The queue nearest in front of `start`, through elements of one pad; null if there is none.
+ElementRef find_queue(GstElement *start) {
   ElementRef at(GST_ELEMENT(gst_object_ref(start)));
-  while (at && !is_made_by(at.get(), factory_name)) {
-    const PadRef own(gst_element_get_static_pad(at.get(), pad));
+  while (at && !is_made_by(at.get(), "queue")) {
+    const PadRef own(gst_element_get_static_pad(at.get(), "sink"));
     const PadRef next(own ? gst_pad_get_peer(own.get()) : nullptr);
     at.reset(next ? gst_pad_get_parent_element(next.get()) : nullptr);
   }
@@ -47,11 +46,9 @@ ElementRef find_along(GstElement *start, const char *pad, std::string_view facto
 }
 
 void watch(GstElement *decoder) {
-  ElementRef queue = find_along(decoder, "sink", "queue");
+  ElementRef queue = find_queue(decoder);
   if (!queue) return;
-  // `videorate` makes up for what is missing in front of it by letting later ones pass.
-  const ElementRef rate = find_along(decoder, "src", "videorate");
-  const PadRef source(gst_element_get_static_pad(rate ? rate.get() : decoder, "src"));
+  const PadRef source(gst_element_get_static_pad(decoder, "src"));
   if (!source) return;
   gst_pad_add_probe(source.get(), GST_PAD_PROBE_TYPE_BUFFER, on_picture,
                     new Watch{std::move(queue)},

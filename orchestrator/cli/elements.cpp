@@ -13,11 +13,12 @@ namespace {
 
 using Names = std::string_view;
 
-constexpr std::array<Names, 4> kOwn{"rtmpauthsrc", "rtmpplaysink", "sipcallsink", "mediawatchdog"};
+constexpr std::array<Names, 5> kOwn{"rtmpauthsrc", "rtmpplaysink", "sipcallsink", "mediawatchdog",
+                                    "picturefit"};
 constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"};
-constexpr std::array<Names, 9> kBase{"videorate",    "audioconvert", "audioresample",
-                                     "audiotestsrc", "videotestsrc", "videoconvert",
-                                     "videoscale",   "appsink",      "appsrc"};
+constexpr std::array<Names, 7> kBase{"audioconvert", "audioresample", "audiotestsrc",
+                                     "videotestsrc", "videoconvert",  "appsink",
+                                     "appsrc"};
 constexpr std::array<Names, 27> kGood{
     "imagefreeze",  "capssetter",   "alawdec",      "alawenc",       "mulawdec",    "mulawenc",
     "speexdec",     "speexenc",     "vp8dec",       "vp8enc",        "aacparse",    "rtppcmadepay",

@@ -16,7 +16,8 @@ from support.elements import IDENTITIES, PHONE, PUSHER, TONES, ElementsTest
 from support.junctor import SOURCE, Junctor
 from support.ports import HOST, free_port
 
-ELEMENTS = ("rtmpauthsrc", "rtmpplaysink", "sipcallsink", "sfurelay", "mediawatchdog")
+ELEMENTS = ("rtmpauthsrc", "rtmpplaysink", "sipcallsink", "sfurelay", "mediawatchdog",
+            "picturefit")
 BLOCK = re.compile(r"<!-- test: (?P<peers>[^;]*);(?P<claims>.*?)-->\s*```sh\n(?P<command>.*?)```"
                    r"(?P<rest>.*?(?=```sh\n|\Z)(?:```sh\n(?P<next>.*?)```)?)", re.DOTALL)
 

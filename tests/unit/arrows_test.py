@@ -10,6 +10,7 @@ CORE = {
     "rtp": {"common"},
     "rtmp": {"common"},
     "watchdog": {"common"},
+    "picture": {"common"},
     "sip": {"common", "rtp"},
     "nat": {"common", "rtp"},
     "sfu": {"common", "rtp"},
