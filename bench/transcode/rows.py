@@ -19,6 +19,7 @@ class Row:
     crop: str = ""            # of the picture that comes out, where the mark is looked for
     beside: bool = False      # H.264 passed through in the same call
     note: str = ""
+    warm_up: float = 1.5      # seconds until what goes on for the rest of a call
 
     @property
     def name(self):
@@ -52,8 +53,8 @@ _SPEEX = ("-ar", "16000", "-ac", "1", "-c:a", "libspeex", "-cbr_quality", "8", "
 _PCMA = ("-af", "aresample=8000,asetnsamples=160", "-ac", "1", "-c:a", "pcm_alaw")
 _AAC = ("-ar", "44100", "-ac", "1", "-c:a", "aac", "-b:a", "64k")
 _AAC_NOTE = "not the same encoder: ours is vo-aacenc, ffmpeg here has its own alone"
-_CARD_NOTE = ("more work: a player of an audio call gets a picture that says so too, 25 times a second; "
-              "ffmpeg sends sound alone")
+_CARD_NOTE = ("more work: a player of an audio call gets a picture that says so too, once a second "
+              "when it has learnt its rate; ffmpeg sends sound alone")
 _BORDERS = "iw:ih*3/4"
 _OURS_H264 = ("x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=60 "
               "bitrate=1800 ",)
@@ -78,13 +79,13 @@ ROWS = (
     Row(TO_PHONE, "aac", "pcma", ("alawenc",), _PCMA),
     Row(TO_PHONE, "aac", "pcma", ("alawenc",), _PCMA, beside=True),
     Row(TO_PLAYER, "pcma", "aac", ("voaacenc bitrate=64000",), _AAC,
-        note=f"{_AAC_NOTE}; {_CARD_NOTE}"),
-    Row(TO_PLAYER, "aac", "pcma", ("alawenc",), _PCMA, note=_CARD_NOTE),
+        note=f"{_AAC_NOTE}; {_CARD_NOTE}", warm_up=8),
+    Row(TO_PLAYER, "aac", "pcma", ("alawenc",), _PCMA, note=_CARD_NOTE, warm_up=8),
     Row(TO_PHONE, "pcma", "aac", ("voaacenc bitrate=64000",), _AAC, formats="mpeg4-generic",
         note=_AAC_NOTE),
     Row(TO_PHONE, "speex", "pcma", ("alawenc",), _PCMA),
-    Row(TO_PLAYER, "pcma", "speex", ("speexenc",), _SPEEX, note=_CARD_NOTE),
-    Row(TO_PLAYER, "speex", "pcma", ("alawenc",), _PCMA, note=_CARD_NOTE),
+    Row(TO_PLAYER, "pcma", "speex", ("speexenc",), _SPEEX, note=_CARD_NOTE, warm_up=8),
+    Row(TO_PLAYER, "speex", "pcma", ("alawenc",), _PCMA, note=_CARD_NOTE, warm_up=8),
     Row(TO_PHONE, "pcma", "speex", ("speexenc",), _SPEEX, formats="speex/16000"),
     Row(TO_PHONE, "aac", "speex", ("speexenc",), _SPEEX, formats="speex/16000"),
 )

@@ -80,6 +80,10 @@ void Downlink::set_audience(bool audience) {
     if (audience && !lane(medium).live) restart_loop(medium);
 }
 
+void Downlink::welcome() {
+  if (!lane(Medium::Video).live) restart_loop(Medium::Video);
+}
+
 void Downlink::set_loop(Medium medium, std::shared_ptr<const Loop> loop) {
   Lane &at = lane(medium);
   if (at.loop == loop) return;
@@ -239,7 +243,7 @@ void Downlink::show(Lane &at, const rtmp::Track &track) {
 void Downlink::restart_loop(Medium medium) {
   Lane &at = lane(medium);
   at.next = 0;
-  at.loop_start = reactor_->now();
+  at.loop_start = at.loop_since = reactor_->now();
   keep_ticking();
 }
 
@@ -253,6 +257,8 @@ void Downlink::play_loop(Medium medium, Time now) {
   for (Time due = at.loop_start + at.loop->due(at.next); due <= now + kAhead;
        due = at.loop_start + at.loop->due(at.next)) {
     const Loop::Packet &packet = at.loop->packet(at.next++);
+    const Duration whole = at.loop->thins_after;
+    if (!packet.key && whole != Duration::zero() && due - at.loop_since > whole) continue;
     rtmp::Frame frame;
     frame.medium = medium;
     frame.key = medium == Medium::Video && packet.key;

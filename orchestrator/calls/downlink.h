@@ -33,6 +33,8 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   void open(rtmp::Server &server, const std::string &name);
   /// Whether anybody plays: loops are played for somebody only. At first: nobody.
   void set_audience(bool audience);
+  /// One more plays, or may: it gets a loop's picture from its beginning.
+  void welcome();
   /// What the medium shows or sounds while nothing is live; null for nothing.
   void set_loop(Medium medium, std::shared_ptr<const Loop> loop);
   /// Back to the loop until the next live frame.
@@ -65,8 +67,8 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   class LiveInput;
   struct Lane {
     std::shared_ptr<const Loop> loop;
-    std::uint64_t next = 0;  ///< packet of the loop
-    Time loop_start{};
+    std::uint64_t next = 0;           ///< packet of the loop
+    Time loop_start{}, loop_since{};  ///< when its first packet was due; when it began
     bool live = false;
     bool held = false;
     bool tell_next = false;

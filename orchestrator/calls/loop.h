@@ -50,6 +50,9 @@ struct Loop {
   };
   std::vector<Packet> packets;
   std::int64_t units_per_packet = 0, units_per_second = 1;
+  /// Of a picture that may stand for the whole of a call: after so long its keyframes alone are
+  /// played, for players have learnt its rate by then and nothing moves. 0: always all of it.
+  Duration thins_after{};
 
   /// When packet `index` is due, counted on over the end of the loop.
   Duration due(std::uint64_t index) const {

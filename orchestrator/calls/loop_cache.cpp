@@ -24,6 +24,8 @@ constexpr std::size_t kQueued = 1024;
 // As live video has: a player that measures the rate by the ring must not halve what follows.
 constexpr int kPictureRate = 25;
 constexpr int kPictureFrames = 25;
+/// Longer than players take to find out what they get: ffmpeg 5 s at most, others less.
+constexpr auto kLearning = std::chrono::seconds(6);
 constexpr std::uint64_t kSecond = GST_SECOND;
 
 using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
@@ -215,6 +217,8 @@ void LoopCache::picture(Card card, const std::string &name, Codec codec, Ready r
   wanted.loop.track.codec = codec;
   wanted.loop.units_per_packet = 1;
   wanted.loop.units_per_second = kPictureRate;
+  // What follows the others within a minute is a picture that moves.
+  if (card == Card::AudioOnly || card == Card::OnHold) wanted.loop.thins_after = kLearning;
   wanted.longest = kPictureFrames;
   const CodecRow *row = find_codec_row(codec);
   if (!row) return ready(nullptr);

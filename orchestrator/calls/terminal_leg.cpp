@@ -115,6 +115,8 @@ void TerminalLeg::on_players(bool any, const PullCodecs &codecs) {
   if (audience_ != any) {
     audience_ = any;
     on_downlink([any](Downlink &downlink) { downlink.set_audience(any); });
+  } else if (any) {
+    on_downlink([](Downlink &downlink) { downlink.welcome(); });
   }
   // When the last player goes everything stays as it is: it may be back in a moment.
   if (!any) return;

@@ -89,6 +89,35 @@ TEST_F(DownlinkTest, PlaysLoopsRoundAndRound) {
   expect_rising();
 }
 
+TEST_F(DownlinkTest, OfAPictureThatStandsLongKeyframesAreEnough) {
+  Loop still = *loop(Codec::H264, "card");
+  still.thins_after = std::chrono::milliseconds(300);
+  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
+  downlink_->set_loop(Medium::Video, std::make_shared<const Loop>(still));
+  run_until(Medium::Video, 20);
+  const auto all = outlet_->of(Medium::Video);
+  EXPECT_LE(all[15].dts - all[0].dts, 300) << "whole at first";
+  const auto keys_from = [&](std::size_t first) {
+    const auto frames = outlet_->of(Medium::Video);
+    for (std::size_t i = first; i < frames.size(); ++i) {
+      EXPECT_TRUE(frames[i].key) << i;
+      if (i == first) continue;
+      EXPECT_EQ(frames[i].dts - frames[i - 1].dts, 200) << i;
+    }
+  };
+  keys_from(17);
+  // Who comes later learns it from its beginning too.
+  const std::size_t before = outlet_->of(Medium::Video).size();
+  downlink_->welcome();
+  run_until(Medium::Video, before + 19);
+  const auto again = outlet_->of(Medium::Video);
+  EXPECT_TRUE(again[before].key);
+  EXPECT_FALSE(again[before + 9].key);
+  EXPECT_LE(again[before + 15].dts - again[before].dts, 300);
+  keys_from(before + 17);
+  expect_rising();
+}
+
 TEST_F(DownlinkTest, SoundAndPictureBeginTogether) {
   downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
   for (int i = 0; i < 5; ++i) reactor_->run_once(std::chrono::milliseconds(45));
