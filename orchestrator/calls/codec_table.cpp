@@ -18,7 +18,7 @@ namespace {
 // picture has about what is asked for.
 #define JUNCTOR_ENCODE_H263                                            \
   "video/x-raw,format=I420,width=${h263_width},height=${h263_height}," \
-  "pixel-aspect-ratio=12/11 ! avenc_h263 bitrate=${kbit}000 qmax=8 gop-size=60"
+  "pixel-aspect-ratio=12/11 ! avenc_h263 bitrate=${kbit}000 qmax=${h263_quantizer} gop-size=60"
 
 // One encoder thread at most. AAC at 44.1 kHz: its own delay is 40 ms there and three times that at
 // 16 kHz. FLV has Speex at 16 kHz alone.
@@ -31,8 +31,9 @@ constexpr std::array kRows{
              "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
              "audio/mpeg,mpegversion=4,stream-format=raw",
              0.2, 0.8, 44100, 1024},
-    CodecRow{Codec::Speex, "Speex", "speexdec", "audio/x-raw,rate=16000,channels=1 ! speexenc", 0.1,
-             0.7, 16000, 320},
+    CodecRow{Codec::Speex, "Speex", "speexdec",
+             "audio/x-raw,rate=16000,channels=1 ! speexenc quality=${speex_quality}", 0.1, 0.7,
+             16000, 320},
     CodecRow{Codec::H264, "H.264", "h264parse ! avdec_h264 max-threads=1",
              "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
              "pixel-aspect-ratio=1/1 ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 "
@@ -121,7 +122,7 @@ std::span<const FormatRow> format_rows() {
                 "rtph264depay ! video/x-h264,stream-format=avc,alignment=au", ""},
       FormatRow{Codec::Speex, "SPEEX", 16000, "rtpspeexpay", wide, ""},
       FormatRow{Codec::Speex, "SPEEX", 8000, "rtpspeexpay", narrow,
-                "audio/x-raw,rate=8000,channels=1 ! speexenc"},
+                "audio/x-raw,rate=8000,channels=1 ! speexenc quality=${speex_quality}"},
       FormatRow{Codec::Aac, "MPEG4-GENERIC", 0, "rtpmp4gpay", "rtpmp4gdepay ! aacparse",
                 kEncodeAac},
       FormatRow{Codec::Aac, "MP4A-LATM", 0, "rtpmp4apay", "rtpmp4adepay ! aacparse", kEncodeAac},
@@ -149,6 +150,25 @@ bool is_as_in_rtmp(const FormatRow &format) {
 std::span<const H263Size> h263_sizes() { return kH263Sizes; }
 
 const H263Size &usual_h263_size() { return kH263Sizes[2]; }
+
+int h263_quantizer(const H263Size &size, int kbit_per_second) {
+  constexpr int kLargest = 31;
+  if (kbit_per_second <= 0 || kbit_per_second >= size.kbit_per_second) return kUsualH263Quantizer;
+  // Twice the step takes half the bits, nearly.
+  const int needed =
+      (kUsualH263Quantizer * size.kbit_per_second + kbit_per_second - 1) / kbit_per_second;
+  return std::min(needed, kLargest);
+}
+
+int speex_quality(const rtp::SpeexPreferences &preferences, std::uint32_t clock_rate) {
+  if (preferences.mode < 0) return kUsualSpeexQuality;
+  // Above 8 kHz modes are counted as qualities are (RFC 5574 section 3.3).
+  if (clock_rate != 8000) return std::min(preferences.mode, 10);
+  // By mode, from 1 to 8: those of 2.15, 5.95, 8, 11, 15, 18.2, 24.6 and 3.95 kbit/s.
+  constexpr std::array kQualities{0, 2, 4, 6, 8, 9, 10, 1};
+  const auto place = static_cast<std::size_t>(std::clamp(preferences.mode, 1, 8)) - 1;
+  return kQualities[place];
+}
 
 Vp8Bounds vp8_bounds(const rtp::Vp8Limits &limits) {
   constexpr int kBlock = 16, kMostRate = 30;

@@ -20,7 +20,8 @@ struct CodecRow {
   /// Elementary stream to raw; empty: this build cannot decode it.
   std::string_view decode;
   /// Raw of any size or rate to elementary stream; empty: this build cannot encode it. May hold
-  /// the holes max_width, max_height, kbit, slices, level, h263_width and h263_height.
+  /// the holes max_width, max_height, kbit, slices, level, h263_width, h263_height, h263_quantizer
+  /// and speex_quality.
   std::string_view encode;
   /// What the two cost in percent of a core: for pictures at 640x480, 30 a second (H.263: at
   /// 352x288). Measured with these very fragments; only their proportions mean much elsewhere.
@@ -62,6 +63,15 @@ struct H263Size {
 std::span<const H263Size> h263_sizes();
 /// What pictures are made for who has not said more: CIF.
 const H263Size &usual_h263_size();
+
+/// The quantizer at which H.263 of any size has about its usual rate, and the one, up to 31, that
+/// is needed for a receiver of so many kbit a second (0: any).
+inline constexpr int kUsualH263Quantizer = 8;
+int h263_quantizer(const H263Size &size, int kbit_per_second);
+
+/// What speexenc calls the mode that a receiver prefers (RFC 5574): its quality.
+inline constexpr int kUsualSpeexQuality = 8;
+int speex_quality(const rtp::SpeexPreferences &preferences, std::uint32_t clock_rate);
 
 /// H.264 for a receiver in packetization mode 0 (RFC 6184 section 6.2): one NAL unit a packet, so
 /// the encoder slices pictures to fit.

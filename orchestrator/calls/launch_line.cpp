@@ -139,16 +139,20 @@ Holes encoder_holes(const Route &route) {
   const H264Level &level = route.level ? *route.level : h264_level(31);
   const H263Size &size = route.h263 ? *route.h263 : usual_h263_size();
   const bool h263 = route.to == Codec::H263;
+  const int h263_kbit =
+      route.h263_kbit > 0 ? std::min(route.h263_kbit, size.kbit_per_second) : size.kbit_per_second;
   const Vp8Bounds within = route.vp8.value_or(
       Vp8Bounds{level.max_width, level.max_height, level.kbit_per_second, level.max_rate});
   holes["max_width"] = Fragment::number(route.upright ? within.max_height : within.max_width);
   holes["max_height"] = Fragment::number(route.upright ? within.max_width : within.max_height);
   holes["h263_width"] = Fragment::number(size.width);
   holes["h263_height"] = Fragment::number(size.height);
+  holes["h263_quantizer"] = Fragment::number(h263_quantizer(size, route.h263_kbit));
+  holes["speex_quality"] = Fragment::number(route.speex_quality);
   holes["aac_rate"] = Fragment::number(route.aac.rate);
   holes["aac_channels"] = Fragment::number(route.aac.channels);
   holes["max_rate"] = Fragment::number(h263 ? route.h263_rate : within.max_rate);
-  holes["kbit"] = Fragment::number(h263 ? size.kbit_per_second : within.kbit_per_second);
+  holes["kbit"] = Fragment::number(h263 ? h263_kbit : within.kbit_per_second);
   holes["level"] = Fragment::ours(level.name);
   holes["slices"] = Fragment::ours(route.single_nal ? kH264SingleNalSlices : "");
   return holes;

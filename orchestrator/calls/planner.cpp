@@ -118,7 +118,7 @@ Route h264_to_phone(const sip::Media &media, const rtmp::Track &track, const Nam
 std::optional<Route> h263_as_it_is(const sip::Media &media, const FormatRow &format,
                                    const rtmp::Track &track, const Names &names) {
   const auto receiver = H263Receiver::from_fmtp(format.encoding_name, media.fmtp);
-  if (!receiver.takes(track.width, track.height)) return std::nullopt;
+  if (!receiver.takes_as_it_is(track.width, track.height)) return std::nullopt;
   return passed(Codec::H263, "Both sides speak H.263, and " + names.taker + " takes " +
                                  std::to_string(track.width) + "x" + std::to_string(track.height) +
                                  ": passed through.");
@@ -164,10 +164,14 @@ void fit_encoder(Route &route, const sip::Media &media, const rtmp::Track &track
     route.vp8 = vp8_bounds(rtp::Vp8Limits::from_fmtp(media.fmtp));
   } else if (route.to == Codec::Aac) {
     route.aac = agreed_aac(media);
+  } else if (route.to == Codec::Speex) {
+    route.speex_quality =
+        speex_quality(rtp::SpeexPreferences::from_fmtp(media.fmtp), route.to_format->clock_rate);
   } else if (route.to == Codec::H263) {
     const auto receiver = H263Receiver::from_fmtp(route.to_format->encoding_name, media.fmtp);
     route.h263 = receiver.size;
     route.h263_rate = receiver.rate;
+    route.h263_kbit = receiver.kbit_per_second;
     route.reason.pop_back();
     route.reason += " at " + std::string(receiver.size->name) + ", with borders where needed.";
   }
@@ -185,6 +189,9 @@ Route push_to_phone(const sip::Media &media, const FormatRow &format, const rtmp
     if (from == Codec::H263) {
       if (auto route = h263_as_it_is(media, format, track, names)) return *route;
       less = " of " + std::to_string(track.width) + "x" + std::to_string(track.height);
+      const auto receiver = H263Receiver::from_fmtp(format.encoding_name, media.fmtp);
+      if (receiver.takes(track.width, track.height))
+        less += " at a rate that may be beyond " + names.taker + "'s";
     } else if (from == Codec::Vp8) {
       if (auto route = vp8_as_it_is(media, track)) return *route;
       less = " beyond " + names.taker + "'s max-fs or max-fr";

@@ -23,14 +23,16 @@ struct Route {
   bool transcoded = false;
   /// How SIP brings it and carries it on; null at a terminal, whose RTMP needs neither.
   const FormatRow *from_format = nullptr, *to_format = nullptr;
-  bool single_nal = false;           ///< H.264 to a receiver in packetization mode 0
-  const H264Level *level = nullptr;  ///< H.264 encoded for a phone: what it must keep to
-  const H263Size *h263 = nullptr;    ///< H.263: the size that it is encoded at
-  rtp::AacConfig aac;                ///< AAC encoded for a phone: what was agreed on
-  int h263_rate = 30;                ///< H.263: pictures a second, at most
-  std::optional<Vp8Bounds> vp8;      ///< VP8 encoded for a phone: what it must keep to
-  bool upright = false;              ///< the picture is higher than it is wide
-  std::string reason;                ///< a sentence
+  bool single_nal = false;                 ///< H.264 to a receiver in packetization mode 0
+  const H264Level *level = nullptr;        ///< H.264 encoded for a phone: what it must keep to
+  const H263Size *h263 = nullptr;          ///< H.263: the size that it is encoded at
+  rtp::AacConfig aac;                      ///< AAC encoded for a phone: what was agreed on
+  int h263_rate = 30;                      ///< H.263: pictures a second, at most
+  int h263_kbit = 0;                       ///< H.263: what the phone takes; 0: what is usual
+  int speex_quality = kUsualSpeexQuality;  ///< Speex encoded
+  std::optional<Vp8Bounds> vp8;            ///< VP8 encoded for a phone: what it must keep to
+  bool upright = false;                    ///< the picture is higher than it is wide
+  std::string reason;                      ///< a sentence
 
   bool operator==(const Route &) const = default;
 };

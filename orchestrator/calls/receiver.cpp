@@ -9,6 +9,10 @@ namespace {
 
 constexpr int kFullRate = 30;
 
+/// A coarser one makes of faces what nobody likes to see: rather a smaller picture, if there is
+/// one.
+constexpr int kCoarsest = 2 * kUsualH263Quantizer;
+
 bool names_a_size(const std::string &fmtp) {
   const auto parameters = rtp::parse_fmtp(fmtp);
   return std::ranges::any_of(parameters, [](const auto &parameter) {
@@ -25,12 +29,15 @@ H263Receiver H263Receiver::from_fmtp(std::string_view encoding_name, const std::
     for (const H263Size &size : h263_sizes())
       if (size.width <= usual.width) receiver.sizes_.push_back({size.width, size.height, 1});
   } else {
-    receiver.sizes_ = rtp::H263Limits::from_fmtp(fmtp).sizes;
+    auto limits = rtp::H263Limits::from_fmtp(fmtp);
+    receiver.sizes_ = std::move(limits.sizes);
+    receiver.kbit_per_second = limits.kbit_per_second;
   }
   for (const H263Size &size : h263_sizes())
     for (const rtp::PictureSize &taken : receiver.sizes_) {
       if (taken.width != size.width || taken.height != size.height) continue;
-      if (receiver.size && size.width > usual.width) continue;
+      const bool fits = h263_quantizer(size, receiver.kbit_per_second) <= kCoarsest;
+      if (receiver.size && (size.width > usual.width || !fits)) continue;
       receiver.size = &size;
       receiver.rate = std::max(1, kFullRate / std::max(1, taken.interval));
     }
@@ -42,6 +49,17 @@ H263Receiver H263Receiver::from_fmtp(std::string_view encoding_name, const std::
 bool H263Receiver::takes(int width, int height) const {
   return std::ranges::any_of(sizes_, [&](const rtp::PictureSize &size) {
     return size.width == width && size.height == height;
+  });
+}
+
+bool H263Receiver::takes_as_it_is(int width, int height) const {
+  const auto usual = std::ranges::find_if(h263_sizes(), [&](const H263Size &size) {
+    return size.width == width && size.height == height;
+  });
+  const bool heavy = kbit_per_second != 0 &&
+                     (usual == h263_sizes().end() || kbit_per_second < usual->kbit_per_second);
+  return !heavy && std::ranges::any_of(sizes_, [&](const rtp::PictureSize &size) {
+    return size.width == width && size.height == height && size.interval == 1;
   });
 }
 

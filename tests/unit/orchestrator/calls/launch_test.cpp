@@ -185,6 +185,11 @@ TEST(LaunchLine, MakesPicturesOfTheSizesThatH263Has) {
   ASSERT_TRUE(line);
   EXPECT_NE(line->text().find("width=128,height=96"), std::string::npos);
   EXPECT_NE(line->text().find("max-rate=15"), std::string::npos);
+  video.h263 = &usual_h263_size();
+  video.h263_kbit = 384;
+  line = make_line(*templates, plan, {});
+  ASSERT_TRUE(line);
+  EXPECT_NE(line->text().find("bitrate=384000 qmax=13"), std::string::npos) << line->text();
   Route &there = plan.to(Side::Callee, Medium::Video);
   there = to_sip(Codec::H264, Codec::Vp8);
   there.vp8 = Vp8Bounds{368, 272, 200, 10};

@@ -8,7 +8,7 @@
 #include <map>
 #include <vector>
 
-#include "calls/receiver.h"
+#include "calls/launch_line.h"
 #include "calls/sentence.h"
 #include "media_fixture.h"
 
@@ -210,34 +210,28 @@ TEST(CodecTable, HasBothEndsForEveryFormatOfSip) {
   }
 }
 
-TEST(H263Receiver, IsWhatTheParametersSay) {
+// RFC 5574: the modes of 8 kHz have numbers of their own, others are qualities.
+TEST(Planner, EncodesSpeexInTheModeThatThePhonePrefers) {
   const struct {
-    const char *encoding, *fmtp, *size;
-    int rate;
-    bool takes_cif, takes_qcif, takes_4cif;
-  } kRows[] = {
-      {"H263-1998", "CIF=1;QCIF=1", "CIF", 30, true, true, false},
-      {"H263-1998", "CIF=2; QCIF=1", "CIF", 15, true, true, false},
-      {"H263-2000", "QCIF=3", "QCIF", 10, false, true, false},
-      {"H263-1998", "CIF4=1;CIF=1", "CIF", 30, true, false, true},
-      {"H263-1998", "CIF4=2", "4CIF", 15, false, false, true},
-      {"H263-1998", "sqcif=1", "sub-QCIF", 30, false, false, false},
-      // RFC 4629, 8.2.1: who names no size takes QCIF at the full rate.
-      {"H263-1998", "", "QCIF", 30, false, true, false},
-      {"H263-2000", "profile=0;level=10", "QCIF", 15, false, true, false},
-      {"H263", "", "CIF", 30, true, true, false},
-      {"H263", "CIF=0;x", "QCIF", 30, false, true, false},
-      {"H263", "QCIF=2", "QCIF", 15, false, true, false},
-  };
+    std::uint32_t rate;
+    const char *fmtp;
+    int quality;
+  } kRows[] = {{8000, "", 8},
+               {8000, "mode=\"any\"", 8},
+               {8000, "mode=\"3,any\"", 4},
+               {8000, "mode=\"8\"", 1},
+               {8000, "mode=7;vbr=on", 10},
+               {16000, "mode=\"5,any\"", 5},
+               {16000, "mode=10", 10},
+               {16000, "", 8}};
   for (const auto &row : kRows) {
-    const auto receiver = H263Receiver::from_fmtp(row.encoding, row.fmtp);
-    ASSERT_NE(receiver.size, nullptr) << row.fmtp;
-    EXPECT_EQ(receiver.size->name, row.size) << row.encoding << " " << row.fmtp;
-    EXPECT_EQ(receiver.rate, row.rate) << row.encoding << " " << row.fmtp;
-    EXPECT_EQ(receiver.takes(352, 288), row.takes_cif) << row.encoding << " " << row.fmtp;
-    EXPECT_EQ(receiver.takes(176, 144), row.takes_qcif) << row.encoding << " " << row.fmtp;
-    EXPECT_EQ(receiver.takes(704, 576), row.takes_4cif) << row.encoding << " " << row.fmtp;
-    EXPECT_FALSE(receiver.takes(640, 360));
+    sip::Media agreed = media(Codec::Speex, row.fmtp);
+    agreed.format = rtp::find_format("SPEEX", row.rate, 1);
+    const Plan plan = make_plan({agreed}, tracks(Codec::Pcma, kBaseline), PullCodecs{});
+    const Route &route = plan.callee(Medium::Audio);
+    EXPECT_TRUE(route.transcoded);
+    EXPECT_EQ(route.speex_quality, row.quality) << row.rate << ' ' << row.fmtp;
+    EXPECT_EQ(encoder_holes(route).at("speex_quality").text(), std::to_string(row.quality));
   }
 }
 
