@@ -9,11 +9,11 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "nat/core/behaviour_json.h"
-#include "nat/core/discovery.h"
 #include "nat/core/exchange_runner.h"
 #include "nat/core/mapping_watch.h"
 #include "nat/core/nearest_region.h"
 #include "nat/core/stun_host.h"
+#include "nat/core/survey.h"
 
 namespace junctor::cli {
 
@@ -104,14 +104,6 @@ Result<void> run(nat::Exchange &exchange, nat::ExchangeSockets sockets,
   return {};
 }
 
-Result<nat::Behaviour> discover(std::vector<Endpoint> asked) {
-  auto sockets = nat::ExchangeSockets::open(nat::Discovery::kSockets, asked.front());
-  if (!sockets) return sockets.error();
-  nat::Discovery discovery({.servers = std::move(asked), .local = sockets->local});
-  if (auto ran = run(discovery, *std::move(sockets), [] { return true; }); !ran) return ran.error();
-  return discovery.behaviour();
-}
-
 using Ranking = std::vector<nat::NearestRegion::Measured>;
 
 Result<Ranking> measure(const std::vector<Named> &named) {
@@ -119,15 +111,7 @@ Result<Ranking> measure(const std::vector<Named> &named) {
   for (const Named &each : named)
     if (each.address) regions.push_back({each.name, *each.address});
   if (regions.empty()) return named.front().address.error();
-  // One socket measures all, so they are of one family: that of the first.
-  const auto v6 = [](const Endpoint &e) { return e.address.find(':') != std::string::npos; };
-  const bool family = v6(regions.front().stun);
-  std::erase_if(regions, [&](const nat::Region &each) { return v6(each.stun) != family; });
-  auto sockets = nat::ExchangeSockets::open(1, regions.front().stun);
-  if (!sockets) return sockets.error();
-  nat::NearestRegion nearest(std::move(regions));
-  if (auto ran = run(nearest, *std::move(sockets), [] { return true; }); !ran) return ran.error();
-  return nearest.ranking();
+  return nat::measure_regions(std::move(regions));
 }
 
 json endpoint_json(const std::optional<Endpoint> &endpoint) {
@@ -249,7 +233,7 @@ int nat(const CommandLine &line, Streams streams) {
   if (!ranking) return fail(ranking.error());
   std::vector<Endpoint> asked;
   for (const auto &each : *ranking) asked.push_back(each.region.stun);
-  const auto found = discover(asked);
+  const auto found = nat::discover_behaviour(asked);
   if (!found) return fail(found.error());
   if (line.json) {
     streams.out << json{{"servers", to_json(*named, *ranking)}, {"behaviour", nat::to_json(*found)}}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rendezvous/client.h"
+
+#include <libsoup/soup.h>
+
+#include <algorithm>
+#include <deque>
+
+#include "common/handle.h"
+#include "common/main_context.h"
+
+namespace junctor::rendezvous {
+
+namespace wire = nat::rendezvous;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kMostWaiting = 100;  // messages
+constexpr Duration kConnectTime = 10s;
+constexpr Duration kCloseTime = 1s;
+constexpr unsigned kUnauthorized = 401, kForbidden = 403, kNotFound = 404;
+
+template <class T>
+using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
+using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
+
+class SoupClient final : public Client {
+ public:
+  SoupClient(ClientOptions options, ClientEvents events)
+      : options_(std::move(options)), events_(std::move(events)), wait_(options_.first_wait) {}
+
+  ~SoupClient() override {
+    g_cancellable_cancel(cancel_.get());
+    drop();
+  }
+
+  Result<void> start() {
+    std::string url = options_.url;
+    while (url.ends_with('/')) url.pop_back();
+    address_ = url + wire::kPath;
+    const ObjectRef<SoupMessage> probe(soup_message_new("GET", address_.c_str()));
+    const std::string_view scheme =
+        probe ? g_uri_get_scheme(soup_message_get_uri(probe.get())) : "";
+    if (scheme != "http" && scheme != "https")
+      return bad_input("'" + options_.url +
+                       "' is no URL of an orchestrator; write for example https://HOST:8443");
+    session_.reset(soup_session_new_with_options("proxy-resolver", nullptr, nullptr));
+    if (!options_.ca_file.empty()) {
+      GError *raw = nullptr;
+      const ObjectRef<GTlsDatabase> database(
+          g_tls_file_database_new(options_.ca_file.c_str(), &raw));
+      const ErrorRef failure(raw);
+      if (!database)
+        return bad_input("the certificates of " + options_.ca_file +
+                         " cannot be used: " + failure->message);
+      g_object_set(session_.get(), "tls-database", database.get(), nullptr);
+    }
+    connect();
+    return {};
+  }
+
+  void send(const wire::Message &message) override {
+    std::string text = wire::write(message);
+    if (welcomed_) return soup_websocket_connection_send_text(connection_.get(), text.c_str());
+    waiting_.push_back(std::move(text));
+    if (waiting_.size() > kMostWaiting) waiting_.pop_front();
+  }
+
+  void reconnect() override {
+    if (closing_) return;
+    g_cancellable_cancel(cancel_.get());
+    cancel_.reset(g_cancellable_new());
+    drop();
+    connect();
+  }
+
+  void set_nat(const wire::Object &nat, std::vector<wire::RegionTime> regions) override {
+    options_.hello.nat = nat;
+    options_.hello.regions = std::move(regions);
+  }
+
+  void close(std::function<void()> done) override {
+    closing_ = true;
+    retry_.reset();
+    done_ = std::move(done);
+    if (!connection_ ||
+        soup_websocket_connection_get_state(connection_.get()) != SOUP_WEBSOCKET_STATE_OPEN)
+      return post_to(nullptr, [done = std::exchange(done_, nullptr)] { done(); });
+    retry_ = ContextTimer(nullptr, kCloseTime, [this] { finish(); });
+    soup_websocket_connection_close(connection_.get(), SOUP_WEBSOCKET_CLOSE_NORMAL, nullptr);
+  }
+
+ private:
+  void connect() {
+    retry_.reset();
+    message_.reset(soup_message_new("GET", address_.c_str()));
+    soup_message_headers_replace(soup_message_get_request_headers(message_.get()), "Authorization",
+                                 ("Bearer " + options_.token).c_str());
+    if (options_.insecure)
+      g_signal_connect(message_.get(), "accept-certificate",
+                       G_CALLBACK(+[](SoupMessage *, GTlsCertificate *, GTlsCertificateFlags,
+                                      gpointer) -> gboolean { return TRUE; }),
+                       nullptr);
+    const char *protocols[] = {wire::kSubprotocol, nullptr};
+    struct Call {
+      SoupClient *self;
+      ObjectRef<GCancellable> cancel;
+    };
+    auto *call =
+        new Call{this, ObjectRef<GCancellable>(G_CANCELLABLE(g_object_ref(cancel_.get())))};
+    patience_ = ContextTimer(nullptr, kConnectTime, [this] {
+      g_cancellable_cancel(cancel_.get());
+      cancel_.reset(g_cancellable_new());
+      lost("it does not answer");
+    });
+    soup_session_websocket_connect_async(
+        session_.get(), message_.get(), nullptr, const_cast<char **>(protocols), G_PRIORITY_DEFAULT,
+        cancel_.get(),
+        [](GObject *session, GAsyncResult *result, gpointer data) {
+          const std::unique_ptr<Call> call(static_cast<Call *>(data));
+          GError *raw = nullptr;
+          ObjectRef<SoupWebsocketConnection> connection(
+              soup_session_websocket_connect_finish(SOUP_SESSION(session), result, &raw));
+          const ErrorRef failure(raw);
+          // Then the client may be gone, too.
+          if (g_cancellable_is_cancelled(call->cancel.get())) return;
+          if (connection)
+            call->self->connected(std::move(connection));
+          else
+            call->self->not_connected(failure.get());
+        },
+        call);
+  }
+
+  void connected(ObjectRef<SoupWebsocketConnection> connection) {
+    patience_.reset();
+    connection_ = std::move(connection);
+    soup_websocket_connection_set_max_incoming_payload_size(connection_.get(), wire::kMostBytes);
+    const auto ping = std::chrono::duration_cast<std::chrono::seconds>(options_.ping).count();
+    soup_websocket_connection_set_keepalive_interval(connection_.get(), static_cast<guint>(ping));
+    g_signal_connect(connection_.get(), "message", G_CALLBACK(on_message), this);
+    g_signal_connect(connection_.get(), "pong",
+                     G_CALLBACK(+[](SoupWebsocketConnection *, GBytes *, gpointer self) {
+                       static_cast<SoupClient *>(self)->heard();
+                     }),
+                     this);
+    g_signal_connect(connection_.get(), "closed", G_CALLBACK(on_closed), this);
+    heard();
+    options_.hello.resume = resume_;
+    soup_websocket_connection_send_text(connection_.get(), wire::write(options_.hello).c_str());
+  }
+
+  void not_connected(const GError *failure) {
+    patience_.reset();
+    const unsigned status = soup_message_get_status(message_.get());
+    if (status == kUnauthorized)
+      return refuse({Fault::Refused, options_.url +
+                                         " does not take this token: it has expired, was revoked, "
+                                         "or has not both rights. Make one with `junctor account "
+                                         "token NAME`"});
+    if (status == kForbidden || status == kNotFound)
+      return refuse({Fault::Refused, options_.url + " has no rendezvous (HTTP status " +
+                                         std::to_string(status) +
+                                         "): another program, or an older version"});
+    if (failure->domain == G_TLS_ERROR && failure->code == G_TLS_ERROR_BAD_CERTIFICATE)
+      return refuse({Fault::Refused,
+                     "the certificate of " + options_.url +
+                         " cannot be verified. Name who vouches for it with --ca FILE.pem (for one "
+                         "of the server's own making its tls-cert.pem), or take any with "
+                         "--insecure"});
+    lost(failure->message);
+  }
+
+  void refuse(const Error &error) {
+    closing_ = true;
+    events_.refused(error);
+  }
+
+  static void on_message(SoupWebsocketConnection *, gint, GBytes *bytes, gpointer data) {
+    auto &self = *static_cast<SoupClient *>(data);
+    self.heard();
+    gsize size = 0;
+    const auto *text = static_cast<const char *>(g_bytes_get_data(bytes, &size));
+    const auto message = wire::read(std::string_view(text ? text : "", size));
+    if (!message) return;  // of a newer server
+    if (const auto *welcome = std::get_if<wire::Welcome>(&*message))
+      self.on_welcome(*welcome);
+    else
+      self.events_.message(*message);
+  }
+
+  void on_welcome(const wire::Welcome &welcome) {
+    resume_ = welcome.resume;
+    wait_ = options_.first_wait;
+    welcomed_ = true;
+    auto waiting = std::exchange(waiting_, {});
+    if (welcome.resumed)
+      for (const std::string &text : waiting)
+        soup_websocket_connection_send_text(connection_.get(), text.c_str());
+    events_.welcome(welcome);
+  }
+
+  static void on_closed(SoupWebsocketConnection *connection, gpointer data) {
+    auto &self = *static_cast<SoupClient *>(data);
+    if (self.closing_) return self.finish();
+    const char *said = soup_websocket_connection_get_close_data(connection);
+    const std::string why = said && *said ? said : "the connection was closed";
+    self.lost(why);
+  }
+
+  void finish() {
+    retry_.reset();
+    if (done_) post_to(nullptr, [done = std::exchange(done_, nullptr)] { done(); });
+  }
+
+  void heard() {
+    silence_ = ContextTimer(nullptr, 2 * options_.ping + options_.ping / 2,
+                            [this] { lost("the server is silent"); });
+  }
+
+  void drop() {
+    silence_.reset();
+    patience_.reset();
+    welcomed_ = false;
+    if (!connection_) return;
+    g_signal_handlers_disconnect_by_data(connection_.get(), this);
+    g_io_stream_close(soup_websocket_connection_get_io_stream(connection_.get()), nullptr, nullptr);
+    // One of its signals may be what brought us here.
+    post_to(nullptr, [held = std::shared_ptr<SoupWebsocketConnection>(connection_.release(),
+                                                                      g_object_unref)] {});
+  }
+
+  void lost(const std::string &why) {
+    drop();
+    if (closing_) return finish();
+    const Duration wait = wait_;
+    wait_ = std::min(2 * wait_, options_.longest_wait);
+    retry_ = ContextTimer(nullptr, wait, [this] { connect(); });
+    events_.away(why, wait);
+  }
+
+  ClientOptions options_;
+  const ClientEvents events_;
+  std::string address_, resume_;
+  ObjectRef<SoupSession> session_;
+  ObjectRef<GCancellable> cancel_{g_cancellable_new()};
+  ObjectRef<SoupMessage> message_;
+  ObjectRef<SoupWebsocketConnection> connection_;
+  bool welcomed_ = false, closing_ = false;
+  std::deque<std::string> waiting_;
+  Duration wait_;
+  std::function<void()> done_;
+  ContextTimer retry_, silence_, patience_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::connect(ClientOptions options, ClientEvents events) {
+  auto client = std::make_unique<SoupClient>(std::move(options), std::move(events));
+  if (auto started = client->start(); !started) return started.error();
+  return std::unique_ptr<Client>(std::move(client));
+}
+
+}  // namespace junctor::rendezvous
