@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "node/hub.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "nat/core/offer.h"
+
+namespace junctor::node {
+
+using nat::Candidate;
+using nat::CandidateKind;
+using nat::Puncher;
+
+struct Hub::Leg {
+  Leg(nat::PuncherOptions options) : puncher(std::move(options)) {}
+  std::string session, name;
+  std::string own_tag;
+  std::string own_description;  // until it is told
+  Puncher puncher;
+  sfu::LegId relay = 0;
+  std::uint32_t remote_generation = 1;
+  Time minute{};
+  unsigned signals = 0;
+  bool up = false;
+};
+
+std::string_view to_string(LegEvent::Kind kind) {
+  switch (kind) {
+    case LegEvent::Kind::Trying:
+      return "trying";
+    case LegEvent::Kind::Up:
+      return "up";
+    case LegEvent::Kind::Moved:
+      return "moved";
+    case LegEvent::Kind::Silent:
+      return "silent";
+    case LegEvent::Kind::Failed:
+      break;
+  }
+  return "failed";
+}
+
+Result<std::unique_ptr<Hub>> Hub::open(std::shared_ptr<Reactor> reactor, HubOptions options,
+                                       HubEvents events) {
+  std::unique_ptr<Hub> hub(new Hub(std::move(reactor), std::move(options), std::move(events)));
+  auto relay =
+      sfu::Relay::listen(hub->reactor_, hub->options_.listen, {hub->options_.max_legs, true});
+  if (!relay) return relay.error();
+  hub->relay_ = std::move(*relay);
+  hub->relay_->on_stun([self = hub.get()](const Endpoint &from, ByteSpan datagram) {
+    self->on_stun(from, datagram);
+  });
+  hub->gathering_.add_socket(0, nat::is_v6(hub->local()), Clock::now());
+  hub->set_stun_servers(hub->options_.stun_servers);
+  return hub;
+}
+
+Hub::Hub(std::shared_ptr<Reactor> reactor, HubOptions options, HubEvents events)
+    : reactor_(std::move(reactor)),
+      options_(std::move(options)),
+      events_(std::move(events)),
+      addresses_(nat::host_addresses()),
+      address_watch_(
+          std::make_unique<nat::AddressWatch>(reactor_, [this] { addresses_changed(); })) {}
+
+Hub::~Hub() = default;
+
+void Hub::set_stun_servers(std::vector<Endpoint> servers) {
+  const Time now = Clock::now();
+  for (const Endpoint &each : servers)
+    if (nat::is_v6(each) == nat::is_v6(local())) gathering_.add_server(each, now);
+  step();
+}
+
+std::vector<Candidate> Hub::candidates() const {
+  const Endpoint here = local();
+  std::vector<Candidate> found;
+  const auto add = [&](CandidateKind kind, const Endpoint &endpoint) {
+    if (found.size() < nat::kMostCandidates &&
+        std::ranges::count(found, endpoint, &Candidate::endpoint) == 0)
+      found.push_back({kind, endpoint});
+  };
+  const bool any = here.address == "0.0.0.0" || here.address == "::";
+  if (any) {
+    for (const std::string &address : addresses_)
+      if (const Endpoint each{address, here.port}; nat::is_v6(each) == nat::is_v6(here))
+        add(CandidateKind::Host, each);
+  } else {
+    add(CandidateKind::Host, here);
+  }
+  for (const Endpoint &each : options_.announced) add(CandidateKind::External, each);
+  for (const Endpoint &each : external_) add(CandidateKind::External, each);
+  return found;
+}
+
+// ---- Sessions ----
+
+Result<std::unique_ptr<Hub::Leg>> Hub::make_leg(const std::string &session,
+                                                const LegDescription &told) {
+  const auto parsed = nat::parse_signal(told.description);
+  if (!parsed) return parsed.error();
+  const auto *theirs = std::get_if<nat::Description>(&*parsed);
+  if (!theirs) return bad_input("leg " + told.leg + ": its first string is no description");
+  const auto own = nat::KeyPair::generate();
+  if (!own) return own.error();
+  const std::string channel = nat::leg_session(session, options_.name);
+  const auto keys = nat::agree(*own, theirs->key, nat::Side::Callee, channel);
+  if (!keys) return keys.error();
+  nat::PuncherOptions options;
+  options.probe_own = keys->probe_own;
+  options.probe_peer = keys->probe_peer;
+  options.own_tag = nat::random_tag();
+  options.peer_tag = nat::leg_tag(theirs->tag, channel);
+  options.timeout = options_.timeout;
+  auto leg = std::make_unique<Leg>(std::move(options));
+  leg->session = session;
+  leg->name = told.leg;
+  leg->own_tag = leg->puncher.own_tag();
+  leg->remote_generation = theirs->generation;
+  sfu::LegOptions relayed;
+  relayed.rtcp_keys = keys->srtcp;
+  auto id = relay_->add_leg(std::move(relayed));
+  if (!id) return id.error();
+  leg->relay = *id;
+  const Time now = Clock::now();
+  leg->puncher.add_socket(0, nat::is_v6(local()), now);
+  for (const Candidate &each : theirs->candidates) leg->puncher.add_remote(each, now);
+  leg->own_description = nat::to_string(
+      nat::Signal(nat::Description{own->public_key(), leg->own_tag, generation_, candidates()}));
+  return leg;
+}
+
+Result<std::vector<LegDescription>> Hub::serve(const std::string &session,
+                                               const std::vector<LegDescription> &legs) {
+  if (legs.size() < 2 || legs.size() > kMostLegs)
+    return bad_input("a session has 2 to " + std::to_string(kMostLegs) + " legs");
+  if (sessions_.contains(session)) return bad_input("session " + session + " is served already");
+  if (by_tag_.size() + legs.size() > options_.max_legs)
+    return refused("all " + std::to_string(options_.max_legs) + " legs are in use");
+  Session made;
+  made.idle_since = Clock::now();
+  const auto undo = [&] {
+    for (const auto &leg : made.legs) relay_->remove_leg(leg->relay);
+  };
+  for (const LegDescription &told : legs) {
+    if (std::ranges::any_of(made.legs, [&](const auto &each) { return each->name == told.leg; })) {
+      undo();
+      return bad_input("two legs are named " + told.leg);
+    }
+    auto leg = make_leg(session, told);
+    if (!leg) {
+      undo();
+      return leg.error();
+    }
+    made.legs.push_back(std::move(*leg));
+  }
+  std::vector<LegDescription> answers;
+  for (const auto &from : made.legs) {
+    answers.push_back({from->name, std::move(from->own_description)});
+    by_tag_[from->own_tag] = from.get();
+    for (const auto &to : made.legs)
+      if (from != to)
+        if (auto routed = relay_->route(from->relay, to->relay); !routed)
+          say(LogLevel::Warning, routed.error().detail);
+  }
+  sessions_.emplace(session, std::move(made));
+  // The answer goes first, so that nobody hears of a leg before it.
+  reactor_->post([alive = std::weak_ptr<bool>(alive_), this] {
+    if (!alive.expired()) step();
+  });
+  return answers;
+}
+
+Hub::Leg *Hub::find(const std::string &session, const std::string &leg) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) return nullptr;
+  for (const auto &each : found->second.legs)
+    if (each->name == leg) return each.get();
+  return nullptr;
+}
+
+Result<void> Hub::take(const std::string &session, const std::string &name,
+                       std::string_view signal) {
+  Leg *leg = find(session, name);
+  if (!leg) return bad_input("session " + session + " has no leg " + name + " here");
+  const Time now = Clock::now();
+  if (now - leg->minute >= std::chrono::minutes(1)) {
+    leg->minute = now;
+    leg->signals = 0;
+  }
+  if (++leg->signals > kMostSignals)
+    return refused("leg " + name + " has sent more than " + std::to_string(kMostSignals) +
+                   " strings within a minute");
+  const auto parsed = nat::parse_signal(signal);
+  if (!parsed) return parsed.error();
+  if (const auto *more = std::get_if<nat::MoreCandidates>(&*parsed)) {
+    if (more->generation < leg->remote_generation) return {};
+    const bool anew = more->generation > leg->remote_generation;
+    if (anew) leg->puncher.clear_remote();
+    leg->remote_generation = more->generation;
+    for (const Candidate &each : more->candidates) leg->puncher.add_remote(each, now);
+    if (anew) leg->puncher.restart(now);
+  } else if (const auto *up = std::get_if<nat::Up>(&*parsed)) {
+    if (up->generation == leg->remote_generation) leg->puncher.peer_up(now);
+  } else {
+    return bad_input("leg " + name + " may send candidates only, once it is served");
+  }
+  step();
+  return {};
+}
+
+void Hub::release(const std::string &session) {
+  drop(session);
+  step();
+}
+
+void Hub::drop(const std::string &session) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) return;
+  for (const auto &leg : found->second.legs) {
+    keep_figures_of(*leg);
+    relay_->remove_leg(leg->relay);
+    by_tag_.erase(leg->own_tag);
+  }
+  sessions_.erase(found);
+}
+
+void Hub::keep_figures_of(const Leg &leg) {
+  refused_ += leg.puncher.counts().refused;
+  const auto stats = relay_->stats(leg.relay);
+  if (!stats) return;
+  gone_bytes_ += stats->sent.bytes;
+  gone_packets_ += stats->sent.packets;
+}
+
+// ---- Ways ----
+
+Hub::Leg *Hub::owner_of(const rtp::stun::Message &message) {
+  std::string tag;
+  if (message.kind() == rtp::stun::Class::Request) {
+    if (const auto name = message.text(rtp::stun::Type::Username)) tag = *name;
+  } else if (const auto probe = probes_.find(message.id()); probe != probes_.end()) {
+    tag = probe->second;
+  }
+  const auto found = by_tag_.find(tag);
+  return found == by_tag_.end() ? nullptr : found->second;
+}
+
+void Hub::on_stun(const Endpoint &from, ByteSpan datagram) {
+  const Time now = Clock::now();
+  const auto message = rtp::stun::Message::parse(datagram);
+  Leg *leg = message ? owner_of(*message) : nullptr;
+  if (!(leg && leg->puncher.received(0, from, datagram, now)) &&
+      !gathering_.received(0, from, datagram, now)) {
+    ++refused_;
+    return;
+  }
+  step();
+}
+
+void Hub::note_probe(const rtp::stun::TransactionId &id, const std::string &tag) {
+  probes_[id] = tag;
+  probe_order_.push_back(id);
+  if (probe_order_.size() <= kMostProbes) return;
+  probes_.erase(probe_order_.front());
+  probe_order_.pop_front();
+}
+
+void Hub::send(const std::vector<nat::Outgoing> &out, Leg *leg) {
+  for (const nat::Outgoing &each : out) {
+    // Requests only: their answers name nobody.
+    if (leg && each.bytes.size() >= rtp::stun::kHeaderSize && each.bytes[0] == std::byte{0} &&
+        each.bytes[1] == std::byte{1}) {
+      rtp::stun::TransactionId id;
+      std::copy_n(each.bytes.begin() + 8, id.size(), id.begin());
+      note_probe(id, leg->own_tag);
+    }
+    relay_->send(each.to, each.bytes);
+  }
+}
+
+void Hub::step(Leg &leg, Time now) {
+  send(leg.puncher.poll(now), &leg);
+  for (const Puncher::Event &each : leg.puncher.take_events()) on_event(leg, each);
+}
+
+void Hub::on_event(Leg &leg, const Puncher::Event &event) {
+  using Kind = Puncher::Event::Kind;
+  LegEvent told{leg.session, leg.name, LegEvent::Kind::Failed, event.took, {}, {}};
+  switch (event.kind) {
+    case Kind::Up:
+    case Kind::Moved: {
+      told.kind = std::exchange(leg.up, true) ? LegEvent::Kind::Moved : LegEvent::Kind::Up;
+      told.remote = leg.puncher.path()->remote.to_string();
+      if (auto set = relay_->set_remote(leg.relay, leg.puncher.path()->remote); !set)
+        say(LogLevel::Warning,
+            "session " + leg.session + ", " + leg.name + ": " + set.error().detail);
+      break;
+    }
+    case Kind::Silent:
+      // Where it was it may come back to; what is sent there meanwhile is its media only.
+      told.kind = LegEvent::Kind::Silent;
+      told.why = leg.puncher.why();
+      leg.up = false;
+      leg.puncher.restart(Clock::now());
+      break;
+    case Kind::Failed:
+      told.why = leg.puncher.why();
+      leg.up = false;
+      break;
+  }
+  say(LogLevel::Info, "session " + leg.session + ", " + leg.name + ": " +
+                          std::string(to_string(told.kind)) +
+                          (told.remote.empty() ? "" : " at " + told.remote) +
+                          (told.why.empty() ? "" : ": " + told.why));
+  if (events_.leg) events_.leg(told);
+}
+
+void Hub::step() {
+  if (std::exchange(stepping_, true)) {
+    step_again_ = true;
+    return;
+  }
+  const Time now = Clock::now();
+  std::vector<std::string> lapsed;
+  do {
+    step_again_ = false;
+    send(gathering_.poll(now), nullptr);
+    offer_found();
+    for (auto &[name, session] : sessions_) {
+      bool up = false;
+      for (const auto &leg : session.legs) {
+        step(*leg, now);
+        up |= leg->up;
+      }
+      if (up) session.idle_since = now;
+    }
+  } while (step_again_);
+  std::optional<Time> next = gathering_.next();
+  const auto sooner = [&](const std::optional<Time> &when) {
+    if (when && (!next || *when < *next)) next = when;
+  };
+  for (auto &[name, session] : sessions_) {
+    if (now - session.idle_since >= options_.idle) lapsed.push_back(name);
+    sooner(session.idle_since + options_.idle);
+    for (const auto &leg : session.legs) sooner(leg->puncher.next());
+  }
+  stepping_ = false;
+  for (const std::string &name : lapsed) {
+    drop(name);
+    if (events_.lapsed) events_.lapsed(name, "no client of it was there for a while");
+  }
+  if (next)
+    timer_ = reactor_->at(*next, [this] { step(); });
+  else
+    timer_.reset();
+}
+
+// ---- Addresses ----
+
+void Hub::offer_found() {
+  std::vector<Candidate> fresh;
+  for (const auto &each : gathering_.take_found()) {
+    if (std::ranges::count(external_, each.external) > 0) continue;
+    external_.push_back(each.external);
+    fresh.push_back({CandidateKind::External, each.external});
+    say(LogLevel::Debug, "external address " + each.external.to_string());
+  }
+  if (fresh.empty() || !events_.signal) return;
+  const std::string text = nat::to_string(nat::Signal(nat::MoreCandidates{generation_, fresh}));
+  for (const auto &[name, session] : sessions_)
+    for (const auto &leg : session.legs) events_.signal(name, leg->name, text);
+}
+
+void Hub::addresses_changed() {
+  auto now_there = nat::host_addresses();
+  if (now_there == addresses_) return;
+  addresses_ = std::move(now_there);
+  say(LogLevel::Info, "the addresses of this machine have changed");
+  external_.clear();
+  const Time now = Clock::now();
+  gathering_.restart(now);
+  ++generation_;
+  const std::string text =
+      nat::to_string(nat::Signal(nat::MoreCandidates{generation_, candidates()}));
+  for (const auto &[name, session] : sessions_)
+    for (const auto &leg : session.legs) {
+      leg->puncher.restart(now);
+      if (events_.signal) events_.signal(name, leg->name, text);
+    }
+  step();
+}
+
+// ---- Figures ----
+
+HubStats Hub::stats() const {
+  HubStats stats{sessions_.size(), by_tag_.size(), 0, gone_bytes_, gone_packets_, 0, refused_};
+  for (const auto &[tag, leg] : by_tag_) {
+    stats.legs_up += leg->up;
+    stats.refused += leg->puncher.counts().refused;
+    if (const auto of = relay_->stats(leg->relay)) {
+      stats.forwarded_bytes += of->sent.bytes;
+      stats.forwarded_packets += of->sent.packets;
+    }
+  }
+  stats.strangers = relay_->stats().strangers;
+  return stats;
+}
+
+std::vector<std::string> Hub::sessions() const {
+  std::vector<std::string> names;
+  for (const auto &[name, session] : sessions_) names.push_back(name);
+  return names;
+}
+
+void Hub::say(LogLevel level, const std::string &text) const {
+  if (options_.log) options_.log(level, text);
+}
+
+}  // namespace junctor::node

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A node's channels to clients, all on the one port of its relay.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/endpoint.h"
+#include "common/log.h"
+#include "common/reactor.h"
+#include "common/result.h"
+#include "nat/core/agreement.h"
+#include "nat/core/description.h"
+#include "nat/core/gathering.h"
+#include "nat/core/host_addresses.h"
+#include "nat/core/puncher.h"
+#include "rtp/core/stun.h"
+#include "sfu/core/relay.h"
+
+namespace junctor::node {
+
+struct HubOptions {
+  std::string name;  ///< of the node: part of the keys
+  Endpoint listen{"0.0.0.0", 0};
+  /// Numeric, of the family of `listen`; they tell what others see of the port.
+  std::vector<Endpoint> stun_servers;
+  /// Where others reach the port besides, e.g. the public address of a machine behind a fixed
+  /// translation.
+  std::vector<Endpoint> announced;
+  std::size_t max_legs = 200;
+  /// For one client's channel, from its description on.
+  Duration timeout = std::chrono::seconds(3);
+  /// A session of which no leg is up so long is over, whatever its rendezvous says: that may be
+  /// gone.
+  Duration idle = std::chrono::seconds(60);
+  LogSink log;  ///< may be unset
+};
+
+/// What one leg says of itself, both ways.
+struct LegDescription {
+  std::string leg;
+  std::string description;  ///< nat::Description as text
+};
+
+struct LegEvent {
+  std::string session, leg;
+  enum class Kind : std::uint8_t { Trying, Up, Moved, Silent, Failed } kind{};
+  Duration took{};
+  std::string remote, why;
+};
+std::string_view to_string(LegEvent::Kind kind);  ///< "trying", "up" …
+
+/// Called on the reactor. They must not destroy the hub.
+struct HubEvents {
+  std::function<void(const LegEvent &)> leg;
+  /// For the client of a leg, in order.
+  std::function<void(const std::string &session, const std::string &leg, std::string signal)>
+      signal;
+  /// A session is over without release().
+  std::function<void(const std::string &session, const std::string &why)> lapsed;
+};
+
+struct HubStats {
+  std::size_t sessions = 0, legs = 0, legs_up = 0;
+  std::uint64_t forwarded_bytes = 0, forwarded_packets = 0;  ///< since it was opened
+  std::uint64_t strangers = 0;
+  std::uint64_t refused = 0;  ///< STUN that was nobody's, not verified, or came before
+};
+
+/// Reactor thread. Media of a session is passed between its legs, encrypted from end to end; a leg
+/// is sent to only once its channel is authenticated, and RTCP is keyed between leg and node.
+class Hub {
+ public:
+  static constexpr std::size_t kMostLegs = 16;      ///< of one session
+  static constexpr unsigned kMostSignals = 64;      ///< strings of one leg in a minute
+  static constexpr std::size_t kMostProbes = 8192;  ///< whose answers are waited for
+
+  static Result<std::unique_ptr<Hub>> open(std::shared_ptr<Reactor> reactor, HubOptions options,
+                                           HubEvents events);
+  ~Hub();
+  Hub(const Hub &) = delete;
+  Hub &operator=(const Hub &) = delete;
+
+  Endpoint local() const { return relay_->local(); }
+
+  /// The node's description for each leg. All or nothing: BadInput for what is no description,
+  /// Refused where there is no room.
+  Result<std::vector<LegDescription>> serve(const std::string &session,
+                                            const std::vector<LegDescription> &legs);
+  /// What the client of a leg says later.
+  Result<void> take(const std::string &session, const std::string &leg, std::string_view signal);
+  void release(const std::string &session);
+  /// Other ones, or again: the machine is somewhere else.
+  void set_stun_servers(std::vector<Endpoint> servers);
+
+  HubStats stats() const;
+  std::vector<std::string> sessions() const;
+
+ private:
+  struct Leg;
+  struct Session {
+    std::vector<std::unique_ptr<Leg>> legs;
+    Time idle_since{};  ///< while no leg is up
+  };
+
+  Hub(std::shared_ptr<Reactor> reactor, HubOptions options, HubEvents events);
+  Result<std::unique_ptr<Leg>> make_leg(const std::string &session, const LegDescription &told);
+  std::vector<nat::Candidate> candidates() const;
+  void on_stun(const Endpoint &from, ByteSpan datagram);
+  Leg *owner_of(const rtp::stun::Message &message);
+  void on_event(Leg &leg, const nat::Puncher::Event &event);
+  void send(const std::vector<nat::Outgoing> &out, Leg *leg);
+  void note_probe(const rtp::stun::TransactionId &id, const std::string &tag);
+  void step();
+  void step(Leg &leg, Time now);
+  void offer_found();
+  void addresses_changed();
+  void drop(const std::string &session);
+  Leg *find(const std::string &session, const std::string &leg);
+  void keep_figures_of(const Leg &leg);
+  void say(LogLevel level, const std::string &text) const;
+
+  const std::shared_ptr<Reactor> reactor_;
+  const HubOptions options_;
+  const HubEvents events_;
+  std::unique_ptr<sfu::Relay> relay_;
+  std::vector<std::string> addresses_;
+  std::unique_ptr<nat::AddressWatch> address_watch_;
+  nat::Gathering gathering_;
+  std::vector<Endpoint> external_;
+  std::uint32_t generation_ = 1;
+  std::map<std::string, Session> sessions_;
+  std::map<std::string, Leg *> by_tag_;                     // our tag
+  std::map<rtp::stun::TransactionId, std::string> probes_;  // of ours: the tag of whose it is
+  std::deque<rtp::stun::TransactionId> probe_order_;
+  std::uint64_t gone_bytes_ = 0, gone_packets_ = 0, refused_ = 0;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what is posted
+  bool stepping_ = false, step_again_ = false;
+  Reactor::Timer timer_;
+};
+
+}  // namespace junctor::node
