@@ -343,6 +343,54 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   client(nat);
   verb(nat, Verb::Nat);
 
+  CLI::App *node = app.add_subcommand(
+      "node",
+      "Lend this device to calls: pass media on between clients that reach it but not each other. "
+      "Their media stays encrypted from end to end");
+  node->add_option("--url", line.url, "The orchestrator, https://HOST:PORT")
+      ->type_name("URL")
+      ->required();
+  node->add_option("--token-file", line.node.token_file,
+                   "Token of an account, in a file that only you may read; or in JUNCTOR_TOKEN")
+      ->type_name("FILE");
+  node->add_option("--name", line.node.name, "Among the nodes of the account (the host's name)");
+  node->add_option("--listen", line.node.listen,
+                   "UDP port of all clients (0.0.0.0:0: any free one)")
+      ->type_name("ADDRESS:PORT");
+  node->add_option("--announce", line.node.announced,
+                   "Where others reach that besides, as behind a fixed translation; may be given "
+                   "again")
+      ->type_name("ADDRESS:PORT");
+  node->add_option("--stun", line.stun, "STUN server to ask instead of the orchestrator's")
+      ->type_name("HOST:PORT");
+  node->add_option("--region", line.node.region, "Where it is (the nearest that it measures)");
+  node->add_option("--price", line.node.price, "Of a gigabyte (0)")->check(CLI::NonNegativeNumber);
+  node->add_option("--max-users", line.node.users, "Clients at once (100)")
+      ->type_name("N")
+      ->check(CLI::Range(2U, 10000U));
+  node->add_option("--max-bytes", line.node.bytes,
+                   "What it forwards until it stops, like 500M or 2G")
+      ->type_name("BYTES");
+  node->add_option("--hours", line.node.hours,
+                   "When it serves, local time, like 22:00-06:30,12:00-13:00")
+      ->type_name("HOURS");
+  node->add_option("--min-battery", line.node.battery,
+                   "Percent below which a device that is not charged does not serve (20)")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(0, 100));
+  node->add_option("--drain", line.node.drain,
+                   "When it is to stop, its calls may take so long to move away (15)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0U, 3600U));
+  node->add_option("--ca", line.node.ca_file, "Certificates to believe, PEM")->type_name("FILE");
+  node->add_flag("--insecure", line.node.insecure,
+                 "Believe whatever certificate the orchestrator shows: who stands between could "
+                 "give this node work, and learn its token");
+  node->add_option("--every", line.node.every, "Seconds between two lines of figures (10; 0: none)")
+      ->type_name("SECONDS");
+  as_json(node);
+  verb(node, Verb::Node);
+
   CLI::App *answer = app.add_subcommand("answer", "Answer a call for a terminal that rings");
   call_id(answer);
   client(answer);

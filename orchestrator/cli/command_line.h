@@ -31,9 +31,22 @@ enum class Verb {
   Trunks,
   Channels,
   Nat,
+  Node,
   Answer,
   Decline,
   Doctor,
+};
+
+/// What `node` was told.
+struct NodeWords {
+  std::string token, token_file, name, region, listen = "0.0.0.0:0", hours, bytes, ca_file;
+  bool insecure = false;
+  std::vector<std::string> announced;
+  double price = 0;
+  std::uint32_t users = 100;
+  int battery = 20;
+  unsigned drain = 15;  ///< seconds
+  unsigned every = 10;  ///< seconds between two lines of figures; 0: none
 };
 
 struct CommandLine {
@@ -49,6 +62,7 @@ struct CommandLine {
   std::vector<std::string> stun;  ///< servers that `nat` asks
   bool watch = false;
   unsigned every = 15;  ///< seconds between two looks of `nat --watch`
+  NodeWords node;
   bool json = false;
   bool wait = true;
   bool running_only = false;

@@ -497,6 +497,8 @@ int run(const CommandLine &line, Streams streams) {
       return channels(line, streams);
     case Verb::Nat:
       return nat(line, streams);
+    case Verb::Node:
+      return node(line, streams);
     case Verb::Dtmf:
       return dtmf(line, streams);
     case Verb::Answer:

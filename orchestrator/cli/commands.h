@@ -20,6 +20,9 @@ int run(const CommandLine &line, Streams streams);
 /// Finds out the behaviour of the NAT in front of this machine, and the nearest STUN server.
 int nat(const CommandLine &line, Streams streams);
 
+/// Runs an SFU node until it is stopped.
+int node(const CommandLine &line, Streams streams);
+
 /// Checks the machine; each line says ok, or what is missing and the fix.
 int doctor(const config::Config &config, std::ostream &out);
 
