@@ -74,8 +74,6 @@ void Rendezvous::dispatch(Link &link, const wire::Message &message, Time now) {
 }
 
 void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
-  if (hello.role == wire::Role::Node)
-    return close(link, kPolicy, "this server takes no nodes", now);
   Device *device = resumed(link, hello.resume);
   const bool again = device != nullptr;
   if (!again) {
@@ -90,6 +88,7 @@ void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
     device->link = nullptr;
     close(old, kGoingAway, "resumed by another connection", now);
   }
+  if (hello.role == wire::Role::Node && !welcome_node(link, *device, hello, now)) return;
   device->role = hello.role;
   device->agent = hello.agent;
   device->resume = options_.new_id();
@@ -157,9 +156,13 @@ bool Rendezvous::may_stay_away(const Device &device, Time now) const {
 
 /// Of one that is away.
 void Rendezvous::forget(Device &device, Time now) {
-  for (const std::string &id : std::set<std::string>(device.sessions))
-    if (const auto found = sessions_.find(id); found != sessions_.end())
-      leave(found->second, device, now);
+  if (device.role == wire::Role::Node) {
+    lose_node(device, "it is gone", now);
+  } else {
+    for (const std::string &id : std::set<std::string>(device.sessions))
+      if (const auto found = sessions_.find(id); found != sessions_.end())
+        leave(found->second, device, now);
+  }
   devices_.erase(std::string(device.id));
 }
 
@@ -182,6 +185,7 @@ void Rendezvous::tick(Time now) {
       end(session, EndReason::Internal, "No invite came.", nullptr);
   }
 
+  tick_nodes(now);
   std::vector<std::string> gone;
   for (const auto &[id, device] : devices_)
     if (!device.link && !may_stay_away(device, now)) gone.push_back(id);
@@ -199,6 +203,11 @@ void Rendezvous::expel(const std::string &account, const std::string &why, Time 
   for (const std::string &id : devices) {
     const auto found = devices_.find(id);
     if (found == devices_.end()) continue;
+    if (found->second.offer) {
+      // What it carries goes on over another one.
+      on(found->second, wire::Drain{why}, now);
+      continue;
+    }
     for (const std::string &session : std::set<std::string>(found->second.sessions))
       end(sessions_.at(session), EndReason::Admin, why, nullptr);
   }
@@ -262,6 +271,7 @@ void Rendezvous::on(Device &from, const wire::Moved &moved, Time) {
 }
 
 void Rendezvous::on(Device &from, const wire::Open &open, Time now) {
+  if (from.role == wire::Role::Node) return wrong(from, "", "a node opens no sessions", now);
   const auto refuse = [&](EndReason reason, const std::string &detail) {
     tell(from, wire::Refused{open.ref, std::string(to_string(reason)), detail});
   };
@@ -316,6 +326,7 @@ void Rendezvous::on(Device &from, const wire::Invite &invite, Time now) {
   }
   if (session->ringing.empty())
     return end(*session, EndReason::Unreachable, session->view.to + " is not connected.", nullptr);
+  session->caller_signals = {invite.offer};
   session->view.state = State::Ringing;
   session->view.ringing = options_.wall();
   session->until = now + options_.limits.ring_time;
@@ -339,9 +350,11 @@ void Rendezvous::on(Device &from, const wire::Accept &accept, Time now) {
     if (const auto found = devices_.find(other); found != devices_.end())
       found->second.sessions.erase(session->view.id);
   }
+  session->callee_signals = {accept.answer};
   session->view.state = State::Answered;
   session->view.answered = options_.wall();
   tell(session->caller, wire::Accept{session->view.id, accept.answer, accept.media});
+  if (session->caller_needs || session->callee_needs) place(*session, now);
   say(LogLevel::Info, "channel " + session->view.id + ": answered");
   changed_(session->view);
 }
@@ -373,8 +386,10 @@ void Rendezvous::leave(Session &session, Device &device, Time) {
 }
 
 void Rendezvous::on(Device &from, const wire::Signal &signal, Time now) {
+  if (from.role == wire::Role::Node) return node_says(from, signal, now);
   Session *session = part_of(from, signal.session, now);
   if (!session) return;
+  tell_nodes(*session, from.id == session->caller, signal.data);
   const wire::Signal onwards{session->view.id, "", "", signal.data};
   if (from.id == session->caller) {
     if (session->view.state == State::Opened)
@@ -406,6 +421,7 @@ void Rendezvous::on(Device &from, const wire::Rung &rung, Time now) {
     carries = what;
   else if (carries == what && (rung.state == "lost" || rung.state == "failed"))
     carries.clear();
+  if (!rung.node.empty()) node_rung(*session, caller, rung, now);
   ++rungs_[{rung.rung, rung.state}];
   say(LogLevel::Info, "channel " + view.id + ": " + view.rungs.back().by + ": " + what + " " +
                           rung.state + (rung.why.empty() ? "" : ": " + rung.why));
@@ -430,8 +446,7 @@ void Rendezvous::on(Device &from, const wire::Need &need, Time now) {
   Session *session = part_of(from, need.session, now);
   if (!session) return;
   const auto rung = nat::rung_from_string(need.rung);
-  if (rung == nat::Rung::Sfu)
-    return tell(from, wire::NoNode{need.session, "there is no node here"});
+  if (rung == nat::Rung::Sfu) return need_node(*session, from, now);
   if (rung != nat::Rung::Relay)
     return wrong(from, need.session, "'" + need.rung + "' needs nothing from here", now);
   wire::Turn turn;
@@ -442,6 +457,7 @@ void Rendezvous::on(Device &from, const wire::Need &need, Time now) {
 
 void Rendezvous::end(Session &session, EndReason reason, const std::string &detail,
                      const Device *but) {
+  release(session);
   View view = std::move(session.view);
   std::set<std::string> devices = std::move(session.ringing);
   devices.insert({session.caller, session.callee});

@@ -19,6 +19,7 @@
 #include "common/result.h"
 #include "nat/core/behaviour.h"
 #include "nat/core/rendezvous_message.h"
+#include "nodes/choice.h"
 #include "rendezvous/session.h"
 
 namespace junctor::rendezvous {
@@ -42,19 +43,34 @@ struct Limits {
   Duration message_interval = std::chrono::milliseconds(20);  ///< and then one each interval
   unsigned wrongs = 32;                                       ///< wrong messages of a connection
   std::size_t queued_bytes = 256UL * 1024;                    ///< for a client that is away
-  std::size_t keep_ended = 1000;  ///< sessions that are over and can be asked about
+  std::size_t keep_ended = 1000;      ///< sessions that are over and can be asked about
+  std::size_t nodes_per_session = 8;  ///< that are asked until one carries, or none is left
+  Duration node_time = std::chrono::seconds(2);  ///< for a node to say that it serves
 };
 
 struct Options {
   Limits limits;
   std::vector<std::string> stun;  ///< HOST:PORT, for clients
   std::vector<wire::Region> regions;
+  bool nodes = true;  ///< accounts may lend devices
+  nodes::Rule rule = nodes::Rule::Nearest;
   std::function<bool(const std::string &)> is_account;
   std::function<std::string()> new_id;  ///< 128 bits that nobody guesses, as text
   std::function<WallTime()> wall;
   /// Nothing where there is no relay; may be unset.
   std::function<std::optional<wire::Turn>(const std::string &account)> relay;
   LogSink log;  ///< may be unset
+};
+
+/// A node as others see it.
+struct NodeView {
+  std::string name, account, agent, region;
+  std::string nat;  ///< in words; empty: not known
+  std::uint32_t legs = 0, used = 0;
+  double price = 0, bits_per_second = 0;
+  std::string draining;  ///< why it takes nothing new; empty: it does
+  std::size_t sessions = 0;
+  std::uint64_t served = 0;  ///< sessions since it is here
 };
 
 /// The way to the connections. A connection that is closed is not told of any more.
@@ -100,6 +116,8 @@ class Rendezvous {
   /// The newest first; those that are over after those that run.
   std::vector<View> list() const;
   std::optional<View> find(const std::string &id) const;
+  /// By name.
+  std::vector<NodeView> nodes() const;
   Stats stats() const;
 
  private:
@@ -124,6 +142,22 @@ class Rendezvous {
     std::optional<nat::Behaviour> nat;
     std::vector<wire::RegionTime> regions;
     std::set<std::string> sessions;
+
+    // Of a node.
+    std::optional<wire::NodeOffer> offer;
+    wire::Load load;
+    std::string draining;
+    std::uint64_t served = 0;
+  };
+  /// A node that a session was brought to.
+  struct Placement {
+    std::string device, name;
+    enum class State : std::uint8_t { Asked, Serving, Up, Failed } state = State::Asked;
+    Time until{};  ///< while it is asked
+    bool caller_up = false, callee_up = false;
+    bool caller_stopped = false, callee_stopped = false;  ///< it needs the node no more
+    double round_trip_ms = 0;
+    std::string why;  ///< of the choice
   };
   struct Session {
     View view;
@@ -131,6 +165,11 @@ class Rendezvous {
     std::set<std::string> ringing;  ///< devices
     bool busy = false;              ///< one of them has said so
     Time until{};                   ///< while opened or ringing
+    /// What nodes have to know of both: the description, then what changed.
+    std::vector<wire::Object> caller_signals, callee_signals;
+    std::uint32_t caller_generation = 1, callee_generation = 1;
+    std::vector<Placement> placements;
+    bool caller_needs = false, callee_needs = false;  ///< a node, and waits for the next
     bool has(const std::string &device) const {
       return device == caller || device == callee || ringing.contains(device);
     }
@@ -146,8 +185,30 @@ class Rendezvous {
   void on(Device &from, const wire::Rung &rung, Time now);
   void on(Device &from, const wire::Bye &bye, Time now);
   void on(Device &from, const wire::Need &need, Time now);
+  void on(Device &from, const wire::Serving &serving, Time now);
+  void on(Device &from, const wire::Refuse &refuse, Time now);
+  void on(Device &from, const wire::LegState &leg, Time now);
+  void on(Device &from, const wire::Load &load, Time now);
+  void on(Device &from, const wire::Drain &drain, Time now);
   template <class Other>
   void on(Device &from, const Other &other, Time now);
+
+  // Nodes: rendezvous_nodes.cpp.
+  bool welcome_node(Link &link, Device &device, const wire::Hello &hello, Time now);
+  void need_node(Session &session, Device &from, Time now);
+  void place(Session &session, Time now);
+  void give_up(Session &session, Placement &placement, const std::string &why, Time now);
+  void release(Session &session);
+  void lose_node(Device &node, const std::string &why, Time now);
+  void tick_nodes(Time now);
+  void node_says(Device &node, const wire::Signal &signal, Time now);
+  void tell_nodes(Session &session, bool caller, const wire::Object &data);
+  void tell_both(const Session &session, const wire::Message &message);
+  void node_rung(Session &session, bool caller, const wire::Rung &rung, Time now);
+  Placement *placed(Session &session, const Device &node);
+  Session *served_by(Device &node, const std::string &id);
+  nodes::Client client(const std::string &device) const;
+  std::vector<nodes::Node> all_nodes(std::vector<const Device *> &devices) const;
 
   void dispatch(Link &link, const wire::Message &message, Time now);
   Device *resumed(Link &link, const std::string &secret);

@@ -40,8 +40,10 @@ template <class F> void fields(F &f, Rung &m) { f.name("session", m.session); f.
                                                 f.text("why", m.why); f.number("ms", m.ms); }
 template <class F> void fields(F &f, Bye &m) { f.name("session", m.session); f.text("reason", m.reason); f.text("detail", m.detail); }
 template <class F> void fields(F &f, Need &m) { f.name("session", m.session); f.name("rung", m.rung); }
-template <class F> void fields(F &f, Node &m) { f.name("session", m.session); f.name("node", m.node, kMostText); f.count("order", m.order); f.object("description", m.description, true);
+template <class F> void fields(F &f, Node &m) { f.name("session", m.session); f.name("node", m.node); f.count("order", m.order); f.object("description", m.description, true);
                                                 f.number("round_trip_ms", m.round_trip_ms); f.text("why", m.why); }
+template <class F> void fields(F &f, NodeUp &m) { f.name("session", m.session); f.name("node", m.node); }
+template <class F> void fields(F &f, NodeFailed &m) { f.name("session", m.session); f.name("node", m.node); f.text("why", m.why); }
 template <class F> void fields(F &f, NoNode &m) { f.name("session", m.session); f.text("why", m.why); }
 template <class F> void fields(F &f, Turn &m) { f.name("session", m.session); f.texts("urls", m.urls); f.text("username", m.username); f.text("credential", m.credential); f.count("ttl", m.ttl); f.text("certificate_sha256", m.certificate_sha256); }
 template <class F> void fields(F &f, Serve &m) { f.name("session", m.session); f.list("legs", m.legs); }
@@ -55,7 +57,7 @@ template <class F> void fields(F &f, Release &m) { f.name("session", m.session);
 /// In the order of Message.
 constexpr std::array<std::string_view, std::variant_size_v<Message>> kNames = {
     "hello", "welcome", "moved", "wrong", "open", "session", "refused", "invite", "trying", "accept",
-    "decline", "signal", "rung", "bye", "need", "node", "no-node", "turn", "serve", "serving", "refuse",
+    "decline", "signal", "rung", "bye", "need", "node", "node-up", "node-failed", "no-node", "turn", "serve", "serving", "refuse",
     "leg", "load", "drain", "release"};
 // clang-format on
 

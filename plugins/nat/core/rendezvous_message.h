@@ -153,6 +153,15 @@ struct NoNode {
   std::string session, why;
   bool operator==(const NoNode &) const = default;
 };
+/// Both clients have a channel to it.
+struct NodeUp {
+  std::string session, node;
+  bool operator==(const NodeUp &) const = default;
+};
+struct NodeFailed {
+  std::string session, node, why;
+  bool operator==(const NodeFailed &) const = default;
+};
 struct Turn {
   std::string session;
   std::vector<std::string> urls;
@@ -197,8 +206,8 @@ struct Release {
 };
 
 using Message = std::variant<Hello, Welcome, Moved, Wrong, Open, Session, Refused, Invite, Trying,
-                             Accept, Decline, Signal, Rung, Bye, Need, Node, NoNode, Turn, Serve,
-                             Serving, Refuse, LegState, Load, Drain, Release>;
+                             Accept, Decline, Signal, Rung, Bye, Need, Node, NodeUp, NodeFailed,
+                             NoNode, Turn, Serve, Serving, Refuse, LegState, Load, Drain, Release>;
 
 /// Reads one message. Fails with BadInput and a sentence for who sent it: for what is not JSON, no
 /// message that there is, breaks a bound, or lacks what it needs. Fields that are not known are

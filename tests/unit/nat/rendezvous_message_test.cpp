@@ -37,6 +37,8 @@ std::vector<Message> one_of_each() {
           Bye{"s1", "caller-hangup", "bye"},
           Need{"s1", "relay"},
           Node{"s1", "n1", 1, kObject, 20, "nearest"},
+          NodeUp{"s1", "n1"},
+          NodeFailed{"s1", "n1", "gone"},
           NoNode{"s1", "none is left"},
           Turn{"s1", {"turn:192.0.2.1"}, "u", "c", 600},
           Serve{"s1", {{"caller", kObject}, {"callee", kObject}}},

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Nodes of a rendezvous: who lends a device, and which session is brought to which.
+#include <algorithm>
+
+#include "nat/core/description.h"
+#include "rendezvous/rendezvous.h"
+
+namespace junctor::rendezvous {
+
+namespace {
+
+constexpr std::size_t kMostSignals = 32;  // of each side, kept for nodes to come
+/// A node that was given up still passes on what comes, until the clients have found another way.
+constexpr Duration kRelease = std::chrono::seconds(10);
+
+}  // namespace
+
+// --- Coming and going ----------------------------------------------------------------------------
+
+bool Rendezvous::welcome_node(Link &link, Device &device, const wire::Hello &hello, Time now) {
+  if (!options_.nodes) {
+    close(link, kPolicy, "this server takes no nodes", now);
+    return false;
+  }
+  const bool taken = std::ranges::any_of(devices_, [&](const auto &each) {
+    return each.second.offer && each.second.offer->name == hello.node->name &&
+           each.second.id != device.id;
+  });
+  if (taken) {
+    // The name is part of the keys of its channels.
+    close(link, kPolicy, "another node is called " + hello.node->name + "; choose another --name",
+          now);
+    return false;
+  }
+  device.offer = hello.node;
+  device.draining.clear();
+  return true;
+}
+
+void Rendezvous::lose_node(Device &node, const std::string &why, Time now) {
+  for (const std::string &id : std::set<std::string>(node.sessions)) {
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) continue;
+    Placement *placement = placed(found->second, node);
+    // What it carries goes on without a word of ours; if it is dead the clients will say so.
+    if (placement && placement->state == Placement::State::Asked)
+      give_up(found->second, *placement, why, now);
+  }
+  node.sessions.clear();
+}
+
+void Rendezvous::on(Device &from, const wire::Load &load, Time now) {
+  if (!from.offer) return wrong(from, "", "only nodes say 'load'", now);
+  from.load = load;
+}
+
+/// Its calls are to move; they go on over it meanwhile.
+void Rendezvous::on(Device &from, const wire::Drain &drain, Time now) {
+  if (!from.offer) return wrong(from, "", "only nodes say 'drain'", now);
+  from.draining = drain.why.empty() ? "its owner stops it" : drain.why;
+  say(LogLevel::Info, "node " + from.offer->name + " takes nothing new: " + from.draining);
+  for (const std::string &id : std::set<std::string>(from.sessions)) {
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) continue;
+    if (Placement *placement = placed(found->second, from))
+      give_up(found->second, *placement, from.draining, now);
+  }
+}
+
+// --- Bringing sessions to nodes ------------------------------------------------------------------
+
+nodes::Client Rendezvous::client(const std::string &device) const {
+  const auto found = devices_.find(device);
+  if (found == devices_.end()) return {};
+  return {found->second.nat, found->second.regions};
+}
+
+std::vector<nodes::Node> Rendezvous::all_nodes(std::vector<const Device *> &devices) const {
+  std::vector<nodes::Node> all;
+  for (const auto &[id, device] : devices_) {
+    if (!device.offer || !device.link) continue;
+    nodes::Node node;
+    node.name = device.offer->name;
+    node.nat = device.nat;
+    node.regions = device.regions;
+    node.legs = device.offer->legs;
+    // What it was given since it last spoke counts as well.
+    node.used = std::max(device.load.legs, static_cast<std::uint32_t>(2 * device.sessions.size()));
+    node.price = device.offer->price;
+    node.draining = !device.draining.empty();
+    all.push_back(std::move(node));
+    devices.push_back(&device);
+  }
+  return all;
+}
+
+void Rendezvous::need_node(Session &session, Device &from, Time now) {
+  (from.id == session.caller ? session.caller_needs : session.callee_needs) = true;
+  if (session.view.state == State::Answered) place(session, now);
+}
+
+/// Asks the best node that was not asked yet, unless one is being asked.
+void Rendezvous::place(Session &session, Time now) {
+  using State = Placement::State;
+  if (std::ranges::count(session.placements, State::Asked, &Placement::state) > 0) return;
+  std::vector<const Device *> devices;
+  const std::vector<nodes::Node> nodes = all_nodes(devices);
+  const nodes::Client caller = client(session.caller), callee = client(session.callee);
+  std::string why = "none but those that were tried";
+  if (session.placements.size() < options_.limits.nodes_per_session) {
+    const auto choices = nodes::choose(nodes, caller, callee, options_.rule);
+    for (const nodes::Choice &choice : choices) {
+      const Device &node = *devices[choice.index];
+      if (std::ranges::count(session.placements, node.offer->name, &Placement::name) > 0) continue;
+      session.placements.push_back({.device = node.id,
+                                    .name = node.offer->name,
+                                    .until = now + options_.limits.node_time,
+                                    .round_trip_ms = choice.round_trip_ms.value_or(0),
+                                    .why = choice.why});
+      Device &asked = devices_.at(node.id);
+      asked.sessions.insert(session.view.id);
+      ++asked.served;
+      say(LogLevel::Info,
+          "channel " + session.view.id + ": node " + node.offer->name + ", " + choice.why);
+      tell(asked, wire::Serve{session.view.id,
+                              {{"caller", session.caller_signals.front()},
+                               {"callee", session.callee_signals.front()}}});
+      for (const bool of_caller : {true, false}) {
+        const auto &signals = of_caller ? session.caller_signals : session.callee_signals;
+        for (std::size_t i = 1; i < signals.size(); ++i)
+          tell(asked,
+               wire::Signal{session.view.id, "", of_caller ? "caller" : "callee", signals[i]});
+      }
+      return;
+    }
+    if (choices.empty()) why = nodes::why_none(nodes, caller, callee);
+  }
+  if (std::exchange(session.caller_needs, false))
+    tell(session.caller, wire::NoNode{session.view.id, why});
+  if (std::exchange(session.callee_needs, false))
+    tell(session.callee, wire::NoNode{session.view.id, why});
+}
+
+void Rendezvous::tell_both(const Session &session, const wire::Message &message) {
+  tell(session.caller, message);
+  tell(session.callee, message);
+}
+
+Rendezvous::Placement *Rendezvous::placed(Session &session, const Device &node) {
+  const auto found = std::ranges::find(session.placements, node.id, &Placement::device);
+  return found == session.placements.end() || found->state == Placement::State::Failed ? nullptr
+                                                                                       : &*found;
+}
+
+/// Of a node's; nothing where it has ended meanwhile.
+Rendezvous::Session *Rendezvous::served_by(Device &node, const std::string &id) {
+  const auto found = sessions_.find(id);
+  return found != sessions_.end() && placed(found->second, node) ? &found->second : nullptr;
+}
+
+void Rendezvous::on(Device &from, const wire::Serving &serving, Time now) {
+  Session *session = served_by(from, serving.session);
+  if (!session) return tell(from, wire::Release{serving.session});
+  Placement &placement = *placed(*session, from);
+  if (placement.state != Placement::State::Asked) return;
+  const auto leg = [&](const char *name) {
+    return std::ranges::find(serving.legs, name, &wire::Leg::leg);
+  };
+  const auto caller = leg("caller"), callee = leg("callee");
+  if (caller == serving.legs.end() || callee == serving.legs.end())
+    return wrong(from, serving.session, "serving names the legs caller and callee", now);
+  placement.state = Placement::State::Serving;
+  session->caller_needs = session->callee_needs = false;
+  const auto order = static_cast<std::uint32_t>(session->placements.size());
+  wire::Node node{session->view.id,    placement.name,          order,
+                  caller->description, placement.round_trip_ms, placement.why};
+  tell(session->caller, node);
+  node.description = callee->description;
+  tell(session->callee, node);
+}
+
+void Rendezvous::on(Device &from, const wire::Refuse &refuse, Time now) {
+  Session *session = served_by(from, refuse.session);
+  if (session)
+    give_up(*session, *placed(*session, from),
+            refuse.reason.empty() ? "it refuses" : "it refuses: " + refuse.reason, now);
+}
+
+void Rendezvous::on(Device &from, const wire::LegState &leg, Time now) {
+  Session *session = served_by(from, leg.session);
+  if (!session || (leg.leg != "caller" && leg.leg != "callee")) return;
+  Placement &placement = *placed(*session, from);
+  bool &up = leg.leg == "caller" ? placement.caller_up : placement.callee_up;
+  const std::string &who = leg.leg == "caller" ? session->view.from : session->view.to;
+  if (leg.state == "up" || leg.state == "moved") {
+    up = true;
+  } else if (leg.state == "failed") {
+    return give_up(*session, placement, who + " and the node do not reach each other", now);
+  }
+  if (!placement.caller_up || !placement.callee_up || placement.state != Placement::State::Serving)
+    return;
+  placement.state = Placement::State::Up;
+  tell_both(*session, wire::NodeUp{session->view.id, placement.name});
+}
+
+void Rendezvous::give_up(Session &session, Placement &placement, const std::string &why, Time now) {
+  const bool was_told = placement.state != Placement::State::Asked;
+  placement.state = Placement::State::Failed;
+  placement.until = now + kRelease;
+  say(LogLevel::Info, "channel " + session.view.id + ": node " + placement.name + ": " + why);
+  if (was_told)
+    tell_both(session, wire::NodeFailed{session.view.id, placement.name, why});
+  else if (session.caller_needs || session.callee_needs)
+    place(session, now);
+}
+
+/// What a client says of a node.
+void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung, Time now) {
+  const auto found = std::ranges::find(session.placements, rung.node, &Placement::name);
+  if (found == session.placements.end() || found->state == Placement::State::Failed) return;
+  if (rung.state == "failed" || rung.state == "lost") {
+    give_up(session, *found, rung.why.empty() ? "a client has lost it" : rung.why, now);
+  } else if (rung.state == "stopped") {
+    (caller ? found->caller_stopped : found->callee_stopped) = true;
+    if (!found->caller_stopped || !found->callee_stopped) return;
+    // Neither needs it now; it may be asked again.
+    if (const auto node = devices_.find(found->device); node != devices_.end()) {
+      tell(node->second, wire::Release{session.view.id});
+      node->second.sessions.erase(session.view.id);
+    }
+    session.placements.erase(found);
+  }
+}
+
+void Rendezvous::release(Session &session) {
+  for (const Placement &placement : session.placements) {
+    const auto node = devices_.find(placement.device);
+    if (node == devices_.end() || node->second.sessions.erase(session.view.id) == 0) continue;
+    tell(node->second, wire::Release{session.view.id});
+  }
+  session.placements.clear();
+}
+
+void Rendezvous::tick_nodes(Time now) {
+  for (auto &[id, session] : sessions_)
+    for (std::size_t i = 0; i < session.placements.size(); ++i) {
+      Placement &placement = session.placements[i];
+      if (placement.until > now) continue;
+      if (placement.state == Placement::State::Asked) {
+        give_up(session, placement, "it does not answer", now);
+      } else if (placement.state == Placement::State::Failed) {
+        const auto node = devices_.find(placement.device);
+        if (node != devices_.end() && node->second.sessions.erase(id) > 0)
+          tell(node->second, wire::Release{id});
+      }
+    }
+}
+
+// --- What clients and nodes say to each other ----------------------------------------------------
+
+/// Candidates of a client are for its nodes as well.
+void Rendezvous::tell_nodes(Session &session, bool caller, const wire::Object &data) {
+  const auto signal = nat::parse_signal(data);
+  const auto *more = signal ? std::get_if<nat::MoreCandidates>(&*signal) : nullptr;
+  if (!more) return;
+  auto &kept = caller ? session.caller_signals : session.callee_signals;
+  if (kept.empty()) return;
+  // The description stays in front; of an old network nothing is worth keeping.
+  std::uint32_t &generation = caller ? session.caller_generation : session.callee_generation;
+  if (more->generation > generation) kept.resize(1);
+  generation = std::max(generation, more->generation);
+  if (kept.size() < kMostSignals) kept.push_back(data);
+  for (const Placement &placement : session.placements)
+    if (placement.state != Placement::State::Failed)
+      tell(placement.device, wire::Signal{session.view.id, "", caller ? "caller" : "callee", data});
+}
+
+void Rendezvous::node_says(Device &node, const wire::Signal &signal, Time now) {
+  Session *session = served_by(node, signal.session);
+  if (!session) return;
+  if (signal.leg != "caller" && signal.leg != "callee")
+    return wrong(node, signal.session, "a node's signal names its leg", now);
+  tell(signal.leg == "caller" ? session->caller : session->callee,
+       wire::Signal{signal.session, node.offer->name, "", signal.data});
+}
+
+std::vector<NodeView> Rendezvous::nodes() const {
+  std::vector<NodeView> all;
+  for (const auto &[id, device] : devices_) {
+    if (!device.offer) continue;
+    NodeView view;
+    view.name = device.offer->name;
+    view.account = device.account;
+    view.agent = device.agent;
+    view.region = device.offer->region;
+    if (device.nat) view.nat = nat::summary(*device.nat);
+    view.legs = device.offer->legs;
+    view.used = device.load.legs;
+    view.price = device.offer->price;
+    view.bits_per_second = device.load.bits_per_second;
+    view.draining = device.link ? device.draining : "its connection is lost";
+    view.sessions = device.sessions.size();
+    view.served = device.served;
+    all.push_back(std::move(view));
+  }
+  std::ranges::sort(all, {}, &NodeView::name);
+  return all;
+}
+
+}  // namespace junctor::rendezvous
