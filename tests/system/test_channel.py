@@ -3,6 +3,7 @@
 where not; picture and sound arrive; strangers and changes of the network do no harm."""
 
 import array
+import json
 import random
 import statistics
 import time
@@ -18,10 +19,12 @@ from support.tones import strength
 
 
 class ChannelTest(SystemTest):
+    ipv6 = False
+
     def setUp(self):
         super().setUp()
         try:
-            self.lab = self.start(Lab(self.workspace))
+            self.lab = self.start(Lab(self.workspace, self.ipv6))
         except Unavailable as reason:
             self.skipTest(f"no laboratory on this machine: {reason}")
         self.server = self.lab.host("stun", addresses=2)
@@ -205,6 +208,51 @@ class N3_Strangers(ChannelTest):
             self.assertEqual(report["stats"]["packets-lost"], 0)
             self.assertEqual([state["is"] for state in each.states["call"]], ["trying", "up"])
         self.assertEqual(taken.stop().udp(outgoing=False), [], "a stranger gets no answer")
+
+
+    def test_replayed_packets_of_a_call_have_no_effect(self):
+        """Everything that one end was sent in a call, test packets and media, comes again from
+        elsewhere: while the call goes on, and faster than it came the first time."""
+        left, right = self.pair("open", "open")
+        taken = self.lab.capture(right.host)
+        join(left, right, "call", self.stun)
+        right.wait("call", "up")
+        self.flows((left, right), "call", 50)
+        port = int(right.report("call")["stats"]["local"].rsplit(":", 1)[1])
+        heard = [each.payload for each in taken.stop().udp(outgoing=False)
+                 if each.target_port == port and each.source == left.host.address]
+        self.assertGreater(len(heard), 50)
+        path = self.workspace.write("heard.json", json.dumps([each.hex() for each in heard]))
+        before = right.report("call")
+        stranger = self.lab.host("stranger")
+        watched = self.lab.capture(stranger)
+        stranger.output(["/usr/bin/python3", "-c",
+                         "import json,socket,sys,time\n"
+                         "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                         "for each in json.load(open(sys.argv[3])):\n"
+                         "    s.sendto(bytes.fromhex(each), (sys.argv[1], int(sys.argv[2])))\n"
+                         "    time.sleep(0.0005)\n", right.host.address, str(port), path])
+        self.flows((left, right), "call")
+        after = right.report("call")
+        refused = [each["stats"]["packets-refused"] for each in (before, after)]
+        self.assertGreaterEqual(refused[1] - refused[0], 50)
+        self.assertEqual(after["stats"]["remote"], before["stats"]["remote"])
+        self.assertEqual([each["is"] for each in right.states["call"]], ["trying", "up"])
+        self.assertEqual(watched.stop().udp(outgoing=False), [], "a replay gets no answer")
+
+
+class N3_Ipv6(ChannelTest):
+    ipv6 = True
+
+    def test_two_symmetric_nats_are_passed_beside(self):
+        """Where both have IPv6 its firewalls are all that stands between."""
+        left, right = self.pair("symmetric", "symmetric")
+        join(left, right, "call", self.stun)
+        for each, peer in ((left, right), (right, left)):
+            said = each.wait("call", "up", "failed")
+            self.assertEqual(said["is"], "up", said)
+            self.assertIn(peer.host.address6, said["remote"])
+        self.flows((left, right), "call")
 
 
 class N3_Changes(ChannelTest):

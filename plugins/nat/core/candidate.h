@@ -29,6 +29,8 @@ struct Candidate {
 /// Whether packets may be sent there at all: a unicast address that needs no scope, and a port.
 bool is_reachable_address(const Endpoint &endpoint);
 bool is_loopback(const Endpoint &endpoint);
+/// Of networks that are not the internet: RFC 1918, RFC 6598, link-local, unique local, loopback.
+bool is_private(const Endpoint &endpoint);
 inline bool is_v6(const Endpoint &endpoint) {
   return endpoint.address.find(':') != std::string::npos;
 }

@@ -47,8 +47,9 @@ void Channel::try_tricks(Time now) {
     puncher_->expect_predicting();
     // The peer's external addresses take mappings too, and come first.
     const bool knows =
-        std::ranges::count(remote_->candidates, CandidateKind::External, &Candidate::kind) > 0 ||
-        elapsed >= kPatience;
+        elapsed >= kPatience || std::ranges::any_of(remote_->candidates, [](const Candidate &each) {
+          return !is_v6(each.endpoint) && !is_private(each.endpoint);
+        });
     if (knows && !waits_for_caller() && elapsed >= kFirstRound + rounds_ * kRound) begin_round(now);
   }
   if (options_.many_sockets && !many_ && elapsed >= kManyAfter && gathering_.settled()) {

@@ -197,6 +197,18 @@ bool is_loopback(const Endpoint &endpoint) {
   return endpoint.address.starts_with("127.") || endpoint.address == "::1";
 }
 
+bool is_private(const Endpoint &endpoint) {
+  if (is_loopback(endpoint)) return true;
+  if (in_addr v4{}; inet_pton(AF_INET, endpoint.address.c_str(), &v4) == 1) {
+    const std::uint32_t address = ntohl(v4.s_addr);
+    return address >> 24 == 10 || address >> 20 == 0xac1 || address >> 16 == 0xc0a8 ||
+           address >> 22 == 0x191 || address >> 16 == 0xa9fe;
+  }
+  in6_addr v6{};
+  return inet_pton(AF_INET6, endpoint.address.c_str(), &v6) == 1 &&
+         (IN6_IS_ADDR_LINKLOCAL(&v6) || (v6.s6_addr[0] & 0xfe) == 0xfc);
+}
+
 bool is_reachable_address(const Endpoint &endpoint) {
   if (endpoint.port == 0) return false;
   if (in_addr v4{}; inet_pton(AF_INET, endpoint.address.c_str(), &v4) == 1) {

@@ -84,16 +84,16 @@ bool Puncher::fits(const Socket &socket, const Candidate &candidate) const {
     return std::ranges::count(remotes_, kind, &Candidate::kind) > 0;
   };
   const bool predicted = candidate.kind == CandidateKind::Predicted;
+  const bool inside = candidate.kind == CandidateKind::Host && is_private(candidate.endpoint);
   switch (socket.use) {
     case Use::Plain:
       return !predicted || !predicts_;
     case Use::Predicting:
-      return predicted || (candidate.kind == CandidateKind::External &&
-                           !of_kind(CandidateKind::Predicted) && !peer_changes_ports());
+      return predicted || (!inside && !of_kind(CandidateKind::Predicted) && !peer_changes_ports());
     case Use::Many:
       break;
   }
-  return candidate.kind == CandidateKind::External;
+  return !predicted && !inside;
 }
 
 void Puncher::link_all(Time now) {

@@ -106,6 +106,16 @@ TEST(Signals, OneKeyHasOneText) {
   EXPECT_THAT(why_not(text), HasSubstr("'key'"));
 }
 
+TEST(Candidates, KnowWhatIsNotTheInternet) {
+  for (const char *inside :
+       {"10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "100.127.0.1",
+        "169.254.1.1", "127.0.0.1", "fe80::1", "fd00::1", "::1"})
+    EXPECT_TRUE(is_private({inside, 1})) << inside;
+  for (const char *outside : {"9.1.2.3", "11.0.0.1", "172.15.0.1", "172.32.0.1", "192.167.1.1",
+                              "100.63.0.1", "100.128.0.1", "203.0.113.1", "2001:db8::1"})
+    EXPECT_FALSE(is_private({outside, 1})) << outside;
+}
+
 TEST(Tags, AreRandom) {
   EXPECT_EQ(random_tag().size(), kTagSize);
   EXPECT_NE(random_tag(), random_tag());

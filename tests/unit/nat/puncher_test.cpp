@@ -397,10 +397,12 @@ TEST_F(Punching, WithoutPredictionOfItsOwnThePlainSocketTriesPredictedPorts) {
 
 TEST_F(Punching, APredictingSocketAsksAPeerThatKeepsItsPort) {
   Puncher puncher(options(true));
-  puncher.add_remote(candidate(CandidateKind::Host, 99), net_.now);
+  puncher.add_remote({CandidateKind::Host, {"192.168.0.5", 98}}, net_.now);
+  puncher.add_remote(candidate(CandidateKind::Host, 99), net_.now);  // behind a firewall alone
   puncher.add_remote(candidate(CandidateKind::External, 100), net_.now);
   puncher.add_socket(1, false, net_.now, Puncher::Use::Predicting);
-  EXPECT_THAT(targets(puncher.poll(net_.now)), testing::ElementsAre(std::pair(1U, 100)));
+  EXPECT_THAT(targets(puncher.poll(net_.now)),
+              testing::ElementsAre(std::pair(1U, 99), std::pair(1U, 100)));
 }
 
 TEST_F(Punching, GuessesMeetOneOfManySockets) {
