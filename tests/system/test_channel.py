@@ -241,6 +241,20 @@ class N3_Strangers(ChannelTest):
         self.assertEqual(watched.stop().udp(outgoing=False), [], "a replay gets no answer")
 
 
+class N3_Ice(ChannelTest):
+    def test_rfc_8445_finds_the_way_through_nats(self):
+        """As the element does it, with all libraries of a plugin around libnice: one of them once
+        took a function's name from it, and no STUN request ever left."""
+        left, right = self.pair("port-restricted", "restricted")
+        join(left, right, "call", self.stun, properties={"ice": True}, timeout=10000)
+        for each in (left, right):
+            self.assertEqual(each.wait("call", "up", "failed")["is"], "up", each.errors)
+        self.flows((left, right), "call")
+        named = [line for text in left.strings["call"]
+                 for line in json.loads(text).get("candidates", [])]
+        self.assertTrue(any("typ srflx" in line for line in named), named)
+
+
 class N3_Ipv6(ChannelTest):
     ipv6 = True
 

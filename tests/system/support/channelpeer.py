@@ -212,6 +212,8 @@ class Peer:
 
     def _read(self):
         for line in self._process.popen.stdout:
+            if not line.startswith(b"{"):
+                continue                            # a library's
             said = json.loads(line)
             with self._lock:
                 if "string" in said:
