@@ -9,15 +9,19 @@ PORT, OTHER_PORT = 3478, 3479
 
 
 class Coturn:
-    """coturn in a host of a laboratory that has two addresses."""
+    """coturn in a host of a laboratory that has two addresses; with `relay` it has the account
+    user, password secret, and `relay_url` names it."""
 
-    def __init__(self, lab, host):
+    def __init__(self, lab, host, relay=False):
         self.host = host
+        self.relay_url = f"turn://user:secret@{host.address}:{PORT}?transport=udp"
+        kind = ["-a", "-u", "user:secret", "-r", "laboratory", f"-E{host.address}",
+                "--min-port=50000", "--max-port=50999"] if relay else ["--stun-only"]
         self.server = host.address, PORT
         path = lab.workspace.file("coturn", "turnserver.log")
         self._process: Process = lab.run(
             host, ["turnserver", "-n", *(f"-L{each}" for each in host.addresses),
-                   "-p", str(PORT), f"--alt-listening-port={OTHER_PORT}", "--stun-only",
+                   "-p", str(PORT), f"--alt-listening-port={OTHER_PORT}", *kind,
                    "--no-tls", "--no-dtls", "--no-cli", "--log-file=stdout", "--simple-log",
                    f"--pidfile={path}.pid", f"--userdb={path}.db"], log=path)
         wait_until(self._listens, what="coturn to listen on two addresses and two ports")
