@@ -21,8 +21,8 @@ constexpr std::size_t kMaxFile = 4096;
 template <class T>
 using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
 
-/// Where the server of the data directory says it is. Only while it runs: the admin token must not
-/// reach whoever has its port since.
+}  // namespace
+
 Result<std::string> announced_url(const std::string &data_dir) {
   if (!config::serve_lock_held(data_dir))
     return Error{Fault::Unreachable,
@@ -39,8 +39,6 @@ Result<std::string> announced_url(const std::string &data_dir) {
   if (!announced) return announced.error();
   return announced->substr(0, announced->find('\n'));
 }
-
-}  // namespace
 
 Result<Client> Client::make(const std::string &url, const std::string &data_dir) {
   std::string base = url;

@@ -15,6 +15,10 @@ struct Answer {
   nlohmann::json body;  ///< null if there is none
 };
 
+/// Where the server of the data directory says it is. Only while it runs: a token must not reach
+/// whoever has its port since.
+Result<std::string> announced_url(const std::string &data_dir);
+
 /// One orchestrator's REST API, with the admin token.
 class Client {
  public:

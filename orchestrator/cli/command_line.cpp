@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "accounts/book.h"
+#include "cli/phone_flags.h"
 #include "config/nearest.h"
 #include "config/turn.h"
 
@@ -390,6 +391,14 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       ->type_name("SECONDS");
   as_json(node);
   verb(node, Verb::Node);
+  CLI::App *phone = app.add_subcommand(
+      "phone",
+      "Be a client without a screen: call an account, or wait to be called, through whatever NATs "
+      "there are. Ctrl-C hangs up, SIGUSR1 saves a picture");
+  add_phone_flags(*phone, line.phone);
+  client(phone);
+  phone->add_flag("--json", line.json, "Print each event as a line of JSON");
+  verb(phone, Verb::Phone);
 
   CLI::App *answer = app.add_subcommand("answer", "Answer a call for a terminal that rings");
   call_id(answer);

@@ -32,6 +32,7 @@ enum class Verb {
   Channels,
   Nat,
   Node,
+  Phone,
   Answer,
   Decline,
   Doctor,
@@ -49,6 +50,15 @@ struct NodeWords {
   unsigned every = 10;  ///< seconds between two lines of figures; 0: none
 };
 
+/// What `junctor phone` was told.
+struct PhoneLine {
+  std::string token, token_file, ca, call, answer = "auto";
+  std::string video = "test", audio = "test", codec = "h264";
+  std::string save_pictures, save_sound, rungs = "p2p,sfu,relay", ladder = "parallel";
+  unsigned bitrate = 600, timeout = 3000, save_every = 0, duration = 0;
+  bool insecure = false, once = false, stats = false, no_prediction = false, many_sockets = false;
+};
+
 struct CommandLine {
   Verb verb = Verb::Say;
   std::string message;
@@ -60,6 +70,7 @@ struct CommandLine {
   bool password_from_stdin = false;
   std::string srtp;               ///< of the new account; empty: nothing said
   std::vector<std::string> stun;  ///< servers that `nat` asks
+  PhoneLine phone;
   bool watch = false;
   unsigned every = 15;  ///< seconds between two looks of `nat --watch`
   NodeWords node;

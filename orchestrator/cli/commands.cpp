@@ -499,6 +499,8 @@ int run(const CommandLine &line, Streams streams) {
       return nat(line, streams);
     case Verb::Node:
       return node(line, streams);
+    case Verb::Phone:
+      return phone(line, streams);
     case Verb::Dtmf:
       return dtmf(line, streams);
     case Verb::Answer:

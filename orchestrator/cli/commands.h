@@ -22,6 +22,8 @@ int nat(const CommandLine &line, Streams streams);
 
 /// Runs an SFU node until it is stopped.
 int node(const CommandLine &line, Streams streams);
+/// A headless client: calls or is called through whatever NATs there are. Until it is interrupted.
+int phone(const CommandLine &line, Streams streams);
 
 /// Checks the machine; each line says ok, or what is missing and the fix.
 int doctor(const config::Config &config, std::ostream &out);

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "phone/phone.h"
+
+#include <algorithm>
+#include <iomanip>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "nat/core/behaviour_json.h"
+
+namespace junctor::phone {
+
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+/// A call does not wait longer for what there is to know of the network.
+constexpr Duration kLookPatience = 1500ms;
+constexpr std::size_t kMostStunServers = 4;  // that a channel asks
+
+std::string one_digit(double value) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(value < 10 ? 1 : 0) << value;
+  return text.str();
+}
+
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+json object(const wire::Object &text) { return json::parse(text, nullptr, false); }
+
+std::string way(const std::string &rung, const std::string &node) {
+  return node.empty() ? rung : rung + " " + node;
+}
+
+}  // namespace
+
+Phone::Phone(PhoneOptions options, PhoneWorld world, std::ostream &out, std::ostream &err,
+             std::function<void(int)> ended)
+    : options_(std::move(options)),
+      world_(std::move(world)),
+      out_(out),
+      err_(err),
+      ended_(std::move(ended)) {}
+
+Phone::~Phone() = default;
+
+void Phone::tell(const char *event, json fields, const std::string &text) {
+  if (options_.json) {
+    fields["event"] = event;
+    out_ << fields.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
+  } else {
+    out_ << text << std::endl;
+  }
+}
+
+Result<void> Phone::start() {
+  rendezvous::ClientEvents events;
+  events.welcome = [this](const wire::Welcome &welcome) { on_welcome(welcome); };
+  events.message = [this](const wire::Message &message) { on_message(message); };
+  events.away = [this](const std::string &why, Duration wait) { on_away(why, wait); };
+  events.refused = [this](const Error &error) {
+    err_ << "junctor: " << error.detail << std::endl;
+    if (call_ && call_->up) return;  // it needs nobody
+    finish(kFailed);
+  };
+  auto client = world_.connect(options_.client, std::move(events));
+  if (!client) return client.error();
+  client_ = std::move(*client);
+  ticker_ = ContextTimer(nullptr, 1s, [this] { tick(); });
+  return {};
+}
+
+// --- The rendezvous ------------------------------------------------------------------------------
+
+void Phone::on_welcome(const wire::Welcome &welcome) {
+  tell("connected", {{"account", welcome.account}, {"resumed", welcome.resumed}},
+       "connected as " + welcome.account + (welcome.resumed ? ", again" : ""));
+  if (call_ && !welcome.resumed) {
+    if (!call_->up)
+      return end_call(EndReason::Unreachable, "The rendezvous has forgotten the call.", false);
+    tell("forgotten", {}, "the rendezvous has forgotten the call; media goes on without it");
+  }
+  if (looked_) return place_call();
+  std::vector<wire::Region> servers = welcome.regions;
+  for (const std::string &stun : welcome.stun) servers.push_back({stun, stun});
+  looked_ = true;
+  patience_ = ContextTimer(nullptr, kLookPatience, [this] { place_call(); });
+  // Until it is known better.
+  for (const wire::Region &each : servers) surroundings_.stun.push_back(each.stun);
+  world_.look_around(std::move(servers),
+                     [this, alive = std::weak_ptr<int>(alive_)](Surroundings surroundings) {
+                       if (!alive.expired()) on_surroundings(std::move(surroundings));
+                     });
+}
+
+void Phone::on_surroundings(Surroundings surroundings) {
+  surroundings_ = std::move(surroundings);
+  wire::Moved moved;
+  moved.regions = surroundings_.regions;
+  if (surroundings_.nat) {
+    moved.nat = nat::to_json(*surroundings_.nat).dump();
+    tell("nat", {{"behaviour", nat::to_json(*surroundings_.nat)}},
+         "this machine is " + summary(*surroundings_.nat));
+  }
+  if (!surroundings_.regions.empty()) {
+    const auto &nearest = surroundings_.regions.front();
+    tell("nearest", {{"name", nearest.name}, {"round_trip_ms", nearest.round_trip_ms}},
+         "nearest STUN server: " + nearest.name + ", " + one_digit(nearest.round_trip_ms) + " ms");
+  }
+  client_->set_nat(moved.nat, moved.regions);
+  client_->send(moved);
+  place_call();
+}
+
+void Phone::on_message(const wire::Message &message) {
+  std::visit([this](const auto &each) { on(each); }, message);
+}
+
+void Phone::on_away(const std::string &why, Duration wait) {
+  tell("away", {{"why", why}, {"again_in_s", seconds(wait)}},
+       "no rendezvous (" + why + "), tried again in " + one_digit(seconds(wait)) + " s");
+}
+
+void Phone::on(const wire::Wrong &wrong) {
+  tell("wrong", {{"detail", wrong.detail}}, "the rendezvous does not understand: " + wrong.detail);
+}
+
+// --- The call ------------------------------------------------------------------------------------
+
+void Phone::place_call() {
+  patience_.reset();
+  if (placed_ || options_.call.empty() || finishing_) return;
+  placed_ = true;
+  tell("calling", {{"to", options_.call}}, "calling " + options_.call);
+  client_->send(wire::Open{"1", options_.call});
+}
+
+void Phone::on(const wire::Refused &refused) {
+  tell("ended", {{"reason", refused.reason}, {"detail", refused.detail}},
+       "ended: " + refused.reason + ": " + refused.detail);
+  finish(kFailed);
+}
+
+void Phone::on(const wire::Session &session) {
+  if (call_ || finishing_) {
+    client_->send(wire::Bye{session.session, "caller-hangup", ""});
+    return;
+  }
+  call_.emplace();
+  call_->session = session.session;
+  call_->peer = options_.call;
+  call_->caller = true;
+  if (auto started = start_media(); !started)
+    end_call(EndReason::Internal, started.error().detail, true);
+}
+
+void Phone::on(const wire::Trying &trying) {
+  if (is_current(trying.session))
+    tell("ringing", {{"devices", trying.ringing}},
+         "ringing at " + std::to_string(trying.ringing) +
+             (trying.ringing == 1 ? " device" : " devices"));
+}
+
+void Phone::on(const wire::Invite &invite) {
+  tell("invited", {{"from", invite.from}, {"session", invite.session}}, invite.from + " calls");
+  const bool busy = call_.has_value() || (placed_ && !options_.call.empty());
+  if (busy || !options_.answer || finishing_) {
+    client_->send(wire::Decline{invite.session, busy ? "busy" : "declined"});
+    return;
+  }
+  call_.emplace();
+  call_->session = invite.session;
+  call_->peer = invite.from;
+  call_->offer = invite.offer;
+  if (auto started = start_media(); !started)
+    end_call(EndReason::Internal, started.error().detail, true);
+}
+
+Result<void> Phone::start_media() {
+  MediaOptions options = options_.media;
+  options.session = call_->session;
+  options.caller = call_->caller;
+  const auto count = std::min(surroundings_.stun.size(), kMostStunServers);
+  options.stun_servers.clear();
+  for (std::size_t i = 0; i < count; ++i)
+    options.stun_servers += (i == 0 ? "" : ",") + surroundings_.stun[i];
+  MediaEvents events;
+  events.signal = [this](const std::string &signal) { on_signal(signal); };
+  events.want = [this](const std::string &rung) {
+    client_->send(wire::Need{call_->session, rung});
+  };
+  events.channel = [this](const ChannelNews &news) { on_channel(news); };
+  events.rung = [this](const RungNews &news) { on_rung(news); };
+  events.first_picture = [this](std::chrono::milliseconds since) {
+    tell("picture", {{"ms", since.count()}},
+         "first picture, " + std::to_string(since.count()) + " ms after the start");
+  };
+  events.failed = [this](const std::string &why) { end_call(EndReason::Unreachable, why, true); };
+  events.ended = [this] { tell("sent", {}, "what was to be sent has been sent"); };
+  auto media = world_.media(std::move(options), std::move(events));
+  if (!media) return media.error();
+  call_->media = std::move(*media);
+  if (!call_->caller) call_->media->take_remote(call_->offer);
+  return {};
+}
+
+void Phone::on_signal(const std::string &signal) {
+  if (!call_) return;
+  if (std::exchange(call_->described, true)) {
+    client_->send(wire::Signal{call_->session, "", "", signal});
+    return;
+  }
+  const wire::Object media = R"({"audio":["opus"],"video":[")" + options_.media.codec + "\"]}";
+  if (call_->caller) {
+    client_->send(wire::Invite{call_->session, "", signal, media});
+  } else {
+    client_->send(wire::Accept{call_->session, signal, media});
+    call_->answered = true;
+    tell("answered", {{"from", call_->peer}, {"session", call_->session}}, "answered");
+  }
+}
+
+void Phone::on(const wire::Accept &accept) {
+  if (!is_current(accept.session) || !call_->caller || !call_->media) return;
+  call_->answered = true;
+  tell("answered", {{"to", call_->peer}, {"session", call_->session}}, call_->peer + " answers");
+  call_->media->take_remote(accept.answer);
+}
+
+void Phone::on(const wire::Signal &signal) {
+  if (!is_current(signal.session) || !call_->media) return;
+  if (signal.node.empty()) return call_->media->take_remote(signal.data);
+  offer({{"type", "node-signal"}, {"node", signal.node}, {"data", object(signal.data)}});
+}
+
+void Phone::offer(const json &offer) {
+  if (call_ && call_->media) call_->media->take_offer(offer.dump());
+}
+
+void Phone::on(const wire::Node &node) {
+  if (!is_current(node.session)) return;
+  tell("node", {{"node", node.node}, {"why", node.why}},
+       "node " + node.node + (node.why.empty() ? "" : ": " + node.why));
+  offer({{"type", "node"}, {"node", node.node}, {"description", object(node.description)}});
+}
+
+void Phone::on(const wire::NodeUp &node) {
+  if (is_current(node.session)) offer({{"type", "node-up"}, {"node", node.node}});
+}
+
+void Phone::on(const wire::NodeFailed &node) {
+  if (is_current(node.session))
+    offer({{"type", "node-failed"}, {"node", node.node}, {"why", node.why}});
+}
+
+void Phone::on(const wire::NoNode &none) {
+  if (is_current(none.session)) offer({{"type", "no-node"}, {"why", none.why}});
+}
+
+void Phone::on(const wire::Turn &turn) {
+  if (!is_current(turn.session)) return;
+  if (turn.urls.empty()) return offer({{"type", "no-turn"}, {"why", "this server has no relay"}});
+  json said = {{"type", "turn"},
+               {"urls", turn.urls},
+               {"username", turn.username},
+               {"credential", turn.credential}};
+  if (!turn.certificate_sha256.empty()) said["certificate_sha256"] = turn.certificate_sha256;
+  offer(said);
+}
+
+void Phone::on_channel(const ChannelNews &news) {
+  if (!call_) return;
+  const json fields = {{"state", news.state}, {"rung", news.rung},     {"node", news.node},
+                       {"local", news.local}, {"remote", news.remote}, {"ms", news.ms},
+                       {"why", news.why}};
+  const std::string why = news.why.empty() ? "" : ": " + news.why;
+  if (news.state != "up" && news.state != "moved")
+    return tell("channel", fields, "channel " + news.state + why);
+  json up = fields;
+  if (!call_->up && call_->media) up["fingerprint"] = call_->media->stats().fingerprint;
+  tell("channel", up,
+       "channel " + news.state + " by " + way(news.rung, news.node) + " in " + one_digit(news.ms) +
+           " ms, " + news.local + " to " + news.remote + why +
+           (up.contains("fingerprint")
+                ? "\nfingerprint " + up["fingerprint"].get<std::string>() +
+                      ": the same at both ends, unless somebody stands between"
+                : ""));
+  if (!call_->up) call_->up = world_.now();
+}
+
+void Phone::on_rung(const RungNews &news) {
+  if (!call_) return;
+  client_->send(
+      wire::Rung{call_->session, news.rung, news.node, news.state, news.why, news.took_ms});
+  tell("rung",
+       {{"rung", news.rung},
+        {"node", news.node},
+        {"state", news.state},
+        {"at_ms", news.at_ms},
+        {"took_ms", news.took_ms},
+        {"why", news.why}},
+       "  " + one_digit(news.at_ms) + " ms: " + way(news.rung, news.node) + " " + news.state +
+           (news.why.empty() ? "" : ": " + news.why));
+}
+
+void Phone::on(const wire::Bye &bye) {
+  if (!is_current(bye.session)) return;
+  const auto reason = end_reason_from_string(bye.reason);
+  end_call(reason.value_or(EndReason::Internal), bye.detail, false);
+}
+
+void Phone::end_call(EndReason reason, const std::string &detail, bool by_us) {
+  if (!call_) return;
+  Call over = std::move(*call_);
+  call_.reset();
+  if (by_us) {
+    if (!over.caller && !over.answered)
+      client_->send(wire::Decline{over.session, "busy"});
+    else
+      client_->send(wire::Bye{over.session, std::string(to_string(reason)),
+                              detail.substr(0, wire::kMostText)});
+  }
+  const std::string said = detail.empty() ? std::string(describe(reason)) : detail;
+  const double lasted = over.up ? seconds(world_.now() - *over.up) : 0;
+  tell("ended",
+       {{"reason", to_string(reason)},
+        {"detail", said},
+        {"session", over.session},
+        {"lasted_s", lasted}},
+       "ended: " + std::string(to_string(reason)) + ": " + said);
+  const bool good = over.up && reason != EndReason::Unreachable && reason != EndReason::Internal;
+  over.media.reset();
+  next_picture_.reset();
+  if (!options_.call.empty() || options_.once) finish(good ? kDone : kFailed);
+}
+
+void Phone::hang_up() {
+  if (finishing_) return finish(code_);
+  if (call_) end_call(call_->caller ? EndReason::CallerHangup : EndReason::CalleeHangup, "", true);
+  finish(kDone);
+}
+
+void Phone::finish(int code) {
+  if (std::exchange(finishing_, true)) return;
+  code_ = code;
+  patience_.reset();
+  client_->close([this, alive = std::weak_ptr<int>(alive_)] {
+    if (!alive.expired()) ended_(code_);
+  });
+}
+
+// --- Each second ---------------------------------------------------------------------------------
+
+void Phone::tick() {
+  ticker_ = ContextTimer(nullptr, 1s, [this] { tick(); });
+  if (!call_ || !call_->up) return;
+  const Time now = world_.now();
+  if (options_.stats) show_stats();
+  if (options_.pictures_every > 0s && !options_.pictures.empty()) {
+    if (!next_picture_) next_picture_ = now + options_.pictures_every;
+    if (now >= *next_picture_) {
+      *next_picture_ += options_.pictures_every;
+      save_picture();
+    }
+  }
+  if (options_.duration > 0s && now - *call_->up >= options_.duration)
+    end_call(call_->caller ? EndReason::CallerHangup : EndReason::CalleeHangup, "", true);
+}
+
+void Phone::show_stats() {
+  const MediaStats stats = call_->media->stats();
+  const MediaStats before = std::exchange(call_->last, stats);
+  const auto lasted = std::chrono::duration_cast<std::chrono::seconds>(world_.now() - *call_->up);
+  const auto sent = stats.bytes_sent - before.bytes_sent,
+             received = stats.bytes_received - before.bytes_received,
+             pictures = stats.pictures - before.pictures;
+  std::ostringstream text;
+  text << lasted.count() << " s  " << (stats.rung.empty() ? "no way" : way(stats.rung, stats.node))
+       << "  round trip "
+       << (stats.round_trip_ms > 0 ? one_digit(stats.round_trip_ms) + " ms" : "unknown")
+       << "  sent " << sent / 1000 << " kB  received " << received / 1000 << " kB  lost "
+       << stats.packets_lost << "  pictures " << pictures;
+  tell("stats",
+       {{"s", lasted.count()},
+        {"state", stats.state},
+        {"rung", stats.rung},
+        {"node", stats.node},
+        {"local", stats.local},
+        {"remote", stats.remote},
+        {"round_trip_ms", stats.round_trip_ms},
+        {"packets_sent", stats.packets_sent},
+        {"bytes_sent", stats.bytes_sent},
+        {"packets_received", stats.packets_received},
+        {"bytes_received", stats.bytes_received},
+        {"packets_lost", stats.packets_lost},
+        {"pictures", stats.pictures},
+        {"longest_pause_ms", stats.longest_pause_ms}},
+       text.str());
+}
+
+void Phone::save_picture() {
+  if (!call_ || !call_->media)
+    return tell("picture-not-saved", {{"why", "there is no call"}}, "no picture: there is no call");
+  std::ostringstream path;
+  path << (options_.pictures.empty() ? "." : options_.pictures) << "/picture-" << std::setfill('0')
+       << std::setw(4) << pictures_ + 1 << ".png";
+  if (auto saved = call_->media->save_picture(path.str()); !saved)
+    return tell("picture-not-saved", {{"why", saved.error().detail}},
+                "no picture: " + saved.error().detail);
+  ++pictures_;
+  tell("picture-saved", {{"path", path.str()}}, "saved " + path.str());
+}
+
+}  // namespace junctor::phone

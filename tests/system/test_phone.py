@@ -1,0 +1,249 @@
+# N8: `junctor phone`. SPDX-License-Identifier: LGPL-2.1-or-later
+"""Two phones find each other at a rendezvous, and see and hear each other through what stands between."""
+import os
+import re
+import subprocess
+
+from natlab import Lab, Unavailable
+from support.case import SystemTest
+from support.junctor import Junctor, environment
+from support.media import mark_of
+from support.phone import JUNCTOR, Phone, film
+from support.ports import HOST, free_port
+from support.process import wait_until
+from support.tones import read_wav, share_with_tone
+
+ALICE, BOB = 11, 22
+TONES = {ALICE: 440, BOB: 1000}
+
+
+class PhoneTest(SystemTest):
+    def media_of(self, identity, name):
+        return ("--video", film(self.workspace, identity, name), "--audio",
+                f"test:{TONES[identity]}")
+
+    def sees(self, phone, identity):
+        """Pictures of this identity, and a later one each time."""
+        first, second = (self.mark(phone) for _ in range(2))
+        self.assertEqual((first[0], second[0]), (identity, identity))
+        self.assertGreater(second[1], first[1])
+
+    def mark(self, phone):
+        def look():
+            return mark_of(phone.picture())
+        return wait_until(look, 20, f"a mark in the picture at {phone.name}", every=0.2)
+
+    def heard(self, phone, identity):
+        """After its end: most of what it saved is the other's tone."""
+        samples, rate = read_wav(phone.sound)
+        self.assertGreater(len(samples) / rate, 1)
+        self.assertGreater(share_with_tone(samples[-rate:], rate, TONES[identity]), 0.8)
+
+
+class N8_Phones(PhoneTest):
+    """On one machine."""
+
+    def serve(self):
+        self.port = free_port()
+        self.junctor = Junctor(self.workspace, "", ["--https", f"{HOST}:{self.port}"])
+        self.addCleanup(self.junctor.process.kill)
+        self.url = f"https://{HOST}:{self.port}"
+        self.trust = ("--ca", os.path.join(self.junctor.data_dir, "tls-cert.pem"))
+        self.tokens = {name: self.junctor.account(name).token for name in ("alice", "bob", "carol")}
+
+    def phone(self, name, *arguments, log=None):
+        phone = self.start(Phone(self.workspace, name, self.url, self.tokens[name], *self.trust,
+                                 *arguments, log=log))
+        return phone
+
+    def there(self, name, *arguments, log=None):
+        phone = self.phone(name, *arguments, log=log)
+        phone.wait("nat")
+        return phone
+
+    def test_a_call_and_its_end(self):
+        self.serve()
+        bob = self.there("bob", *self.media_of(BOB, "BOB"), "--stats")
+        alice = self.phone("alice", "--call", "bob", *self.media_of(ALICE, "ALICE"))
+        session = alice.wait("answered")["session"]
+        up = [each.wait("channel", state="up") for each in (alice, bob)]
+        self.assertEqual({each["rung"] for each in up}, {"p2p"})
+        self.assertEqual(up[0]["fingerprint"], up[1]["fingerprint"])
+        self.assertRegex(up[0]["fingerprint"], r"^([0-9a-f]{4} ){3}[0-9a-f]{4}$")
+        self.sees(alice, BOB)
+        self.sees(bob, ALICE)
+        wait_until(lambda: any(each["pictures"] > 5 and each["round_trip_ms"] > 0 and
+                               each["packets_received"] > 50 for each in bob.events("stats")),
+                   20, "figures of the call")
+        shown = self.junctor.get(f"channels/{session}")
+        self.assertEqual(shown["carried_by"], {"caller": "p2p", "callee": "p2p"})
+        self.assertEqual({each["by"] for each in shown["ladder"]}, {"caller", "callee"})
+        alice.hang_up()
+        self.assertEqual(alice.ended(), 0)
+        self.assertEqual(bob.wait("ended")["reason"], "caller-hangup")
+        self.heard(alice, BOB)
+        self.heard(bob, ALICE)
+        # It waits for the next.
+        again = self.phone("carol", "--call", "bob", "--codec", "vp8", "--duration", "2")
+        bob.wait("answered", **{"from": "carol"})
+        self.assertEqual(again.ended(30), 0)
+        self.assertEqual(self.junctor.get("channels")["channels"][0]["reason"], "caller-hangup")
+        for each in (alice, bob, again):
+            self.assertNotRegex(each.process.log(), "CRITICAL|WARNING")
+
+    def test_who_cannot_be_reached(self):
+        self.serve()
+        for callee, detail in (("carol", "carol is not connected."),
+                               ("nobody", "There is no account 'nobody'.")):
+            alice = self.phone("alice", "--call", callee, log=f"to-{callee}")
+            self.assertEqual(alice.ended(), 1)
+            self.assertEqual(alice.events("ended")[0]["detail"], detail)
+        self.there("bob", "--answer", "no")
+        alice = self.phone("alice", "--call", "bob", log="to-bob")
+        self.assertEqual(alice.ended(), 1)
+        self.assertEqual(alice.events("ended")[0]["reason"], "declined")
+
+    def test_one_call_at_a_time(self):
+        self.serve()
+        bob = self.there("bob", "--video", "off")
+        alice = self.phone("alice", "--call", "bob", "--video", "off")
+        alice.wait("channel", state="up")
+        carol = self.phone("carol", "--call", "bob", "--video", "off")
+        self.assertEqual(carol.ended(), 1)
+        self.assertEqual(carol.events("ended")[0]["reason"], "busy")
+        bob.hang_up()
+        self.assertEqual(alice.ended(), 0)
+        self.assertEqual(alice.events("ended")[0]["reason"], "callee-hangup")
+
+    def test_the_server_goes_and_the_call_stays(self):
+        self.serve()
+        bob = self.there("bob", *self.media_of(BOB, "BOB"))
+        alice = self.phone("alice", "--call", "bob", *self.media_of(ALICE, "ALICE"))
+        alice.wait("channel", state="up")
+        self.junctor.process.kill()
+        alice.wait("away")
+        bob.wait("away")
+        self.sees(alice, BOB)
+        self.sees(bob, ALICE)
+
+    def test_errors_name_the_fix(self):
+        self.serve()
+        flags = {"token": ("--token-file", self.workspace.write("t", self.tokens["alice"], 0o600))}
+
+        def run(*arguments):
+            done = subprocess.run([JUNCTOR, "phone", *arguments],
+                                  env={**os.environ, **environment(), "JUNCTOR_TOKEN": ""},
+                                  capture_output=True, text=True, timeout=60, check=False)
+            return done.returncode, done.stderr
+        for status, says, arguments in (
+                (2, "JUNCTOR_TOKEN", ("--url", self.url)),
+                (1, "--ca FILE.pem", ("--url", self.url, *flags["token"])),
+                (1, "junctor account token NAME",
+                 ("--url", self.url, "--token", "x.y.z", *self.trust)),
+                (2, "https://HOST:8443", ("--url", "nonsense", *flags["token"])),
+                (2, "there is no file", ("--url", self.url, *flags["token"], "--video", "/none")),
+                (2, "there is no directory",
+                 ("--url", self.url, *flags["token"], "--save-pictures", "/none")),
+                (3, "junctor serve", (*flags["token"], "--data-dir", "/nowhere"))):
+            with self.subTest(says):
+                self.assertEqual((status, bool(re.search(re.escape(says), run(*arguments)[1]))),
+                                 (run(*arguments)[0], True), run(*arguments)[1])
+
+
+class N8_BehindNats(PhoneTest):
+    def setUp(self):
+        super().setUp()
+        try:
+            self.lab = self.start(Lab(self.workspace))
+        except Unavailable as reason:
+            self.skipTest(f"no laboratory on this machine: {reason}")
+
+    def serve(self, *flags, config=""):
+        self.server = self.lab.host("public", addresses=2)
+        config += f'[stun]\nalternate = "{self.server.addresses[1]}:3479"\n'
+        path = self.workspace.write("public.toml", config)
+        self.data = os.path.dirname(self.workspace.file("public-data", "x"))
+        os.chmod(self.data, 0o700)
+        self.server.run([JUNCTOR, "serve", "--data-dir", self.data, "--config", path, "--rtmp",
+                         "off", "--sip", "off", "--stun", f"{self.server.address}:3478", "--http",
+                         "127.0.0.1:8080", "--https", f"{self.server.address}:8443", *flags],
+                        env=environment()).wait_log("STUN ")
+        self.tokens = {}
+        for name in ("alice", "bob"):
+            done = self.junctor("account", "add", name)
+            self.tokens[name] = re.search(r"^token +(\S+)", done, re.MULTILINE)[1]
+
+    def junctor(self, *arguments):
+        return self.server.output([JUNCTOR, *arguments, "--data-dir", self.data],
+                                  env=environment())
+
+    def phone(self, name, site, *arguments):
+        return self.start(Phone(
+            self.workspace, name, f"https://{self.server.address}:8443", self.tokens[name], "--ca",
+            os.path.join(self.data, "tls-cert.pem"), *arguments, host=site))
+
+    def join(self, left, right, *arguments):
+        """A call between phones at sites of these types."""
+        sites = [self.lab.site(name, kind) for name, kind in (("left", left), ("right", right))]
+        bob = self.phone("bob", sites[1], *self.media_of(BOB, "BOB"), "--stats", *arguments)
+        bob.wait("nat")
+        alice = self.phone("alice", sites[0], "--call", "bob", *self.media_of(ALICE, "ALICE"),
+                           "--stats", *arguments)
+        return alice, bob
+
+    def test_two_phones_see_and_hear_each_other(self):
+        self.serve()
+        alice, bob = self.join("port-restricted", "restricted")
+        self.assertIn("behind a NAT", alice.wait("nat")["behaviour"]["summary"])
+        up = [each.wait("channel", state="up") for each in (alice, bob)]
+        self.assertEqual({each["rung"] for each in up}, {"p2p"})
+        pictures = [each.wait("picture")["ms"] for each in (alice, bob)]
+        print(f"# up in {up[0]['ms']:.1f} and {up[1]['ms']:.1f} ms, first pictures "
+              f"{pictures[0]} and {pictures[1]} ms after the start of the phones' media")
+        self.sees(alice, BOB)
+        self.sees(bob, ALICE)
+        self.assertIn("p2p", self.junctor("channels"))
+        bob.hang_up()
+        self.assertEqual(alice.ended(), 0)
+        self.assertEqual(alice.events("ended")[0]["reason"], "callee-hangup")
+        self.heard(alice, BOB)
+        self.heard(bob, ALICE)
+
+    def test_a_relay_where_nothing_else_helps(self):
+        self.serve("--turn", "auto", config=self.relay_config())
+        alice, bob = self.join("symmetric", "symmetric")
+        up = [each.wait("channel", 30, state="up") for each in (alice, bob)]
+        self.assertEqual({each["rung"] for each in up}, {"relay"})
+        self.sees(alice, BOB)
+        self.sees(bob, ALICE)
+        identifier = alice.wait("answered")["session"]
+        shown = self.junctor("channels", identifier)
+        self.assertRegex(shown, "relay carrying")
+        self.assertRegex(shown, "sfu failed.*no node")
+        print("# " + shown.replace("\n", "\n# "))
+
+    def relay_config(self):
+        return '[turn]\nallowed-peers = ["0.0.0.0-255.255.255.255"]\n'
+
+    def test_nothing_is_left(self):
+        self.serve()
+        alice, bob = self.join("symmetric", "port-restricted", "--rungs", "p2p", "--timeout", "1000")
+        self.assertEqual(alice.ended(30), 1)
+        ended = alice.events("ended")[0]
+        self.assertEqual(ended["reason"], "unreachable")
+        self.assertRegex(ended["detail"], "p2p")
+        bob.wait("ended")
+
+    def test_a_phone_moves_in_mid_call(self):
+        self.serve()
+        alice, bob = self.join("port-restricted", "restricted")
+        alice.wait("channel", state="up")
+        self.sees(alice, BOB)
+        router = self.lab.site("other", "full-cone").place
+        self.lab.hosts["left"].move(router)
+        wait_until(lambda: alice.events("connected")[-1]["resumed"], 30, "the rendezvous again",
+                   every=0.2)
+        self.sees(alice, BOB)
+        self.sees(bob, ALICE)
+        print("# longest pause at bob: "
+              f"{max(each['longest_pause_ms'] for each in bob.events('stats')[1:]):.0f} ms")
