@@ -257,7 +257,9 @@ GstStructure *structure_of(const LegStats &stats) {
       "keyframe-requests-received", G_TYPE_UINT64, stats.keyframe_requests_received,
       "keyframe-requests-sent", G_TYPE_UINT64, stats.keyframe_requests_sent, "round-trip-ms",
       G_TYPE_DOUBLE, stats.round_trip_ms, "remote-fraction-lost", G_TYPE_DOUBLE,
-      stats.remote_fraction_lost, nullptr);
+      stats.remote_fraction_lost, "estimate", G_TYPE_UINT64,
+      static_cast<guint64>(stats.estimate.value_or(0)), "pictures", G_TYPE_UINT,
+      static_cast<guint>(stats.pictures), nullptr);
 }
 
 GstStructure *all_stats(gpointer element) {
@@ -285,6 +287,25 @@ std::optional<rtp::SrtpKey> key_of(const GstStructure *options, rtp::SrtpSuite s
   return key;
 }
 
+/// The numbers of header extensions (RFC 8285), 1 to 255.
+Result<void> read_numbers(const GstStructure *told, ExtensionNumbers &numbers) {
+  const std::pair<const char *, std::uint8_t *> fields[] = {
+      {"transport-cc", &numbers.transport_cc},
+      {"audio-level", &numbers.audio_level},
+      {"mid", &numbers.mid},
+      {"rid", &numbers.rid},
+      {"frame-marking", &numbers.frame_marking},
+      {"dependency-descriptor", &numbers.dependency_descriptor}};
+  for (const auto &[name, number] : fields) {
+    guint value = 0;
+    if (!gst_structure_get_uint(told, name, &value)) continue;
+    if (value < 1 || value > 255)
+      return bad_input(std::string(name) + ": the number of a header extension is 1 to 255");
+    *number = static_cast<std::uint8_t>(value);
+  }
+  return {};
+}
+
 /// Reads the structure that `add-leg` takes.
 Result<LegOptions> leg_options(const gchar *remote, const GstStructure *told) {
   LegOptions options;
@@ -296,6 +317,11 @@ Result<LegOptions> leg_options(const gchar *remote, const GstStructure *told) {
   if (!told) return options;
   gboolean retransmit = TRUE;
   if (gst_structure_get_boolean(told, "retransmit", &retransmit)) options.retransmit = retransmit;
+  gboolean remb = FALSE;
+  if (gst_structure_get_boolean(told, "remb", &remb)) options.remb = remb;
+  guint last_n = 0;
+  if (gst_structure_get_uint(told, "last-n", &last_n)) options.last_n = last_n;
+  if (auto read = read_numbers(told, options.extensions); !read) return read.error();
   if (const char *name = gst_structure_get_string(told, "srtcp-suite")) {
     const auto suite = rtp::srtp_suite_from_string(name);
     if (!suite) return bad_input(std::string("srtcp-suite '") + name + "' is not known");

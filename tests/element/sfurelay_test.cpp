@@ -148,7 +148,11 @@ TEST_F(SfuRelay, RefusesWhatMakesNoLeg) {
   EXPECT_EQ(add(bob.address(), options.get()), 0U);
   gst_structure_remove_field(options.get(), "srtcp-remote-key");
   EXPECT_EQ(add(bob.address(), options.get()), 0U);
-  EXPECT_NE(add(bob.address()), 0U);
+  options.reset(gst_structure_new("options", "rid", G_TYPE_UINT, 300, nullptr));
+  EXPECT_EQ(add(bob.address(), options.get()), 0U);
+  options.reset(gst_structure_new("options", "rid", G_TYPE_UINT, 3, "last-n", G_TYPE_UINT, 2,
+                                  "remb", G_TYPE_BOOLEAN, TRUE, nullptr));
+  EXPECT_NE(add(bob.address(), options.get()), 0U);
   EXPECT_EQ(add(carol.address()), 0U);
 }
 

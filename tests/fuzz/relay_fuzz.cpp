@@ -9,6 +9,8 @@
 #include "input.h"
 #include "rtp/core/demux.h"
 #include "rtp/core/packet.h"
+#include "sfu/core/bandwidth_estimator.h"
+#include "sfu/core/congestion_feedback.h"
 #include "sfu/core/router.h"
 
 using namespace junctor;
@@ -24,6 +26,14 @@ class World {
     for (std::uint16_t port = 1; port <= 3; ++port) {
       LegOptions options;
       options.remote = Endpoint{"10.0.0.1", port};
+      options.extensions = {.transport_cc = 1,
+                            .audio_level = 2,
+                            .mid = 3,
+                            .rid = 4,
+                            .frame_marking = 5,
+                            .dependency_descriptor = 6};
+      options.remb = true;
+      options.last_n = port % 2;
       legs_.push_back(*router_.add_leg(std::move(options), now_));
     }
     for (const LegId from : legs_)
@@ -50,6 +60,9 @@ class World {
       // Two receivers each, half as much again, the burst, and reports once a second.
       fuzz::require(sent_rtp_ <= received_ * 3 + 3 * 65536 * 2);
     }
+    for (const LegId leg : legs_)
+      fuzz::require(router_.stats(leg)->estimate.value_or(BandwidthEstimator::kLeast) >=
+                    BandwidthEstimator::kLeast);
     for (const LegId leg : legs_) fuzz::require(router_.stats(leg)->sources <= Router::kMaxSources);
   }
 
@@ -82,7 +95,23 @@ class World {
 
 }  // namespace
 
+// What was read can be written, and reads the same again.
+void read_feedback(ByteSpan input) {
+  for (const CongestionItem &item : read_congestion(input)) {
+    const auto *feedback = std::get_if<TransportFeedback>(&item);
+    if (!feedback) continue;
+    fuzz::require(feedback->arrivals.size() <= TransportFeedback::kMostPackets);
+    Bytes out;
+    append(out, *feedback);
+    const auto again = read_congestion(out);
+    fuzz::require(again.size() == 1);
+    const auto &same = std::get<TransportFeedback>(again[0]);
+    fuzz::require(same.base == feedback->base && same.arrivals.size() == feedback->arrivals.size());
+  }
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
+  read_feedback(fuzz::input(data, size));
   World().run(fuzz::input(data, size));
   return 0;
 }

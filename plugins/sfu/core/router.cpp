@@ -32,6 +32,7 @@ struct Fields {
   std::uint16_t sequence = 0;
   std::uint32_t timestamp = 0, ssrc = 0;
   std::size_t header_size = 0;
+  std::size_t extension_at = 0;  // 0: there is none
 };
 
 std::uint32_t u32_at(ByteSpan bytes, std::size_t at) {
@@ -49,6 +50,7 @@ std::optional<Fields> read_fields(ByteSpan packet) {
                 rtp::kFixedHeaderSize + (head >> 24 & 0x0f) * 4};
   if (head >> 24 & 0x10) {
     if (packet.size() < fields.header_size + 4) return std::nullopt;
+    fields.extension_at = fields.header_size;
     fields.header_size += 4 + (u32_at(packet, fields.header_size) & 0xffff) * 4;
   }
   if (packet.size() < fields.header_size) return std::nullopt;
@@ -85,6 +87,9 @@ Result<LegId> Router::add_leg(LegOptions options, Time now) {
   const std::optional<Endpoint> remote = leg->options.remote;
   if (!next_report_) next_report_ = leg->next_report;
   legs_.emplace(id, std::move(leg));
+  if (legs_[id]->options.extensions.transport_cc != 0)
+    legs_[id]->numbered = std::make_unique<NumberedPackets>();
+  if (legs_[id]->options.last_n > 0 && !next_choice_) next_choice_ = now + kChoiceInterval;
   if (remote)
     if (auto set = set_remote(id, *remote); !set) {
       legs_.erase(id);
@@ -119,8 +124,9 @@ Result<void> Router::route(LegId from, LegId to) {
   if (publisher->route_to(*receiver)) return {};
   if (publisher->routes.size() >= kMaxRoutes || receiver->publishers.size() >= kMaxRoutes)
     return refused("relay: a leg has at most " + std::to_string(kMaxRoutes) + " routes");
-  Route route{receiver, {}};
+  Route route{receiver, {}, {}, true, {}};
   route.outs.resize(publisher->sources.size());
+  route.selectors.resize(publisher->layered.size());
   publisher->routes.push_back(std::move(route));
   receiver->publishers.push_back(publisher);
   return {};
@@ -221,6 +227,7 @@ Router::Source *Router::source_of(Leg &leg, std::uint32_t ssrc, std::uint8_t pay
       place =
           std::ranges::min_element(leg.sources, {}, [](const auto &each) { return each->last; });
       if (now - (*place)->last < kIdle) return nullptr;
+      forget_layer(leg, **place);
       *place = std::move(source);
       for (Route &route : leg.routes)
         route.outs[static_cast<std::size_t>(place - leg.sources.begin())] = Out();
@@ -272,10 +279,16 @@ void Router::on_rtp(Leg &leg, ByteSpan packet, Time now) {
   leg.stats.last_packet = now;
   if (leg.options.retransmit && !leg.routes.empty())
     source->history.remember(fields->sequence, packet, now);
+  source->bytes += packet.size();
+  Seen seen;
+  if (fields->extension_at != 0 && leg.options.extensions.any())
+    seen = read_extension(leg, *source, packet, fields->extension_at, now);
   const auto octets = static_cast<std::uint32_t>(packet.size() - fields->header_size);
   for (Route &route : leg.routes) {
     Leg &to = *route.to;
-    if (!to.reachable()) continue;
+    const bool passed = to.reachable() && passes(route, *source, seen.key);
+    if (seen.number) route.note(*seen.number, passed);
+    if (!passed) continue;
     Out &out = route.outs[leg.last_index];
     ++out.packets;
     out.octets += octets;
@@ -288,14 +301,21 @@ void Router::on_rtp(Leg &leg, ByteSpan packet, Time now) {
 }
 
 std::optional<Time> Router::next() const {
-  if (!next_keyframe_) return next_report_;
-  return next_report_ ? std::min(*next_report_, *next_keyframe_) : next_keyframe_;
+  std::optional<Time> next;
+  for (const auto &each : {next_report_, next_keyframe_, next_feedback_, next_choice_})
+    if (each && (!next || *each < *next)) next = each;
+  return next;
 }
 
 void Router::run(Time now) {
   next_report_.reset();
   next_keyframe_.reset();
+  if (next_feedback_ && now >= *next_feedback_) next_feedback_.reset();
+  const bool choice = next_choice_ && now >= *next_choice_;
+  if (choice) next_choice_.reset();
   for (const auto &[id, leg] : legs_) {
+    if (leg->numbered) send_feedback(*leg, now);
+    if (choice) choose(*leg, now);
     if (now >= leg->next_report) report(*leg, now);
     if (!next_report_ || leg->next_report < *next_report_) next_report_ = leg->next_report;
     for (const auto &source : leg->sources) {
@@ -314,6 +334,12 @@ std::optional<LegStats> Router::stats(LegId id) const {
   stats.sent = leg->destination.counters;
   stats.sources = leg->sources.size();
   for (const auto &source : leg->sources) stats.lost += source->lost();
+  if (leg->estimator) {
+    // Of now, as the last thing it said has it.
+    stats.estimate = leg->estimator->estimate(stats.last_packet.value_or(Time()));
+  }
+  for (const Leg *publisher : leg->publishers)
+    stats.pictures += const_cast<Leg *>(publisher)->route_to(*leg)->pictures;
   if (leg->round_trip)
     stats.round_trip_ms = std::chrono::duration<double, std::milli>(*leg->round_trip).count();
   return stats;

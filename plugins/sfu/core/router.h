@@ -20,7 +20,9 @@
 #include "rtp/core/srtp.h"
 #include "sfu/core/address.h"
 #include "sfu/core/address_table.h"
+#include "sfu/core/congestion_feedback.h"
 #include "sfu/core/datagram.h"
+#include "sfu/core/header_extensions.h"
 #include "sfu/core/outbox.h"
 
 namespace junctor::sfu {
@@ -47,6 +49,13 @@ struct LegOptions {
   std::vector<PayloadKind> payloads;
   /// Answers NACKs of who receives from it, out of what it sent lately (PacketHistory::kAge).
   bool retransmit = true;
+  /// What its packets' header extensions are. With `transport_cc` it gets feedback about the
+  /// arrival of its packets each kFeedbackInterval.
+  ExtensionNumbers extensions;
+  /// It takes REMB: what its slowest receiver can take, or its best where it sends layers.
+  bool remb = false;
+  /// Pictures of so many of those who send to it, the loudest; 0: of all.
+  std::size_t last_n = 0;
   /// Instead of a remote: gets what is sent to this leg. Called on the reactor; must not touch the
   /// router.
   std::function<void(ByteSpan packet, bool rtcp)> deliver;
@@ -67,6 +76,8 @@ struct LegStats {
   std::size_t sources = 0;
   double round_trip_ms = 0;         ///< of this hop; 0 before the peer's first report
   double remote_fraction_lost = 0;  ///< 0 to 1, of what we sent, by the peer's last report
+  std::optional<double> estimate;   ///< bits per second that its path carries, as far as it tells
+  std::size_t pictures = 0;         ///< senders whose pictures pass to it
   std::optional<Time> last_packet;  ///< RTP or RTCP that was believed
 };
 
@@ -89,6 +100,9 @@ class Router {
   static constexpr std::size_t kMaxSources = 32;  ///< SSRCs of one leg
   static constexpr unsigned kMaxRtcpRate = 200;   ///< datagrams a second of one leg
   static constexpr Duration kReportInterval = std::chrono::seconds(1);
+  static constexpr Duration kFeedbackInterval = std::chrono::milliseconds(100);
+  static constexpr Duration kChoiceInterval =
+      std::chrono::milliseconds(300);  ///< of layers, senders
 
   Router(Options options, Outbox &outbox);
   ~Router();
@@ -136,6 +150,20 @@ class Router {
   static std::uint64_t extend(Source &source, std::uint16_t sequence);
   Source *source_of(Leg &leg, std::uint32_t ssrc, std::uint8_t payload_type, Time now);
 
+  // router_choice.cpp
+  struct Seen {  // in a packet's extension
+    bool key = false;
+    std::optional<std::uint16_t> number;
+  };
+  Seen read_extension(Leg &leg, Source &source, ByteSpan packet, std::size_t at, Time now);
+  static bool passes(Route &route, const Source &source, bool key);
+  void forget_layer(Leg &leg, const Source &source);
+  void choose(Leg &leg, Time now);
+  void choose_layers(Leg &publisher, Route &route, Time now);
+  void on_congestion(Leg &leg, ByteSpan compound, Time now);
+  void send_feedback(Leg &leg, Time now);
+  std::optional<Remb> remb_for(const Leg &publisher, Time now) const;
+
   // router_rtcp.cpp
   void on_rtcp(Leg &leg, std::span<std::byte> datagram, Time now);
   struct ItemReader;
@@ -154,7 +182,7 @@ class Router {
   AddressTable<Leg> by_address_;
   std::uint64_t strangers_ = 0, unknown_ = 0, oversized_ = 0;
   bool changed_ = false;  // a leg has moved or gone
-  std::optional<Time> next_report_, next_keyframe_;
+  std::optional<Time> next_report_, next_keyframe_, next_feedback_, next_choice_;
 };
 
 }  // namespace junctor::sfu

@@ -98,6 +98,7 @@ struct Router::ItemReader {
     const Heard that = heard(block.ssrc);
     if (!that) return;
     leg.stats.remote_fraction_lost = block.fraction_lost / 256.0;
+    leg.estimate().on_loss(leg.stats.remote_fraction_lost, now);
     if (block.last_sr == 0 || block.last_sr != that.out->last_sr) return;
     const Duration held =
         std::chrono::nanoseconds(std::uint64_t{block.delay_since_last_sr} * 1'000'000'000 / 65536);
@@ -168,6 +169,7 @@ void Router::on_rtcp(Leg &leg, std::span<std::byte> datagram, Time now) {
   leg.stats.last_packet = now;
   const ItemReader reader{*this, leg, now};
   for (const Item &item : *items) std::visit(reader, item);
+  on_congestion(leg, datagram.first(size), now);
 }
 
 void Router::send_rtcp(Leg &to, Bytes compound, Time now) {
@@ -191,6 +193,7 @@ void Router::report(Leg &leg, Time now) {
   Bytes compound;
   append(compound, report);
   append(compound, SourceDescription{ssrc_, "relay"});
+  if (const auto remb = remb_for(leg, now)) append(compound, *remb);
   send_rtcp(leg, std::move(compound), now);
 }
 

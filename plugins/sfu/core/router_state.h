@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bitset>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,7 +11,11 @@
 
 #include "rtp/core/reception.h"
 #include "rtp/core/unwrap.h"
+#include "sfu/core/arrivals.h"
+#include "sfu/core/bandwidth_estimator.h"
 #include "sfu/core/feedback_requests.h"
+#include "sfu/core/layer_selector.h"
+#include "sfu/core/loudness.h"
 #include "sfu/core/packet_history.h"
 #include "sfu/core/router.h"
 
@@ -35,6 +40,11 @@ struct Router::Source {
     const std::uint64_t expected = count ? highest - first + 1 : 0;
     return lost_before + (expected > count ? expected - count : 0);
   }
+  std::string mid, rid;                // as its packets say
+  std::optional<std::size_t> group;    // of the leg's layered pictures
+  std::size_t layer = 0;               // in it
+  double rate = 0;                     // bits per second, smoothed
+  std::uint64_t bytes = 0;             // since `rate` was looked at
   bool by_fir = false;                 // how the last receiver asked
   std::uint8_t fir_request = 0;        // sequence number of our own
   std::unique_ptr<RepeatLimit> asked;  // made when a packet is missing
@@ -52,7 +62,15 @@ struct Router::Out {
 
 struct Router::Route {
   Leg *to;
-  std::vector<Out> outs;  // as the publisher's sources
+  std::vector<Out> outs;                 // as the publisher's sources
+  std::vector<LayerSelector> selectors;  // as the publisher's layered pictures
+  bool pictures = true;                  // false: others are louder
+  // Which of the publisher's last transport-wide numbers were passed on: the rest is no loss.
+  std::unique_ptr<std::bitset<NumberedPackets::kPackets>> passed;
+  void note(std::uint16_t number, bool was_passed) {
+    if (!passed) passed = std::make_unique<std::bitset<NumberedPackets::kPackets>>();
+    passed->set(number % NumberedPackets::kPackets, was_passed);
+  }
 };
 
 struct Router::Leg {
@@ -73,6 +91,15 @@ struct Router::Leg {
   double rtcp_credit = kMaxRtcpRate;
   Time rtcp_credit_at{};
   std::optional<Duration> round_trip;
+  struct Layered {  // one picture in several layers
+    std::string mid;
+    std::vector<Source *> layers;
+  };
+  std::vector<Layered> layered;
+  std::unique_ptr<NumberedPackets> numbered;  // with transport_cc
+  Time next_feedback{}, rates_at{};
+  Loudness loudness;
+  std::unique_ptr<BandwidthEstimator> estimator;  // made when it says something
   LegStats stats;
 
   bool reachable() const { return key.has_value() || options.deliver; }
@@ -80,6 +107,10 @@ struct Router::Leg {
   Duration pause() const {
     constexpr Duration kLeast = std::chrono::milliseconds(20);
     return round_trip ? std::max(*round_trip, kLeast) : std::chrono::milliseconds(50);
+  }
+  BandwidthEstimator &estimate() {
+    if (!estimator) estimator = std::make_unique<BandwidthEstimator>();
+    return *estimator;
   }
   Route *route_to(const Leg &to) {
     const auto found = std::ranges::find(routes, &to, &Route::to);

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What of all that is sent a router passes to each receiver: layers, the loudest, and the rate that
+// its path carries.
+#include <algorithm>
+
+#include "rtp/core/rtcp.h"
+#include "sfu/core/router_state.h"
+
+namespace junctor::sfu {
+
+namespace {
+
+constexpr std::size_t kMostLayers = 4, kMostLayered = 4;  // of a picture; pictures of a leg
+constexpr std::size_t kMostName = 32;                     // bytes of a MID or RID
+constexpr Duration kLive = std::chrono::seconds(1);
+
+std::string text_of(ByteSpan bytes) {
+  const auto shown = bytes.first(std::min(bytes.size(), kMostName));
+  return {reinterpret_cast<const char *>(shown.data()), shown.size()};
+}
+
+}  // namespace
+
+Router::Seen Router::read_extension(Leg &leg, Source &source, ByteSpan packet, std::size_t at,
+                                    Time now) {
+  ByteReader reader(packet.subspan(at));
+  const std::uint16_t profile = reader.u16();
+  const std::size_t words = reader.u16();
+  const ExtensionValues values =
+      read_extensions(profile, reader.take(words * 4), leg.options.extensions);
+  const Seen seen{values.key_frame, leg.numbered ? values.transport_number : std::nullopt};
+  if (seen.key) source.keyframes.passed();
+  if (seen.number) {
+    leg.numbered->add(*seen.number, static_cast<std::uint32_t>(packet.size()), now);
+    if (leg.next_feedback < now) leg.next_feedback = now + kFeedbackInterval;
+    if (!next_feedback_ || leg.next_feedback < *next_feedback_) next_feedback_ = leg.next_feedback;
+  }
+  if (values.audio_level && source.kind == Class::Sound) leg.loudness.add(*values.audio_level, now);
+  if (values.mid.empty() && values.rid.empty()) return seen;
+  if (!values.mid.empty() && source.mid.empty()) source.mid = text_of(values.mid);
+  if (values.rid.empty() || !source.rid.empty()) return seen;
+  source.rid = text_of(values.rid);
+  // One more layer of a picture.
+  auto layered = std::ranges::find(leg.layered, source.mid, &Leg::Layered::mid);
+  if (layered == leg.layered.end()) {
+    if (leg.layered.size() == kMostLayered) return seen;
+    leg.layered.push_back({source.mid, {}});
+    layered = leg.layered.end() - 1;
+    for (Route &route : leg.routes) route.selectors.emplace_back();
+  }
+  if (layered->layers.size() == kMostLayers) return seen;
+  source.group = static_cast<std::size_t>(layered - leg.layered.begin());
+  source.layer = layered->layers.size();
+  layered->layers.push_back(&source);
+  // At once: who waits for a first picture is not to wait for the next look.
+  next_choice_ = now;
+  return seen;
+}
+
+void Router::forget_layer(Leg &leg, const Source &source) {
+  if (!source.group) return;
+  auto &layers = leg.layered[*source.group].layers;
+  std::erase(layers, &source);
+  for (std::size_t i = 0; i < layers.size(); ++i) layers[i]->layer = i;
+  for (Route &route : leg.routes) route.selectors[*source.group] = LayerSelector();
+}
+
+bool Router::passes(Route &route, const Source &source, bool key) {
+  if (source.kind == Class::Picture && !route.pictures) return false;
+  return !source.group || route.selectors[*source.group].pass(source.layer, key);
+}
+
+void Router::choose(Leg &leg, Time now) {
+  if (leg.options.last_n > 0) {
+    std::vector<Speaker> speakers;
+    for (Leg *publisher : leg.publishers)
+      speakers.push_back({publisher->loudness.value(now), publisher->route_to(leg)->pictures});
+    choose_loudest(speakers, leg.options.last_n);
+    for (std::size_t i = 0; i < speakers.size(); ++i) {
+      Leg &publisher = *leg.publishers[i];
+      Route &route = *publisher.route_to(leg);
+      if (speakers[i].chosen && !route.pictures)
+        for (const auto &source : publisher.sources)
+          if (source->kind == Class::Picture && !source->group)
+            want_keyframe(publisher, *source, false, now);
+      route.pictures = speakers[i].chosen;
+    }
+    if (!next_choice_ || now + kChoiceInterval < *next_choice_)
+      next_choice_ = now + kChoiceInterval;
+  }
+  if (leg.layered.empty()) return;
+  const double seconds = std::chrono::duration<double>(now - leg.rates_at).count();
+  if (seconds >= 0.25) {
+    for (const auto &source : leg.sources) {
+      const double rate = static_cast<double>(source->bytes) * 8 / seconds;
+      source->rate += (rate - source->rate) * (source->rate == 0 ? 1 : 0.3);
+      source->bytes = 0;
+    }
+    leg.rates_at = now;
+  }
+  for (Route &route : leg.routes) choose_layers(leg, route, now);
+  if (!next_choice_ || now + kChoiceInterval < *next_choice_) next_choice_ = now + kChoiceInterval;
+}
+
+void Router::choose_layers(Leg &publisher, Route &route, Time now) {
+  const ExtensionNumbers &numbers = publisher.options.extensions;
+  const bool visible = numbers.frame_marking != 0 || numbers.dependency_descriptor != 0;
+  auto budget = route.to->estimator ? route.to->estimator->estimate(now) : std::optional<double>();
+  // Shared evenly with the others who send it pictures.
+  const auto senders = std::ranges::count_if(
+      route.to->publishers, [&](Leg *each) { return each->route_to(*route.to)->pictures; });
+  if (budget && senders > 1) *budget /= static_cast<double>(senders);
+  for (std::size_t i = 0; i < publisher.layered.size(); ++i) {
+    std::vector<LayerRate> rates;
+    for (const Source *each : publisher.layered[i].layers)
+      rates.push_back({each->rate, now - each->last < kLive});
+    LayerSelector &selector = route.selectors[i];
+    if (!selector.choose(rates, budget, now)) continue;
+    if (!visible) {
+      selector.settle();
+      continue;
+    }
+    want_keyframe(publisher, *publisher.layered[i].layers[*selector.wanted()], false, now);
+  }
+}
+
+// ---- Rates ----
+
+void Router::on_congestion(Leg &leg, ByteSpan compound, Time now) {
+  for (const CongestionItem &item : read_congestion(compound)) {
+    if (const auto *remb = std::get_if<Remb>(&item)) {
+      leg.estimate().on_remb(static_cast<double>(remb->bits_per_second), now);
+      continue;
+    }
+    const auto &feedback = std::get<TransportFeedback>(item);
+    // Numbers are a publisher's own: its SSRC tells whose these are.
+    for (Leg *publisher : leg.publishers) {
+      if (!publisher->numbered || std::ranges::none_of(publisher->sources, [&](const auto &each) {
+            return each->ssrc == feedback.media;
+          }))
+        continue;
+      const auto &passed = publisher->route_to(leg)->passed;
+      std::vector<PacketResult> results;
+      for (std::size_t i = 0; i < feedback.arrivals.size(); ++i) {
+        const auto number = static_cast<std::uint16_t>(feedback.base + i);
+        const auto known = publisher->numbered->find(number);
+        if (known && passed && passed->test(number % NumberedPackets::kPackets))
+          results.push_back({known->at, known->size, feedback.arrivals[i]});
+      }
+      leg.estimate().on_feedback(results, now);
+      break;
+    }
+  }
+}
+
+void Router::send_feedback(Leg &leg, Time now) {
+  if (leg.next_feedback > now) {
+    if (!next_feedback_ || leg.next_feedback < *next_feedback_) next_feedback_ = leg.next_feedback;
+    return;
+  }
+  auto feedback = leg.numbered->take_feedback();
+  if (!feedback || leg.sources.empty()) return;
+  feedback->sender = ssrc_;
+  feedback->media = leg.sources.front()->ssrc;
+  Bytes compound;
+  rtp::rtcp::append(compound, rtp::rtcp::ReceiverReport{ssrc_, {}});
+  append(compound, *feedback);
+  send_rtcp(leg, std::move(compound), now);
+}
+
+std::optional<Remb> Router::remb_for(const Leg &publisher, Time now) const {
+  if (!publisher.options.remb) return std::nullopt;
+  std::optional<double> rate;
+  for (const Route &route : publisher.routes) {
+    const auto each =
+        route.to->estimator ? route.to->estimator->estimate(now) : std::optional<double>();
+    if (!each) continue;
+    if (!rate)
+      rate = each;
+    else
+      rate = publisher.layered.empty() ? std::min(*rate, *each) : std::max(*rate, *each);
+  }
+  if (!rate) return std::nullopt;
+  Remb remb{ssrc_, static_cast<std::uint64_t>(*rate), {}};
+  for (const auto &source : publisher.sources)
+    if (source->kind == Class::Picture) remb.ssrcs.push_back(source->ssrc);
+  return remb;
+}
+
+}  // namespace junctor::sfu
