@@ -7,7 +7,7 @@ import unittest
 import urllib.parse
 
 from support import rtmp, rtmp_raw
-from support.checks import CHECKS, PULLERS, PUSHERS, end_of
+from support.checks import CHECKS, PULLERS, PUSHERS, add_checks, end_of
 from support.elements import PHONE, PUSHER, ElementsTest
 from support.junctor import Junctor
 from support.ports import HOST
@@ -188,18 +188,7 @@ class A_AdobeChecks(unittest.TestCase):
         self.assertEqual(len(accepted), CHECKS[role].index(stage), lines)
 
 
-def _add_adobe_tests():
-    for role, clients in (("push", PUSHERS), ("pull", PULLERS)):
-        for client in clients:
-            if client == "rtmpdump":  # it cannot log in by itself
-                continue
-            for stage in CHECKS[role]:
-                def refuses(self, role=role, stage=stage, client=client):
-                    self.refused(role, stage, client)
-                setattr(A_AdobeChecks, f"test_{role}_{stage}_{client}", refuses)
-
-
-_add_adobe_tests()
+add_checks(A_AdobeChecks, without=("rtmpdump",))  # it cannot log in by itself
 
 
 class A_AdobeCall(ElementsTest):

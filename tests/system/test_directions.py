@@ -10,8 +10,8 @@ from support.gstphone import GstPhone
 from support.junctor import Junctor
 from support.linphone import Linphone
 from support.matrix import (EVERY_PHONE_PAIR, MatrixTest, RTMP_AUDIO, RTMP_VIDEO, TO_CALLEE,
-                            TO_CALLER, add_rows, codec_of, crop_back, crop_of, phone_table,
-                            terminal_table)
+                            TO_CALLER, WalkedTable, add_rows, codec_of, crop_back, crop_of,
+                            phone_table, terminal_table, wait_for_both)
 from support.ports import HOST
 from support.process import wait_until
 
@@ -39,19 +39,10 @@ EVERY_TERMINAL = [((RTMP_VIDEO[i], RTMP_AUDIO[i]), (RTMP_VIDEO[j], RTMP_AUDIO[j]
                   for i in range(4) for j in range(4)]
 
 
-class G7_PhoneCallsTerminal(MatrixTest):
-    """The terminal plays, is rung, and answers by publishing."""
+class G7_PhoneCallsTerminal(WalkedTable, MatrixTest):
+    """The terminal plays, is rung, and answers by publishing. The table is that of test_matrix.py."""
 
-    table = phone_table()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.table.print("a phone calls a terminal")
-
-    @unittest.skipUnless(FULL, "of a sample there is no whole table")
-    def test_zzz_the_documents_have_this_table(self):
-        """Last by its name: after all calls. It is the one of test_matrix.py."""
-        self.assertEqual(self.table.missing(), [])
+    table, title = phone_table(), "a phone calls a terminal"
 
     def wait_for_calls(self, push, pull, crop, config=""):
         self.prepare("alice", push, ALICE_TONE)
@@ -82,10 +73,7 @@ class G7_PhoneCallsTerminal(MatrixTest):
         bob.dial("alice", self.junctor.sip_address)
         identifier = self.answer(f"sip:carol@{HOST}", push)
         bob.start_media()
-        self.player.wait_picture(BOB)
-        self.player.wait_tone(BOB_TONE)
-        bob.wait_picture(ALICE)
-        bob.wait_tone(ALICE_TONE)
+        wait_for_both((self.player, ALICE, ALICE_TONE), (bob, BOB, BOB_TONE))
         self.finish(identifier, push, phone, pull)
 
     def with_baresip(self, push, phone, pull):
@@ -109,19 +97,10 @@ class G7_PhoneCallsTerminal(MatrixTest):
         self.finish(identifier, push, phone, pull)
 
 
-class G7_TerminalCallsTerminal(MatrixTest):
+class G7_TerminalCallsTerminal(WalkedTable, MatrixTest):
     BOB = 0xB1
 
-    table = terminal_table()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.table.print("a terminal calls a terminal")
-
-    @unittest.skipUnless(FULL, "of a sample there is no whole table")
-    def test_zzz_the_documents_have_this_table(self):
-        """Last by its name: after all calls."""
-        self.assertEqual(self.table.missing(), [])
+    table, title = terminal_table(), "a terminal calls a terminal"
 
     def between_terminals(self, ours, theirs):
         self.prepare("alice", ours, ALICE_TONE)
@@ -138,10 +117,7 @@ class G7_TerminalCallsTerminal(MatrixTest):
         self.junctor.wait_state(identifier, "ringing")
         self.push(bob, theirs, BOB_TONE, identity=self.BOB)
         self.junctor.wait_state(identifier, "answered")
-        bob_player.wait_picture(ALICE)
-        bob_player.wait_tone(ALICE_TONE)
-        alice_player.wait_picture(self.BOB)
-        alice_player.wait_tone(BOB_TONE)
+        wait_for_both((alice_player, ALICE, ALICE_TONE), (bob_player, self.BOB, BOB_TONE))
         plan = self.plan(identifier)
         for index, medium in enumerate(("video", "audio")):
             for way, direction, before, after in (

@@ -10,8 +10,8 @@ from support.case import FULL
 from support.gstphone import GstPhone
 from support.junctor import Junctor
 from support.linphone import Linphone
-from support.matrix import (EVERY_PHONE_PAIR, MatrixTest, RTMP_AUDIO, add_rows, codec_of,
-                            crop_back, crop_of, phone_table)
+from support.matrix import (EVERY_PHONE_PAIR, MatrixTest, RTMP_AUDIO, WalkedTable, add_rows, codec_of,
+                            crop_back, crop_of, phone_table, wait_for_both)
 from support.process import wait_until
 
 ALICE, BOB = rtmp.FfmpegPush.IDENTITY, Baresip.IDENTITY
@@ -37,17 +37,8 @@ WITH_LINPHONE = [((None, codec), (None, form), ("h264", codec))
                  for form in ("speex/16000", "speex/8000") for codec in RTMP_AUDIO]
 
 
-class G7_Matrix(MatrixTest):
-    table = phone_table()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.table.print("a terminal calls a phone")
-
-    @unittest.skipUnless(FULL, "of a sample there is no whole table")
-    def test_zzz_the_documents_have_this_table(self):
-        """Last by its name: after all calls."""
-        self.assertEqual(self.table.missing(), [])
+class G7_Matrix(WalkedTable, MatrixTest):
+    table, title = phone_table(), "a terminal calls a phone"
 
     def push_and_pull(self, push, pull, callee, crop):
         self.prepare("alice", push, ALICE_TONE)
@@ -82,10 +73,7 @@ class G7_Matrix(MatrixTest):
         identifier = self.junctor.find_call("alice")
         self.junctor.wait_state(identifier, "answered")
         bob.start_media()
-        self.player.wait_picture(BOB)
-        self.player.wait_tone(BOB_TONE)
-        bob.wait_picture(ALICE)
-        bob.wait_tone(ALICE_TONE)
+        wait_for_both((self.player, ALICE, ALICE_TONE), (bob, BOB, BOB_TONE))
         self.finish(identifier, push, phone, pull)
 
     def with_linphone(self, push, phone, pull):

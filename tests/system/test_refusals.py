@@ -6,12 +6,10 @@ import unittest
 
 from support import rtmp
 from support.case import SystemTest
+from support.checks import PULLERS, PUSHERS, add_checks, end_of
 from support.junctor import Junctor
 from support.process import Workspace, wait_until
 
-PUSHERS = {"ffmpeg": rtmp.ffmpeg_push_short, "rtmp2sink": rtmp.rtmp2sink_push}
-PULLERS = {"ffmpeg": rtmp.ffmpeg_pull_short, "rtmpdump": rtmp.rtmpdump_pull,
-           "rtmp2src": rtmp.rtmp2src_pull}
 # What a person must be told; rtmpdump shows it when asked for all that comes (-V).
 REASONS = {
     "connect": r"The token is not one of this server",
@@ -56,16 +54,8 @@ class G1_G2_Refusals(unittest.TestCase):
     def refused(self, role, stage, client):
         clients = PUSHERS if role == "push" else PULLERS
         before = len(self.junctor.log())
-        began = time.monotonic()
-        process = clients[client](self.workspace, self.url(f"{stage} {role}"),
-                                  f"{client}-{role}-{stage}")
-        try:
-            status = process.wait(25)  # else it hangs
-            took = time.monotonic() - began
-            output = process.log()
-        finally:
-            process.stop()
-        self.assertNotEqual(status, 0, f"{client} took the refusal for success:\n{output}")
+        output, took = end_of(self, clients[client](
+            self.workspace, self.url(f"{stage} {role}"), f"{client}-{role}-{stage}"))
         self.assertLess(took, 20, output)
         self.assertRegex(output, REASONS[stage])
 
@@ -80,17 +70,7 @@ class G1_G2_Refusals(unittest.TestCase):
         self.assertEqual(len(accepted), earlier, "\n".join(lines))
 
 
-def _add_tests():
-    for role, clients, stages in (("push", PUSHERS, ("connect", "createStream", "publish")),
-                                  ("pull", PULLERS, ("connect", "createStream", "play"))):
-        for stage in stages:
-            for client in clients:
-                def test(self, role=role, stage=stage, client=client):
-                    self.refused(role, stage, client)
-                setattr(G1_G2_Refusals, f"test_{role}_{stage}_{client}", test)
-
-
-_add_tests()
+add_checks(G1_G2_Refusals)
 
 
 class G1_G2_Accepted(SystemTest):

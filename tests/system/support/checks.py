@@ -11,6 +11,16 @@ CHECKS = {"push": ("connect", "createStream", "publish"),
           "pull": ("connect", "createStream", "play")}
 
 
+def add_checks(test, without=()):
+    """A test of `test` for each check of each client, which calls refused(role, stage, client)."""
+    for role, clients in (("push", PUSHERS), ("pull", PULLERS)):
+        for client in clients:
+            for stage in CHECKS[role] if client not in without else ():
+                def refuses(self, role=role, stage=stage, client=client):
+                    self.refused(role, stage, client)
+                setattr(test, f"test_{role}_{stage}_{client}", refuses)
+
+
 def end_of(test, process, guard=25):
     """A client that is refused: its output, and how long it took to end with an error."""
     began = time.monotonic()

@@ -4,10 +4,11 @@ plan, and the table of what was tried, which is printed and compared with docs/c
 
 import os
 import re
+import unittest
 
 from . import flvpeer, gstphone, media, rtmp, tones
 from .baresip import Baresip
-from .case import SystemTest
+from .case import FULL, SystemTest
 from .junctor import SOURCE
 from .process import wait_until
 
@@ -90,6 +91,31 @@ def phone_table():
 
 def terminal_table():
     return Table({"video": RTMP_VIDEO, "audio": RTMP_AUDIO})
+
+
+class WalkedTable:
+    """For a test class whose tests fill `table`: prints it under `title`, and compares it with the
+    documents when it is whole. No test itself, for what a test file imports would be run with it."""
+
+    table, title = None, ""
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.table.print(cls.title)
+
+    @unittest.skipUnless(FULL, "of a sample there is no whole table")
+    def test_zzz_the_documents_have_this_table(self):
+        """Last by its name: after all calls."""
+        self.assertEqual(self.table.missing(), [])
+
+
+def wait_for_both(one, other):
+    """Until each end sees and hears the other. An end is (receiver, its sender's identity in the
+    picture, its tone)."""
+    for (receiver, _, _), (_, identity, tone) in ((one, other), (other, one)):
+        receiver.wait_picture(identity)
+        receiver.wait_tone(tone)
 
 
 class MatrixTest(SystemTest):
