@@ -12,6 +12,18 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 /// Its calls go to bob, who is whatever the test makes of him.
+/// Sound and picture of a phone that encrypts both.
+std::string encrypted_sdp() {
+  std::string sdp = phone_sdp();
+  for (auto at = sdp.find("RTP/AVP"); at != sdp.npos; at = sdp.find("RTP/AVP", at + 1)) {
+    sdp.replace(at, 7, "RTP/SAVP");
+    sdp.insert(sdp.find("\r\n", at) + 2,
+               "a=crypto:4 AES_CM_128_HMAC_SHA1_32 "
+               "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n");
+  }
+  return sdp;
+}
+
 class Incoming : public AgentTest {
  protected:
   AgentOptions options() override {
@@ -94,6 +106,17 @@ class Incoming : public AgentTest {
     EXPECT_TRUE(done) << done.error().detail;
     const Message ok = peer_.response(200);
     send(request("ACK", 2, "", in_ack, tag_of(ok), "ack"));
+    return ok;
+  }
+  /// The same of a caller who encrypts, where we do so if we can; with the ACK.
+  Message answered_encrypted() {
+    ring(encrypted_sdp());
+    AnswerOptions options = answering();
+    options.srtp = rtp::SrtpPolicy::Prefer;
+    const auto done = call_->answer(options);
+    EXPECT_TRUE(done) << done.error().detail;
+    const Message ok = peer_.response(200);
+    send(request("ACK", 2, "", "", tag_of(ok), "ack"));
     return ok;
   }
 
@@ -284,18 +307,6 @@ TEST_F(Incoming, TakesWhatHasTheLowestRankOfTheOffer) {
   EXPECT_EQ(call_->media()[0].payload_type, 97);
 }
 
-/// Sound and picture of a phone that encrypts both.
-std::string encrypted_sdp() {
-  std::string sdp = phone_sdp();
-  for (auto at = sdp.find("RTP/AVP"); at != sdp.npos; at = sdp.find("RTP/AVP", at + 1)) {
-    sdp.replace(at, 7, "RTP/SAVP");
-    sdp.insert(sdp.find("\r\n", at) + 2,
-               "a=crypto:4 AES_CM_128_HMAC_SHA1_32 "
-               "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n");
-  }
-  return sdp;
-}
-
 TEST_F(Incoming, IsEncryptedWhereTheCallerWantsItAndWePrefer) {
   ring(encrypted_sdp());
   AnswerOptions options = answering();
@@ -318,12 +329,7 @@ std::string key_in(const std::string &sdp, int number) {
 }
 
 TEST_F(Incoming, OurOwnOfferKeepsTheEncryptionInUse) {
-  ring(encrypted_sdp());
-  AnswerOptions options = answering();
-  options.srtp = rtp::SrtpPolicy::Prefer;
-  ASSERT_TRUE(call_->answer(options));
-  const Message ok = peer_.response(200);
-  send(request("ACK", 2, "", "", tag_of(ok), "ack"));
+  const Message ok = answered_encrypted();
   send(request("INVITE", 3, "", "", tag_of(ok)));
   const Message offer = final_of(3);
   for (const int line : {1, 2}) EXPECT_EQ(key_in(offer.body(), line), key_in(ok.body(), line));
@@ -337,12 +343,7 @@ TEST_F(Incoming, OurOwnOfferKeepsTheEncryptionInUse) {
 }
 
 TEST_F(Incoming, AMediumThatComesBackHasAKeyThatWasNeverUsed) {
-  ring(encrypted_sdp());
-  AnswerOptions options = answering();
-  options.srtp = rtp::SrtpPolicy::Prefer;
-  ASSERT_TRUE(call_->answer(options));
-  const Message ok = peer_.response(200);
-  send(request("ACK", 2, "", "", tag_of(ok), "ack"));
+  const Message ok = answered_encrypted();
   std::string off = encrypted_sdp();
   off.replace(off.find("40002"), 5, "0");
   send(request("INVITE", 3, "", off, tag_of(ok)));
