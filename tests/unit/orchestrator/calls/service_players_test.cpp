@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What players and pipelines of calls get: codecs, threads, and what is done while nobody plays.
+#include "service_fixture.h"
+
+namespace junctor::calls {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
+  play_from_start_ = false;
+  play(5, {{"audio", "pcmu"}});
+  play(6, {{"audio", "aac"}});
+  answered_call();
+  EXPECT_EQ(tone_codec_, Codec::Pcmu);
+  EXPECT_TRUE(line_has("rtppcmadepay ! alawdec")) << "A-law to µ-law: " << line();
+  EXPECT_TRUE(line_has("mulawenc ! caller_player.audio"));
+}
+
+TEST_F(ServiceTest, SoundIsTranscodedInAThreadWhereTheReactorHasNoRoom) {
+  const double all = around_->headroom.left();
+  auto others = around_->headroom.borrow(all - 0.5);
+  ASSERT_TRUE(others);
+  EXPECT_FALSE(around_->headroom.borrow(1)) << "there is half a percent";
+  play_from_start_ = false;
+  play(5, {{"audio", "pcmu"}});
+  answered_call();
+  EXPECT_TRUE(line_has("rtppcmadepay ! queue")) << line();
+  others.reset();
+  EXPECT_DOUBLE_EQ(around_->headroom.left(), all);
+}
+
+TEST_F(ServiceTest, WhatACallBorrowsForItsSoundItGivesBack) {
+  const double all = around_->headroom.left();
+  play_from_start_ = false;
+  play(5, {{"audio", "pcmu"}});
+  answered_call();
+  EXPECT_FALSE(line_has("queue")) << line();
+  EXPECT_LT(around_->headroom.left(), all);
+  EXPECT_TRUE(service_->hangup(last().id, EndReason::Admin));
+  EXPECT_DOUBLE_EQ(around_->headroom.left(), all);
+}
+
+TEST_F(ServiceTest, NothingIsDrawnNorSentBackWhileNobodyPlays) {
+  play_from_start_ = false;
+  answered_call();
+  EXPECT_FALSE(card_.has_value());
+  EXPECT_FALSE(tone_.has_value());
+  EXPECT_FALSE(line_has("callee.audio_src")) << line();
+  EXPECT_FALSE(line_has("voaacenc"));
+  EXPECT_TRUE(line_has("watchdog.sink_1"));
+}
+
+TEST_F(ServiceTest, EarlyMediaWithoutAPlayerHasNoPipeline) {
+  play_from_start_ = false;
+  publish();
+  video_track();
+  sip(0).early({media(Codec::Pcma)});
+  EXPECT_TRUE(paths_.empty());
+  play(5);
+  EXPECT_EQ(paths_.size(), 1u);
+}
+
+TEST_F(ServiceTest, APlayThatComesDuringTheCallIsServed) {
+  play_from_start_ = false;
+  answered_call();
+  play(5, {{"audio", "pcma"}});
+  ASSERT_EQ(paths_.size(), 2u);
+  EXPECT_TRUE(line_has("rtppcmadepay ! caller_player.audio")) << line();
+  EXPECT_EQ(tone_codec_, Codec::Pcma);
+  play(6, {{"audio", "aac"}});
+  EXPECT_EQ(paths_.size(), 2u) << "the codecs are fixed";
+}
+
+TEST_F(ServiceTest, ACardForThePictureThatIsOnItsWayComesLate) {
+  answered_call();
+  EXPECT_EQ(card_, Card::Ringing);
+  pass(milliseconds(1000));
+  EXPECT_EQ(card_, Card::Connected);
+}
+
+TEST_F(ServiceTest, AnUnknownCodecOfAPlayMeansTheDefaults) {
+  play_from_start_ = false;
+  play(5, {{"audio", "opus"}});
+  answered_call();
+  EXPECT_TRUE(line_has("voaacenc"));
+}
+
+TEST_F(ServiceTest, TheCallGoesOnWithoutPlayers) {
+  play_from_start_ = false;
+  play(5);
+  answered_call();
+  service_->on_play_ended(request(5, rtmp::Role::Pull));
+  pump();
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_EQ(paths_.size(), 1u);
+  play(6);
+  EXPECT_EQ(paths_.size(), 1u) << "and is there for whoever comes back";
+}
+
+TEST_F(ServiceTest, AFailedPipelineIsBuiltAnewAFewTimes) {
+  answered_call();
+  for (int i = 0; i < 3; ++i) {
+    path().events.failed("voaacenc0", "no memory");
+    pass(milliseconds(100));
+    EXPECT_EQ(paths_.size(), static_cast<std::size_t>(i) + 2);
+    EXPECT_EQ(state(), State::Answered);
+  }
+  for (int i = 0; i < 20 && state() == State::Answered; ++i) fail_path("voaacenc0", "no memory");
+  expect_ended(EndReason::Internal);
+  EXPECT_EQ(last().detail, "The media pipeline failed: voaacenc0: no memory.");
+  EXPECT_EQ(why("caller-to-callee", Medium::Video).find("Left out"), std::string::npos)
+      << "the record has the plan that was meant";
+}
+
+TEST_F(ServiceTest, APipelineThatCannotBeMadeEndsTheCall) {
+  path_error_ = internal_error("no element \"voaacenc\"");
+  answered_call();
+  expect_ended(EndReason::Internal);
+  EXPECT_EQ(last().detail, "The media pipeline failed: no element \"voaacenc\".");
+  EXPECT_EQ(sip(0).hung_up, std::vector{EndReason::Internal});
+  for (const View &view : changes_) EXPECT_NE(view.state, State::Answered);
+}
+
+TEST_F(ServiceTest, ThePhonesRequestByInfoReachesTheEncoder) {
+  answered_call();
+  const auto listener = sip(0).listener();
+  ASSERT_NE(listener, nullptr);
+  listener->on_keyframe_request(sip(0));
+  EXPECT_EQ(path().keyframes[1], 1);
+}
+
+}  // namespace
+}  // namespace junctor::calls
