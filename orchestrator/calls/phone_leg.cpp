@@ -97,7 +97,7 @@ Result<void> PhoneLeg::ring(const LegMedia &caller) {
   options.offer = make_offer(caller, around_->options.formats);
   options.h264 = pushed_profile(caller);
   auto call = around_->agent->invite(options, weak_from_this());
-  if (!call && options.srtp == rtp::SrtpPolicy::Require && call.error().fault == Fault::BadInput) {
+  if (!call && call.error().fault == Fault::NotAcceptable) {
     tell(&LegListener::on_ended, LegEnd{EndReason::NotAcceptable, 0, call.error().detail});
     return {};
   }

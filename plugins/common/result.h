@@ -9,7 +9,15 @@
 namespace junctor {
 
 /// What kind of thing went wrong; decides how the edge reports it.
-enum class Fault { BadInput, Refused, Timeout, Unreachable, PeerClosed, Internal };
+enum class Fault {
+  BadInput,
+  Refused,
+  NotAcceptable,  ///< what one side insists on the other has not: encryption, a codec
+  Timeout,
+  Unreachable,
+  PeerClosed,
+  Internal
+};
 
 /// One failure: its kind, and a sentence that says what, where and what to do.
 struct Error {

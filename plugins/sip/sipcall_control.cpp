@@ -17,6 +17,8 @@ EndReason reason_of(Fault fault) {
       return EndReason::Unreachable;
     case Fault::Refused:
       return EndReason::Overloaded;
+    case Fault::NotAcceptable:
+      return EndReason::NotAcceptable;
     case Fault::Timeout:
       return EndReason::NoAnswer;
     default:
@@ -51,11 +53,7 @@ void Control::begin(sip::Agent &agent, const sip::InviteOptions &options) {
   if (closing_ || ended_) return;
   auto call = agent.invite(options, weak_from_this());
   if (!call) {
-    // What encryption rules out is no matter of the line.
-    const bool forbidden =
-        options.srtp == rtp::SrtpPolicy::Require && call.error().fault == Fault::BadInput;
-    ended(forbidden ? EndReason::NotAcceptable : reason_of(call.error().fault), 0,
-          call.error().detail);
+    ended(reason_of(call.error().fault), 0, call.error().detail);
     return;
   }
   {

@@ -52,8 +52,9 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   }
   if (auto served = check_transports({*uri, next_hop}); !served) return served.error();
   if (options.srtp == rtp::SrtpPolicy::Require && next_hop.carrier() != "tls")
-    return bad_input("SRTP is required for a call to " + clean_text(uri->to_string()) +
-                     ", but its keys would travel in clear: it is not reached over TLS");
+    return Error{Fault::NotAcceptable,
+                 "SRTP is required for a call to " + clean_text(uri->to_string()) +
+                     ", but its keys would travel in clear: it is not reached over TLS"};
   if (auto plain = check_credentials(options.user, options.password); !plain) return plain.error();
 
   CallImpl::Setup setup;
