@@ -2,6 +2,7 @@
 // One call on a nua handle: what both directions have, and calls of our own.
 #include "sip/core/call.h"
 
+#include <sofia-sip/nta.h>
 #include <sofia-sip/nua_tag.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_status.h>
@@ -169,7 +170,7 @@ void CallImpl::on_invite_response(int status, const char *phrase, const sip_t *s
   if (status < 300) return on_success(sip);
   if (status < 400) return on_redirect(status, phrase, sip);
   if (insist_on_srtp(status)) return;
-  on_final(status, phrase, sip && sip->sip_status);
+  on_final(status, phrase, sip && sip->sip_status && !nta_sip_is_internal(sip));
 }
 
 /// There are phones that take RTP/SAVP alone, whatever keys come with RTP/AVP.
@@ -248,6 +249,7 @@ void CallImpl::on_final(int status, const char *phrase, bool heard) {
     text += ", where nothing but SRTP is offered, for it is required";
   // Sofia makes a status of its own where nobody answered; the record has only what was heard.
   if (heard) return end(reason, status < 700 ? status : 0, text);
+  if (status == 503) return end(reason, 0, "nothing takes calls there, or no way leads there");
   end(reason, 0, std::string("no answer from there: ") + (phrase ? phrase : "no reason told"));
 }
 

@@ -226,6 +226,8 @@ TEST_F(AgentTest, ClosedPortIsUnreachable) {
   call(options);
   ASSERT_TRUE(ended());
   EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
+  EXPECT_EQ(recorder_->code, 0) << "nobody has said anything";
+  EXPECT_THAT(recorder_->text, HasSubstr("nothing takes calls there"));
 }
 
 TEST_F(AgentTest, FirstAnswerOfAForkWinsAndTheLateOneIsByed) {
