@@ -486,6 +486,7 @@ class Orchestrator {
     if (service_) sample.calls = service_->list();
     if (rtmp_) sample.rtmp = rtmp_->stats();
     if (stun_) sample.stun = stun_->stats();
+    if (webhook_) sample.webhook = webhook_->stats();
     if (relay_ && relay_->child()) sample.turn_runs = relay_->child()->running();
     sample.rendezvous = rendezvous_->rendezvous().stats();
     const auto accounts = book_->snapshot();

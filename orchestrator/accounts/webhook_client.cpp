@@ -100,10 +100,13 @@ class WebhookClient::Worker : public std::enable_shared_from_this<Worker> {
       if (stopped_) return;
       if (fits) return ask(std::move(json), std::move(what), std::move(done));
       --in_flight_;
+      ++failed_;
       complain(what, "more than " + std::to_string(options_.requests) + " requests at once");
       done(Error{Fault::Unreachable, "Too many ask to be let in at once; try again later."});
     });
   }
+
+  Stats stats() const { return {accepted_, refused_, failed_, in_flight_}; }
 
  private:
   struct Call : std::enable_shared_from_this<Call> {
@@ -231,6 +234,7 @@ class WebhookClient::Worker : public std::enable_shared_from_this<Worker> {
   void conclude(Call &call, Result<WebhookAnswer> result) {
     const auto held = call.shared_from_this();
     const Done done = std::exchange(call.done, nullptr);
+    ++(!result ? failed_ : result->status / 100 == 2 ? accepted_ : refused_);
     open_.erase(held);
     finish(call);
     if (done) done(std::move(result));
@@ -257,6 +261,7 @@ class WebhookClient::Worker : public std::enable_shared_from_this<Worker> {
   const LoopRef loop_;
   std::thread thread_;
   std::atomic<std::size_t> in_flight_ = 0;
+  std::atomic<std::uint64_t> accepted_ = 0, refused_ = 0, failed_ = 0;
   SoupSession *session_ = nullptr;
   std::set<std::shared_ptr<Call>> open_;
   LogBudget budget_{5};
@@ -282,6 +287,8 @@ WebhookClient::WebhookClient(std::shared_ptr<Worker> worker) : worker_(std::move
 }
 
 WebhookClient::~WebhookClient() { worker_->stop(); }
+
+WebhookClient::Stats WebhookClient::stats() const { return worker_->stats(); }
 
 void WebhookClient::post(std::string json, std::string what, Done done) {
   worker_->post(std::move(json), std::move(what), std::move(done));

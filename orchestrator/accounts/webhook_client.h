@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -57,6 +58,15 @@ class WebhookClient {
 
   /// Any thread; returns at once. `what` is for the log.
   void post(std::string json, std::string what, Done done);
+
+  struct Stats {
+    std::uint64_t accepted = 0;  ///< answered with 2xx
+    std::uint64_t refused = 0;   ///< with anything else
+    std::uint64_t failed = 0;    ///< not answered: not reached, too late, too many at once
+    std::size_t waiting = 0;
+  };
+  /// Any thread.
+  Stats stats() const;
 
  private:
   class Worker;

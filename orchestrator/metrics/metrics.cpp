@@ -284,6 +284,18 @@ std::string Metrics::text(const Sample &sample) const {
         .add(static_cast<double>(stun->limited), {{"outcome", "limited"}})
         .add(static_cast<double>(stun->dropped), {{"outcome", "dropped"}})
         .to(all);
+  if (const auto &webhook = sample.webhook) {
+    counter("junctor_webhook_requests_total",
+            "What the webhook was asked, by what came of it: accepted (2xx), refused (another "
+            "status) or failed (no answer).")
+        .add(static_cast<double>(webhook->accepted), {{"outcome", "accepted"}})
+        .add(static_cast<double>(webhook->refused), {{"outcome", "refused"}})
+        .add(static_cast<double>(webhook->failed), {{"outcome", "failed"}})
+        .to(all);
+    gauge("junctor_webhook_waiting", "Checks that wait for the webhook's answer.")
+        .add(static_cast<double>(webhook->waiting))
+        .to(all);
+  }
   if (sample.turn_runs)
     gauge("junctor_turn_up", "Whether the TURN relay that this server starts runs.")
         .add(*sample.turn_runs ? 1 : 0)

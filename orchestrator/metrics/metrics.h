@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "accounts/webhook_client.h"
 #include "calls/service.h"
 #include "nat/core/stun_server.h"
 #include "rendezvous/rendezvous.h"
@@ -28,8 +29,9 @@ struct Sample {
   std::optional<nat::StunServer::Stats> stun;   ///< nothing where it is off
   std::optional<rendezvous::Stats> rendezvous;  ///< nothing where there is none
   std::optional<bool> turn_runs;                ///< our own relay; nothing where there is none
-  std::size_t accounts = 0, phones = 0;         ///< phones that are registered
-  std::map<std::string, std::size_t> trunks;    ///< by sip::TrunkState
+  std::optional<accounts::WebhookClient::Stats> webhook;  ///< nothing where none is asked
+  std::size_t accounts = 0, phones = 0;                   ///< phones that are registered
+  std::map<std::string, std::size_t> trunks;              ///< by sip::TrunkState
 };
 
 /// Counts what happens, and tells it. No series has a label whose values peers choose.

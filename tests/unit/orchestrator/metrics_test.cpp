@@ -140,6 +140,8 @@ TEST(Metrics, ReadsWhatOthersCount) {
   sample.rtmp = rtmp::Server::Stats{5, 2, 3, 0};
   EXPECT_THAT(metrics.text(sample), Not(HasSubstr("junctor_stun")));
   sample.stun = nat::StunServer::Stats{11, 12, 13, 14};
+  EXPECT_THAT(metrics.text(sample), Not(HasSubstr("junctor_webhook")));
+  sample.webhook = accounts::WebhookClient::Stats{21, 22, 23, 24};
   sample.accounts = 7;
   sample.phones = 4;
   metrics.answered(404);
@@ -150,6 +152,9 @@ TEST(Metrics, ReadsWhatOthersCount) {
   EXPECT_EQ(value(text, "junctor_accounts"), 7);
   EXPECT_EQ(value(text, "junctor_stun_requests_total{outcome=\"answered\"}"), 11);
   EXPECT_EQ(value(text, "junctor_stun_requests_total{outcome=\"limited\"}"), 13);
+  EXPECT_EQ(value(text, "junctor_webhook_requests_total{outcome=\"accepted\"}"), 21);
+  EXPECT_EQ(value(text, "junctor_webhook_requests_total{outcome=\"failed\"}"), 23);
+  EXPECT_EQ(value(text, "junctor_webhook_waiting"), 24);
   EXPECT_EQ(value(text, "junctor_sip_phones"), 4);
   EXPECT_EQ(value(text, "junctor_http_answers_total{status=\"404\"}"), 1);
   EXPECT_EQ(value(text, "junctor_build_info{version=\"" JUNCTOR_VERSION "\"}"), 1);

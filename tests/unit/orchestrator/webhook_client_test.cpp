@@ -110,6 +110,8 @@ TEST_F(WebhookClientTest, PostsJsonWithItsSecretAndReadsTheAnswer) {
   EXPECT_EQ(got->type, "application/problem+json");
   EXPECT_EQ(got->body, R"({"detail": "no"})");
   EXPECT_FALSE(got->cut);
+  EXPECT_EQ(client_->stats().refused, 1u);
+  EXPECT_EQ(client_->stats().accepted + client_->stats().failed, 0u);
 }
 
 TEST_F(WebhookClientTest, RedirectsAreNotFollowed) {
@@ -218,6 +220,7 @@ TEST_F(WebhookClientTest, MoreAtOnceThanAllowedFailAtOnce) {
   while (open.size() < 2) g_main_context_iteration(nullptr, TRUE);
   const auto third = ask();
   ASSERT_FALSE(third);
+  EXPECT_EQ(client_->stats().waiting, 2u);
   EXPECT_NE(third.error().detail.find("Too many"), std::string::npos);
   for (SoupServerMessage *message : open) {
     answer(message, 204, nullptr, "");
@@ -229,6 +232,10 @@ TEST_F(WebhookClientTest, MoreAtOnceThanAllowedFailAtOnce) {
     answer(message, 204, nullptr, "");
   };
   EXPECT_TRUE(ask()) << "there is room again";
+  const auto stats = client_->stats();
+  EXPECT_EQ(stats.accepted, 3u);
+  EXPECT_EQ(stats.failed, 1u);
+  EXPECT_EQ(stats.waiting, 0u);
 }
 
 TEST_F(WebhookClientTest, WhatIsOpenAtItsEndIsDropped) {
