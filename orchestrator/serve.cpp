@@ -154,7 +154,10 @@ class Orchestrator {
       if (!password) return at("sip.trunks, password-file", password.error());
       trunk.password = *password;
     }
-    auto rules = accounts::DialRules::compile(config_.sip.allow, trunks_);
+    accounts::OwnAddress own;
+    if (const auto &sip = config_.listen.sip)
+      own = {{config::public_host(config_, *sip), sip->address}, sip->port};
+    auto rules = accounts::DialRules::compile(config_.sip.allow, trunks_, own);
     if (!rules) return rules.error();
     rules_ = std::make_shared<const accounts::DialRules>(std::move(*rules));
     auto token = accounts::load_or_make_secret(config::admin_token_path(dir),

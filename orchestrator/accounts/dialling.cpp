@@ -11,6 +11,7 @@ namespace junctor::accounts {
 namespace {
 
 constexpr std::size_t kMaxUri = 256;
+constexpr std::uint16_t kUsualPort = 5060;
 
 bool alphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -165,8 +166,11 @@ std::optional<Result<Target>> DialRules::over_trunk(std::string_view number, std
 }
 
 Result<DialRules> DialRules::compile(const std::vector<config::Allow> &rules,
-                                     const std::vector<config::Trunk> &trunks) {
+                                     const std::vector<config::Trunk> &trunks,
+                                     const OwnAddress &own) {
   DialRules compiled;
+  compiled.own_ = own;
+  for (std::string &host : compiled.own_.hosts) host = lower(host);
   for (const auto &allow : rules) {
     SipUri parts;
     if (!take_apart(without_scheme(allow.uri), true, parts) || parts.user.empty())
@@ -181,6 +185,11 @@ Result<DialRules> DialRules::compile(const std::vector<config::Allow> &rules,
     compiled.trunks_.push_back(*std::move(rule));
   }
   return compiled;
+}
+
+bool DialRules::is_own(const SipUri &uri) const {
+  return std::ranges::find(own_.hosts, uri.host) != own_.hosts.end() &&
+         (uri.port.empty() ? own_.port == kUsualPort : uri.port == std::to_string(own_.port));
 }
 
 Result<Target> DialRules::resolve(std::string_view to, const Snapshot &accounts,
@@ -199,6 +208,8 @@ Result<Target> DialRules::resolve(std::string_view to, const Snapshot &accounts,
   }
   auto uri = SipUri::parse(to);
   if (!uri) return uri.error();
+  if (is_own(*uri) && check_name(uri->user) && accounts.find(uri->user))
+    return Target(AccountTarget{uri->user});
   if (is_number(uri->user))
     if (auto target = over_trunk(uri->user, uri->host, from); target && *target)
       return *std::move(target);

@@ -2,6 +2,7 @@
 // Whom an account may call.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,13 +37,21 @@ struct UriTarget {
 };
 using Target = std::variant<AccountTarget, UriTarget>;
 
+/// What this server is called in SIP addresses: phones dial its accounts so.
+struct OwnAddress {
+  std::vector<std::string> hosts;
+  std::uint16_t port = 5060;
+};
+
 /// The dialling rules. Without any, only accounts can be called: nobody can make calls that cost
 /// money. Immutable; any thread.
 class DialRules {
  public:
   static Result<DialRules> compile(const std::vector<config::Allow> &rules,
-                                   const std::vector<config::Trunk> &trunks = {});
-  /// What `to` means, if account `from` may call it: an account, a number that goes to a trunk
+                                   const std::vector<config::Trunk> &trunks = {},
+                                   const OwnAddress &own = {});
+  /// What `to` means, if account `from` may call it: an account, also as ACCOUNT@HOST with a host
+  /// of our own, a number that goes to a trunk
   /// which takes it and which `from` may use, or a URI that a rule allows. The error is a sentence
   /// for the caller.
   Result<Target> resolve(std::string_view to, const Snapshot &accounts,
@@ -62,7 +71,10 @@ class DialRules {
   std::optional<Result<Target>> over_trunk(std::string_view number, std::string_view host,
                                            std::string_view from) const;
 
+  bool is_own(const SipUri &uri) const;
+
   std::vector<Rule> rules_;
+  OwnAddress own_;
   std::vector<TrunkRule> trunks_;  ///< in the order of the configuration
 };
 

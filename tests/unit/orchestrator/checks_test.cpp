@@ -153,6 +153,26 @@ TEST(Dialling, OnlyAccountsWithoutARule) {
   EXPECT_NE(uri.error().detail.find("sip.allow"), std::string::npos);
 }
 
+TEST(Dialling, AnAccountIsMeantByAnAddressHereToo) {
+  auto rules = DialRules::compile({{"sip:*@192.0.2.1:*", "", "", ""}}, {},
+                                  {{"Calls.Example", "192.0.2.1"}, 5070});
+  ASSERT_TRUE(rules);
+  Snapshot accounts;
+  accounts.accounts["bob"];
+  for (const char *to : {"bob@calls.example:5070", "sip:bob@CALLS.example:5070",
+                         "sip:bob@192.0.2.1:5070;transport=tcp"}) {
+    const auto target = rules->resolve(to, accounts);
+    ASSERT_TRUE(target) << to;
+    EXPECT_EQ(std::get<AccountTarget>(*target).name, "bob") << to;
+  }
+  EXPECT_FALSE(rules->resolve("bob@calls.example", accounts)) << "another server's port";
+  EXPECT_FALSE(rules->resolve("carol@calls.example:5070", accounts)) << "no account";
+  EXPECT_TRUE(std::holds_alternative<UriTarget>(*rules->resolve("bob@192.0.2.1:5071", accounts)));
+  const auto usual = DialRules::compile({}, {}, {{"calls.example"}, 5060});
+  EXPECT_TRUE(usual->resolve("bob@calls.example", accounts));
+  EXPECT_TRUE(usual->resolve("bob@calls.example:5060", accounts));
+}
+
 TEST(Dialling, RulesMatchPartByPart) {
   auto rules = DialRules::compile({{"sip:*@example.org", "", "", ""},
                                    {"sip:49*@*.carrier.net", "u", "p", "sip:proxy.carrier.net"},
