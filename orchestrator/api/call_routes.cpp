@@ -20,7 +20,11 @@ Response call_response(int status, const calls::View &call) {
   return json_response(status, store::to_json(call, true));
 }
 
-Response no_such_call() { return problem(404, "There is no such call."); }
+Response no_such_call(const std::string &id) {
+  constexpr std::size_t kLongest = 64;
+  return problem(404, "There is no call '" + id.substr(0, kLongest) +
+                          (id.size() > kLongest ? "…" : "") + "'.");
+}
 
 Response no_calls_here() {
   return problem(503, "This orchestrator makes no calls: its RTMP or its SIP side is off.");
@@ -178,9 +182,9 @@ void Api::decline_ringing(const Request &, const Parameters &parameters, const R
 void Api::refuse_call(const std::string &id, const std::string &why, const Reply &reply) {
   calls::Service *service = backend_.service ? backend_.service() : nullptr;
   if (service && service->find(id)) return reply(problem(409, why));
-  backend_.store->find(id, [context = backend_.context,
-                            reply](const std::optional<calls::View> &call) {
-    const Response response = call ? problem(409, "The call has ended already.") : no_such_call();
+  backend_.store->find(id, [context = backend_.context, reply,
+                            id](const std::optional<calls::View> &call) {
+    const Response response = call ? problem(409, "The call has ended already.") : no_such_call(id);
     post_to(context, [reply, response] { reply(response); });
   });
 }
@@ -214,8 +218,8 @@ void Api::answer_call(int status, const std::string &id, const Reply &reply) {
   if (service)
     if (const auto call = service->find(id)) return reply(call_response(status, *call));
   backend_.store->find(
-      id, [context = backend_.context, reply, status](std::optional<calls::View> call) {
-        const Response response = call ? call_response(status, *call) : no_such_call();
+      id, [context = backend_.context, reply, status, id](std::optional<calls::View> call) {
+        const Response response = call ? call_response(status, *call) : no_such_call(id);
         post_to(context, [reply, response] { reply(response); });
       });
 }
