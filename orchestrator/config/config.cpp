@@ -188,6 +188,12 @@ Result<std::string> parse_country(const std::string &country) {
   return bad_input("there are no tones of '" + country + "'; there are those of " + known);
 }
 
+Result<void> check_applications(const std::vector<std::string> &names) {
+  if (names.empty())
+    return bad_input("must name one at least, like [\"call\"]: without, no terminal can connect");
+  return {};
+}
+
 Result<void> check_formats(const std::vector<std::string> &names) {
   for (const std::string &name : names) {
     if (!rtp::find_formats(name).empty()) continue;
@@ -247,7 +253,7 @@ const std::vector<Key> &table() {
       {"rtmp.identity", "at-connect, or at-publish to accept a token in the stream name only",
        parsed([](Config &c) -> auto & { return c.rtmp.identity; }, parse_identity)},
       {"rtmp.applications", "application names that exist",
-       texts([](Config &c) -> auto & { return c.rtmp.applications; })},
+       texts([](Config &c) -> auto & { return c.rtmp.applications; }, check_applications)},
       {"rtmp.networks", "networks that may connect; empty: all",
        texts([](Config &c) -> auto & { return c.rtmp.networks; }, check_networks)},
       {"rtmp.streams-per-account", "streams of one account at once, pushed and pulled",

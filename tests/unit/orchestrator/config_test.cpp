@@ -132,6 +132,7 @@ TEST(Config, WrongValueSaysWhatIsRight) {
         Row{"[listen]\nrtp-ports = 20000", "LOW-HIGH"},
         Row{"[rtmp]\nidentity = \"never\"", "at-connect"},
         Row{"[rtmp]\napplications = [1]", "list of texts"},
+        Row{"[rtmp]\napplications = []", "no terminal can connect"},
         Row{"[sip]\ntcp = 1", "true or false"},
         Row{"[sip]\nallow = \"sip:*@a\"", "list of addr"},
         Row{"[sip]\nformats = [\"h264\", \"opus\"]",
@@ -290,8 +291,8 @@ TEST(Config, EveryKeyIsInTheManual) {
 TEST(Config, PortRange) {
   EXPECT_TRUE(parse_port_range("20000-29999"));
   EXPECT_TRUE(parse_port_range("20000-20003"));
-  for (const char *text : {"", "20000", "20000-", "-20000", "20000-20000", "20000-20002", "2-1", "80-90",
-                           "20000-70000", "20000-20001x", "a-b"})
+  for (const char *text : {"", "20000", "20000-", "-20000", "20000-20000", "20000-20002", "2-1",
+                           "80-90", "20000-70000", "20000-20001x", "a-b"})
     EXPECT_FALSE(parse_port_range(text)) << text;
 }
 
