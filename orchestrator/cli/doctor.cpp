@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "accounts/secrets.h"
@@ -14,6 +16,7 @@
 #include "common/endpoint.h"
 #include "common/tls.h"
 #include "config/places.h"
+#include "config/serve_lock.h"
 
 namespace junctor::cli {
 
@@ -49,8 +52,9 @@ void check_elements(Report &report) {
   }
 }
 
-void check_port(Report &report, const char *flag, const std::optional<Endpoint> &endpoint,
-                bool udp) {
+/// `served`: a server runs with this configuration's data, which has its ports while it does.
+void check_port(Report &report, const char *flag, const std::optional<Endpoint> &endpoint, bool udp,
+                bool served) {
   if (!endpoint) return;
   std::string failure;
   if (auto tcp = listen_tcp(*endpoint); !tcp) failure = tcp.error().detail;
@@ -59,6 +63,8 @@ void check_port(Report &report, const char *flag, const std::optional<Endpoint> 
   const std::string what = std::string("port ") + endpoint->to_string() + " for " + (flag + 2);
   if (failure.empty())
     report.ok(what);
+  else if (served && failure.find(std::strerror(EADDRINUSE)) != std::string::npos)
+    report.ok(what + ", taken while the server runs");
   else
     report.missing(what + ": " + failure, std::string("end the program that has it, or choose "
                                                       "another with ") +
@@ -154,14 +160,15 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_elements(report);
   check_templates(report);
   check_fonts(report);
-  check_port(report, "--rtmp", config.listen.rtmp, false);
-  check_port(report, "--rtmps", config.listen.rtmps, false);
-  check_port(report, "--sip", config.listen.sip, true);
-  check_port(report, "--sips", config.listen.sips, false);
+  const bool served = config::serve_lock_held(config.data_dir);
+  check_port(report, "--rtmp", config.listen.rtmp, false, served);
+  check_port(report, "--rtmps", config.listen.rtmps, false, served);
+  check_port(report, "--sip", config.listen.sip, true, served);
+  check_port(report, "--sips", config.listen.sips, false, served);
   check_certificate(report, config);
-  check_port(report, "--http", config.listen.http, false);
-  check_port(report, "--https", config.listen.https, false);
-  check_port(report, "--stun", config.listen.stun, true);
+  check_port(report, "--http", config.listen.http, false, served);
+  check_port(report, "--https", config.listen.https, false, served);
+  check_port(report, "--stun", config.listen.stun, true, served);
   check_secrets(report, config);
   check_media(report, config.media);
   check_data_dir(report, config.data_dir);

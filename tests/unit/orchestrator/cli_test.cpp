@@ -14,6 +14,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/elements.h"
+#include "common/endpoint.h"
 #include "config/places.h"
 #include "config/serve_lock.h"
 #include "serve.h"
@@ -320,4 +321,23 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
   EXPECT_NE(out.str().find(dir.path() + "/none"), std::string::npos);
   EXPECT_NE(out.str().find("missing  port 198.51.100.1:1 for http"), std::string::npos);
   EXPECT_NE(out.str().find("ok       data directory " + dir.path() + "/new"), std::string::npos);
+}
+
+TEST(Doctor, PortsOfTheServerThatRunsAreNotMissing) {
+  const TemporaryDirectory dir;
+  const auto taken = listen_tcp({"127.0.0.1", 0});
+  ASSERT_TRUE(taken);
+  const std::string port = local_endpoint(taken->get()).to_string();
+  const auto report = [&] {
+    const auto line = parse({"doctor", "--data-dir", dir.path(), "--rtmp", "127.0.0.1:0", "--sip",
+                             "127.0.0.1:0", "--stun", "127.0.0.1:0", "--http", port});
+    std::ostringstream out;
+    doctor(line.config, out);
+    return out.str();
+  };
+  EXPECT_NE(report().find("missing  port " + port), std::string::npos);
+  const auto lock = config::take_serve_lock(dir.path());
+  ASSERT_TRUE(lock);
+  EXPECT_NE(report().find("ok       port " + port + " for http, taken while the server runs"),
+            std::string::npos);
 }
