@@ -291,8 +291,11 @@ void print_call(std::ostream &out, const json &call) {
   if (const auto security = call.find("security"); security != call.end())
     for (const char *side : {"caller", "callee"})
       if (const auto leg = security->find(side); leg != security->end() && leg->is_object())
-        out << std::setw(10) << side << "signalling " << text_of(*leg, "signalling") << ", media "
-            << text_of(*leg, "media") << "\n";
+        if (const auto signalling = text_of(*leg, "signalling"); !signalling.empty()) {
+          const auto media = text_of(*leg, "media");
+          out << std::setw(10) << side << "signalling " << signalling << ", media "
+              << (media.empty() ? "not agreed on yet" : media) << "\n";
+        }
   for (const char *medium : {"audio", "video"})
     if (const auto count = call.find(medium); count != call.end() && count->is_object())
       out << std::setw(10) << medium << "sent " << text_of(*count, "sent_packets") << ", received "
