@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <charconv>
@@ -181,6 +182,11 @@ class SqliteStore : public CallStore {
   }
 
   Error failure(const std::string &what) const {
+    // SQLite tells a full disk as an error of input or output, where it maps a file.
+    struct statvfs disk {};
+    if (::statvfs(options_.path.c_str(), &disk) == 0 && disk.f_bavail < 16)
+      return internal_error("cannot " + what + " the database of calls " + options_.path +
+                            ": the disk is full");
     return internal_error("cannot " + what + " the database of calls " + options_.path + ": " +
                           (database_ ? sqlite3_errmsg(database_.get()) : "no memory"));
   }
