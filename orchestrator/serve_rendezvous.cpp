@@ -28,6 +28,8 @@ std::unique_ptr<rendezvous::Socket> make_rendezvous(
     own.stun.push_back(config::public_host(config, *stun) + ":" + std::to_string(stun->port));
   for (const config::StunRegion &region : config.regions)
     own.regions.push_back({region.name, region.stun});
+  own.nodes = config.nodes.accept;
+  own.rule = config.nodes.rule;
   own.is_account = [book](const std::string &name) {
     return book->snapshot()->find(name) != nullptr;
   };

@@ -66,6 +66,7 @@ const std::vector<Api::Route> &Api::routes() {
       {"POST", "/api/v1/calls", Access::Admin, &Api::start_call},
       {"GET", "/api/v1/calls/{id}", Access::Admin, &Api::show_call},
       {"DELETE", "/api/v1/calls/{id}", Access::Admin, &Api::hang_up},
+      {"GET", "/api/v1/nodes", Access::Admin, &Api::list_nodes},
       {"GET", "/api/v1/channels", Access::Admin, &Api::list_channels},
       {"GET", "/api/v1/channels/{id}", Access::Admin, &Api::show_channel},
       {"DELETE", "/api/v1/channels/{id}", Access::Admin, &Api::end_channel},

@@ -120,6 +120,7 @@ class Api {
   void list_regions(const Request &, const Parameters &, const Reply &);
   void show_turn(const Request &, const Parameters &, const Reply &);
   void list_trunks(const Request &, const Parameters &, const Reply &);
+  void list_nodes(const Request &, const Parameters &, const Reply &);
   void list_channels(const Request &, const Parameters &, const Reply &);
   void show_channel(const Request &, const Parameters &, const Reply &);
   void end_channel(const Request &, const Parameters &, const Reply &);

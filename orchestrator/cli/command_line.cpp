@@ -329,6 +329,11 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   as_json(channels);
   verb(channels, Verb::Channels);
 
+  CLI::App *nodes = app.add_subcommand("nodes", "List the devices that are lent to calls");
+  client(nodes);
+  as_json(nodes);
+  verb(nodes, Verb::Nodes);
+
   CLI::App *nat = app.add_subcommand(
       "nat",
       "Find out what stands between this machine and others, and the nearest STUN server. Asks "

@@ -30,6 +30,7 @@ enum class Verb {
   Dtmf,
   Trunks,
   Channels,
+  Nodes,
   Nat,
   Node,
   Phone,

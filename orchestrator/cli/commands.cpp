@@ -443,6 +443,31 @@ void print_channel(std::ostream &out, const json &channel) {
   }
 }
 
+int nodes(const CommandLine &line, const Streams &streams) {
+  const auto client = Client::make(line.url, line.config.data_dir);
+  if (!client) return fail(streams, client.error());
+  const auto answer = client->send("GET", "/api/v1/nodes");
+  if (!answer) return fail(streams, answer.error());
+  if (line.json) {
+    streams.out << answer->body.dump(2) << "\n";
+    return kDone;
+  }
+  const json list = answer->body.value("nodes", json::array());
+  if (list.empty()) streams.out << "No device is lent; `junctor node` lends one.\n";
+  for (const json &node : list) {
+    const auto text = [&](const char *field) {
+      return node[field].is_string() ? node[field].get<std::string>() : std::string();
+    };
+    streams.out << text("name") << "  of " << text("account") << "  " << node["used"] << "/"
+                << node["legs"] << " legs  "
+                << (text("nat").empty() ? "NAT not known" : text("nat"))
+                << (text("region").empty() ? "" : "  in " + text("region"))
+                << (text("draining").empty() ? "" : "  takes nothing new: " + text("draining"))
+                << "\n";
+  }
+  return kDone;
+}
+
 int channels(const CommandLine &line, const Streams &streams) {
   auto client = Client::make(line.url, line.config.data_dir);
   if (!client) return fail(streams, client.error());
@@ -498,6 +523,8 @@ int run(const CommandLine &line, Streams streams) {
       return trunks(line, streams);
     case Verb::Channels:
       return channels(line, streams);
+    case Verb::Nodes:
+      return nodes(line, streams);
     case Verb::Nat:
       return nat(line, streams);
     case Verb::Node:

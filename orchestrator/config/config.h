@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/result.h"
 #include "nat/core/stun_responder.h"
+#include "nodes/choice.h"
 #include "rendezvous/rendezvous.h"
 #include "rtmp/core/server.h"
 #include "rtp/core/stun.h"
@@ -124,14 +125,20 @@ enum class TurnMode : std::uint8_t {
 /// The relay that clients use when nothing else connects them.
 struct Turn {
   TurnMode mode = TurnMode::Off;
-  std::vector<std::string> urls;  ///< of another's: "turn:HOST:PORT?transport=udp"
-  std::string secret_file;        ///< of mode 0600, for another's
+  std::vector<std::string> urls;            ///< of another's: "turn:HOST:PORT?transport=udp"
+  std::string secret_file;                  ///< of mode 0600, for another's
   std::chrono::seconds lifetime{6 * 3600};  ///< of credentials
   Endpoint listen{"0.0.0.0", 3480};         ///< UDP and TCP
   std::optional<Endpoint> tls = Endpoint{"0.0.0.0", 5349};
   std::uint16_t low = 49152, high = 65535;  ///< UDP ports of relayed addresses
   std::vector<std::string> allowed_peers;   ///< that it relays to though they are private
   std::uint64_t bytes_per_second = 0;       ///< of each allocation; 0: any
+};
+
+/// Devices that accounts lend.
+struct Nodes {
+  bool accept = true;
+  nodes::Rule rule = nodes::Rule::Nearest;  ///< which one a session is brought to
 };
 
 /// A STUN server that clients measure, to take the nearest.
@@ -168,6 +175,7 @@ struct Config {
   Sip sip;
   Stun stun;
   Turn turn;
+  Nodes nodes;
   std::vector<StunRegion> regions;
   rendezvous::Limits rendezvous;
   Watchdog watchdog;
