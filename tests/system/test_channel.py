@@ -28,7 +28,7 @@ class ChannelTest(SystemTest):
         except Unavailable as reason:
             self.skipTest(f"no laboratory on this machine: {reason}")
         self.server = self.lab.host("stun", addresses=2)
-        self.start(Coturn(self.lab, self.server))
+        self.coturn = self.start(Coturn(self.lab, self.server, relay=True))
         self.stun = ",".join(self.server.addresses)
 
     def peer(self, host):
@@ -253,6 +253,60 @@ class N3_Ice(ChannelTest):
         named = [line for text in left.strings["call"]
                  for line in json.loads(text).get("candidates", [])]
         self.assertTrue(any("typ srflx" in line for line in named), named)
+
+
+class N6_Relay(ChannelTest):
+    _GUARD = 1.5 if FULL else 8.0
+
+    def join(self, peers, **options):
+        properties = {"turn-server": self.coturn.relay_url, "rungs": "p2p,relay",
+                      **options.pop("properties", {})}
+        join(*peers, "call", self.stun, properties=properties, **options)
+        return [each.wait("call", "up", "failed") for each in peers]
+
+    def test_carries_where_there_is_no_direct_way(self):
+        for kinds, transport in ((("symmetric", "symmetric"), "udp"),
+                                 (("udp-blocked", "port-restricted"), "tcp")):
+            with self.subTest(kinds):
+                peers = [self.peer(self.lab.site(f"{side}-{transport}", kind))
+                         for side, kind in zip(("left", "right"), kinds)]
+                url = self.coturn.relay_url.replace("transport=udp", f"transport={transport}")
+                said = self.join(peers, properties={"turn-server": url})
+                self.assertEqual([each["rung"] for each in said], ["relay"] * 2, said)
+                self.flows(peers, "call")
+                print(f"# {kinds} by {transport}, in ms: {[round(each['ms']) for each in said]}")
+
+    def test_takes_over_when_the_direct_way_is_cut_and_gives_it_back(self):
+        peers = self.pair("port-restricted", "port-restricted")
+        self.assertEqual({each["rung"] for each in self.join(peers)}, {"p2p"})
+        self.flows(peers, "call", 50)
+        one, other = (each.host.place.address for each in peers)
+        for each in peers:
+            each.forget("call")
+        self.lab.tool(["nft", "-f", "-"], f"""table ip cut {{
+            chain between {{
+              type filter hook forward priority 0
+              ip saddr {one} ip daddr {other} drop
+              ip saddr {other} ip daddr {one} drop
+            }}
+        }}
+        """, self.lab.internet)
+        for each in peers:
+            self.assertEqual(each.wait("call", "moved", "failed")["rung"], "relay")
+        self.flows(peers, "call", 50)
+        gaps = [each.report("call")["longest_gap"] / 1000 for each in peers]
+        counts = [len(each.states["call"]) for each in peers]
+        for each in peers:
+            each.forget("call")
+        self.lab.tool(["nft", "delete", "table", "ip", "cut"], host=self.lab.internet)
+        for each, count in zip(peers, counts):
+            self.assertEqual(each.wait("call", "moved", "failed", after=count)["rung"], "p2p")
+        self.flows(peers, "call", 25)
+        back = [each.report("call")["longest_gap"] / 1000 for each in peers]
+        print(f"# to the relay after a silence of {gaps[0]:.2f} and {gaps[1]:.2f} s, back after "
+              f"{back[0]:.2f} and {back[1]:.2f} s")
+        self.assertLess(max(gaps), self._GUARD)
+        self.assertLess(max(back), self._GUARD)
 
 
 class N3_Ipv6(ChannelTest):

@@ -11,6 +11,12 @@
 
 namespace junctor::nat {
 
+namespace {
+
+constexpr Duration kPeerRepair = std::chrono::milliseconds(100);
+
+}  // namespace
+
 std::string_view to_string(ChannelState state) {
   switch (state) {
     case ChannelState::New:
@@ -266,6 +272,8 @@ void Channel::take_candidates(const MoreCandidates &more) {
     remote_->candidates.clear();
     doubt("the peer has changed addresses");
     if (puncher_) puncher_->clear_remote();
+    // The peer has waited long enough; a way that can be repaired at all is so within a round trip.
+    if (ladder_ && ladder_->carrying()) repair_until_ = now + kPeerRepair;
     // It may be our own NAT that has forgotten, and the peer who noticed first.
     gathering_.restart(now);
   }

@@ -186,6 +186,8 @@ void Channel::on_ladder(const LadderAction &action) {
       break;
     case Kind::End:
       path_.reset();
+      // For good: it would go on to try.
+      puncher_.reset();
       show(ChannelState::Failed);
       log(LogLevel::Warning, "no way to the peer: " + action.why);
       tell({.kind = ChannelEvent::Kind::Failed,

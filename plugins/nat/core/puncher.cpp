@@ -28,6 +28,8 @@ int rank(CandidateKind kind) {
 }
 
 constexpr unsigned kConfirmations = 3;
+/// Between two probes of one that has failed: at first, and later.
+constexpr Duration kSoon = std::chrono::minutes(2), kSeldom = std::chrono::seconds(15);
 /// Between two probes of one of many sockets: the first has made the mapping.
 constexpr Duration kManyPace = milliseconds(500);
 /// A path that is quiet for so long while another one is heard gives way to it.
@@ -357,6 +359,14 @@ std::optional<Duration> Puncher::round_trip() const {
 
 std::vector<Puncher::Event> Puncher::take_events() { return std::exchange(events_, {}); }
 
+/// Until the next probe to the same.
+Duration Puncher::pace(const Link &link, Time now) const {
+  const Duration elapsed = began_ ? now - *began_ : Duration::zero();
+  if (state_ == State::Failed) return elapsed < kSoon ? options_.heartbeat : kSeldom;
+  if (link.many) return kManyPace;
+  return elapsed < options_.quick ? options_.pace : options_.slow_pace;
+}
+
 void Puncher::send_probe(Link &link, Time now) {
   // Each is a transaction of its own, so that an ACK tells which one it answers.
   const auto id = stun::random_transaction_id();
@@ -368,8 +378,7 @@ void Puncher::send_probe(Link &link, Time now) {
   }
   sent_.emplace(id, Sent{link.path, now});
   sent_order_.push_back(id);
-  const bool quick = began_ && now - *began_ < options_.quick;
-  link.due = now + (link.many ? kManyPace : quick ? options_.pace : options_.slow_pace);
+  link.due = now + pace(link, now);
   ++link.sent;
   if (link.confirm > 0) --link.confirm;
   ++counts_.probes_sent;
@@ -383,6 +392,8 @@ bool Puncher::wanted(const Link &link, Time now) const {
   // Who is not known yet gets answers only.
   if (link.learned && (!path_ || link.path != *path_)) return false;
   if (trying()) return true;
+  // What only those ways could do that were for the beginning is not tried for ever.
+  if (state_ == State::Failed) return !link.many && link.path.kind != CandidateKind::Predicted;
   if (state_ != State::Up || !up_since_ || now - *up_since_ >= options_.settle) return false;
   return rank(link.path.kind) < rank(path_->kind);
 }
@@ -458,6 +469,7 @@ std::vector<Outgoing> Puncher::poll(Time now) {
     state_ = State::Failed;
     path_.reset();
     tell(Event::Kind::Failed, now);
+    for (Link &each : links_) each.due = now + options_.heartbeat;
   }
   probe_links(now);
   send_guesses(now);

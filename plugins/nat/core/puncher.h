@@ -55,7 +55,8 @@ class Puncher {
     Trying,
     Up,
     Repairing,  ///< was up; path() is still the old one
-    Failed,     ///< in time; a verified packet of the peer's can still bring it up
+    /// Not in time. It goes on to try, seldom, for what stands between may change: then it is Up.
+    Failed,
   };
   /// What a socket is for.
   enum class Use : std::uint8_t {
@@ -175,6 +176,7 @@ class Puncher {
   void came(Link &link, std::size_t bytes, Time now);
   void mark_good(Link &link, Time now);
   void consider(const Link &link, Time now);
+  Duration pace(const Link &link, Time now) const;
   void send_probe(Link &link, Time now);
   bool wanted(const Link &link, Time now) const;
   void begin(Time now);

@@ -221,6 +221,23 @@ TEST_F(Punching, SilenceIsToldAndANewGenerationRepairsIt) {
   EXPECT_NE(*right_->puncher.path(), old);
 }
 
+TEST_F(Punching, WhatHasFailedIsTriedOnSeldomAndComesUpWhenItCan) {
+  net_.one_way = 20ms;
+  make(kind("port-restricted"), kind("port-restricted"));
+  right_->site.nat.udp = false;
+  exchange();
+  run(4s);
+  ASSERT_EQ(left_->puncher.state(), State::Failed);
+  const auto before = left_->site.packets_sent;
+  run(25s);
+  EXPECT_NEAR(static_cast<double>(left_->site.packets_sent - before), 20, 3)
+      << "two candidates, each 2.5 s";
+  right_->site.nat.udp = true;
+  run(6s);
+  EXPECT_TRUE(up());
+  EXPECT_TRUE(left_->told(Kind::Up));
+}
+
 TEST_F(Punching, PausedMediaIsNoSilence) {
   net_.one_way = 20ms;
   make(kind("port-restricted"), kind("port-restricted"));
