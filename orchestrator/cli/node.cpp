@@ -113,6 +113,7 @@ nlohmann::json json_of(const std::string &name, const node::NodeStatus &status) 
           {"bits_per_second", status.bits_per_second},
           {"forwarded_bytes", status.hub.forwarded_bytes},
           {"forwarded_packets", status.hub.forwarded_packets},
+          {"retransmitted", status.hub.retransmitted},
           {"strangers", status.hub.strangers},
           {"refused", status.hub.refused}};
 }

@@ -232,6 +232,7 @@ void Hub::keep_figures_of(const Leg &leg) {
   if (!stats) return;
   gone_bytes_ += stats->sent.bytes;
   gone_packets_ += stats->sent.packets;
+  gone_retransmitted_ += stats->retransmitted;
 }
 
 // ---- Ways ----
@@ -395,13 +396,15 @@ void Hub::addresses_changed() {
 // ---- Figures ----
 
 HubStats Hub::stats() const {
-  HubStats stats{sessions_.size(), by_tag_.size(), 0, gone_bytes_, gone_packets_, 0, refused_};
+  HubStats stats{sessions_.size(), by_tag_.size(),      0, gone_bytes_,
+                 gone_packets_,    gone_retransmitted_, 0, refused_};
   for (const auto &[tag, leg] : by_tag_) {
     stats.legs_up += leg->up;
     stats.refused += leg->puncher.counts().refused;
     if (const auto of = relay_->stats(leg->relay)) {
       stats.forwarded_bytes += of->sent.bytes;
       stats.forwarded_packets += of->sent.packets;
+      stats.retransmitted += of->retransmitted;
     }
   }
   stats.strangers = relay_->stats().strangers;

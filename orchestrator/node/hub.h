@@ -70,6 +70,7 @@ struct HubEvents {
 struct HubStats {
   std::size_t sessions = 0, legs = 0, legs_up = 0;
   std::uint64_t forwarded_bytes = 0, forwarded_packets = 0;  ///< since it was opened
+  std::uint64_t retransmitted = 0;                           ///< packets that a client had missed
   std::uint64_t strangers = 0;
   std::uint64_t refused = 0;  ///< STUN that was nobody's, not verified, or came before
 };
@@ -140,7 +141,7 @@ class Hub {
   std::map<std::string, Leg *> by_tag_;                     // our tag
   std::map<rtp::stun::TransactionId, std::string> probes_;  // of ours: the tag of whose it is
   std::deque<rtp::stun::TransactionId> probe_order_;
-  std::uint64_t gone_bytes_ = 0, gone_packets_ = 0, refused_ = 0;
+  std::uint64_t gone_bytes_ = 0, gone_packets_ = 0, gone_retransmitted_ = 0, refused_ = 0;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what is posted
   bool stepping_ = false, step_again_ = false;
   Reactor::Timer timer_;
