@@ -275,8 +275,13 @@ void Phone::on_channel(const ChannelNews &news) {
                        {"local", news.local}, {"remote", news.remote}, {"ms", news.ms},
                        {"why", news.why}};
   const std::string why = news.why.empty() ? "" : ": " + news.why;
-  if (news.state != "up" && news.state != "moved")
-    return tell("channel", fields, "channel " + news.state + why);
+  if (news.state != "up" && news.state != "moved") {
+    tell("channel", fields, "channel " + news.state + why);
+    // Whatever has cut the media has probably cut the connection, too, and the peer is to learn of
+    // new addresses now, not when it is found dead.
+    if (news.state == "trying" && call_->up) client_->reconnect();
+    return;
+  }
   json up = fields;
   if (!call_->up && call_->media) up["fingerprint"] = call_->media->stats().fingerprint;
   tell("channel", up,

@@ -17,8 +17,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kMostWaiting = 100;  // messages
-constexpr Duration kConnectTime = 10s;
+constexpr std::size_t kMostSaid = 256;  // messages
+constexpr Duration kConnectTime = 5s;
 constexpr Duration kCloseTime = 1s;
 constexpr unsigned kUnauthorized = 401, kForbidden = 403, kNotFound = 404;
 
@@ -62,10 +62,11 @@ class SoupClient final : public Client {
   }
 
   void send(const wire::Message &message) override {
-    std::string text = wire::write(message);
-    if (welcomed_) return soup_websocket_connection_send_text(connection_.get(), text.c_str());
-    waiting_.push_back(std::move(text));
-    if (waiting_.size() > kMostWaiting) waiting_.pop_front();
+    said_.push_back(wire::write(message));
+    if (welcomed_) soup_websocket_connection_send_text(connection_.get(), said_.back().c_str());
+    if (said_.size() <= kMostSaid) return;
+    said_.pop_front();
+    ++said_before_;
   }
 
   void reconnect() override {
@@ -143,12 +144,13 @@ class SoupClient final : public Client {
     g_signal_connect(connection_.get(), "message", G_CALLBACK(on_message), this);
     g_signal_connect(connection_.get(), "pong",
                      G_CALLBACK(+[](SoupWebsocketConnection *, GBytes *, gpointer self) {
-                       static_cast<SoupClient *>(self)->heard();
+                       static_cast<SoupClient *>(self)->alive();
                      }),
                      this);
     g_signal_connect(connection_.get(), "closed", G_CALLBACK(on_closed), this);
-    heard();
+    alive();
     options_.hello.resume = resume_;
+    options_.hello.got = heard_;
     soup_websocket_connection_send_text(connection_.get(), wire::write(options_.hello).c_str());
   }
 
@@ -180,25 +182,29 @@ class SoupClient final : public Client {
 
   static void on_message(SoupWebsocketConnection *, gint, GBytes *bytes, gpointer data) {
     auto &self = *static_cast<SoupClient *>(data);
-    self.heard();
+    self.alive();
     gsize size = 0;
     const auto *text = static_cast<const char *>(g_bytes_get_data(bytes, &size));
     const auto message = wire::read(std::string_view(text ? text : "", size));
-    if (!message) return;  // of a newer server
-    if (const auto *welcome = std::get_if<wire::Welcome>(&*message))
-      self.on_welcome(*welcome);
-    else
-      self.events_.message(*message);
+    const auto *welcome = message ? std::get_if<wire::Welcome>(&*message) : nullptr;
+    if (welcome) return self.on_welcome(*welcome);
+    ++self.heard_;
+    if (message) self.events_.message(*message);  // else of a newer server
   }
 
   void on_welcome(const wire::Welcome &welcome) {
     resume_ = welcome.resume;
     wait_ = options_.first_wait;
     welcomed_ = true;
-    auto waiting = std::exchange(waiting_, {});
-    if (welcome.resumed)
-      for (const std::string &text : waiting)
-        soup_websocket_connection_send_text(connection_.get(), text.c_str());
+    // Whether what was on its way has come is known only now.
+    const bool known = welcome.got >= said_before_ && welcome.got - said_before_ <= said_.size();
+    if (welcome.resumed && known)
+      for (std::size_t i = welcome.got - said_before_; i < said_.size(); ++i)
+        soup_websocket_connection_send_text(connection_.get(), said_[i].c_str());
+    if (!welcome.resumed) {
+      said_.clear();
+      said_before_ = heard_ = 0;
+    }
     events_.welcome(welcome);
   }
 
@@ -215,7 +221,7 @@ class SoupClient final : public Client {
     if (done_) post_to(nullptr, [done = std::exchange(done_, nullptr)] { done(); });
   }
 
-  void heard() {
+  void alive() {
     silence_ = ContextTimer(nullptr, 2 * options_.ping + options_.ping / 2,
                             [this] { lost("the server is silent"); });
   }
@@ -249,7 +255,9 @@ class SoupClient final : public Client {
   ObjectRef<SoupMessage> message_;
   ObjectRef<SoupWebsocketConnection> connection_;
   bool welcomed_ = false, closing_ = false;
-  std::deque<std::string> waiting_;
+  std::deque<std::string> said_;   // the newest, whether they have come or not
+  std::uint32_t said_before_ = 0;  // messages that are no longer in said_
+  std::uint32_t heard_ = 0;        // messages of the server's
   Duration wait_;
   std::function<void()> done_;
   ContextTimer retry_, silence_, patience_;

@@ -44,8 +44,8 @@ class Client {
   static Result<std::unique_ptr<Client>> connect(ClientOptions options, ClientEvents events);
   virtual ~Client() = default;
 
-  /// Says it now, or when the connection is back and resumed; what waits is bounded, the oldest is
-  /// dropped.
+  /// Says it now, or when the connection is back and resumed: nothing is lost between two
+  /// connections but what a server that does not know us any more has missed.
   virtual void send(const nat::rendezvous::Message &message) = 0;
   /// The network has changed: the connection is made anew at once.
   virtual void reconnect() = 0;

@@ -58,6 +58,7 @@ void Rendezvous::received(LinkId id, std::string_view text, Time now) {
   if (!link.throttle.may(now))
     return close(link, kPolicy, "too many messages; send fewer a second", now);
   link.throttle.take(now);
+  if (link.device) ++link.device->heard;
   const auto message = wire::read(text);
   if (!message) return wrong(link, "", message.error().detail, now);
   dispatch(link, *message, now);
@@ -74,7 +75,7 @@ void Rendezvous::dispatch(Link &link, const wire::Message &message, Time now) {
 }
 
 void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
-  Device *device = resumed(link, hello.resume);
+  Device *device = resumed(link, hello);
   const bool again = device != nullptr;
   if (!again) {
     const std::string id = options_.new_id();
@@ -95,20 +96,25 @@ void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
   device->link = &link;
   link.device = device;
   learn(*device, hello.nat, hello.regions);
-  wire::Welcome welcome{link.account, device->id,    device->resume,
-                        again,        options_.stun, options_.regions};
-  door_.send(link.id, wire::write(welcome));
-  for (std::string &text : std::exchange(device->queue, {})) door_.send(link.id, std::move(text));
-  device->queued = 0;
+  door_.send(link.id, wire::write(wire::Welcome{link.account, device->id, device->resume, again,
+                                                device->heard, options_.stun, options_.regions}));
+  // What was on its way when the connection broke, and what came since.
+  for (std::size_t i = again ? hello.got - device->said_before : 0; i < device->said.size(); ++i)
+    door_.send(link.id, device->said[i]);
   say(LogLevel::Info, "rendezvous " + link.peer.to_string() + ": " + link.account +
                           (again ? " is back" : " is here") +
                           (hello.agent.empty() ? "" : " (" + hello.agent + ")"));
 }
 
-Rendezvous::Device *Rendezvous::resumed(Link &link, const std::string &secret) {
-  if (secret.empty()) return nullptr;
-  for (auto &[id, device] : devices_)
-    if (device.account == link.account && equal_secret(device.resume, secret)) return &device;
+Rendezvous::Device *Rendezvous::resumed(Link &link, const wire::Hello &hello) {
+  if (hello.resume.empty()) return nullptr;
+  for (auto &[id, device] : devices_) {
+    if (device.account != link.account || !equal_secret(device.resume, hello.resume)) continue;
+    // Who has missed what is no longer kept cannot go on from there: it comes as a new one.
+    const bool kept =
+        hello.got >= device.said_before && hello.got - device.said_before <= device.said.size();
+    return kept ? &device : nullptr;
+  }
   return nullptr;
 }
 
@@ -228,13 +234,15 @@ void Rendezvous::shutdown(Time now) {
 // --- Telling -------------------------------------------------------------------------------------
 
 void Rendezvous::tell(Device &device, const wire::Message &message) {
-  std::string text = wire::write(message);
-  if (device.link) return door_.send(device.link->id, std::move(text));
-  // Who misses something cannot go on from there: it comes back as a new one.
-  if (device.queued + text.size() > options_.limits.queued_bytes) device.resume = options_.new_id();
-  if (device.queued + text.size() > options_.limits.queued_bytes) return;
-  device.queued += text.size();
-  device.queue.push_back(std::move(text));
+  device.said.push_back(wire::write(message));
+  device.said_bytes += device.said.back().size();
+  if (device.link) door_.send(device.link->id, device.said.back());
+  while (device.said.size() > options_.limits.kept_messages ||
+         device.said_bytes > options_.limits.kept_bytes) {
+    device.said_bytes -= device.said.front().size();
+    device.said.pop_front();
+    ++device.said_before;
+  }
 }
 
 void Rendezvous::tell(const std::string &device, const wire::Message &message) {
@@ -247,7 +255,11 @@ void Rendezvous::wrong(Link &link, const std::string &session, const std::string
   ++wrongs_;
   if (++link.wrongs > options_.limits.wrongs)
     return close(link, kPolicy, "too many wrong messages; the last one: " + detail, now);
-  door_.send(link.id, wire::write(wire::Wrong{session, detail.substr(0, wire::kMostText)}));
+  const wire::Wrong said{session, detail.substr(0, wire::kMostText)};
+  if (link.device)
+    tell(*link.device, said);
+  else
+    door_.send(link.id, wire::write(said));
 }
 
 void Rendezvous::wrong(Device &from, const std::string &session, const std::string &detail,

@@ -42,7 +42,8 @@ struct Limits {
   unsigned burst = 200;                                       ///< messages at once
   Duration message_interval = std::chrono::milliseconds(20);  ///< and then one each interval
   unsigned wrongs = 32;                                       ///< wrong messages of a connection
-  std::size_t queued_bytes = 256UL * 1024;                    ///< for a client that is away
+  /// Of what was said to a client, kept to say it again when its connection has broken.
+  std::size_t kept_messages = 256, kept_bytes = 256UL * 1024;
   std::size_t keep_ended = 1000;      ///< sessions that are over and can be asked about
   std::size_t nodes_per_session = 8;  ///< that are asked until one carries, or none is left
   Duration node_time = std::chrono::seconds(2);  ///< for a node to say that it serves
@@ -137,8 +138,10 @@ class Rendezvous {
     wire::Role role = wire::Role::Client;
     Link *link = nullptr;  ///< null while it is away
     Time away_since{};
-    std::deque<std::string> queue;  ///< for when it is back
-    std::size_t queued = 0;         ///< bytes
+    std::deque<std::string> said;  ///< to it: the newest, whether they have come or not
+    std::size_t said_bytes = 0;
+    std::uint32_t said_before = 0;  ///< messages to it that are no longer in `said`
+    std::uint32_t heard = 0;        ///< messages of its
     std::optional<nat::Behaviour> nat;
     std::vector<wire::RegionTime> regions;
     std::set<std::string> sessions;
@@ -211,7 +214,7 @@ class Rendezvous {
   std::vector<nodes::Node> all_nodes(std::vector<const Device *> &devices) const;
 
   void dispatch(Link &link, const wire::Message &message, Time now);
-  Device *resumed(Link &link, const std::string &secret);
+  Device *resumed(Link &link, const wire::Hello &hello);
   void learn(Device &device, const wire::Object &nat, const std::vector<wire::RegionTime> &regions);
   void tell(Device &device, const wire::Message &message);
   void tell(const std::string &device, const wire::Message &message);

@@ -110,7 +110,7 @@ class N2_Rendezvous(SystemTest):
         session = self.join(alice, bob)
         alice.stop()
         bob.send(type="signal", session=session, data={"n": 1})
-        back = self.client("alice", hello={"resume": alice.welcome["resume"]})
+        back = self.client("alice", hello={"resume": alice.welcome["resume"], "got": alice.got})
         self.assertTrue(back.welcome["resumed"])
         self.assertEqual(back.expect("signal")["data"], {"n": 1})
 

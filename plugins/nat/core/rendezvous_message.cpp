@@ -22,9 +22,9 @@ template <class F> void fields(F &f, Region &m) { f.name("name", m.name); f.name
 template <class F> void fields(F &f, NodeOffer &m) { f.name("name", m.name); f.text("region", m.region); f.count("legs", m.legs); f.number("price", m.price); }
 template <class F> void fields(F &f, Leg &m) { f.name("leg", m.leg); f.object("description", m.description, true); }
 
-template <class F> void fields(F &f, Hello &m) { f.version("version", m.version); f.role("role", m.role); f.text("agent", m.agent); f.text("resume", m.resume);
+template <class F> void fields(F &f, Hello &m) { f.version("version", m.version); f.role("role", m.role); f.text("agent", m.agent); f.text("resume", m.resume); f.count("got", m.got);
                                                  f.object("nat", m.nat); f.list("regions", m.regions); f.optional("node", m.node); }
-template <class F> void fields(F &f, Welcome &m) { f.name("account", m.account); f.name("connection", m.connection); f.text("resume", m.resume); f.flag("resumed", m.resumed);
+template <class F> void fields(F &f, Welcome &m) { f.name("account", m.account); f.name("connection", m.connection); f.text("resume", m.resume); f.flag("resumed", m.resumed); f.count("got", m.got);
                                                    f.texts("stun", m.stun); f.list("regions", m.regions); }
 template <class F> void fields(F &f, Moved &m) { f.object("nat", m.nat); f.list("regions", m.regions); }
 template <class F> void fields(F &f, Wrong &m) { f.text("session", m.session); f.text("detail", m.detail); }

@@ -60,15 +60,20 @@ struct Hello {
   Role role = Role::Client;
   std::string agent;   ///< program and version
   std::string resume;  ///< Welcome::resume of a connection that broke; its sessions go on
-  Object nat;          ///< a nat::Behaviour as to_json() writes it; empty: not known yet
+  /// With `resume`: messages of the server's that came, but for its welcomes. Those behind them are
+  /// said again.
+  std::uint32_t got = 0;
+  Object nat;  ///< a nat::Behaviour as to_json() writes it; empty: not known yet
   std::vector<RegionTime> regions;
   std::optional<NodeOffer> node;  ///< of Role::Node
   bool operator==(const Hello &) const = default;
 };
 struct Welcome {
   std::string account, connection;
-  std::string resume;             ///< a secret, for Hello::resume
-  bool resumed = false;           ///< the sessions of the connection before are here
+  std::string resume;    ///< a secret, for Hello::resume
+  bool resumed = false;  ///< the sessions of the connection before are here
+  /// With `resumed`: messages of the client's that came, but for its hellos.
+  std::uint32_t got = 0;
   std::vector<std::string> stun;  ///< HOST:PORT of servers that may be asked
   std::vector<Region> regions;
   bool operator==(const Welcome &) const = default;

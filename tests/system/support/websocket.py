@@ -38,6 +38,7 @@ class WebSocket:
             self.socket = ssl.create_default_context(cafile=trust).wrap_socket(
                 self.socket, server_hostname=host)
         self.data = b""
+        self.got = 0  # messages but welcomes, as a hello that resumes tells
         key = base64.b64encode(os.urandom(16))
         lines = [f"GET {path} HTTP/1.1", f"Host: {host}:{port}", "Upgrade: websocket",
                  "Connection: Upgrade", f"Sec-WebSocket-Key: {key.decode()}",
@@ -112,7 +113,9 @@ class WebSocket:
                 code = struct.unpack("!H", payload[:2])[0] if len(payload) >= 2 else None
                 raise Closed(code, payload[2:].decode())
             elif kind == TEXT:
-                return json.loads(payload)
+                message = json.loads(payload)
+                self.got += message["type"] != "welcome"
+                return message
 
     def expect(self, kind):
         """The next message of this type; what comes before is left out."""

@@ -19,10 +19,11 @@ std::vector<Message> one_of_each() {
                 Role::Node,
                 "junctor 1",
                 "secret",
+                7,
                 kObject,
                 {{"eu", 12.5}},
                 NodeOffer{"n1", "eu", 50, 0.5}},
-          Welcome{"alice", "c1", "again", true, {"192.0.2.1:3478"}, {{"eu", "192.0.2.1:3478"}}},
+          Welcome{"alice", "c1", "again", true, 8, {"192.0.2.1:3478"}, {{"eu", "192.0.2.1:3478"}}},
           Moved{kObject, {{"us", 80}}},
           Wrong{"s1", "no"},
           Open{"1", "bob"},
@@ -122,7 +123,7 @@ TEST(RendezvousMessage, HasBounds) {
   EXPECT_FALSE(read(sized(kMostObject - 7)));
   EXPECT_FALSE(read(sized(kMostBytes)));
 
-  Welcome many{"alice", "c", "", false, std::vector<std::string>(kMostListed, "x"), {}};
+  Welcome many{"alice", "c", "", false, 0, std::vector<std::string>(kMostListed, "x"), {}};
   EXPECT_TRUE(read(write(many)));
   many.stun.emplace_back("x");
   EXPECT_FALSE(read(write(many)));

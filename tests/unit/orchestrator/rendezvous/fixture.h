@@ -57,10 +57,11 @@ class RendezvousTest : public ::testing::Test {
     EXPECT_TRUE(link) << link.error().detail;
     return link ? *link : 0;
   }
-  LinkId client(const std::string &account, const std::string &resume = "") {
+  LinkId client(const std::string &account, const std::string &resume = "", std::size_t got = 0) {
     const LinkId link = connect(account);
     wire::Hello hello;
     hello.resume = resume;
+    hello.got = static_cast<std::uint32_t>(got);
     say(link, hello);
     return link;
   }
@@ -76,6 +77,8 @@ class RendezvousTest : public ::testing::Test {
     ADD_FAILURE() << "not heard: " << wire::name_of(T{});
     return {};
   }
+  /// What a client says in its hello to resume this connection.
+  std::size_t got(LinkId link) { return heard[link].messages.size() - count<wire::Welcome>(link); }
   template <class T>
   std::size_t count(LinkId link) {
     std::size_t number = 0;

@@ -123,11 +123,15 @@ TEST_F(RendezvousTest, AConnectionIsResumed) {
   const LinkId bob = client("bob");
   const std::string session = join(alice, bob, "bob");
   const std::string secret = last<wire::Welcome>(alice).resume;
-  rendezvous->disconnected(alice, now);
+  const std::size_t came = got(alice);
+  say(alice, wire::Moved{});
+  // The connection is dead, and nobody here knows it yet.
   say(bob, wire::Signal{session, "", "", R"({"n":1})"});
+  rendezvous->disconnected(alice, now);
   say(bob, wire::Signal{session, "", "", R"({"n":2})"});
   pass(20s);
-  alice = client("alice", secret);
+  alice = client("alice", secret, came);
+  EXPECT_EQ(last<wire::Welcome>(alice).got, 3U) << "open, invite, moved";
   EXPECT_TRUE(last<wire::Welcome>(alice).resumed);
   EXPECT_NE(last<wire::Welcome>(alice).resume, secret) << "each is good once";
   ASSERT_EQ(count<wire::Signal>(alice), 2U);
@@ -140,7 +144,7 @@ TEST_F(RendezvousTest, AConnectionIsResumed) {
 TEST_F(RendezvousTest, AResumedConnectionEndsTheOldOne) {
   const LinkId old = client("alice"), bob = client("bob");
   const std::string session = join(old, bob, "bob");
-  const LinkId fresh = client("alice", last<wire::Welcome>(old).resume);
+  const LinkId fresh = client("alice", last<wire::Welcome>(old).resume, got(old));
   EXPECT_EQ(heard[old].closed, kGoingAway);
   say(bob, wire::Signal{session, "", "", kOffer});
   EXPECT_EQ(count<wire::Signal>(fresh), 1U);
@@ -188,15 +192,18 @@ TEST_F(RendezvousTest, WhoStaysAwayIsForgotten) {
 
 TEST_F(RendezvousTest, WhatWaitsForOneWhoIsAwayIsBounded) {
   Limits limits;
-  limits.queued_bytes = 2000;
+  limits.kept_bytes = 2000;
   make(limits);
   const LinkId alice = client("alice"), bob = client("bob");
   const std::string session = join(alice, bob, "bob");
   const std::string secret = last<wire::Welcome>(alice).resume;
+  const std::size_t came = got(alice);
   rendezvous->disconnected(alice, now);
   for (int i = 0; i < 100; ++i) say(bob, wire::Signal{session, "", "", kOffer});
-  const LinkId back = client("alice", secret);
+  const LinkId back = client("alice", secret, came);
   EXPECT_FALSE(last<wire::Welcome>(back).resumed) << "it has missed something";
+  const LinkId liar = client("alice", secret, 1000000);
+  EXPECT_FALSE(last<wire::Welcome>(liar).resumed) << "that many were never said";
 }
 
 TEST_F(RendezvousTest, TheFirstWordIsHelloAndSoon) {
@@ -219,7 +226,7 @@ TEST_F(RendezvousTest, WhoGoesOnSayingWrongThingsIsParted) {
   for (int i = 0; i < 32; ++i) rendezvous->received(mallory, "{", now);
   EXPECT_EQ(heard[mallory].closed, 0);
   EXPECT_EQ(count<wire::Wrong>(mallory), 32U);
-  say(mallory, wire::Welcome{"alice", "x", "", false, {}, {}});
+  say(mallory, wire::Welcome{"alice", "x", "", false, 0, {}, {}});
   EXPECT_EQ(heard[mallory].closed, kPolicy);
   EXPECT_NE(heard[mallory].why.find("a client does not send 'welcome'"), std::string::npos);
   EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
