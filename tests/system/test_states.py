@@ -152,7 +152,7 @@ class AFailedCall(States):
         self.unbroken()
 
     def test_unreachable(self):
-        self.begin("", f"sip:nobody@{HOST}:{free_port()}")
+        self.begin("farewell-ms = 6000", f"sip:nobody@{HOST}:{free_port()}")
         heard = self.ended("unreachable", 2.5)
         for frequency in (950, 1400, 1800):
             self.assertGreater(tones.longest_with_tone(heard, 8000, frequency), 0.2)
@@ -160,7 +160,7 @@ class AFailedCall(States):
         self.unbroken()
 
     def test_no_answer_in_britain(self):
-        self.begin('country = "gb"', "callee_no_answer.xml", timeout=2)
+        self.begin('country = "gb"\nfarewell-ms = 6000', "callee_no_answer.xml", timeout=2)
         heard = self.ended("no-answer", 2.5)
         self.assertGreater(tones.longest_with_tone(heard, 8000, 400), 0.2)
         self.shown(FAILED, "does not answer", self.others("does not answer"))
