@@ -171,7 +171,7 @@ TEST_F(ImpatientFence, SilentPeerIsUnreachable) {
   call();
   ASSERT_TRUE(ended());
   EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
-  EXPECT_EQ(recorder_->code, 408);
+  EXPECT_EQ(recorder_->code, 0) << "nobody has sent a status";
 }
 
 TEST_F(Fence, RedirectionElsewhereThanSipEndsTheCall) {
