@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Sessions that are brought to nodes.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "fixture.h"
+#include "nat/core/behaviour_json.h"
+#include "nat/core/description.h"
+
+namespace junctor::rendezvous {
+namespace {
+
+using testing::HasSubstr;
+
+class Nodes : public RendezvousTest {
+ protected:
+  void adjust(Options &options) override {
+    options.rule = rule;
+    options.nodes = accept;
+  }
+
+  static wire::Object behind(nat::Dependence dependence) {
+    nat::Behaviour behaviour;
+    behaviour.udp = nat::UdpAccess::Works;
+    behaviour.translated = true;
+    behaviour.mapping = behaviour.filtering = dependence;
+    behaviour.ports = nat::PortPattern::Random;
+    return nat::to_json(behaviour).dump();
+  }
+  LinkId node(const std::string &name, double round_trip_ms = 10, wire::Object nat = "",
+              const std::string &resume = "", std::size_t got = 0) {
+    const LinkId link = connect("carol");
+    wire::Hello hello;
+    hello.role = wire::Role::Node;
+    hello.resume = resume;
+    hello.got = static_cast<std::uint32_t>(got);
+    hello.nat = std::move(nat);
+    hello.regions = {{"eu", round_trip_ms}};
+    hello.node = wire::NodeOffer{name, "eu", 10, 0};
+    say(link, hello);
+    return link;
+  }
+  LinkId somebody(const std::string &account, wire::Object nat = "") {
+    const LinkId link = connect(account);
+    wire::Hello hello;
+    hello.nat = std::move(nat);
+    hello.regions = {{"eu", 5}};
+    say(link, hello);
+    return link;
+  }
+  /// Alice and Bob in an answered session.
+  void call() {
+    alice = somebody("alice");
+    bob = somebody("bob");
+    session = join(alice, bob, "bob");
+  }
+  void need(LinkId link) { say(link, wire::Need{session, "sfu"}); }
+  void serve(LinkId at) {
+    say(at, wire::Serving{session, {{"caller", R"({"n":1})"}, {"callee", R"({"n":2})"}}});
+  }
+  void legs_up(LinkId at) {
+    say(at, wire::LegState{session, "caller", "up", 3});
+    say(at, wire::LegState{session, "callee", "up", 4});
+  }
+  NodeView view(const std::string &name) {
+    for (const NodeView &each : rendezvous->nodes())
+      if (each.name == name) return each;
+    ADD_FAILURE() << "no node " << name;
+    return {};
+  }
+
+  nodes::Rule rule = nodes::Rule::Nearest;
+  bool accept = true;
+  LinkId alice = 0, bob = 0;
+  std::string session;
+};
+
+TEST_F(Nodes, ASessionIsBroughtToTheNearest) {
+  const LinkId far = node("far", 50), near = node("near", 10);
+  call();
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(far), 0U);
+  const auto asked = last<wire::Serve>(near);
+  EXPECT_EQ(asked.session, session);
+  EXPECT_EQ(asked.legs, (std::vector<wire::Leg>{{"caller", kOffer}, {"callee", kAnswer}}));
+
+  serve(near);
+  const auto told = last<wire::Node>(alice);
+  EXPECT_EQ(told.node, "near");
+  EXPECT_EQ(told.order, 1U);
+  EXPECT_EQ(told.description, R"({"n":1})");
+  EXPECT_DOUBLE_EQ(told.round_trip_ms, 30);
+  EXPECT_THAT(told.why, HasSubstr("30 ms"));
+  EXPECT_EQ(last<wire::Node>(bob).description, R"({"n":2})") << "who has not asked, too";
+
+  EXPECT_EQ(count<wire::NodeUp>(alice), 0U);
+  legs_up(near);
+  EXPECT_EQ(last<wire::NodeUp>(alice).node, "near");
+  EXPECT_EQ(last<wire::NodeUp>(bob).node, "near");
+  EXPECT_EQ(view("near").sessions, 1U);
+  EXPECT_EQ(view("near").served, 1U);
+}
+
+TEST_F(Nodes, TheOperatorsRuleDecides) {
+  rule = nodes::Rule::LeastLoaded;
+  make();
+  const LinkId busy = node("busy", 1), idle = node("idle", 90);
+  say(busy, wire::Load{4, 1e6});
+  call();
+  need(bob);
+  EXPECT_EQ(count<wire::Serve>(idle), 1U);
+  EXPECT_EQ(count<wire::Serve>(busy), 0U);
+}
+
+TEST_F(Nodes, WhomAClientsNatDoesNotReachIsLeftOut) {
+  const auto symmetric = behind(nat::Dependence::AddressAndPortDependent);
+  const LinkId behind_nat = node("behind", 1, symmetric),
+               open = node("open", 90, behind(nat::Dependence::EndpointIndependent));
+  alice = somebody("alice", symmetric);
+  bob = somebody("bob");
+  session = join(alice, bob, "bob");
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(behind_nat), 0U);
+  EXPECT_EQ(count<wire::Serve>(open), 1U);
+}
+
+TEST_F(Nodes, OneThatIsAskedBeforeTheAnswerIsSoughtAtTheAnswer) {
+  const LinkId here = node("n");
+  alice = somebody("alice");
+  bob = somebody("bob");
+  session = ring(alice, "bob");
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(here), 0U);
+  say(bob, wire::Accept{session, kAnswer, ""});
+  EXPECT_EQ(count<wire::Serve>(here), 1U);
+}
+
+TEST_F(Nodes, OneThatRefusesOrIsSilentIsFollowedByTheNext) {
+  const LinkId first = node("a", 10), second = node("b", 20), third = node("c", 30);
+  call();
+  need(alice);
+  need(bob);
+  EXPECT_EQ(count<wire::Serve>(second), 0U) << "one at a time";
+  say(first, wire::Refuse{session, "its owner's limit of bytes is reached"});
+  EXPECT_EQ(count<wire::Serve>(second), 1U);
+  EXPECT_EQ(count<wire::Serve>(third), 0U);
+  pass(3s);
+  EXPECT_EQ(count<wire::Serve>(third), 1U);
+  serve(third);
+  EXPECT_EQ(last<wire::Node>(alice).order, 3U);
+  EXPECT_EQ(count<wire::NoNode>(alice), 0U);
+  EXPECT_THAT(log, HasSubstr("node a: it refuses: its owner's limit of bytes is reached"));
+  EXPECT_THAT(log, HasSubstr("node b: it does not answer"));
+
+  // The one that comes too late is of no use.
+  serve(second);
+  EXPECT_EQ(last<wire::Release>(second).session, session);
+  EXPECT_EQ(count<wire::Node>(alice), 1U);
+}
+
+TEST_F(Nodes, NoneIsLeftIsSaidToWhoAsked) {
+  const LinkId only = node("only");
+  call();
+  need(alice);
+  say(only, wire::Refuse{session, ""});
+  EXPECT_EQ(last<wire::NoNode>(alice).why, "none but those that were tried");
+  EXPECT_EQ(count<wire::NoNode>(bob), 0U);
+  need(bob);
+  EXPECT_EQ(count<wire::NoNode>(bob), 1U);
+  EXPECT_EQ(count<wire::Serve>(only), 1U) << "not twice for one session";
+}
+
+TEST_F(Nodes, WhyThereIsNone) {
+  call();
+  need(alice);
+  EXPECT_EQ(last<wire::NoNode>(alice).why, "no node is online");
+}
+
+TEST_F(Nodes, NoMoreThanSomeAreAskedForOneSession) {
+  Limits limits;
+  limits.nodes_per_session = 3;
+  make(limits);
+  std::vector<LinkId> all;
+  for (char name = 'a'; name < 'h'; ++name) all.push_back(node(std::string(1, name)));
+  call();
+  need(alice);
+  for (const LinkId each : all) say(each, wire::Refuse{session, ""});
+  std::size_t asked = 0;
+  for (const LinkId each : all) asked += count<wire::Serve>(each);
+  EXPECT_EQ(asked, 3U);
+  EXPECT_EQ(count<wire::NoNode>(alice), 1U);
+}
+
+TEST_F(Nodes, ALegThatFailsIsToldAndTheNextOneAsked) {
+  const LinkId first = node("a", 10), second = node("b", 20);
+  call();
+  need(alice);
+  serve(first);
+  say(first, wire::LegState{session, "callee", "failed", 2000});
+  EXPECT_EQ(last<wire::NodeFailed>(alice).node, "a");
+  EXPECT_THAT(last<wire::NodeFailed>(bob).why, HasSubstr("bob and the node do not reach"));
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(second), 1U);
+  // What was given up passes on what comes until the clients have another way.
+  EXPECT_EQ(count<wire::Release>(first), 0U);
+  pass(15s);
+  EXPECT_EQ(count<wire::Release>(first), 1U);
+}
+
+TEST_F(Nodes, WhatAClientLosesIsGivenUpForBoth) {
+  const LinkId first = node("a", 10);
+  call();
+  need(alice);
+  serve(first);
+  legs_up(first);
+  say(bob, wire::Rung{session, "sfu", "a", "lost", "silent for 300 ms", 9000});
+  EXPECT_THAT(last<wire::NodeFailed>(alice).why, HasSubstr("silent for 300 ms"));
+}
+
+TEST_F(Nodes, OneThatBothNeedNoMoreIsReleasedAndMayBeAskedAgain) {
+  const LinkId first = node("a", 10);
+  call();
+  need(alice);
+  serve(first);
+  legs_up(first);
+  say(alice, wire::Rung{session, "sfu", "a", "stopped", "", 1});
+  EXPECT_EQ(count<wire::Release>(first), 0U);
+  say(bob, wire::Rung{session, "sfu", "a", "stopped", "", 1});
+  EXPECT_EQ(count<wire::Release>(first), 1U);
+  EXPECT_EQ(view("a").sessions, 0U);
+  need(bob);
+  EXPECT_EQ(count<wire::Serve>(first), 2U);
+}
+
+TEST_F(Nodes, AnEndReleasesAll) {
+  const LinkId first = node("a", 10);
+  call();
+  need(alice);
+  serve(first);
+  legs_up(first);
+  say(alice, wire::Bye{session, "", ""});
+  EXPECT_EQ(last<wire::Release>(first).session, session);
+  EXPECT_EQ(view("a").sessions, 0U);
+}
+
+TEST_F(Nodes, AnOwnerWhoStopsBreaksNoCall) {
+  const LinkId first = node("a", 10), second = node("b", 20);
+  call();
+  need(alice);
+  serve(first);
+  legs_up(first);
+  say(first, wire::Drain{"battery at 20 %"});
+  EXPECT_EQ(last<wire::NodeFailed>(alice).why, "battery at 20 %");
+  EXPECT_EQ(count<wire::Release>(first), 0U) << "it carries until the next does";
+  EXPECT_EQ(view("a").draining, "battery at 20 %");
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(first), 1U);
+  EXPECT_EQ(count<wire::Serve>(second), 1U);
+}
+
+TEST_F(Nodes, OneWhoseConnectionIsLostWhileItIsAskedIsFollowedByTheNext) {
+  const LinkId first = node("a", 10), second = node("b", 20);
+  call();
+  need(alice);
+  rendezvous->disconnected(first, now);
+  pass(3s);
+  EXPECT_EQ(count<wire::Serve>(second), 1U);
+}
+
+TEST_F(Nodes, OneWhoseConnectionIsLostGoesOnCarrying) {
+  LinkId first = node("a", 10);
+  const std::string secret = last<wire::Welcome>(first).resume;
+  call();
+  need(alice);
+  serve(first);
+  legs_up(first);
+  const std::size_t came = got(first);
+  rendezvous->disconnected(first, now);
+  pass(40s);
+  EXPECT_EQ(count<wire::NodeFailed>(alice), 0U);
+  EXPECT_EQ(view("a").draining, "its connection is lost");
+  first = node("a", 10, "", secret, came);
+  EXPECT_TRUE(last<wire::Welcome>(first).resumed);
+  say(alice, wire::Bye{session, "", ""});
+  EXPECT_EQ(count<wire::Release>(first), 1U);
+}
+
+TEST_F(Nodes, WhatClientsSayOfTheirAddressesGoesToTheirNodes) {
+  const LinkId first = node("a", 10), second = node("b", 20);
+  call();
+  const auto more = [](std::uint32_t generation) {
+    return nat::to_string(
+        nat::MoreCandidates{generation, {{nat::CandidateKind::External, {"192.0.2.7", 4000}}}});
+  };
+  const auto again = [](const std::string &object) {  // as it is written onto the wire
+    return nlohmann::json::parse(object).dump();
+  };
+  say(alice, wire::Signal{session, "", "", more(1)});
+  need(alice);
+  EXPECT_EQ(last<wire::Signal>(first).leg, "caller");
+  EXPECT_EQ(again(last<wire::Signal>(first).data), again(more(1)));
+  say(alice, wire::Signal{session, "", "", more(2)});
+  EXPECT_EQ(again(last<wire::Signal>(first).data), again(more(2)));
+  say(bob, wire::Signal{session, "", "", R"({"type":"up","generation":1})"});
+  EXPECT_EQ(count<wire::Signal>(first), 2U) << "that is between the clients";
+
+  // One that comes later is told of the new network alone.
+  say(first, wire::Refuse{session, ""});
+  EXPECT_EQ(count<wire::Signal>(second), 1U);
+  EXPECT_EQ(again(last<wire::Signal>(second).data), again(more(2)));
+  const std::size_t before = count<wire::Signal>(bob);
+  say(second, wire::Signal{session, "", "callee", more(1)});
+  EXPECT_EQ(count<wire::Signal>(bob), before + 1);
+  EXPECT_EQ(last<wire::Signal>(bob).node, "b");
+  EXPECT_EQ(count<wire::Signal>(alice), 1U) << "what bob said";
+}
+
+TEST_F(Nodes, ANodeHasNoPartInWhatItWasNotAskedFor) {
+  const LinkId first = node("a", 10), mallory = node("mallory", 99);
+  call();
+  need(alice);
+  const std::size_t before = heard[alice].messages.size() + heard[bob].messages.size();
+  serve(mallory);
+  EXPECT_EQ(count<wire::Release>(mallory), 1U);
+  legs_up(mallory);
+  say(mallory, wire::Signal{session, "", "caller", R"({"n":3})"});
+  say(mallory, wire::Refuse{session, ""});
+  say(mallory, wire::Open{"r", "bob"});
+  say(mallory, wire::Bye{session, "", ""});
+  EXPECT_EQ(heard[alice].messages.size() + heard[bob].messages.size(), before);
+  EXPECT_EQ(count<wire::Wrong>(mallory), 2U);
+  EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
+  serve(first);
+  EXPECT_EQ(last<wire::Node>(alice).node, "a");
+}
+
+TEST_F(Nodes, ClientsDoNotSayWhatNodesSay) {
+  call();
+  say(alice, wire::Load{1, 1});
+  say(alice, wire::Drain{""});
+  EXPECT_EQ(count<wire::Wrong>(alice), 2U);
+}
+
+TEST_F(Nodes, ANameIsOnes) {
+  node("a");
+  const LinkId second = node("a");
+  EXPECT_EQ(heard[second].closed, kPolicy);
+  EXPECT_THAT(heard[second].why, HasSubstr("--name"));
+  EXPECT_EQ(rendezvous->nodes().size(), 1U);
+}
+
+TEST_F(Nodes, ServersMayTakeNone) {
+  accept = false;
+  make();
+  const LinkId first = node("a");
+  EXPECT_EQ(heard[first].closed, kPolicy);
+  EXPECT_THAT(heard[first].why, HasSubstr("takes no nodes"));
+  EXPECT_TRUE(rendezvous->nodes().empty());
+}
+
+TEST_F(Nodes, AnAccountThatIsExpelledLosesItsNodesAndNobodysCalls) {
+  const LinkId first = node("a", 10), second = node("b", 20);
+  call();
+  need(alice);
+  serve(first);
+  legs_up(first);
+  rendezvous->expel("carol", "The account is gone.", now);
+  EXPECT_EQ(heard[first].closed, kPolicy);
+  EXPECT_EQ(heard[second].closed, kPolicy);
+  EXPECT_EQ(last<wire::NodeFailed>(bob).node, "a");
+  EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
+  EXPECT_TRUE(rendezvous->nodes().empty());
+}
+
+}  // namespace
+}  // namespace junctor::rendezvous
