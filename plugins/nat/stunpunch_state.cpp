@@ -28,11 +28,12 @@ void post(JunctorStunPunch *self, const nat::ChannelEvent &event) {
   const std::string state(nat::to_string(event.kind));
   const std::string rung(nat::to_string(event.attempt.rung));
   const auto took = std::chrono::duration<double, std::milli>(event.took).count();
+  const bool none = event.kind == nat::ChannelEvent::Kind::Failed;
   GstStructure *structure = gst_structure_new(
       "junctor-channel", "state", G_TYPE_STRING, state.c_str(), "rung", G_TYPE_STRING,
-      event.kind == nat::ChannelEvent::Kind::Failed ? "" : rung.c_str(), "local", G_TYPE_STRING,
-      event.local.c_str(), "remote", G_TYPE_STRING, event.remote.c_str(), "time-ms", G_TYPE_DOUBLE,
-      took, "why", G_TYPE_STRING, event.why.c_str(), nullptr);
+      none ? "" : rung.c_str(), "node", G_TYPE_STRING, none ? "" : event.attempt.node.c_str(),
+      "local", G_TYPE_STRING, event.local.c_str(), "remote", G_TYPE_STRING, event.remote.c_str(),
+      "time-ms", G_TYPE_DOUBLE, took, "why", G_TYPE_STRING, event.why.c_str(), nullptr);
   gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), structure));
 }
 

@@ -92,6 +92,8 @@ class Side {
       }
       const GstStructure *structure = gst_message_get_structure(message.get());
       if (!gst_structure_has_name(structure, "junctor-channel")) continue;
+      for (const char *field : {"rung", "node", "local", "remote", "why"})
+        EXPECT_TRUE(gst_structure_has_field_typed(structure, field, G_TYPE_STRING)) << field;
       const std::string is = gst_structure_get_string(structure, "state");
       if (is == state)
         return is + " " + gst_structure_get_string(structure, "rung") + ": " +
