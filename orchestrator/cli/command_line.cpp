@@ -402,7 +402,9 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       "there are. Ctrl-C hangs up, SIGUSR1 saves a picture");
   add_phone_flags(*phone, line.phone);
   client(phone);
-  phone->add_flag("--json", line.json, "Print each event as a line of JSON");
+  phone->add_flag(
+      "--json", line.json,
+      "Print each event as a line of JSON, with the time of day in \"at\", in seconds since 1970");
   verb(phone, Verb::Phone);
 
   CLI::App *answer = app.add_subcommand("answer", "Answer a call for a terminal that rings");

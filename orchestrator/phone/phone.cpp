@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "phone/phone.h"
 
+#include <glib.h>
+
 #include <algorithm>
 #include <iomanip>
 #include <nlohmann/json.hpp>
@@ -48,6 +50,7 @@ Phone::~Phone() = default;
 void Phone::tell(const char *event, json fields, const std::string &text) {
   if (options_.json) {
     fields["event"] = event;
+    fields["at"] = static_cast<double>(g_get_real_time()) / G_USEC_PER_SEC;
     out_ << fields.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
   } else {
     out_ << text << std::endl;
@@ -275,13 +278,8 @@ void Phone::on_channel(const ChannelNews &news) {
                        {"local", news.local}, {"remote", news.remote}, {"ms", news.ms},
                        {"why", news.why}};
   const std::string why = news.why.empty() ? "" : ": " + news.why;
-  if (news.state != "up" && news.state != "moved") {
-    tell("channel", fields, "channel " + news.state + why);
-    // Whatever has cut the media has probably cut the connection, too, and the peer is to learn of
-    // new addresses now, not when it is found dead.
-    if (news.state == "trying" && call_->up) client_->reconnect();
-    return;
-  }
+  if (news.state != "up" && news.state != "moved")
+    return tell("channel", fields, "channel " + news.state + why);
   json up = fields;
   if (!call_->up && call_->media) up["fingerprint"] = call_->media->stats().fingerprint;
   tell("channel", up,
@@ -296,6 +294,9 @@ void Phone::on_channel(const ChannelNews &news) {
 
 void Phone::on_rung(const RungNews &news) {
   if (!call_) return;
+  // What has cut the direct way has probably cut the connection, too, and the peer is to learn of
+  // new addresses now, not when it is found dead.
+  if (news.rung == "p2p" && news.state == "lost") client_->reconnect();
   client_->send(
       wire::Rung{call_->session, news.rung, news.node, news.state, news.why, news.took_ms});
   tell("rung",

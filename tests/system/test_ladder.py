@@ -2,11 +2,18 @@
 """Two phones in the laboratory reach each other by the best rung that their NATs allow; nodes and
 relays die in mid-call. Figures are printed."""
 
+import collections
+import random
 import re
 import signal
+import statistics
 
+from natlab import TYPES, direct
+from natlab.theory import node_serves
+from support.case import FULL
+from support.phone import film
 from support.phonelab import ALICE, BOB, PhoneLab
-from support.process import wait_until
+from support.process import Timeout, wait_until
 
 
 class LadderTest(PhoneLab):
@@ -38,6 +45,115 @@ class LadderTest(PhoneLab):
 
     def log_of(self, phones):
         return self.junctor("channels", phones[0].wait("answered")["session"])
+
+
+class N7_EveryPair(LadderTest):
+    """Each type of access with each, with a public node and a relay: the best rung that theory
+    allows carries. Where that needs a foretold port, the node may: how often is printed."""
+
+    CALLS = 4  # at once
+
+    def test_by_default(self):
+        self.walk()
+
+    def test_one_after_the_other(self):
+        self.walk("--ladder", "strict", "--timeout", "1200")
+
+    def walk(self, *order):
+        self.serve("--turn", "auto", config=self.relay_config())
+        self.node("n7")
+        self.media = ("--video", film(self.workspace, BOB, "BOB", 20), "--audio", "off")
+        self.order, self.phones, self.sites = order, {}, {}
+        self.media_ms, self.foretold = collections.defaultdict(list), collections.Counter()
+        kinds = list(TYPES)
+        pairs = [(left, right) for left in kinds for right in kinds]
+        if not FULL:
+            # Each type once on each side, at least.
+            turn = random.Random(len(order)).randrange(len(kinds))
+            pairs = [(left, kinds[(at + turn) % len(kinds)]) for at, left in enumerate(kinds)]
+        rounds = 5 if FULL else 1
+        for number in range(rounds):
+            left_over = list(pairs)
+            while left_over:
+                self.calls(self.some(left_over), number)
+        print(f"# {' '.join(order) or 'by default'}: {len(pairs)} pairs, {rounds} times; ms from "
+              "the answer to the first picture:")
+        for rung, times in sorted(self.media_ms.items()):
+            print(f"#   {rung:6} {len(times):5} ends, median {statistics.median(times):.0f}, "
+                  f"worst {max(times):.0f}")
+        if self.foretold:
+            print("#   where the port is foretold: " + ", ".join(
+                f"{rung} {count}" for rung, count in sorted(self.foretold.items())))
+
+    def some(self, left_over):
+        """Takes pairs in which nobody is twice, for a phone has one call at a time."""
+        taken = []
+        for pair in list(left_over):
+            if len(taken) < self.CALLS and all(pair[1] != other[1] for other in taken):
+                taken.append(pair)
+                left_over.remove(pair)
+        return taken
+
+    def at(self, side, kind):
+        name = f"{side}-{kind}"
+        if name not in self.sites:
+            self.sites[name] = self.lab.site(name, kind)
+            self.account(name)
+        return name, self.sites[name]
+
+    def callee(self, kind):
+        if kind not in self.phones:
+            name, site = self.at("right", kind)
+            self.phones[kind] = self.phone(name, site, *self.media, *self.order)
+            self.phones[kind].wait("nat", 30)
+        return self.phones[kind]
+
+    def calls(self, pairs, number):
+        ends = []
+        for left, right in pairs:
+            callee = self.callee(right)
+            before = len(callee.events())
+            name, site = self.at("left", left)
+            caller = self.phone(name, site, "--call", callee.name, *self.media, *self.order,
+                                log=f"{name}-{right}-{number}")
+            ends.append(((caller, 0), (callee, before)))
+        for (left, right), both in zip(pairs, ends):
+            with self.subTest(f"{left} to {right}, {number}"):
+                self.check(left, right, both)
+        for (caller, _), (callee, before) in ends:
+            caller.hang_up()
+            self.assertEqual(caller.ended(), 0)
+            callee.wait("ended", after=before)
+
+    def check(self, left, right, both):
+        verdict = direct(left, right)
+        best = ("p2p" if verdict.prediction else
+                "sfu" if node_serves("open", left, right) else "relay")
+        for phone, before in both:
+            phone.wait("picture", 30, after=before)
+        try:
+            wait_until(lambda: all(self.carries(*end) == best for end in both), 8, best, every=0.1)
+        except Timeout:
+            self.assertFalse(verdict.plain or not verdict.prediction, self.told(both))
+            best = "sfu"
+            self.assertEqual([self.carries(*end) for end in both], ["sfu"] * 2, self.told(both))
+        if verdict.prediction and not verdict.plain:
+            self.foretold[best] += 1
+        for phone, before in both:
+            answered = phone.wait("answered", after=before)
+            picture = phone.wait("picture", after=before)
+            first = phone.wait("channel", after=before, state="up")
+            self.media_ms[first["rung"]].append(1000 * (picture["at"] - answered["at"]))
+
+    @staticmethod
+    def carries(phone, before):
+        said = [each["rung"] for each in phone.events()[before:]
+                if each["event"] == "channel" and each["state"] in ("up", "moved")]
+        return said[-1] if said else None
+
+    @staticmethod
+    def told(both):
+        return "\n".join(phone.said() for phone, _ in both)
 
 
 class N4_Nodes(LadderTest):

@@ -48,11 +48,12 @@ class Phone:
         found = [json.loads(line) for line in lines]
         return found if kind is None else [each for each in found if each["event"] == kind]
 
-    def wait(self, kind, guard=20.0, **fields):
-        """The first event of this kind with these fields."""
+    def wait(self, kind, guard=20.0, after=0, **fields):
+        """The first event of this kind with these fields, but for the `after` first of all."""
         def look():
-            for each in self.events(kind):
-                if all(each.get(key) == value for key, value in fields.items()):
+            for each in self.events()[after:]:
+                if each["event"] == kind and all(each.get(key) == value
+                                                 for key, value in fields.items()):
                     return each
             if not self.process.running():
                 raise AssertionError(f"{self.name} ended with {self.process.returncode}: "

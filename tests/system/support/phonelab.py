@@ -60,17 +60,20 @@ class PhoneLab(PhoneTest):
                         env=environment()).wait_log("STUN ")
         self.tokens = {}
         for name in ("alice", "bob"):
-            done = self.junctor("account", "add", name)
-            self.tokens[name] = re.search(r"^token +(\S+)", done, re.MULTILINE)[1]
+            self.account(name)
 
     def junctor(self, *arguments):
         return self.server.output([JUNCTOR, *arguments, "--data-dir", self.data],
                                   env=environment())
 
-    def phone(self, name, site, *arguments):
+    def account(self, name):
+        done = self.junctor("account", "add", name)
+        self.tokens[name] = re.search(r"^token +(\S+)", done, re.MULTILINE)[1]
+
+    def phone(self, name, site, *arguments, log=None):
         return self.start(Phone(
             self.workspace, name, f"https://{self.server.address}:8443", self.tokens[name], "--ca",
-            os.path.join(self.data, "tls-cert.pem"), *arguments, host=site))
+            os.path.join(self.data, "tls-cert.pem"), *arguments, host=site, log=log))
 
     def join(self, left, right, *arguments):
         """A call between phones at sites of these types."""
@@ -88,8 +91,7 @@ class PhoneLab(PhoneTest):
         """A device that is lent, once it serves: at a site of this type, or at a host."""
         host = host or self.lab.site(name, kind)
         if account not in self.tokens:
-            done = self.junctor("account", "add", account)
-            self.tokens[account] = re.search(r"^token +(\S+)", done, re.MULTILINE)[1]
+            self.account(account)
         token = self.workspace.write(f"{name}.token", self.tokens[account], 0o600)
         process = host.run([JUNCTOR, "node", "--url", f"https://{self.server.address}:8443",
                             "--token-file", token, "--ca", os.path.join(self.data, "tls-cert.pem"),
