@@ -13,6 +13,7 @@ from natlab.nat import ADDRESS_PORT, INDEPENDENT
 from support.case import FULL, SystemTest
 from support.channelpeer import Peer, join
 from support.coturn import Coturn
+from support.icepeer import IcePeer
 from support.junctor import environment
 from support.process import wait_until
 from support.tones import strength
@@ -253,6 +254,25 @@ class N3_Ice(ChannelTest):
         named = [line for text in left.strings["call"]
                  for line in json.loads(text).get("candidates", [])]
         self.assertTrue(any("typ srflx" in line for line in named), named)
+
+    def test_libnice_itself_is_the_peer(self):
+        for caller, trickle, kind in ((True, False, "port-restricted"), (False, True, "restricted"),
+                                      (True, True, "open"), (False, False, "full-cone")):
+            name = f"{kind}, {'controlling' if caller else 'controlled'}" + ", trickles" * trickle
+            with self.subTest(name):
+                ours = self.peer(self.lab.site(f"ours-{kind}", "port-restricted"))
+                theirs = self.start(
+                    IcePeer(self.lab.site(f"theirs-{kind}", kind), environment()))
+                theirs.open(name, caller, self.stun, trickle=trickle)
+                ours.open(name, not caller, self.stun, timeout=10000,
+                          properties={"ice": True, "encrypt": False})
+                theirs.speak_to(ours, name)
+                ours.speak_to(theirs, name)
+                for each in (theirs, ours):
+                    self.assertEqual(each.wait(name, "up", "failed")["is"], "up",
+                                     f"{each.host}: {ours.states} {theirs.states}")
+                self.flows((theirs, ours), name)
+                self.assertEqual(ours.report(name)["stats"]["packets-refused"], 0)
 
 
 class N6_Relay(ChannelTest):

@@ -24,7 +24,7 @@ _INTERVAL = 20                                      # ms between two packets
 _WIDTH, _HEIGHT, _FPS = 320, 180, 10
 
 
-def _say(**line):
+def say(**line):
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
@@ -43,7 +43,7 @@ class _End:
         for name, value in asked.get("properties", {}).items():
             self.channel.set_property(name, value)
         self.channel.connect("local-candidates",
-                             lambda _, text: _say(string=self.name, text=text))
+                             lambda _, text: say(string=self.name, text=text))
         self.channel.get_static_pad("src").add_probe(
             gst.PadProbeType.BUFFER | gst.PadProbeType.BUFFER_LIST, self._arrived)
         if self.media == "call":
@@ -117,13 +117,13 @@ class _End:
     def _message(self, _, message):
         structure = message.get_structure()
         if message.type == self.gst.MessageType.ERROR:
-            _say(error=self.name, text=message.parse_error()[0].message)
+            say(error=self.name, text=message.parse_error()[0].message)
         elif message.type == self.gst.MessageType.WARNING:
-            _say(error=self.name, text=message.parse_warning()[0].message)
+            say(error=self.name, text=message.parse_warning()[0].message)
         elif structure and structure.get_name() == "junctor-channel":
             said = {each: structure.get_value(each) for each in ("rung", "local", "remote", "why")}
             state = structure.get_value("state")
-            _say(state=self.name, **{"is": state}, ms=structure.get_value("time-ms"),
+            say(state=self.name, **{"is": state}, ms=structure.get_value("time-ms"),
                  at=time.monotonic(), **said)
             if state == "up" and self.media == "packets" and self.up_at is None:
                 self.up_at = time.monotonic()
@@ -140,13 +140,16 @@ class _End:
                                                   self.gst.Buffer.new_wrapped(packet))
         return True
 
+    def take(self, text):
+        self.channel.emit("set-remote-candidates", text)
+
     def report(self):
         gaps = [(b - a, a) for a, b in zip(self.arrivals, self.arrivals[1:])]
         stats = self.channel.get_property("stats")
         figures = {each: stats.get_value(each) for each in (
             "state", "rung", "local", "remote", "round-trip-ms", "packets-sent",
             "packets-received", "packets-lost", "packets-unsent", "packets-refused")}
-        _say(report=self.name, arrived=len(self.arrivals), sent=self.sequence,
+        say(report=self.name, arrived=len(self.arrivals), sent=self.sequence,
              first=self.arrivals[0] if self.arrivals else None,
              last=self.arrivals[-1] if self.arrivals else None,
              longest_gap=max(gaps, default=(0, 0))[0] * 1000, now=time.monotonic(),
@@ -163,22 +166,25 @@ class _End:
         pipeline.get_bus().remove_signal_watch()
 
 
-def _main():
+def main(make):
+    """Obeys until its standard input ends. `make()` loads what an end needs and returns what makes
+    one of an `open`."""
     import gi
     gi.require_version("Gst", "1.0")
     from gi.repository import GLib, Gst
+    GLib.log_writer_default_set_use_stderr(True)    # what NICE_DEBUG asks for goes to the log
     Gst.init(None)
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    open_end = make()
     loop, ends = GLib.MainLoop(), {}
 
     def obey(line):
         asked = json.loads(line)
         if "open" in asked:
-            ends[asked["open"]] = _End(Gst, GLib, asked)
+            ends[asked["open"]] = open_end(asked)
         elif "string" in asked:
             end = ends.get(asked["string"])
             if end:
-                end.channel.emit("set-remote-candidates", asked["text"])
+                end.take(asked["text"])
         elif "report" in asked:
             ends[asked["report"]].report()
         elif "forget" in asked:
@@ -192,18 +198,26 @@ def _main():
         GLib.idle_add(loop.quit)
 
     threading.Thread(target=read, daemon=True).start()
-    _say(ready=True)
+    say(ready=True)
     loop.run()
     for end in ends.values():
         end.close()
 
 
+def _make():
+    from gi.repository import GLib, Gst
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return lambda asked: _End(Gst, GLib, asked)
+
+
 class Peer:
-    """The program in a host of a laboratory. `delay` is that of the signalling, in seconds."""
+    """The program in a host of a laboratory."""
+
+    PROGRAM = os.path.abspath(__file__)
 
     def __init__(self, host, environment):
         self.host = host
-        self._process = host.run([sys.executable, os.path.abspath(__file__)], name="channels",
+        self._process = host.run([sys.executable, self.PROGRAM], name="channels",
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         self._lock = threading.Condition()
         self.states, self.errors, self.strings, self._reports, self._others = {}, {}, {}, {}, {}
@@ -293,4 +307,4 @@ def join(caller, callee, name, stun, **options):
 
 
 if __name__ == "__main__":
-    _main()
+    main(_make)
