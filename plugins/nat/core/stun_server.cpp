@@ -16,6 +16,7 @@ namespace {
 
 /// Datagrams of one socket in one turn, so that a flood leaves time for calls.
 constexpr int kDatagramsPerTurn = 128;
+constexpr int kTries = 8;  // to find a number that is free for all
 /// Between two lines about sources that ask too much.
 constexpr Duration kBetweenWarnings = std::chrono::seconds(10);
 /// Before connections are accepted again, where that failed.
@@ -112,10 +113,18 @@ StunServer::~StunServer() { close(); }
 
 Result<std::shared_ptr<StunServer>> StunServer::listen(std::shared_ptr<Reactor> reactor,
                                                        StunServerOptions options) {
-  std::shared_ptr<StunServer> server(new StunServer(std::move(reactor), std::move(options)));
-  if (auto opened = server->open(); !opened) return opened.error();
-  server->reactor_->invoke([&] { server->start(); });
-  return server;
+  // Several sockets share a number: of those that the system chooses one may be taken elsewhere.
+  const bool chosen =
+      options.listen.port == 0 || (options.alternate && options.alternate->port == 0);
+  for (int tries = chosen ? kTries : 1;; --tries) {
+    std::shared_ptr<StunServer> server(new StunServer(reactor, options));
+    if (auto opened = server->open(); !opened) {
+      if (tries > 1) continue;
+      return opened.error();
+    }
+    server->reactor_->invoke([&] { server->start(); });
+    return server;
+  }
 }
 
 Result<void> StunServer::open() {
