@@ -243,6 +243,21 @@ class N6_LastResort(LadderTest):
         self.up(phones, "relay")
         self.see_each_other(phones)
 
+    def test_where_only_tls_passes(self):
+        self.serve("--turn", "auto", config=self.relay_config())
+        sites = [self.lab.site("left", "udp-blocked"), self.lab.site("right", "udp-blocked")]
+        for site in sites:
+            self.lab.tool(["nft", "-f", "-"], """table ip narrow {
+                chain through {
+                  type filter hook forward priority 0
+                  tcp dport 3478-3480 drop
+                }
+            }
+            """, site.place)
+        phones = self.join_at(sites)
+        self.up(phones, "relay")
+        self.see_each_other(phones)
+
     def test_everything_gone_is_a_clear_end(self):
         self.serve()
         node = self.node("n1")

@@ -77,7 +77,10 @@ class PhoneLab(PhoneTest):
 
     def join(self, left, right, *arguments):
         """A call between phones at sites of these types."""
-        sites = [self.lab.site(name, kind) for name, kind in (("left", left), ("right", right))]
+        return self.join_at([self.lab.site(name, kind)
+                             for name, kind in (("left", left), ("right", right))], *arguments)
+
+    def join_at(self, sites, *arguments):
         bob = self.phone("bob", sites[1], *self.media_of(BOB, "BOB"), "--stats", *arguments)
         bob.wait("nat")
         alice = self.phone("alice", sites[0], "--call", "bob", *self.media_of(ALICE, "ALICE"),
