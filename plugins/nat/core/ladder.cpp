@@ -64,7 +64,8 @@ Duration Ladder::timeout(Rung rung) const {
 }
 
 Duration Ladder::head_start(Rung rung) const {
-  if (recovery_) return options_.recovery_head_start;
+  if (recovery_)
+    return rung == Rung::P2p && !p2p_was_up_ ? Duration::zero() : options_.recovery_head_start;
   return rung == Rung::P2p ? options_.p2p_head_start : options_.sfu_head_start;
 }
 
@@ -128,6 +129,7 @@ void Ladder::up(const Attempt &attempt, Time now) {
   Try *one = find(attempt);
   if (!one || one->state != State::Trying) return;
   note(attempt, LadderEntry::State::Up, now, now - one->since);
+  p2p_was_up_ |= attempt.rung == Rung::P2p;
   one->state = State::Up;
   one->since = now;
 }

@@ -37,7 +37,8 @@ struct LadderOptions {
   /// How long worse rungs leave the media to one that is tried (Parallel).
   Duration p2p_head_start = std::chrono::milliseconds(300),
            sfu_head_start = std::chrono::seconds(1);
-  /// The same for both after a channel that carried was lost: each moment of it is silence.
+  /// The same for both after a channel that carried was lost: each moment of it is silence. None
+  /// for a direct path that there never was.
   Duration recovery_head_start = std::chrono::milliseconds(300);
   /// A node that is tried for so long has the next prepared beside it (Parallel).
   Duration node_stagger = std::chrono::milliseconds(300);
@@ -157,7 +158,7 @@ class Ladder {
   std::optional<Time> asked_;  ///< for a node, and not told yet
   std::string no_node_why_;    ///< set: there is none any more
   std::size_t nodes_tried_ = 0;
-  bool started_ = false, recovery_ = false, ended_ = false;
+  bool started_ = false, recovery_ = false, ended_ = false, p2p_was_up_ = false;
 };
 
 }  // namespace junctor::nat

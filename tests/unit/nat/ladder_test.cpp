@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 namespace junctor::nat {
@@ -232,8 +233,36 @@ TEST_F(Parallel, ANodeThatDiesGivesWayToTheNext) {
   EXPECT_FALSE(ladder_->carrying());
   run(40s);
   EXPECT_EQ(told_, (Told{"20000 stop node n1", "20000 prepare p2p", "20000 ask",
-                         "20000 prepare node n2", "20010 stop p2p", "20010 prepare relay",
+                         "20000 prepare node n2", "20000 prepare relay", "20010 stop p2p",
                          "20040 carry node n2", "20040 stop relay"}));
+}
+
+TEST_F(Parallel, ADirectPathThatThereNeverWasIsNotWaitedForAfterALoss) {
+  fate(node("n1"), 30ms);
+  fate(node("n2"), 40ms);
+  nodes({"n1"});
+  run(20s);
+  ASSERT_EQ(ladder_->carrying(), node("n1"));
+  told_.clear();
+  names_ = {"n2"};
+  ladder_->lost(node("n1"), "nothing has come over it for 500 ms", now_);
+  run(25s);
+  EXPECT_EQ(std::ranges::count(told_, "20040 carry node n2"), 1);
+
+  fate(kP2p, 20ms);
+  ladder_->retry_p2p("the network has changed", now_);
+  run(26s);
+  ASSERT_EQ(ladder_->carrying(), kP2p);
+  fates_.erase(to_string(kP2p));
+  run(40s);
+  told_.clear();
+  names_ = {"n3"};
+  fate(node("n3"), 40ms);
+  ladder_->lost(kP2p, "silence", now_);
+  run(50s);
+  EXPECT_TRUE(std::ranges::any_of(told_, [](const auto &each) {
+    return each.starts_with("40300 carry node");
+  })) << "that one may come back";
 }
 
 TEST_F(Parallel, WhatIsStillUpCarriesAtOnceAfterALoss) {
