@@ -36,9 +36,13 @@ class LadderTest(PhoneLab):
         self.sees(bob, ALICE)
 
     def pauses(self, phones, since):
-        """The longest silence of each, in ms, in the lines of figures from `since` on."""
-        return [max(each["longest_pause_ms"] for each in phone.events("stats")[first:])
-                for phone, first in zip(phones, since)]
+        """The longest silence of each, in ms, in the lines of figures from `since` on, which come
+        until all is well again."""
+        lasted = [max(each["longest_pause_ms"] for each in phone.events("stats")[first:])
+                  for phone, first in zip(phones, since)]
+        if FULL:
+            self.assertLess(max(lasted), 1000)
+        return lasted
 
     def lines(self, phones):
         return [len(each.events("stats")) for each in phones]
@@ -199,6 +203,22 @@ class N4_Nodes(LadderTest):
         self.moved(phones, "sfu", other)
         self.see_each_other(phones)
         print("# a node died: silence of {:.0f} and {:.0f} ms".format(*self.pauses(phones, since)))
+
+    def test_in_strict_order_the_next_node_and_then_the_relay(self):
+        self.serve("--turn", "auto", config=self.relay_config())
+        nodes = {name: self.node(name) for name in ("n1", "n2")}
+        phones = self.join("symmetric", "symmetric", "--ladder", "strict", "--timeout", "800")
+        first = phones[0].wait("channel", state="up")["node"]
+        self.up(phones, "sfu", first)
+        self.see_each_other(phones)
+        for name, rung, node in ((first, "sfu", ({"n1", "n2"} - {first}).pop()),
+                                 (({"n1", "n2"} - {first}).pop(), "relay", None)):
+            since = self.lines(phones)
+            nodes[name].send_signal(signal.SIGKILL)
+            self.moved(phones, rung, node)
+            self.see_each_other(phones)
+            print(f"# strict: {name} died, {rung} carries: silence of "
+                  "{:.0f} and {:.0f} ms".format(*self.pauses(phones, since)))
 
     def test_an_owner_stops_a_node(self):
         self.serve()

@@ -92,8 +92,11 @@ void Ladder::begin_round(Time now, bool recovery) {
   std::erase_if(tries_, [](const Try &one) {
     return one.attempt.rung == Rung::Sfu && one.state == State::Failed;
   });
+  // One after the other, what never was up would be silence for its whole time once more.
+  const bool skip = recovery && options_.order == LadderOrder::Strict && !p2p_was_up_;
   for (Try &one : tries_)
-    if (one.state == State::Failed) one.state = State::Idle;
+    if (one.state == State::Failed && !(skip && one.attempt.rung == Rung::P2p))
+      one.state = State::Idle;
 }
 
 void Ladder::offer_node(const std::string &name, Time now) {

@@ -351,6 +351,20 @@ TEST_F(Strict, OneAfterTheOtherEachForItsWholeTime) {
                   "6000 ask", "6000 prepare relay", "6120 carry relay"}));
 }
 
+TEST_F(Strict, ADirectPathThatThereNeverWasIsNotTriedAgainAfterALoss) {
+  fate(node("n1"), 30ms);
+  fate(node("n2"), 40ms);
+  nodes({"n1"});
+  run(20s);
+  ASSERT_EQ(ladder_->carrying(), node("n1"));
+  told_.clear();
+  names_ = {"n2"};
+  ladder_->lost(node("n1"), "nothing has come over it for 500 ms", now_);
+  run(40s);
+  EXPECT_EQ(told_, (Told{"20000 stop node n1", "20000 ask", "20000 prepare node n2",
+                         "20040 carry node n2"}));
+}
+
 TEST_F(Strict, ADirectPathAsksForNothingElse) {
   fate(kP2p, 2900ms);
   nodes({"n1"});
