@@ -249,6 +249,19 @@ class N6_LastResort(LadderTest):
         print("# the last node died: silence of {:.0f} and {:.0f} ms".format(
             *self.pauses(phones, since)))
 
+    def test_the_relay_dies_and_comes_back(self):
+        self.serve("--turn", "auto", config=self.relay_config())
+        phones = self.join("symmetric", "symmetric")
+        self.up(phones, "relay")
+        self.see_each_other(phones)
+        since, events = self.lines(phones), [len(each.events()) for each in phones]
+        self.server.output(["pkill", "-KILL", "turnserver"])
+        for phone, before in zip(phones, events):
+            phone.wait("rung", 30, after=before, rung="relay", state="carrying")
+        self.see_each_other(phones)
+        print("# the relay died and came back: silence of {:.0f} and {:.0f} ms".format(
+            *self.pauses(phones, since)))
+
     def test_a_node_that_one_side_cannot_pass_is_not_asked(self):
         self.serve("--turn", "auto", config=self.relay_config())
         self.node("n1", kind="port-restricted")
