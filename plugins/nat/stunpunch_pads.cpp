@@ -44,6 +44,15 @@ void Inlet::drain() {
   }
 }
 
+// The stream is not derived from upstream, as gst_pad_create_stream_id() would do it: what comes in
+// and what goes out are streams of two people.
+Outlet::Outlet(GstElement *element, GstPad *pad, const char *caps_name)
+    : element_(element),
+      stream_(std::string(GST_OBJECT_NAME(element)) + "/" + GST_PAD_NAME(pad) + "/" +
+              std::to_string(g_random_int())),
+      pad_(GST_PAD(gst_object_ref(pad))),
+      caps_name_(caps_name) {}
+
 void Outlet::set_caps(const GstCaps *caps) {
   const std::lock_guard lock(mutex_);
   told_caps_.reset(caps != nullptr ? gst_caps_copy(caps) : nullptr);
@@ -63,13 +72,8 @@ CapsRef Outlet::caps() const {
 
 void Outlet::start_stream() {
   if (std::exchange(started_, true)) return;
-  // Not derived from upstream, as gst_pad_create_stream_id() would: what comes in and what goes out
-  // are streams of two people.
-  gchar *id = g_strdup_printf("%s/%s/%08x", GST_OBJECT_NAME(element_), GST_PAD_NAME(pad_.get()),
-                              g_random_int());
-  GstEvent *event = gst_event_new_stream_start(id);
+  GstEvent *event = gst_event_new_stream_start(stream_.c_str());
   gst_event_set_group_id(event, gst_util_group_id_next());
-  g_free(id);
   gst_pad_push_event(pad_.get(), event);
   const CapsRef caps = this->caps();
   gst_pad_push_event(pad_.get(), gst_event_new_caps(caps.get()));

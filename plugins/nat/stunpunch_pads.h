@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "common/bytes.h"
@@ -56,8 +57,7 @@ class Inlet : public std::enable_shared_from_this<Inlet> {
 class Outlet {
  public:
   /// `caps_name` is what the pad gives where nobody knows better.
-  Outlet(GstElement *element, GstPad *pad, const char *caps_name)
-      : element_(element), pad_(GST_PAD(gst_object_ref(pad))), caps_name_(caps_name) {}
+  Outlet(GstElement *element, GstPad *pad, const char *caps_name);
 
   /// Any thread: as told by the application, or null.
   void set_caps(const GstCaps *caps);
@@ -66,6 +66,7 @@ class Outlet {
   void add(const SharedBytes &packet);
   /// Pushes what was added. The worst that downstream said about it.
   GstFlowReturn flush();
+  /// Also when the element is gone.
   void end();
 
  private:
@@ -73,6 +74,7 @@ class Outlet {
   void start_stream();
 
   GstElement *element_;
+  const std::string stream_;  ///< its name
   PadRef pad_;
   const char *caps_name_;
   mutable std::mutex mutex_;

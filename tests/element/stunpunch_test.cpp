@@ -292,6 +292,50 @@ TEST(StunPunch, EosIsToldAndCloseEndsWhatFlowsOut) {
   }
 }
 
+/// Closes the element from its own thread, out of what it tells.
+struct Closer {
+  std::atomic<bool> asked = false;
+  void close(GstElement *element) {
+    if (!asked.exchange(true)) g_signal_emit_by_name(element, "close");
+  }
+};
+void close_on_signal(GstElement *element, const gchar *, Closer *closer) { closer->close(element); }
+GstBusSyncReply close_on_message(GstBus *, GstMessage *message, gpointer closer) {
+  const GstStructure *structure = gst_message_get_structure(message);
+  if (structure != nullptr && gst_structure_has_name(structure, "junctor-channel"))
+    static_cast<Closer *>(closer)->close(GST_ELEMENT(GST_MESSAGE_SRC(message)));
+  return GST_BUS_PASS;
+}
+
+TEST(StunPunch, MayBeClosedOutOfWhatItTells) {
+  for (const char *by : {"local-candidates", "want", "junctor-channel"}) {
+    Closer closer;
+    Side caller(true, "call 1"), callee(false, "call 1");
+    const bool message = by == std::string("junctor-channel");
+    const BusRef bus(gst_element_get_bus(caller.element()));
+    if (message)
+      gst_bus_set_sync_handler(bus.get(), close_on_message, &closer, nullptr);
+    else
+      g_signal_connect(caller.element(), by, G_CALLBACK(close_on_signal), &closer);
+    if (by == std::string("want")) g_object_set(caller.element(), "rungs", "sfu", nullptr);
+    caller.begin();
+    callee.begin();
+    while (callee.said().empty()) g_usleep(1000);
+    // The first string is before anything that the peer says.
+    if (by != std::string("local-candidates")) callee.tell(caller);
+    for (;;) {
+      GstEvent *event = gst_harness_pull_event(caller.harness());
+      ASSERT_NE(event, nullptr) << by;
+      const bool eos = GST_EVENT_TYPE(event) == GST_EVENT_EOS;
+      gst_event_unref(event);
+      if (eos) break;
+    }
+    EXPECT_TRUE(closer.asked) << by;
+    EXPECT_EQ(caller.text("state"), "new") << "there is no channel any more";
+    if (message) gst_bus_set_sync_handler(bus.get(), nullptr, nullptr, nullptr);
+  }
+}
+
 TEST(StunPunch, FlushingDoesNotEndIt) {
   Side caller(true, "call 1"), callee(false, "call 1");
   join(caller, callee);

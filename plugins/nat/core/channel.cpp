@@ -49,7 +49,7 @@ Channel::Channel(std::shared_ptr<Reactor> reactor, ChannelOptions options, Chann
                  KeyPair keys)
     : reactor_(std::move(reactor)),
       options_(std::move(options)),
-      events_(std::move(events)),
+      events_(std::make_shared<ChannelEvents>(std::move(events))),
       own_key_(std::move(keys)),
       own_tag_(random_tag()),
       turn_servers_(options_.turn_servers),
@@ -105,6 +105,7 @@ void Channel::start() {
   address_watch_ = std::make_unique<AddressWatch>(reactor_, [this] { look_at_addresses(); });
   read_addresses();
   describe();
+  if (closed_) return;
   resolve_servers();
   step();
 }
@@ -137,18 +138,24 @@ void Channel::resolve_servers() {
 }
 
 void Channel::close() {
-  reactor_->invoke([this] {
-    closed_ = true;
-    timer_.reset();
-    address_watch_.reset();
-    queued_->turn_end.cancel();
-    sockets_.clear();
-    puncher_.reset();
-    nodes_.clear();
-    ice_.reset();
-    ladder_.reset();
-    events_ = {};
+  reactor_->invoke([self = shared_from_this()] {
+    if (std::exchange(self->closed_, true)) return;
+    auto events = std::exchange(self->events_, std::make_shared<ChannelEvents>());
+    if (!self->reactor_->in_thread()) return self->tear_down();
+    // One of the events may be what brought us here: who called it goes on, with all it has.
+    self->reactor_->post([self, events = std::move(events)] { self->tear_down(); });
   });
+}
+
+void Channel::tear_down() {
+  timer_.reset();
+  address_watch_.reset();
+  queued_->turn_end.cancel();
+  sockets_.clear();
+  puncher_.reset();
+  nodes_.clear();
+  ice_.reset();
+  ladder_.reset();
 }
 
 void Channel::log(LogLevel level, const std::string &text) const {
@@ -158,7 +165,7 @@ void Channel::log(LogLevel level, const std::string &text) const {
 // ---- What is said to the peer ----
 
 void Channel::signal(const Signal &what) {
-  if (events_.signal) events_.signal(to_string(what));
+  if (events_->signal) events_->signal(to_string(what));
 }
 
 std::vector<Candidate> Channel::host_candidates() const {
@@ -234,7 +241,7 @@ void Channel::post(std::string signal) {
   reactor_->post([self = shared_from_this(), signal = std::move(signal)] {
     if (self->closed_) return;
     const auto taken = self->take(signal);
-    if (!taken && self->events_.complaint) self->events_.complaint(taken.error().detail);
+    if (!taken && self->events_->complaint) self->events_->complaint(taken.error().detail);
   });
 }
 

@@ -77,7 +77,7 @@ struct ChannelEvent {
 };
 std::string_view to_string(ChannelEvent::Kind kind);  ///< "trying", "up", "moved", "failed"
 
-/// Called on the reactor. They must not destroy the channel.
+/// Called on the reactor. Each may close the channel: none is called any more then.
 struct ChannelEvents {
   /// For the peer, in order: to its Channel::take().
   std::function<void(std::string signal)> signal;
@@ -133,7 +133,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void post_offer(std::string text);
   /// A whole packet. One that cannot be sent is counted and dropped: media does not wait.
   void send(ByteSpan packet, bool rtcp);
-  /// Any thread: no events any more when it has returned; the way is closed.
+  /// Any thread, also out of an event: no events any more when it has returned, nothing is sent.
   void close();
 
   /// Any thread.
@@ -181,6 +181,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
           KeyPair keys);
   Result<void> open_sockets();
   void start();
+  void tear_down();
   void resolve_servers();
 
   void log(LogLevel level, const std::string &text) const;
@@ -260,7 +261,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   const std::shared_ptr<Reactor> reactor_;
   const ChannelOptions options_;
-  ChannelEvents events_;
+  std::shared_ptr<ChannelEvents> events_;  ///< closing puts none in their place
   const KeyPair own_key_;
   const std::string own_tag_;
 

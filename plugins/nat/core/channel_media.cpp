@@ -56,6 +56,7 @@ void Channel::send(ByteSpan packet, bool rtcp) {
 
 void Channel::flush() {
   const std::size_t count = std::exchange(queued_->used, 0);
+  if (closed_) return;
   if (ice_ && ice_->agent && ladder_ && ladder_->carrying() == ice_->attempt) {
     for (std::size_t i = 0; i < count; ++i) {
       const auto &slot = queued_->slots[i];
@@ -150,7 +151,7 @@ void Channel::read(unsigned socket) {
     if (count < static_cast<int>(kBatch)) break;
   }
   if (closed_) return;
-  if (delivered && events_.batch_end) events_.batch_end();
+  if (delivered && events_->batch_end) events_->batch_end();
   // What media from another address led to is among it.
   if (stepped || (puncher_ && puncher_->next() && *puncher_->next() <= Clock::now())) step();
 }
@@ -212,7 +213,7 @@ void Channel::deliver(ByteSpan packet, std::size_t wire_size, bool rtcp) {
   add(counted_.packets_received, 1);
   add(counted_.bytes_received, wire_size);
   if (!rtcp) count_rtp(packet);
-  if (events_.received) events_.received(SharedBytes::copy(packet), rtcp);
+  if (events_->received) events_->received(SharedBytes::copy(packet), rtcp);
 }
 
 void Channel::count_rtp(ByteSpan packet) {

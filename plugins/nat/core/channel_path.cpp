@@ -78,7 +78,7 @@ void Channel::step() {
     if (!ladder_) continue;
     for (const LadderAction &each : ladder_->poll(Clock::now())) on_ladder(each);
     for (const LadderEntry &each : ladder_->take_news())
-      if (events_.rung) events_.rung(each);
+      if (events_->rung) events_->rung(each);
   } while (step_again_ && !closed_);
   stepping_ = false;
   if (closed_) return;
@@ -113,6 +113,7 @@ void Channel::schedule() {
 }
 
 void Channel::send_all(const std::vector<Outgoing> &out) {
+  if (closed_) return;
   for (const Outgoing &each : out) {
     const auto to = each.to.to_sockaddr();
     if (!to || each.socket >= sockets_.size()) continue;
@@ -176,8 +177,8 @@ void Channel::on_ladder(const LadderAction &action) {
       carry(action.attempt);
       break;
     case Kind::AskForNode:
-      if (events_.want)
-        events_.want(Rung::Sfu);
+      if (events_->want)
+        events_->want(Rung::Sfu);
       else
         ladder_->no_node("nobody names one", Clock::now());
       break;
@@ -306,7 +307,7 @@ void Channel::tell(ChannelEvent event) {
                           (event.remote.empty() ? "" : " " + event.local + " - " + event.remote) +
                           " after " + std::to_string(took) + " ms" +
                           (event.why.empty() ? "" : ": " + event.why));
-  if (events_.event) events_.event(event);
+  if (events_->event) events_->event(event);
 }
 
 void Channel::doubt(const std::string &why) {

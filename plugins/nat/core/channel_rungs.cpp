@@ -63,7 +63,7 @@ void Channel::post_offer(std::string text) {
   reactor_->post([self = shared_from_this(), text = std::move(text)] {
     if (self->closed_) return;
     const auto taken = self->take_offer(text);
-    if (!taken && self->events_.complaint) self->events_.complaint(taken.error().detail);
+    if (!taken && self->events_->complaint) self->events_->complaint(taken.error().detail);
   });
 }
 
@@ -142,9 +142,9 @@ bool Channel::uses_ice() const {
 
 void Channel::prepare_relay() {
   if (!turn_servers_.empty()) return start_ice(kRelay, true);
-  if (!events_.want) return ladder_->failed(kRelay, "no TURN server is known", Clock::now());
+  if (!events_->want) return ladder_->failed(kRelay, "no TURN server is known", Clock::now());
   relay_wanted_ = kRelay;
-  events_.want(Rung::Relay);
+  events_->want(Rung::Relay);
 }
 
 void Channel::start_ice(const Attempt &attempt, bool relay_only) {
@@ -240,7 +240,7 @@ Result<void> Channel::take_ice(const IceSignal &signal) {
 
 void Channel::give_ice(const IceSignal &signal) {
   const auto check = [this](const Result<void> &done) {
-    if (!done && events_.complaint) events_.complaint(done.error().detail);
+    if (!done && events_->complaint) events_->complaint(done.error().detail);
   };
   if (!signal.ufrag.empty()) ice_->remote_ufrag = signal.ufrag;
   if (!signal.ufrag.empty()) check(ice_->agent->set_remote({signal.ufrag, signal.pwd}));
@@ -277,7 +277,7 @@ void Channel::ice_received(const std::shared_ptr<IceWay> &way, Bytes datagram) {
     return;
   }
   deliver(ByteSpan(datagram).first(*size), datagram.size(), rtcp);
-  if (events_.batch_end) events_.batch_end();
+  if (events_->batch_end) events_->batch_end();
 }
 
 }  // namespace junctor::nat

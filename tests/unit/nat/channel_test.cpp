@@ -160,6 +160,59 @@ TEST_F(ChannelTest, ANewGenerationReplacesAddressesWithoutABreak) {
   EXPECT_EQ(caller_.events.size(), said_before);
 }
 
+/// Which event closes the channel, out of itself.
+enum class Closer : std::uint8_t { Signal, Trying, Up, Received, Rung, Want, Complaint };
+class ClosedByItsEvents : public ChannelTest, public testing::WithParamInterface<Closer> {};
+
+TEST_P(ClosedByItsEvents, NothingIsToldAnyMore) {
+  // Captures in place, and such that would be gone with the function that has them.
+  struct Told {
+    std::shared_ptr<Channel> channel;
+    unsigned after = 0;
+    void by(Closer which) {
+      after += !channel;
+      if (which == GetParam() && channel) std::exchange(channel, nullptr)->close();
+    }
+  } told;
+  ChannelOptions options;
+  options.side = Side::Caller;
+  options.session = "s";
+  options.timeout = 500ms;
+  if (GetParam() == Closer::Want) options.rungs = {Rung::Sfu};
+  ChannelEvents events;
+  End &callee = callee_;
+  events.signal = [&told, &callee](const std::string &text) {
+    told.by(Closer::Signal);
+    callee.channel->post(text);
+  };
+  events.event = [&told](const ChannelEvent &event) {
+    told.by(event.kind == Kind::Trying ? Closer::Trying : Closer::Up);
+  };
+  events.received = [&told](const SharedBytes &, bool) { told.by(Closer::Received); };
+  events.rung = [&told](const LadderEntry &) { told.by(Closer::Rung); };
+  events.want = [&told](Rung) { told.by(Closer::Want); };
+  events.complaint = [&told](const std::string &) { told.by(Closer::Complaint); };
+  told.channel = *Channel::open(reactor_, std::move(options), std::move(events));
+  const std::weak_ptr<Channel> watched = told.channel;
+  ASSERT_TRUE(until(
+      [&] {
+        for (; !callee_.said.empty(); callee_.said.pop_front())
+          if (told.channel) told.channel->post(callee_.said.front());
+        if (GetParam() == Closer::Complaint && told.channel) told.channel->post("{");
+        callee_.channel->send(rtp_packet(1), false);
+        return !told.channel;
+      },
+      false));
+  for (int i = 0; i < 10; ++i) reactor_->run_once(2ms);
+  EXPECT_EQ(told.after, 0U);
+  EXPECT_TRUE(watched.expired());
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, ClosedByItsEvents,
+                         testing::Values(Closer::Signal, Closer::Trying, Closer::Up,
+                                         Closer::Received, Closer::Rung, Closer::Want,
+                                         Closer::Complaint));
+
 TEST_F(ChannelTest, ClosedItIsSilent) {
   join();
   callee_.channel->close();
