@@ -219,6 +219,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   // Nodes and relays: channel_rungs.cpp.
   Result<void> take_node(const NodeOffer &offer);
+  Result<void> make_node(const NodeOffer &offer);
+  void forget_node(std::string_view name);
   NodeWay *find_node(std::string_view name);
   void prepare_node(NodeWay &node);
   void node_may_be_up(NodeWay &node);

@@ -30,6 +30,7 @@ void Channel::begin_ladder() {
   options.p2p_timeout = options_.timeout + kPuncherFirst;
   ladder_.emplace(std::move(options));
   ladder_->start(*trying_since_);
+  for (const auto &node : nodes_) ladder_->offer_node(node->name, *trying_since_);
   show(ChannelState::Trying);
   tell({.kind = ChannelEvent::Kind::Trying, .attempt = kDirect});
 }
@@ -221,7 +222,7 @@ void Channel::prepare(const Attempt &attempt) {
 void Channel::stop(const Attempt &attempt, const std::string &why) {
   log(LogLevel::Debug, to_string(attempt) + " is given up: " + why);
   if (attempt.rung == Rung::Sfu)
-    std::erase_if(nodes_, [&](const auto &each) { return each->name == attempt.node; });
+    forget_node(attempt.node);
   else if (ice_ && ice_->attempt == attempt)
     ice_.reset();
   if (relay_wanted_ == attempt) relay_wanted_.reset();

@@ -68,7 +68,19 @@ void Channel::post_offer(std::string text) {
 }
 
 Result<void> Channel::take_node(const NodeOffer &offer) {
-  if (find_node(offer.name)) return {};
+  // Known: that it is named again says that there is no other.
+  if (!find_node(offer.name))
+    if (auto made = make_node(offer); !made) return made;
+  // Before the peer is known it is kept.
+  if (ladder_ && !ladder_->offer_node(offer.name, Clock::now())) forget_node(offer.name);
+  return {};
+}
+
+void Channel::forget_node(std::string_view name) {
+  std::erase_if(nodes_, [&](const auto &each) { return each->name == name; });
+}
+
+Result<void> Channel::make_node(const NodeOffer &offer) {
   if (nodes_.size() >= kMostNodes)
     return refused("more than " + std::to_string(kMostNodes) + " nodes are offered at once");
   const std::string session = leg_session(options_.session, offer.name);
@@ -84,7 +96,6 @@ Result<void> Channel::take_node(const NodeOffer &offer) {
   way->own_tag = leg_tag(own_tag_, session);
   way->srtcp = *std::move(srtcp);
   nodes_.push_back(std::move(way));
-  if (ladder_) ladder_->offer_node(offer.name, Clock::now());
   return {};
 }
 

@@ -107,8 +107,8 @@ Time Discovery::due(const Probe &probe) const {
 
 Time Discovery::last() const {
   const bool told = stream_ == Stream::Answered || stream_ == Stream::Failed;
-  return *start_ + (told && !round_trip_ ? std::min(kBlockedAfter, options_.deadline)
-                                         : options_.deadline);
+  return *start_ +
+         (told && !round_trip_ ? std::min(kBlockedAfter, options_.deadline) : options_.deadline);
 }
 
 std::vector<Outgoing> Discovery::poll(Time now) {

@@ -88,10 +88,9 @@ void Ladder::begin_round(Time now, bool recovery) {
   recovery_ = recovery;
   nodes_tried_ = 0;
   no_node_why_.clear();
-  // Nodes that failed stay behind; who names nodes knows which of them are worth another try.
-  std::erase_if(tries_, [](const Try &one) {
-    return one.attempt.rung == Rung::Sfu && one.state == State::Failed;
-  });
+  again_.reset();
+  again_wait_ = options_.ask_again;
+  forget_failed_nodes();
   // One after the other, what never was up would be silence for its whole time once more.
   const bool skip = recovery && options_.order == LadderOrder::Strict && !p2p_was_up_;
   for (Try &one : tries_)
@@ -99,23 +98,30 @@ void Ladder::begin_round(Time now, bool recovery) {
       one.state = State::Idle;
 }
 
-void Ladder::offer_node(const std::string &name, Time now) {
+/// Who names nodes knows which of them are worth another try.
+void Ladder::forget_failed_nodes() {
+  std::erase_if(tries_, [](const Try &one) {
+    return one.attempt.rung == Rung::Sfu && one.state == State::Failed;
+  });
+}
+
+bool Ladder::offer_node(const std::string &name, Time now) {
   const Attempt attempt{Rung::Sfu, name};
   asked_.reset();
-  if (ended_ || !wanted(Rung::Sfu)) return;
-  if (Try *known = find(attempt)) {
-    // Named again after it had failed: there is no other.
-    if (known->state == State::Failed) no_node(known->why, now);
-    return;
-  }
-  tries_.push_back({attempt});
+  if (ended_ || !wanted(Rung::Sfu)) return false;
+  const Try *known = find(attempt);
+  if (!known) tries_.push_back({attempt});
+  if (!known || known->state != State::Failed) return true;
+  // Named again after it had failed: there is no other.
+  no_node(known->why, now);
+  return false;
 }
 
 void Ladder::no_node(const std::string &why, Time now) {
   if (ended_ || !wanted(Rung::Sfu) || !no_node_why_.empty()) return;
   asked_.reset();
   no_node_why_ = why.empty() ? "there is no node" : why;
-  if (nodes_tried_ == 0)
+  if (nodes_tried_ == 0 && !carrying_)
     note({Rung::Sfu, {}}, LadderEntry::State::Failed, now, now - round_, no_node_why_);
 }
 
@@ -148,7 +154,11 @@ void Ladder::failed(const Attempt &attempt, const std::string &why, Time now) {
   Try *one = find(attempt);
   if (!one) return;
   if (one->state == State::Up) return lost(attempt, why, now);
-  if (one->state == State::Trying) fail(*one, why, now);
+  if (one->state == State::Trying) return fail(*one, why, now);
+  if (one->state != State::Idle || attempt.rung != Rung::Sfu) return;
+  // It was kept for later.
+  actions_.push_back({Kind::Stop, attempt, why});
+  tries_.erase(tries_.begin() + (one - tries_.data()));
 }
 
 void Ladder::lost(const Attempt &attempt, const std::string &why, Time now) {
@@ -217,12 +227,25 @@ void Ladder::prepare_nodes(Time now) {
   actions_.push_back({Kind::AskForNode});
 }
 
+void Ladder::ask_again(Time now) {
+  if (!carrying_ || carrying_->rung != Rung::Relay || !wanted(Rung::Sfu) || !over(Rung::Sfu))
+    return again_.reset();
+  if (!again_) again_ = now + again_wait_;
+  if (now < *again_) return;
+  again_.reset();
+  again_wait_ = std::min(2 * again_wait_, options_.longest_ask_again);
+  nodes_tried_ = 0;
+  no_node_why_.clear();
+  forget_failed_nodes();
+}
+
 void Ladder::prepare_what_is_due(Time now) {
   const bool parallel = options_.order == LadderOrder::Parallel;
   if (Try *p2p = single(Rung::P2p); p2p && p2p->state == State::Idle) prepare(*p2p, now);
   // Better ones than a relay are worth another try while it carries.
   if (carrying_ && carrying_->rung != Rung::Relay) return;
   if (!parallel && !over(Rung::P2p)) return;
+  ask_again(now);
   prepare_nodes(now);
   Try *relay = single(Rung::Relay);
   if (!relay || relay->state != State::Idle) return;
@@ -251,15 +274,20 @@ void Ladder::choose(Time now) {
 void Ladder::stop_the_rest(Time now) {
   if (!carrying_) return;
   const bool settled = now >= carrying_since_ + options_.settle;
+  std::vector<Attempt> let_go;
   for (Try &one : tries_) {
     if (one.attempt == *carrying_ || one.attempt.rung < carrying_->rung) continue;
     // Worse ones, and other nodes. What is only tried will not be needed; what is up may still
     // carry the other side's media.
     if (one.state != State::Trying && !(one.state == State::Up && settled)) continue;
     one.state = State::Idle;
+    if (one.attempt.rung == Rung::Sfu) let_go.push_back(one.attempt);
     note(one.attempt, LadderEntry::State::Stopped, now, {}, to_string(*carrying_) + " carries");
     actions_.push_back({Kind::Stop, one.attempt, to_string(*carrying_) + " carries"});
   }
+  // A node that is let go lets go of us: somebody is there only when it is named again.
+  std::erase_if(tries_,
+                [&](const Try &one) { return std::ranges::count(let_go, one.attempt) > 0; });
 }
 
 void Ladder::end_if_nothing_is_left() {
@@ -294,6 +322,7 @@ std::optional<Time> Ladder::next() const {
     if (one.attempt.rung == Rung::Sfu) at(one.since + options_.node_stagger);
   }
   if (asked_) at(*asked_ + options_.naming_timeout);
+  if (again_) at(*again_);
   if (carrying_) {
     at(carrying_since_ + options_.settle);
   } else {

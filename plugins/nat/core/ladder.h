@@ -32,8 +32,12 @@ struct LadderOptions {
   Duration p2p_timeout = std::chrono::seconds(3);
   Duration node_timeout = std::chrono::milliseconds(1500);  ///< of each node
   Duration relay_timeout = std::chrono::seconds(5);
-  /// How long nobody may name a node, nor say that there is none.
-  Duration naming_timeout = std::chrono::seconds(1);
+  /// How long nobody may name a node, nor say that there is none. Who names them asks the nodes
+  /// first, and the next where one does not answer.
+  Duration naming_timeout = std::chrono::milliseconds(2500);
+  /// While a relay carries nodes are asked for again, after so long at first and twice as long each
+  /// time up to the second: one may have come.
+  Duration ask_again = std::chrono::seconds(15), longest_ask_again = std::chrono::minutes(2);
   /// How long worse rungs leave the media to one that is tried (Parallel).
   Duration p2p_head_start = std::chrono::milliseconds(300),
            sfu_head_start = std::chrono::seconds(1);
@@ -90,8 +94,9 @@ class Ladder {
 
   /// Both sides' addresses are known: what can begin begins.
   void start(Time now);
-  /// The best of the nodes that were not named yet. Known ones are ignored.
-  void offer_node(const std::string &name, Time now);
+  /// The best of the nodes that were not named yet; known ones are ignored. False: it is not tried
+  /// now, for it has failed already, or nodes are not wanted.
+  bool offer_node(const std::string &name, Time now);
   /// There is no node, or none but those that were named: a part of a sentence about why.
   void no_node(const std::string &why, Time now);
 
@@ -138,6 +143,8 @@ class Ladder {
   void time_out(Time now);
   void prepare_what_is_due(Time now);
   void prepare_nodes(Time now);
+  void ask_again(Time now);
+  void forget_failed_nodes();
   void choose(Time now);
   void stop_the_rest(Time now);
   void end_if_nothing_is_left();
@@ -156,6 +163,8 @@ class Ladder {
   std::optional<Attempt> carrying_;
   Time start_{}, round_{}, carrying_since_{}, polled_{};
   std::optional<Time> asked_;  ///< for a node, and not told yet
+  std::optional<Time> again_;  ///< when nodes are asked for once more
+  Duration again_wait_{};
   std::string no_node_why_;    ///< set: there is none any more
   std::size_t nodes_tried_ = 0;
   bool started_ = false, recovery_ = false, ended_ = false, p2p_was_up_ = false;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -21,8 +23,7 @@ class End {
     ChannelEvents events;
     events.signal = [this](const std::string &text) {
       note([&] { signals_.push_back(text); });
-      if (other_) other_->channel().post(text);
-      if (heard_signal_) heard_signal_(text);
+      if (other_) other_->channel().post(through_ ? through_(text) : text);
     };
     events.event = [this](const ChannelEvent &event) { note([&] { events_.push_back(event); }); };
     events.received = [this](const SharedBytes &packet, bool rtcp) {
@@ -48,12 +49,21 @@ class End {
       so_far = signals_;
       other_ = &other;
     });
-    for (const std::string &each : so_far) other.channel().post(each);
+    for (const std::string &each : so_far) other.channel().post(through_ ? through_(each) : each);
   }
   template <class Check>
   bool wait(Check check) {
     std::unique_lock lock(mutex_);
     return news_.wait_for(lock, 30s, [&] { return check(*this); });
+  }
+  bool wait_log(LadderEntry::State state, const Attempt &attempt, std::size_t from = 0) {
+    return wait([&](const End &self) {
+      return self.log_.size() > from &&
+             std::any_of(self.log_.begin() + static_cast<std::ptrdiff_t>(from), self.log_.end(),
+                         [&](const LadderEntry &each) {
+                           return each.state == state && each.attempt == attempt;
+                         });
+    });
   }
   bool wait_event(ChannelEvent::Kind kind) {
     return wait([kind](const End &self) {
@@ -68,7 +78,7 @@ class End {
   std::vector<Rung> wanted_;
   std::string complaints_;
   std::function<void(Rung)> on_want_;
-  std::function<void(std::string)> heard_signal_;
+  std::function<std::string(const std::string &)> through_;
 
  private:
   template <class Change>
@@ -120,6 +130,8 @@ class Node {
     });
   }
 
+  /// Those whom it expected are forgotten.
+  void forget() { legs_.clear(); }
   /// The offer for the client of this description, as the rendezvous would send it.
   std::string expect(const std::string &client) {
     auto signal = parse_signal(client);
@@ -208,6 +220,57 @@ class Node {
   Reactor::Watch watch_;
   Reactor::Timer timer_;
   std::vector<std::unique_ptr<Leg>> legs_;
+};
+
+/// What stands between two ends: each sees the other at an address of the wire's, and nothing
+/// passes while it is cut. Its functions run on the reactor.
+class Wire {
+ public:
+  explicit Wire(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      auto socket = bind_udp({"0.0.0.0", 0});
+      EXPECT_TRUE(socket);
+      sockets_[i] = std::move(*socket);
+    }
+    reactor_->invoke([this] {
+      for (std::size_t i = 0; i < 2; ++i)
+        watches_[i] =
+            reactor_->watch(sockets_[i].get(), EPOLLIN, [this, i](std::uint32_t) { pass(i); });
+    });
+  }
+  ~Wire() {
+    reactor_->invoke([this] { watches_ = {}; });
+  }
+  /// A string of an end's, for the other: `socket` is where the other sends to.
+  std::string rewrite(const std::string &text, std::size_t socket) const {
+    auto signal = parse_signal(text);
+    EXPECT_TRUE(signal);
+    const auto replace = [&](std::vector<Candidate> &candidates) {
+      std::erase_if(candidates, [](const Candidate &each) { return is_v6(each.endpoint); });
+      for (Candidate &each : candidates)
+        each.endpoint.port = local_endpoint(sockets_[socket].get()).port;
+    };
+    if (auto *description = std::get_if<Description>(&*signal)) replace(description->candidates);
+    if (auto *more = std::get_if<MoreCandidates>(&*signal)) replace(more->candidates);
+    return to_string(*signal);
+  }
+  std::atomic<bool> cut_ = false;
+
+ private:
+  void pass(std::size_t from) {
+    std::array<std::byte, 2048> buffer;
+    socklen_t length = sizeof(sockaddr_storage);
+    const ssize_t got = ::recvfrom(sockets_[from].get(), buffer.data(), buffer.size(), 0,
+                                   reinterpret_cast<sockaddr *>(&ends_[from].emplace()), &length);
+    const std::size_t to = 1 - from;
+    if (got <= 0 || cut_ || !ends_[to]) return;
+    (void)::sendto(sockets_[to].get(), buffer.data(), static_cast<std::size_t>(got), 0,
+                   reinterpret_cast<const sockaddr *>(&*ends_[to]), sockaddr_length(*ends_[to]));
+  }
+  const std::shared_ptr<Reactor> reactor_;
+  std::array<UniqueFd, 2> sockets_;
+  std::array<Reactor::Watch, 2> watches_;
+  std::array<std::optional<sockaddr_storage>, 2> ends_;
 };
 
 class Channels : public testing::Test {
@@ -312,6 +375,91 @@ TEST_F(Channels, TheDirectWayTakesOverFromANode) {
     EXPECT_EQ(each->channel().stats().rung, "p2p");
   }
   ASSERT_NO_FATAL_FAILURE(talk());
+}
+
+/// A direct way that can be cut, and a node, while both speak.
+class Cut : public Channels {
+ protected:
+  void TearDown() override {
+    if (thread_) reactor()->invoke([&] { speaking_.reset(); });
+    caller_.reset();
+    callee_.reset();
+  }
+  void open_through_wire(const std::vector<Rung> &rungs) {
+    ASSERT_NO_FATAL_FAILURE(open(rungs));
+    caller_->through_ = [this](const std::string &text) { return wire_->rewrite(text, 1); };
+    callee_->through_ = [this](const std::string &text) { return wire_->rewrite(text, 0); };
+    for (End *each : {caller_.get(), callee_.get()})
+      each->on_want_ = [this, each](Rung) {
+        each->channel().post_offer(offers_[each == caller_.get() ? 0 : 1]);
+      };
+    name_node();
+  }
+  /// The node expects both, once more.
+  void name_node() {
+    reactor()->invoke([&] {
+      node_->forget();
+      offers_[0] = node_->expect(caller_->signals_.front());
+      offers_[1] = node_->expect(callee_->signals_.front());
+      node_->on_both_ = [&] {
+        for (End *each : {caller_.get(), callee_.get()})
+          each->channel().post_offer(R"({"type":"node-up","node":"n1"})");
+      };
+    });
+  }
+  void speak() {
+    reactor()->invoke([&] { say(); });
+  }
+  void say() {
+    for (End *each : {caller_.get(), callee_.get()})
+      each->channel().send(rtp_packet(static_cast<std::uint16_t>(sequence_)), false);
+    ++sequence_;
+    speaking_ = reactor()->after(20ms, [this] { say(); });
+  }
+  /// Both, since a moment ago.
+  void hear() {
+    for (End *each : {caller_.get(), callee_.get()}) {
+      std::size_t before = 0;
+      each->wait([&](const End &self) {
+        before = self.rtp_.size();
+        return true;
+      });
+      EXPECT_TRUE(each->wait([&](const End &self) { return self.rtp_.size() >= before + 10; }));
+    }
+  }
+
+  void SetUp() override {
+    Channels::SetUp();
+    wire_ = std::make_unique<Wire>(reactor());
+    node_ = std::make_unique<Node>(reactor(), "s1");
+  }
+  std::unique_ptr<Wire> wire_;
+  std::unique_ptr<Node> node_;
+  std::string offers_[2];
+  Reactor::Timer speaking_;
+};
+
+TEST_F(Cut, ANodeThatWasLetGoCarriesAgain) {
+  wire_->cut_ = true;
+  ASSERT_NO_FATAL_FAILURE(open_through_wire({Rung::P2p, Rung::Sfu}));
+  join();
+  for (End *each : {caller_.get(), callee_.get()})
+    ASSERT_TRUE(each->wait_log(LadderEntry::State::Carrying, {Rung::Sfu, "n1"}));
+  wire_->cut_ = false;
+  speak();
+  for (End *each : {caller_.get(), callee_.get()})
+    ASSERT_TRUE(each->wait_log(LadderEntry::State::Stopped, {Rung::Sfu, "n1"}));
+  EXPECT_EQ(caller_->channel().stats().rung, "p2p");
+  ASSERT_NO_FATAL_FAILURE(hear());
+
+  name_node();
+  const std::size_t told[] = {caller_->log_.size(), callee_->log_.size()};
+  wire_->cut_ = true;
+  const Time then = Clock::now();
+  ASSERT_TRUE(caller_->wait_log(LadderEntry::State::Carrying, {Rung::Sfu, "n1"}, told[0]));
+  ASSERT_TRUE(callee_->wait_log(LadderEntry::State::Carrying, {Rung::Sfu, "n1"}, told[1]));
+  RecordProperty("ms", std::to_string((Clock::now() - then) / 1ms));
+  ASSERT_NO_FATAL_FAILURE(hear());
 }
 
 TEST_F(Channels, WithoutATurnServerTheRelayFailsWithTheReason) {

@@ -277,6 +277,55 @@ TEST_F(Parallel, WhatIsStillUpCarriesAtOnceAfterALoss) {
   EXPECT_EQ(ladder_->log().back().state, LadderEntry::State::Trying) << "p2p, once more";
 }
 
+TEST_F(Parallel, ANodeThatWasLetGoIsTriedAgainWhenItIsNamedAgain) {
+  fate(kP2p, 800ms);
+  fate(node("n1"), 38ms);
+  nodes({"n1"});
+  run(10s);
+  ASSERT_EQ(ladder_->carrying(), kP2p);
+  ASSERT_EQ(told_.back(), "2800 stop node n1");
+  told_.clear();
+  fate(kP2p, 10ms, "no direct path any more");
+  names_ = {"n1"};
+  ladder_->lost(kP2p, "nothing is answered", now_);
+  run(20s);
+  EXPECT_EQ(told_, (Told{"10000 stop p2p", "10000 prepare p2p", "10000 ask",
+                         "10000 prepare node n1", "10010 stop p2p", "10010 prepare relay",
+                         "10038 carry node n1", "10038 stop relay"}));
+}
+
+TEST_F(Parallel, NodesAreAskedForAgainWhileARelayCarries) {
+  fate(kP2p, 10ms, "no direct path");
+  fate(kRelay, 50ms);
+  fate(node("n1"), 30ms);
+  run(100s);
+  EXPECT_EQ(told_, (Told{"0 prepare p2p", "0 ask", "10 stop p2p", "10 prepare relay",
+                         "60 carry relay", "15060 ask", "45060 ask"}));
+  EXPECT_EQ(ladder_->log().size(), 6U) << "it is not told again and again";
+  names_ = {"n1"};
+  run(200s);
+  EXPECT_EQ(ladder_->carrying(), node("n1"));
+  EXPECT_EQ(told_.back(), "107090 stop relay");
+  // From then on there is nothing to ask for.
+  run(2000s);
+  EXPECT_EQ(told_.back(), "107090 stop relay");
+}
+
+TEST_F(Strict, WhoNamesNodesMayAskASecondOneFirst) {
+  ladder_->start(now_);
+  (void)ladder_->poll(now_);
+  ladder_->failed(kP2p, "no direct path", now_);
+  auto actions = ladder_->poll(now_);
+  ASSERT_EQ(actions.back().kind, Kind::AskForNode);
+  now_ += 2s;
+  EXPECT_TRUE(ladder_->poll(now_).empty());
+  ladder_->offer_node("n2", now_);
+  actions = ladder_->poll(now_);
+  ASSERT_EQ(actions.size(), 1U);
+  EXPECT_EQ(actions.back().kind, Kind::Prepare);
+  EXPECT_EQ(actions.back().attempt, node("n2"));
+}
+
 TEST_F(Parallel, EverythingGoneEndsWithTheReason) {
   fate(kP2p, 10ms, "no direct path");
   fate(node("n1"), 30ms);
