@@ -268,6 +268,7 @@ void Phone::on(const wire::Turn &turn) {
                {"urls", turn.urls},
                {"username", turn.username},
                {"credential", turn.credential}};
+  if (turn.ttl > 0) said["ttl"] = turn.ttl;
   if (!turn.certificate_sha256.empty()) said["certificate_sha256"] = turn.certificate_sha256;
   offer(said);
 }

@@ -28,7 +28,8 @@ void post(JunctorStunPunch *self, const nat::ChannelEvent &event) {
   const std::string state(nat::to_string(event.kind));
   const std::string rung(nat::to_string(event.attempt.rung));
   const auto took = std::chrono::duration<double, std::milli>(event.took).count();
-  const bool none = event.kind == nat::ChannelEvent::Kind::Failed;
+  using Kind = nat::ChannelEvent::Kind;
+  const bool none = event.kind == Kind::Failed || event.kind == Kind::Trying;
   GstStructure *structure = gst_structure_new(
       "junctor-channel", "state", G_TYPE_STRING, state.c_str(), "rung", G_TYPE_STRING,
       none ? "" : rung.c_str(), "node", G_TYPE_STRING, none ? "" : event.attempt.node.c_str(),

@@ -3,7 +3,9 @@
 import os
 import re
 import subprocess
+import time
 
+from support.case import FULL
 from support.junctor import Junctor, environment
 from support.phone import JUNCTOR, Phone
 from support.phonelab import ALICE, BOB, PhoneLab, PhoneTest
@@ -167,9 +169,17 @@ class N8_BehindNats(PhoneLab):
         alice.wait("channel", state="up")
         self.sees(alice, BOB)
         router = self.lab.site("other", "full-cone").place
+        moved = time.time()
         self.lab.hosts["left"].move(router)
         wait_until(lambda: alice.events("connected")[-1]["resumed"], 30, "the rendezvous again",
                    every=0.2)
+        # It does not wait until the connection turns out to be dead.
+        told = [each["state"] for each in alice.events("channel")]
+        self.assertEqual(told[:3], ["trying", "up", "trying"])
+        again = alice.events("connected")[-1]["at"] - moved
+        print(f"# the rendezvous again {again:.2f} s after the move")
+        if FULL:
+            self.assertLess(again, 1.5)
         self.sees(alice, BOB)
         self.sees(bob, ALICE)
         print("# longest pause at bob: "

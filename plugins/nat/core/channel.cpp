@@ -69,6 +69,8 @@ Result<std::shared_ptr<Channel>> Channel::open(std::shared_ptr<Reactor> reactor,
 }
 
 Result<void> Channel::open_sockets() {
+  // libnice has its own, and knows whom it takes packets from.
+  if (options_.ice) return {};
   // Bound to no address: a machine that changes networks goes on from its new one.
   auto v4 = bind_udp({"0.0.0.0", 0});
   UniqueFd v6(::socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -180,7 +182,7 @@ std::vector<Candidate> Channel::host_candidates() const {
 }
 
 void Channel::describe() {
-  if (!options_.ice) offered_ = host_candidates();
+  offered_ = host_candidates();
   signal(Description{own_key_.public_key(), own_tag_, generation_, offered_});
 }
 

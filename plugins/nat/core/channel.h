@@ -69,11 +69,16 @@ std::string_view to_string(ChannelState state);  ///< "new", "trying", "up", "fa
 
 /// What happened to the channel.
 struct ChannelEvent {
-  enum class Kind : std::uint8_t { Trying, Up, Moved, Failed } kind;
+  enum class Kind : std::uint8_t {
+    Trying,  ///< at the beginning, and when there is no way any more
+    Up,      ///< for the first time
+    Moved,   ///< to another way, or back from Trying
+    Failed,  ///< for good
+  } kind;
   Attempt attempt{};              ///< for Up and Moved: what carries
   std::string local{}, remote{};  ///< its ends, "ADDRESS:PORT"
   Duration took{};    ///< since trying began; for Moved since the way before was doubted
-  std::string why{};  ///< for Failed, Trying and Moved: a sentence
+  std::string why{};  ///< for Failed, Moved and a second Trying: a sentence
 };
 std::string_view to_string(ChannelEvent::Kind kind);  ///< "trying", "up", "moved", "failed"
 
@@ -174,7 +179,17 @@ class Channel : public std::enable_shared_from_this<Channel> {
     std::vector<std::string> early{};  ///< candidates, until the credentials have been told
     bool gathered = false;
     std::optional<IcePath> path{};
-    Time heard{};  ///< the last packet
+    PathWatch watch{PathWatch::Options()};
+    std::uint32_t question = 0;  ///< the number of the last one
+    Time asked{};
+    std::optional<Duration> round_trip{};
+    /// Datagrams from the agent's thread.
+    struct Inbox {
+      static constexpr std::size_t kMostWaiting = 2048;
+      std::mutex mutex{};
+      std::vector<Bytes> waiting{};
+      bool put(ByteSpan datagram);  ///< whether it is the first
+    } inbox{};
   };
 
   Channel(std::shared_ptr<Reactor> reactor, ChannelOptions options, ChannelEvents events,
@@ -208,16 +223,20 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void stop(const Attempt &attempt, const std::string &why);
   void carry(const Attempt &attempt);
   bool use(const Attempt &attempt);
-  bool use_path(const Puncher &puncher);
+  bool use_path(const Attempt &attempt, const Puncher &puncher);
+  Puncher *puncher_of(const Attempt &attempt);
   void show(ChannelState state);
   void tell(ChannelEvent event);
   void doubt(const std::string &why);
+  void lose(const Attempt &attempt, const std::string &why);
+  void no_way(const std::string &why);
+  ChannelState state() const;
   void read_addresses();
   void look_at_addresses();
   void gather_anew(const std::string &why);
   void look_for_others();
 
-  // Nodes and relays: channel_rungs.cpp.
+  // Nodes: channel_rungs.cpp. Relays, and peers that speak ICE: channel_ice.cpp.
   Result<void> take_node(const NodeOffer &offer);
   Result<void> make_node(const NodeOffer &offer);
   void forget_node(std::string_view name);
@@ -232,12 +251,15 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void ice_started(const std::shared_ptr<IceWay> &way, Result<std::unique_ptr<IceAgent>> started);
   void ice_connected(const std::shared_ptr<IceWay> &way, const IcePath &path);
   void ice_failed(const std::shared_ptr<IceWay> &way, const std::string &why);
-  void ice_received(const std::shared_ptr<IceWay> &way, Bytes datagram);
+  void ice_received(IceWay &way);
+  std::optional<Time> ice_next() const;
+  void watch_ice(Time now);
+  void ask_over_ice(std::uint8_t subtype, std::uint32_t number);
+  bool take_question(IceWay &way, ByteSpan packet);
   void ice_gathered(const std::shared_ptr<IceWay> &way);
   Result<void> take_ice(const IceSignal &signal);
   void give_ice(const IceSignal &signal);
   bool uses_ice() const;
-  bool ice_is_silent(Time now) const;
 
   // Ways through NATs that give another port for each peer.
   std::vector<Endpoint> seen(unsigned socket) const;
@@ -286,13 +308,16 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::optional<Ladder> ladder_;
   std::vector<std::unique_ptr<NodeWay>> nodes_;
   std::shared_ptr<IceWay> ice_;
-  std::vector<IceSignal> ice_waiting_;  ///< until there is an agent
+  std::vector<IceSignal> ice_waiting_;  ///< until there is an agent; of one agent of the peer's
+  Time ice_waiting_since_{};
   std::vector<TurnServer> turn_servers_;
+  std::optional<Time> turn_until_;  ///< nothing: for ever
   std::optional<Attempt> relay_wanted_;
   std::optional<Time> trying_since_, doubted_, repair_until_;
   std::string doubt_;
-  bool said_up_ = false, stepping_ = false, step_again_ = false, closed_ = false;
+  bool said_up_ = false, was_up_ = false, stepping_ = false, step_again_ = false, closed_ = false;
   Reactor::Timer timer_;
+  std::optional<Time> timer_at_;
 
   std::optional<Time> tricks_since_, tricks_next_;
   std::optional<unsigned> predicting_;  ///< the number of the socket
@@ -301,6 +326,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   unsigned path_socket_ = 0;
   std::optional<sockaddr_storage> path_;
+  Attempt path_of_;           ///< whose it is
+  std::string path_address_;  ///< of this machine
   std::unique_ptr<Queued> queued_;
   std::vector<Source> sources_;
 

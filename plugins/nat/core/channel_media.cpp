@@ -190,20 +190,18 @@ bool Channel::on_media(unsigned socket, const sockaddr_storage &from, std::span<
     return false;
   }
   const Time now = reactor_->now();
-  if (path_ && socket == path_socket_ && same_address(from, *path_)) {
-    const auto carrying = ladder_ ? ladder_->carrying() : std::nullopt;
-    NodeWay *node = carrying ? find_node(carrying->node) : nullptr;
-    if (node && node->puncher)
-      node->puncher->media(now);
-    else if (puncher_ && carrying)
-      puncher_->media(now);
+  const bool of_path = path_ && socket == path_socket_ && same_address(from, *path_);
+  Puncher *const carrying = of_path ? puncher_of(path_of_) : nullptr;
+  if (carrying && carrying->state() == Puncher::State::Up) {
+    carrying->media(now);
   } else {
     const Endpoint where = Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&from));
     // What a node passes on is the peer's, but does not show where the peer is.
     const bool of_node = std::ranges::any_of(nodes_, [&](const auto &node) {
       return node->puncher && node->puncher->knows(socket, where);
     });
-    if (puncher_ && !of_node) puncher_->media_from(socket, where, wire_size, now);
+    if (Puncher *const one = carrying ? carrying : puncher_ && !of_node ? &*puncher_ : nullptr)
+      one->media_from(socket, where, wire_size, now);
   }
   deliver(ByteSpan(datagram).first(*size), wire_size, rtcp);
   return true;

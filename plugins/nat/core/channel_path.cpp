@@ -35,18 +35,22 @@ void Channel::begin_ladder() {
   tell({.kind = ChannelEvent::Kind::Trying, .attempt = kDirect});
 }
 
+Puncher *Channel::puncher_of(const Attempt &attempt) {
+  if (attempt == kDirect) return puncher_ ? &*puncher_ : nullptr;
+  NodeWay *node = find_node(attempt.node);
+  return node && node->puncher ? &*node->puncher : nullptr;
+}
+
 /// Where the way that carries is to be repaired and is not: others may carry meanwhile.
 void Channel::look_for_others() {
   if (!repair_until_ || Clock::now() < *repair_until_) return;
   repair_until_.reset();
-  if (!ladder_ || !ladder_->carrying() || options_.rungs.size() < 2) return;
+  if (!ladder_ || !ladder_->carrying()) return;
   const Attempt attempt = *ladder_->carrying();
-  const NodeWay *node = find_node(attempt.node);
-  const Puncher *puncher = attempt == kDirect && puncher_ ? &*puncher_
-                           : node && node->puncher        ? &*node->puncher
-                                                          : nullptr;
-  if (puncher && puncher->state() != Puncher::State::Up)
-    ladder_->lost(attempt, doubt_, Clock::now());
+  const Puncher *puncher = puncher_of(attempt);
+  if (!puncher || puncher->state() == Puncher::State::Up) return;
+  if (options_.rungs.size() < 2) return no_way(doubt_);
+  lose(attempt, doubt_);
 }
 
 void Channel::step() {
@@ -74,22 +78,21 @@ void Channel::step() {
       for (const Puncher::Event &each : node.puncher->take_events())
         on_puncher({Rung::Sfu, node.name}, *node.puncher, each);
     }
-    if (ice_is_silent(Clock::now())) ice_failed(ice_, "nothing has come over it for 5 s");
+    watch_ice(Clock::now());
     look_for_others();
     if (!ladder_) continue;
     for (const LadderAction &each : ladder_->poll(Clock::now())) on_ladder(each);
     for (const LadderEntry &each : ladder_->take_news())
       if (events_->rung) events_->rung(each);
+    if (!ladder_->carrying()) no_way(doubt_);
   } while (step_again_ && !closed_);
   stepping_ = false;
   if (closed_) return;
   if (ladder_ && ladder_->carrying()) {
-    const Attempt &carrying = *ladder_->carrying();
-    const NodeWay *node = find_node(carrying.node);
+    const Puncher *puncher = puncher_of(*ladder_->carrying());
+    const bool ice = ice_ && ice_->attempt == ladder_->carrying();
     const std::lock_guard lock(mutex_);
-    shown_.round_trip = carrying == kDirect && puncher_ ? puncher_->round_trip()
-                        : node && node->puncher         ? node->puncher->round_trip()
-                                                        : std::nullopt;
+    shown_.round_trip = ice ? ice_->round_trip : puncher ? puncher->round_trip() : std::nullopt;
   }
   schedule();
 }
@@ -106,7 +109,8 @@ void Channel::schedule() {
   for (const auto &node : nodes_)
     if (node->puncher) at(node->puncher->next());
   if (ladder_) at(ladder_->next());
-  if (ice_ && ice_->path) at(Clock::now() + std::chrono::seconds(1));
+  at(ice_next());
+  timer_at_ = next;
   if (next)
     timer_ = reactor_->at(*next, [this] { step(); });
   else
@@ -142,19 +146,21 @@ void Channel::on_puncher(const Attempt &attempt, Puncher &puncher, const Puncher
         ladder_->retry_p2p("it turned out to be there", now);
         ladder_->up(attempt, now);
       }
-      if (ladder_->carrying() == attempt && use_path(puncher))
+      if (ladder_->carrying() == attempt &&
+          (use_path(attempt, puncher) || state() != ChannelState::Up)) {
+        show(ChannelState::Up);
         tell({.kind = ChannelEvent::Kind::Moved,
               .attempt = attempt,
               .took = doubted_ ? now - *doubted_ : Duration::zero(),
               .why = doubted_ ? doubt_ : "another way turned out to be better"});
+      }
       if (ladder_->carrying() == attempt) doubted_.reset();
       gathering_.rest();
       break;
     }
     case Kind::Silent:
       if (!direct) {
-        doubt(to_string(attempt) + " answers no more");
-        ladder_->lost(attempt, "nothing is answered any more", now);
+        lose(attempt, "nothing is answered any more");
       } else {
         gather_anew("nothing is answered any more");
         // By now others are needed as well as a repair.
@@ -162,7 +168,7 @@ void Channel::on_puncher(const Attempt &attempt, Puncher &puncher, const Puncher
       }
       break;
     case Kind::Failed:
-      ladder_->failed(attempt, puncher.why(), now);
+      lose(attempt, puncher.why());
       break;
   }
 }
@@ -221,20 +227,24 @@ void Channel::prepare(const Attempt &attempt) {
 
 void Channel::stop(const Attempt &attempt, const std::string &why) {
   log(LogLevel::Debug, to_string(attempt) + " is given up: " + why);
-  if (attempt.rung == Rung::Sfu)
-    forget_node(attempt.node);
-  else if (ice_ && ice_->attempt == attempt)
+  if (attempt.rung == Rung::Sfu) forget_node(attempt.node);
+  if (ice_ && ice_->attempt == attempt) {
     ice_.reset();
+    ice_waiting_.clear();
+  }
+  // While a direct way is repaired, media goes on over the old one: it may be deaf in one
+  // direction.
+  const Puncher *puncher = puncher_of(attempt);
+  if (path_of_ == attempt && !(puncher && puncher->path())) path_.reset();
   if (relay_wanted_ == attempt) relay_wanted_.reset();
 }
 
 /// Media goes this way from now on.
 void Channel::carry(const Attempt &attempt) {
   const Time now = Clock::now();
-  const bool again = stats().state == ChannelState::Up;
   if (!use(attempt)) return;
   show(ChannelState::Up);
-  if (again)
+  if (std::exchange(was_up_, true))
     tell({.kind = ChannelEvent::Kind::Moved,
           .attempt = attempt,
           .took = doubted_ ? now - *doubted_ : Duration::zero(),
@@ -252,12 +262,9 @@ bool Channel::use(const Attempt &attempt) {
     shown_.remote = ice_->path->remote;
     return true;
   }
-  const NodeWay *node = find_node(attempt.node);
-  const Puncher *puncher = attempt == kDirect && puncher_ ? &*puncher_
-                           : node && node->puncher        ? &*node->puncher
-                                                          : nullptr;
+  const Puncher *puncher = puncher_of(attempt);
   if (!puncher || !puncher->path()) return false;
-  use_path(*puncher);
+  use_path(attempt, *puncher);
   return true;
 }
 
@@ -268,15 +275,17 @@ void Channel::prepare_puncher() {
 }
 
 /// Sends over the puncher's path from now on; whether it is another one.
-bool Channel::use_path(const Puncher &puncher) {
+bool Channel::use_path(const Attempt &attempt, const Puncher &puncher) {
   const auto &path = puncher.path();
   const auto to = path->remote.to_sockaddr();
   if (!to) return false;
   const bool had = path_.has_value();
   path_ = *to;
+  path_of_ = attempt;
   path_socket_ = path->socket;
   const auto from = source_address(path->remote);
-  const Endpoint local{from ? *from : "", sockets_[path_socket_].port};
+  path_address_ = from ? *from : "";
+  const Endpoint local{path_address_, sockets_[path_socket_].port};
   const std::lock_guard lock(mutex_);
   const bool other = shown_.remote != path->remote.to_string() || shown_.local != local.to_string();
   shown_.local = local.to_string();
@@ -311,6 +320,25 @@ void Channel::tell(ChannelEvent event) {
   if (events_->event) events_->event(event);
 }
 
+/// It has come to nothing, or is no more.
+void Channel::lose(const Attempt &attempt, const std::string &why) {
+  if (ladder_->carrying() == attempt && !doubted_) doubt(why);
+  ladder_->failed(attempt, why, Clock::now());
+  step_again_ = true;
+}
+
+/// The application learns it once, until there is a way again or this machine has other addresses.
+void Channel::no_way(const std::string &why) {
+  if (state() != ChannelState::Up) return;
+  show(ChannelState::Trying);
+  tell({.kind = ChannelEvent::Kind::Trying, .why = why});
+}
+
+ChannelState Channel::state() const {
+  const std::lock_guard lock(mutex_);
+  return shown_.state;
+}
+
 void Channel::doubt(const std::string &why) {
   said_up_ = false;
   doubt_ = why;
@@ -334,8 +362,20 @@ void Channel::look_at_addresses() {
   if (std::pair(addresses_, preferred_) == before || closed_) return;
   std::string list;
   for (const std::string &each : addresses_) list += (list.empty() ? "" : ", ") + each;
-  if (list.empty()) return log(LogLevel::Info, "this machine has no address any more");
-  gather_anew("this machine has other addresses: " + list);
+  const std::string why = list.empty() ? "this machine has no address any more"
+                                       : "this machine has other addresses: " + list;
+  if (list.empty())
+    log(LogLevel::Info, why);
+  else
+    gather_anew(why);
+  // The application may have other connections to look after, and at once.
+  const Puncher *puncher = puncher_of(path_of_);
+  const bool gone = std::ranges::count(before.first, path_address_) > 0 &&
+                    std::ranges::count(addresses_, path_address_) == 0;
+  if (was_up_ && state() == ChannelState::Trying)
+    tell({.kind = ChannelEvent::Kind::Trying, .why = why});
+  else if (path_ && gone && puncher && puncher->state() != Puncher::State::Up)
+    no_way(why);
   step();
 }
 

@@ -50,8 +50,11 @@ class IceAgent::Worker : public std::enable_shared_from_this<Worker> {
       : thread_(std::move(thread)), options_(std::move(options)), events_(std::move(events)) {}
 
   Result<void> start() {
-    agent_.reset(nice_agent_new_full(thread_->context(), NICE_COMPATIBILITY_RFC5245,
-                                     NICE_AGENT_OPTION_ICE_TRICKLE));
+    agent_.reset(nice_agent_new_full(
+        thread_->context(), NICE_COMPATIBILITY_RFC5245,
+        options_.relay_only ? NICE_AGENT_OPTION_ICE_TRICKLE
+                            : static_cast<NiceAgentOption>(NICE_AGENT_OPTION_ICE_TRICKLE |
+                                                           NICE_AGENT_OPTION_CONSENT_FRESHNESS)));
     g_object_set(agent_.get(), "upnp", FALSE, "controlling-mode", options_.controlling,
                  "force-relay", options_.relay_only, nullptr);
     // libnice reaches a TURN server over TCP only where it may use TCP for candidates, too.
@@ -115,7 +118,9 @@ class IceAgent::Worker : public std::enable_shared_from_this<Worker> {
     if (!nice_agent_set_remote_credentials(agent_.get(), stream_, credentials.ufrag.c_str(),
                                            credentials.password.c_str()))
       return internal_error("libnice does not take the peer's credentials");
+    // Also a second time, where the peer has begun anew before anything was found.
     has_remote_ = true;
+    remote_candidates_ = 0;
     give_candidates();
     return {};
   }

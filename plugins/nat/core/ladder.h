@@ -165,7 +165,7 @@ class Ladder {
   std::optional<Time> asked_;  ///< for a node, and not told yet
   std::optional<Time> again_;  ///< when nodes are asked for once more
   Duration again_wait_{};
-  std::string no_node_why_;    ///< set: there is none any more
+  std::string no_node_why_;  ///< set: there is none any more
   std::size_t nodes_tried_ = 0;
   bool started_ = false, recovery_ = false, ended_ = false, p2p_was_up_ = false;
 };

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace junctor::nat {
@@ -13,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMostOfferSize = 16 * 1024, kMostWhy = 500, kMostUrls = 8;
+constexpr std::uint64_t kMostTtl = std::numeric_limits<std::uint32_t>::max();
 
 Error wrong(const std::string &what) { return bad_input("an offer: " + what); }
 
@@ -79,6 +81,12 @@ Result<Offer> turn_offer(const json &object) {
                  ", 'username' and 'credential'");
   const std::string *pin = text_in(object, "certificate_sha256");
   TurnOffer offer;
+  if (const auto ttl = object.find("ttl"); ttl != object.end()) {
+    if (!ttl->is_number_unsigned() || ttl->get<std::uint64_t>() > kMostTtl)
+      return wrong("'ttl' of a relay is to be a number of seconds, at most " +
+                   std::to_string(kMostTtl));
+    offer.lifetime = std::chrono::seconds(ttl->get<std::uint64_t>());
+  }
   for (const json &each : *urls) {
     const auto *url = each.get_ptr<const std::string *>();
     if (!url) return wrong("a URL of a relay is to be a text");

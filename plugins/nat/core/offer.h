@@ -2,6 +2,8 @@
 // What the rendezvous says to one end of a channel about nodes and relays.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -37,6 +39,8 @@ struct NoNode {
 /// In the order in which they are to be used.
 struct TurnOffer {
   std::vector<TurnServer> servers;
+  /// Of user and password; nothing: as long as the channel.
+  std::optional<std::chrono::seconds> lifetime{};
 };
 struct NoTurn {
   std::string why;

@@ -34,12 +34,7 @@ constexpr Duration kSoon = std::chrono::minutes(2), kSeldom = std::chrono::secon
 constexpr Duration kManyPace = milliseconds(500);
 /// A path that is quiet for so long while another one is heard gives way to it.
 constexpr Duration kStale = milliseconds(300);
-/// So many packets of media, none of them so late behind the one before, and there is always some.
-constexpr unsigned kSteadyMedia = 10;
-constexpr Duration kMediaPause = milliseconds(150);
 constexpr Duration kSentLifetime = std::chrono::seconds(10);
-/// Between two probes that ask whether the path still works.
-constexpr Duration kAskAgain = milliseconds(50);
 
 }  // namespace
 
@@ -160,9 +155,7 @@ void Puncher::clear_remote() {
 void Puncher::restart(Time now) {
   began_ = now;
   peer_up_ = false;
-  asking_since_.reset();
-  media_expected_ = false;
-  media_run_ = 0;
+  watch_.forget();
   state_ = path_ ? State::Repairing : State::Trying;
   std::erase_if(
       links_, [this](const Link &each) { return each.learned && (!path_ || each.path != *path_); });
@@ -272,10 +265,7 @@ bool Puncher::take_ack(unsigned socket, const Endpoint &from, const stun::Messag
   link->round_trip = link->round_trip ? (*link->round_trip * 7 + took) / 8 : took;
   link->heard = now;
   link->came = true;
-  if (path_ && link->path == *path_) {
-    asking_since_.reset();
-    next_heartbeat_ = now + options_.heartbeat;
-  }
+  if (path_ && link->path == *path_) watch_.answered(now);
   mark_good(*link, now);
   next_ = now;
   return true;
@@ -315,27 +305,23 @@ void Puncher::consider(const Link &link, Time now) {
   path_ = link.path;
   const bool was_up = std::exchange(state_, State::Up) == State::Up;
   if (!was_up) up_since_ = now;
-  if (moved || was_up) last_media_ = last_path_media_ = now;
-  asking_since_.reset();
-  next_heartbeat_ = now + options_.heartbeat;
+  if (moved || was_up) {
+    last_path_media_ = now;
+    watch_.media_begins(now);
+  }
+  watch_.answered(now);
   tell(moved || was_up ? Event::Kind::Moved : Event::Kind::Up, now);
 }
 
 void Puncher::media(Time now) {
   last_path_media_ = now;
-  note_media(now);
-}
-
-void Puncher::note_media(Time now) {
-  media_run_ = now - last_media_ < kMediaPause ? media_run_ + 1 : 1;
-  last_media_ = now;
-  if (media_expected_ || media_run_ < kSteadyMedia) return;
-  media_expected_ = true;
-  note_next(now + options_.silence);
+  watch_.media(now);
+  if (state_ == State::Up) note_next(watch_.next(round_trip()));
 }
 
 void Puncher::media_from(unsigned socket, const Endpoint &from, std::size_t size, Time now) {
-  note_media(now);
+  watch_.media(now);
+  if (state_ == State::Up) note_next(watch_.next(round_trip()));
   if (Link *link = learn(socket, from)) came(*link, size, now);
 }
 
@@ -362,7 +348,7 @@ std::vector<Puncher::Event> Puncher::take_events() { return std::exchange(events
 /// Until the next probe to the same.
 Duration Puncher::pace(const Link &link, Time now) const {
   const Duration elapsed = began_ ? now - *began_ : Duration::zero();
-  if (state_ == State::Failed) return elapsed < kSoon ? options_.heartbeat : kSeldom;
+  if (state_ == State::Failed) return elapsed < kSoon ? options_.watch.heartbeat : kSeldom;
   if (link.many) return kManyPace;
   return elapsed < options_.quick ? options_.pace : options_.slow_pace;
 }
@@ -425,35 +411,20 @@ void Puncher::send_guesses(Time now) {
   }
 }
 
-Duration Puncher::check_patience() const {
-  const Duration round_trip = this->round_trip().value_or(milliseconds(100));
-  return asked_for_media_ ? std::max<Duration>(milliseconds(200), 2 * round_trip + milliseconds(50))
-                          : std::max<Duration>(milliseconds(600), 4 * round_trip);
-}
-
 /// Asks whether the path still works, when it is time to.
 void Puncher::keep_alive(Time now) {
   Link *link = current();
   if (state_ != State::Up || link == nullptr) return;
-  if (!asking_since_) {
-    const bool silent = media_expected_ && now - last_media_ >= options_.silence;
-    if (!silent && now < next_heartbeat_) return;
-    asking_since_ = ask_again_ = now;
-    asked_for_media_ = silent;
-    if (silent) {
-      media_expected_ = false;
-      media_run_ = 0;
-    }
+  switch (watch_.poll(now, round_trip())) {
+    case PathWatch::Verdict::Wait:
+      break;
+    case PathWatch::Verdict::Ask:
+      send_probe(*link, now);
+      break;
+    case PathWatch::Verdict::Silent:
+      tell(Event::Kind::Silent, now);
+      break;
   }
-  if (now - *asking_since_ >= check_patience()) {
-    asking_since_.reset();
-    next_heartbeat_ = now + options_.heartbeat;
-    return tell(Event::Kind::Silent, now);
-  }
-  if (now < *ask_again_) return;
-  send_probe(*link, now);
-  const Duration round_trip = this->round_trip().value_or(Duration::zero());
-  ask_again_ = now + std::max<Duration>(kAskAgain, round_trip + round_trip / 2);
 }
 
 std::vector<Outgoing> Puncher::poll(Time now) {
@@ -469,7 +440,7 @@ std::vector<Outgoing> Puncher::poll(Time now) {
     state_ = State::Failed;
     path_.reset();
     tell(Event::Kind::Failed, now);
-    for (Link &each : links_) each.due = now + options_.heartbeat;
+    for (Link &each : links_) each.due = now + options_.watch.heartbeat;
   }
   probe_links(now);
   send_guesses(now);
@@ -485,12 +456,7 @@ void Puncher::compute_next(Time now) {
     if (wanted(each, now)) note_next(std::max(each.due, allowed));
   if (!guesses_.empty()) note_next(allowed);
   if (trying() && began_) note_next(*began_ + options_.timeout);
-  if (state_ != State::Up || current() == nullptr) return;
-  if (asking_since_)
-    note_next(std::min(*ask_again_, *asking_since_ + check_patience()));
-  else
-    note_next(media_expected_ ? std::min(next_heartbeat_, last_media_ + options_.silence)
-                              : next_heartbeat_);
+  if (state_ == State::Up && current() != nullptr) note_next(watch_.next(round_trip()));
 }
 
 std::string Puncher::why() const {

@@ -17,6 +17,7 @@
 #include "nat/core/agreement.h"
 #include "nat/core/candidate.h"
 #include "nat/core/exchange.h"
+#include "nat/core/path_watch.h"
 #include "nat/core/probe.h"
 #include "rtp/core/stun.h"
 
@@ -33,10 +34,8 @@ struct PuncherOptions {
   Duration quick = std::chrono::milliseconds(600), slow_pace = std::chrono::milliseconds(50);
   /// Once there is a way, a better one is looked for so much longer.
   Duration settle = std::chrono::milliseconds(400);
-  /// Between two probes that keep the way open and measure it.
-  Duration heartbeat = std::chrono::milliseconds(2500);
-  /// Media that came all the time and then does not is asked after so soon.
-  Duration silence = std::chrono::milliseconds(250);
+  /// The questions of it are probes.
+  PathWatch::Options watch{};
 };
 
 /// One peer's. Sends nothing but probes and ACKs: to candidates that the peer's strings named, at
@@ -180,7 +179,6 @@ class Puncher {
   void send_probe(Link &link, Time now);
   bool wanted(const Link &link, Time now) const;
   void begin(Time now);
-  void note_media(Time now);
   void probe_links(Time now);
   void keep_alive(Time now);
   void note_next(Time when) {
@@ -189,7 +187,6 @@ class Puncher {
   void compute_next(Time now);
   bool trying() const { return state_ == State::Trying || state_ == State::Repairing; }
   void tell(Event::Kind kind, Time now) { events_.push_back({kind, now - began_.value_or(now)}); }
-  Duration check_patience() const;
 
   PuncherOptions options_;
   bool fits(const Socket &socket, const Candidate &candidate) const;
@@ -212,12 +209,8 @@ class Puncher {
   Throttle budget_;
   Counts counts_;
 
-  // Whether the path still works.
-  Time next_heartbeat_{}, last_media_{}, last_path_media_{};
-  unsigned media_run_ = 0;  ///< packets without a pause
-  bool media_expected_ = false;
-  std::optional<Time> asking_since_, ask_again_;
-  bool asked_for_media_ = false;
+  PathWatch watch_{options_.watch};
+  Time last_path_media_{};
 };
 
 std::string_view to_string(Puncher::State state);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "nat/core/channel.h"
 
@@ -462,6 +463,54 @@ TEST_F(Cut, ANodeThatWasLetGoCarriesAgain) {
   ASSERT_NO_FATAL_FAILURE(hear());
 }
 
+TEST_F(Cut, WithoutAWayItSaysSoOnceAndThenWhenThereIsOne) {
+  ASSERT_NO_FATAL_FAILURE(open_through_wire({Rung::P2p}));
+  join();
+  for (End *each : {caller_.get(), callee_.get()})
+    ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up));
+  speak();
+  ASSERT_NO_FATAL_FAILURE(hear());
+  wire_->cut_ = true;
+  for (End *each : {caller_.get(), callee_.get()}) {
+    ASSERT_TRUE(each->wait(
+        [](const End &self) { return self.events_.back().kind == ChannelEvent::Kind::Trying; }));
+    EXPECT_NE(each->events_.back().why, "");
+    const ChannelStats stats = each->channel().stats();
+    EXPECT_EQ(stats.state, ChannelState::Trying);
+    EXPECT_EQ(stats.rung + stats.remote, "");
+  }
+  wire_->cut_ = false;
+  for (End *each : {caller_.get(), callee_.get()}) {
+    ASSERT_TRUE(each->wait(
+        [](const End &self) { return self.events_.back().kind == ChannelEvent::Kind::Moved; }));
+    EXPECT_GT(each->events_.back().took, 0ms);
+    EXPECT_EQ(each->events_.size(), 4U) << "trying, up, trying, moved";
+    EXPECT_EQ(each->channel().stats().rung, "p2p");
+  }
+  ASSERT_NO_FATAL_FAILURE(hear());
+}
+
+TEST_F(Cut, WithoutANodeItSaysSoAndDropsPackets) {
+  wire_->cut_ = true;
+  ASSERT_NO_FATAL_FAILURE(open_through_wire({Rung::Sfu}));
+  join();
+  for (End *each : {caller_.get(), callee_.get()})
+    ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up));
+  speak();
+  ASSERT_NO_FATAL_FAILURE(hear());
+  for (End *each : {caller_.get(), callee_.get()}) each->on_want_ = nullptr;
+  reactor()->invoke([&] { node_->forget(); });
+  for (End *each : {caller_.get(), callee_.get()})
+    ASSERT_TRUE(each->wait(
+        [](const End &self) { return self.events_.back().kind == ChannelEvent::Kind::Trying; }));
+  const auto before = caller_->channel().stats();
+  ASSERT_TRUE(caller_->wait([&](const End &self) {
+    return self.events_.back().kind == ChannelEvent::Kind::Failed ||
+           caller_->channel().stats().unsent > before.unsent + 5;
+  }));
+  EXPECT_EQ(caller_->channel().stats().packets_sent, before.packets_sent);
+}
+
 TEST_F(Channels, WithoutATurnServerTheRelayFailsWithTheReason) {
   open({Rung::Relay});
   for (End *each : {caller_.get(), callee_.get()})
@@ -492,6 +541,87 @@ TEST_P(Ice, TwoEndsFindEachOther) {
   ASSERT_NO_FATAL_FAILURE(talk());
 }
 
+TEST_F(Channels, SilenceOverIceIsNoFailureAndAPeerThatIsGoneIs) {
+  ChannelOptions one = options(Side::Caller, {Rung::P2p}),
+                 other = options(Side::Callee, {Rung::P2p});
+  one.ice = other.ice = true;
+  caller_ = std::make_unique<End>(reactor(), one);
+  callee_ = std::make_unique<End>(reactor(), other);
+  join();
+  for (End *each : {caller_.get(), callee_.get()})
+    ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up)) << each->complaints_;
+  // Longer than questions without an answer are waited for.
+  std::this_thread::sleep_for(6s);
+  for (End *each : {caller_.get(), callee_.get()}) {
+    const ChannelStats stats = each->channel().stats();
+    EXPECT_EQ(stats.state, ChannelState::Up);
+    EXPECT_EQ(each->events_.size(), 2U) << "trying, up";
+    EXPECT_TRUE(stats.round_trip);
+    EXPECT_EQ(stats.packets_received, 0U) << "questions are not the application's";
+    EXPECT_EQ(stats.refused, 0U);
+  }
+  ASSERT_NO_FATAL_FAILURE(talk());
+  callee_->channel().close();
+  ASSERT_TRUE(caller_->wait(
+      [](const End &self) { return self.events_.back().kind == ChannelEvent::Kind::Trying; }));
+  EXPECT_EQ(caller_->events_.back().why, "nothing is answered any more");
+}
+
+TEST_F(Channels, WithIceAStrangersPacketsAreNotTaken) {
+  ChannelOptions one = options(Side::Caller, {Rung::P2p}),
+                 other = options(Side::Callee, {Rung::P2p});
+  one.ice = other.ice = true;
+  one.encrypt = other.encrypt = false;
+  caller_ = std::make_unique<End>(reactor(), one);
+  callee_ = std::make_unique<End>(reactor(), other);
+  join();
+  for (End *each : {caller_.get(), callee_.get()}) each->channel().post(R"({"type":"ice"})");
+  for (End *each : {caller_.get(), callee_.get()})
+    ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up)) << each->complaints_;
+  // To each UDP port that this process has.
+  auto stranger = bind_udp({"0.0.0.0", 0});
+  ASSERT_TRUE(stranger);
+  unsigned tried = 0;
+  for (int fd = 3; fd < 1024; ++fd) {
+    int type = 0;
+    socklen_t length = sizeof type;
+    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != SOCK_DGRAM) continue;
+    Endpoint to = local_endpoint(fd);
+    if (to.port == 0 || is_v6(to)) continue;
+    if (to.address == "0.0.0.0") to.address = "127.0.0.1";
+    const auto raw = to.to_sockaddr();
+    const Bytes packet = rtp_packet(7);
+    if (::sendto(stranger->get(), packet.data(), packet.size(), 0,
+                 reinterpret_cast<const sockaddr *>(&*raw), sockaddr_length(*raw)) > 0)
+      ++tried;
+  }
+  EXPECT_GE(tried, 2U) << "libnice has some";
+  ASSERT_NO_FATAL_FAILURE(talk());
+  for (End *each : {caller_.get(), callee_.get()}) EXPECT_EQ(each->rtp_.size(), 5U);
+}
+
+TEST_F(Channels, APeersEarlierAgentIsForgottenForItsNextOne) {
+  // More than can be kept, of agents that were given up one after the other.
+  caller_ = std::make_unique<End>(reactor(), options(Side::Caller, {Rung::Relay}));
+  caller_->on_want_ = [](Rung) {};
+  const auto say = [&](const std::string &text) {
+    std::string why;
+    reactor()->invoke([&] {
+      const auto taken = caller_->channel().take(text);
+      if (!taken) why = taken.error().detail;
+    });
+    return why;
+  };
+  for (int agent = 0; agent < 15; ++agent) {
+    EXPECT_EQ(say(R"({"type":"ice","ufrag":"agent)" + std::to_string(100 + agent) +
+                  R"(","pwd":"0123456789012345678901","candidates":[]})"),
+              "");
+    EXPECT_EQ(say(R"({"type":"ice","candidates":["candidate:1 1 UDP 1 192.0.2.1 9 typ host"]})"),
+              "");
+    EXPECT_EQ(say(R"({"type":"ice","candidates":[],"complete":true})"), "");
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Keys, Ice, testing::Bool());
 
 TEST(Offer, IsReadOrRefused) {
@@ -504,6 +634,11 @@ TEST(Offer, IsReadOrRefused) {
   EXPECT_EQ(std::get<TurnOffer>(*turn).servers,
             (std::vector<TurnServer>{{"h", 1, TurnTransport::Tcp, "1:a", "p"},
                                      {"h", 5349, TurnTransport::Tls, "1:a", "p"}}));
+  EXPECT_FALSE(std::get<TurnOffer>(*turn).lifetime);
+  const auto lasting = parse_offer(
+      R"({"type":"turn","urls":["turn:h:1"],"username":"1:a","credential":"p","ttl":600})");
+  ASSERT_TRUE(lasting);
+  EXPECT_EQ(std::get<TurnOffer>(*lasting).lifetime, 600s);
   const auto none = parse_offer("{\"type\":\"no-node\",\"why\":\"all\\nbusy\"}");
   ASSERT_TRUE(none);
   EXPECT_EQ(std::get<NoNode>(*none).why, "all busy");
@@ -516,7 +651,10 @@ TEST(Offer, IsReadOrRefused) {
         std::string(R"({"type":"node-signal","node":"n","data":{"type":"up","generation":1}})"),
         std::string(R"({"type":"turn","urls":[],"username":"u","credential":"p"})"),
         std::string(R"({"type":"turn","urls":["http://h"],"username":"u","credential":"p"})"),
-        std::string(R"({"type":"turn","urls":["turn:h"]})"), std::string(20000, ' ')})
+        std::string(R"({"type":"turn","urls":["turn:h"]})"),
+        std::string(
+            R"({"type":"turn","urls":["turn:h"],"username":"u","credential":"p","ttl":-1})"),
+        std::string(20000, ' ')})
     EXPECT_FALSE(parse_offer(wrong)) << wrong.substr(0, 80);
 }
 

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "nat/core/path_watch.h"
+
+#include <algorithm>
+
+namespace junctor::nat {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+/// So many packets of media, none of them so late behind the one before, and there is always some.
+constexpr unsigned kSteadyMedia = 10;
+constexpr Duration kMediaPause = milliseconds(150);
+constexpr Duration kAskAgain = milliseconds(50);
+constexpr Duration kUnknownRoundTrip = milliseconds(100);
+
+}  // namespace
+
+void PathWatch::answered(Time now) {
+  asking_since_.reset();
+  heartbeat_at_ = now + options_.heartbeat;
+}
+
+void PathWatch::media(Time now) {
+  media_run_ = now - last_media_ < kMediaPause ? media_run_ + 1 : 1;
+  last_media_ = now;
+  if (media_run_ >= kSteadyMedia) media_expected_ = true;
+}
+
+void PathWatch::forget() {
+  asking_since_.reset();
+  media_expected_ = false;
+  media_run_ = 0;
+}
+
+Duration PathWatch::patience(std::optional<Duration> round_trip) const {
+  const Duration time = round_trip.value_or(kUnknownRoundTrip);
+  return asked_for_media_ ? std::max<Duration>(milliseconds(200), 2 * time + milliseconds(50))
+                          : std::max<Duration>(milliseconds(600), 4 * time);
+}
+
+PathWatch::Verdict PathWatch::poll(Time now, std::optional<Duration> round_trip) {
+  if (!asking_since_) {
+    const bool silent = media_expected_ && now - last_media_ >= options_.silence;
+    if (!silent && now < heartbeat_at_) return Verdict::Wait;
+    asking_since_ = ask_again_ = now;
+    asked_for_media_ = silent;
+    if (silent) {
+      media_expected_ = false;
+      media_run_ = 0;
+    }
+  }
+  if (now - *asking_since_ >= patience(round_trip)) {
+    answered(now);  // and not asked for a while, should nobody act on it
+    return Verdict::Silent;
+  }
+  if (now < *ask_again_) return Verdict::Wait;
+  const Duration time = round_trip.value_or(Duration::zero());
+  ask_again_ = now + std::max<Duration>(kAskAgain, time + time / 2);
+  return Verdict::Ask;
+}
+
+Time PathWatch::next(std::optional<Duration> round_trip) const {
+  if (asking_since_) return std::min(*ask_again_, *asking_since_ + patience(round_trip));
+  return media_expected_ ? std::min(heartbeat_at_, last_media_ + options_.silence) : heartbeat_at_;
+}
+
+}  // namespace junctor::nat

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Whether a way that is up still works: what comes over it tells, and questions where nothing does.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "common/clock.h"
+
+namespace junctor::nat {
+
+/// Does nothing itself: who has the way asks over it when told to. One thread.
+class PathWatch {
+ public:
+  struct Options {
+    /// Between two questions that keep the way open and measure it.
+    Duration heartbeat = std::chrono::milliseconds(2500);
+    /// Media that came all the time and then does not is asked after so soon.
+    Duration silence = std::chrono::milliseconds(250);
+  };
+  enum class Verdict : std::uint8_t {
+    Wait,    ///< until next()
+    Ask,     ///< send a question now
+    Silent,  ///< questions are not answered any more
+  };
+
+  explicit PathWatch(Options options) : options_(options) {}
+
+  /// An answer came, or another way has just been found to work.
+  void answered(Time now);
+  /// The peer's media came, over whichever way.
+  void media(Time now);
+  /// The next media is waited for from now on.
+  void media_begins(Time now) { last_media_ = now; }
+  /// What came so far says nothing any more.
+  void forget();
+  /// To be called at next() and after what is above.
+  Verdict poll(Time now, std::optional<Duration> round_trip);
+  Time next(std::optional<Duration> round_trip) const;
+
+ private:
+  Duration patience(std::optional<Duration> round_trip) const;
+
+  Options options_;
+  Time heartbeat_at_{}, last_media_{};
+  unsigned media_run_ = 0;  ///< packets without a pause
+  bool media_expected_ = false, asked_for_media_ = false;
+  std::optional<Time> asking_since_, ask_again_;
+};
+
+}  // namespace junctor::nat

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "nat/core/path_watch.h"
+
+#include <gtest/gtest.h>
+
+namespace junctor::nat {
+namespace {
+
+using namespace std::chrono_literals;
+using Verdict = PathWatch::Verdict;
+
+class PathIsWatched : public testing::Test {
+ protected:
+  /// What it says from now on, with the times at which it wants to be asked.
+  std::vector<std::pair<long, Verdict>> run(Duration time) {
+    std::vector<std::pair<long, Verdict>> said;
+    const Time end = now_ + time;
+    for (int turns = 0; turns < 1000 && now_ < end; ++turns) {
+      const Verdict verdict = watch_.poll(now_, round_trip_);
+      if (verdict != Verdict::Wait) said.emplace_back((now_ - begin_) / 1ms, verdict);
+      if (verdict == Verdict::Ask && answers_) watch_.answered(now_);
+      const Time next = watch_.next(round_trip_);
+      EXPECT_GT(next, now_);
+      now_ = std::min(std::max(next, now_ + 1ms), end);
+    }
+    return said;
+  }
+  void media(Duration time) {
+    for (const Time end = now_ + time; now_ < end; now_ += 20ms) {
+      watch_.media(now_);
+      EXPECT_EQ(watch_.poll(now_, round_trip_), Verdict::Wait);
+    }
+  }
+  const Time begin_ = Time{} + 1h;
+  Time now_ = begin_;
+  PathWatch watch_{PathWatch::Options()};
+  std::optional<Duration> round_trip_ = 20ms;
+  bool answers_ = true;
+  PathIsWatched() { watch_.answered(now_); }
+};
+
+TEST_F(PathIsWatched, AsksAtEachHeartbeatAndIsContentWithAnswers) {
+  EXPECT_EQ(run(10s), (std::vector<std::pair<long, Verdict>>{
+                          {2500, Verdict::Ask}, {5000, Verdict::Ask}, {7500, Verdict::Ask}}));
+}
+
+TEST_F(PathIsWatched, WithoutAnswersItIsSilentInTime) {
+  answers_ = false;
+  const auto said = run(4s);
+  ASSERT_FALSE(said.empty());
+  EXPECT_EQ(said.back(), std::pair(3100L, Verdict::Silent));
+  EXPECT_GE(said.size(), 10U) << "a lost question or two is nothing";
+}
+
+TEST_F(PathIsWatched, WhereMediaStopsItIsSilentSooner) {
+  media(2s);
+  answers_ = false;
+  const auto said = run(2s);
+  ASSERT_FALSE(said.empty());
+  EXPECT_EQ(said.front(), std::pair(2230L, Verdict::Ask)) << "250 ms after the last packet";
+  EXPECT_EQ(said[said.size() - 1], std::pair(2430L, Verdict::Silent));
+}
+
+TEST_F(PathIsWatched, APeerThatOnlyFallsSilentIsAskedOnce) {
+  media(2s);
+  EXPECT_EQ(run(2s), (std::vector<std::pair<long, Verdict>>{{2230, Verdict::Ask}}));
+}
+
+TEST_F(PathIsWatched, FewPacketsPromiseNoMore) {
+  media(100ms);
+  EXPECT_EQ(run(2s).size(), 0U);
+}
+
+TEST_F(PathIsWatched, ALongRoundTripIsWaitedFor) {
+  round_trip_ = 500ms;
+  answers_ = false;
+  EXPECT_EQ(run(5s).back(), std::pair(4500L, Verdict::Silent));
+}
+
+}  // namespace
+}  // namespace junctor::nat
