@@ -3,6 +3,7 @@
 // ends of a channel can make.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -38,30 +39,40 @@ Bytes make_ack(const rtp::stun::Message &request, const Endpoint &from, const Pr
 /// What the peer saw as our address, in an ACK of a request of ours; nothing if it is none.
 std::optional<Endpoint> read_ack(const rtp::stun::Message &message, const ProbeKey &key);
 
-/// Which numbers came before (as RFC 4303 section 3.4.3 does it). Numbers that are too old to tell
-/// count as seen.
+/// Which numbers came before (as RFC 4303 section 3.4.3 and RFC 6479 do it). Numbers that are too
+/// old to tell count as seen, and so does what was sent before the first that came: nobody can tell
+/// it from what was recorded before there were keys.
 class ReplayWindow {
  public:
-  static constexpr unsigned kSize = 64;
+  /// At 1,000 probes a second one way may be about a second slower than another.
+  static constexpr unsigned kSize = 1024;
   /// Whether `number` is new; then it is seen.
   bool take(std::uint64_t number) {
     if (number == 0) return false;
+    if (highest_ == 0) seen_.fill(~std::uint64_t{0});
     if (number > highest_) {
-      const std::uint64_t ahead = number - highest_;
-      seen_ = ahead >= kSize ? 1 : seen_ << ahead | 1;
+      const std::uint64_t from = highest_ / 64, to = number / 64;
+      if (highest_ != 0)
+        for (std::uint64_t word = from + 1; word <= to && word <= from + kWords; ++word)
+          seen_[word % kWords] = 0;
+      else
+        seen_[to % kWords] = ~std::uint64_t{0} >> (63 - number % 64);
       highest_ = number;
-      return true;
+    } else if (highest_ - number >= kSize || (word(number) & bit(number)) != 0) {
+      return false;
     }
-    const std::uint64_t behind = highest_ - number;
-    if (behind >= kSize) return false;
-    const std::uint64_t bit = std::uint64_t{1} << behind;
-    if ((seen_ & bit) != 0) return false;
-    seen_ |= bit;
+    word(number) |= bit(number);
     return true;
   }
 
  private:
-  std::uint64_t highest_ = 0, seen_ = 0;
+  /// One more than the size: the oldest word is cleared as a whole.
+  static constexpr unsigned kWords = kSize / 64 + 1;
+  static std::uint64_t bit(std::uint64_t number) { return std::uint64_t{1} << number % 64; }
+  std::uint64_t &word(std::uint64_t number) { return seen_[number / 64 % kWords]; }
+
+  std::uint64_t highest_ = 0;
+  std::array<std::uint64_t, kWords> seen_{};
 };
 
 }  // namespace junctor::nat

@@ -451,15 +451,21 @@ TEST(Replay, WindowTakesEachNumberOnce) {
   EXPECT_FALSE(window.take(0));
   EXPECT_TRUE(window.take(5));
   EXPECT_FALSE(window.take(5));
-  EXPECT_TRUE(window.take(4));
-  EXPECT_FALSE(window.take(4));
-  EXPECT_TRUE(window.take(68));
-  EXPECT_FALSE(window.take(4)) << "too old to tell";
+  EXPECT_FALSE(window.take(4)) << "sent before the first that came";
+  EXPECT_TRUE(window.take(7));
   EXPECT_TRUE(window.take(6));
   EXPECT_FALSE(window.take(6));
+  EXPECT_TRUE(window.take(700)) << "of a way that is much faster";
+  for (std::uint64_t number = 8; number < 700; ++number) EXPECT_TRUE(window.take(number)) << number;
+  for (std::uint64_t number = 1; number <= 700; ++number)
+    EXPECT_FALSE(window.take(number)) << number;
+  EXPECT_TRUE(window.take(1 + ReplayWindow::kSize + 700));
+  EXPECT_FALSE(window.take(701)) << "too old to tell";
+  EXPECT_TRUE(window.take(702));
+  EXPECT_FALSE(window.take(702));
   EXPECT_TRUE(window.take(~std::uint64_t{0}));
   EXPECT_FALSE(window.take(~std::uint64_t{0}));
-  EXPECT_FALSE(window.take(68));
+  EXPECT_FALSE(window.take(702));
 }
 
 TEST(Probe, HasTheSizesThatTheRuleOfCreditRestsOn) {
