@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "nat/core/behaviour_json.h"
+#include "rendezvous/session.h"
 
 namespace junctor::phone {
 
@@ -30,10 +31,6 @@ std::string one_digit(double value) {
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 json object(const wire::Object &text) { return json::parse(text, nullptr, false); }
-
-std::string way(const std::string &rung, const std::string &node) {
-  return node.empty() ? rung : rung + " " + node;
-}
 
 }  // namespace
 
@@ -284,8 +281,8 @@ void Phone::on_channel(const ChannelNews &news) {
   json up = fields;
   if (!call_->up && call_->media) up["fingerprint"] = call_->media->stats().fingerprint;
   tell("channel", up,
-       "channel " + news.state + " by " + way(news.rung, news.node) + " in " + one_digit(news.ms) +
-           " ms, " + news.local + " to " + news.remote + why +
+       "channel " + news.state + " by " + rendezvous::way_of(news.rung, news.node) + " in " +
+           one_digit(news.ms) + " ms, " + news.local + " to " + news.remote + why +
            (up.contains("fingerprint")
                 ? "\nfingerprint " + up["fingerprint"].get<std::string>() +
                       ": the same at both ends, unless somebody stands between"
@@ -307,8 +304,8 @@ void Phone::on_rung(const RungNews &news) {
         {"at_ms", news.at_ms},
         {"took_ms", news.took_ms},
         {"why", news.why}},
-       "  " + one_digit(news.at_ms) + " ms: " + way(news.rung, news.node) + " " + news.state +
-           (news.why.empty() ? "" : ": " + news.why));
+       "  " + one_digit(news.at_ms) + " ms: " + rendezvous::way_of(news.rung, news.node) + " " +
+           news.state + (news.why.empty() ? "" : ": " + news.why));
 }
 
 void Phone::on(const wire::Bye &bye) {
@@ -383,7 +380,8 @@ void Phone::show_stats() {
              received = stats.bytes_received - before.bytes_received,
              pictures = stats.pictures - before.pictures;
   std::ostringstream text;
-  text << lasted.count() << " s  " << (stats.rung.empty() ? "no way" : way(stats.rung, stats.node))
+  text << lasted.count() << " s  "
+       << (stats.rung.empty() ? "no way" : rendezvous::way_of(stats.rung, stats.node))
        << "  round trip "
        << (stats.round_trip_ms > 0 ? one_digit(stats.round_trip_ms) + " ms" : "unknown")
        << "  sent " << sent / 1000 << " kB  received " << received / 1000 << " kB  lost "

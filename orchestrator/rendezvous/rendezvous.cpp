@@ -77,6 +77,9 @@ void Rendezvous::dispatch(Link &link, const wire::Message &message, Time now) {
 void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
   Device *device = resumed(link, hello);
   const bool again = device != nullptr;
+  // What a client and what a node have a part in is not the same.
+  if (again && device->role != hello.role)
+    return close(link, kPolicy, "a client is not resumed as a node, nor a node as a client", now);
   if (!again) {
     const std::string id = options_.new_id();
     device = &devices_[id];
@@ -134,7 +137,7 @@ void Rendezvous::disconnected(LinkId id, Time now) {
   if (!device) return;
   device->link = nullptr;
   device->away_since = now;
-  if (device->sessions.empty()) forget(*device, now);
+  if (is_idle(*device)) forget(*device, now);
 }
 
 void Rendezvous::close(Link &link, unsigned short code, const std::string &reason, Time now) {
@@ -151,6 +154,9 @@ void Rendezvous::close(Link &link, unsigned short code, const std::string &reaso
 
 bool Rendezvous::may_stay_away(const Device &device, Time now) const {
   if (now - device.away_since < options_.limits.away_time) return true;
+  if (device.role == wire::Role::Node)
+    return std::ranges::any_of(
+        device.serves, [&](const std::string &id) { return carries(device, sessions_.at(id)); });
   // Their media goes its own way: nothing is wrong while one of both can be told of the end.
   return std::ranges::any_of(device.sessions, [&](const std::string &id) {
     const Session &session = sessions_.at(id);
@@ -387,9 +393,10 @@ void Rendezvous::on(Device &from, const wire::Decline &decline, Time now) {
 void Rendezvous::leave(Session &session, Device &device, Time) {
   const bool rang = session.ringing.erase(device.id) > 0;
   device.sessions.erase(session.view.id);
-  if (!rang)
+  if (device.id == session.caller || device.id == session.callee)
     return end(session, EndReason::Unreachable, "The connection of " + device.account + " is lost.",
                &device);
+  if (!rang) return;
   if (!session.ringing.empty()) return;
   if (session.busy)
     end(session, EndReason::Busy, session.view.to + " is busy.", &device);
@@ -428,7 +435,7 @@ void Rendezvous::on(Device &from, const wire::Rung &rung, Time now) {
                         rung.ms, options_.wall()});
   if (view.rungs.size() > kMostRungs) view.rungs.erase(view.rungs.begin());
   std::string &carries = caller ? view.caller_rung : view.callee_rung;
-  const std::string what = rung.node.empty() ? rung.rung : rung.rung + " " + rung.node;
+  const std::string what = way_of(rung.rung, rung.node);
   if (rung.state == "carrying")
     carries = what;
   else if (carries == what && (rung.state == "lost" || rung.state == "failed"))

@@ -144,10 +144,11 @@ class Rendezvous {
     std::uint32_t heard = 0;        ///< messages of its
     std::optional<nat::Behaviour> nat;
     std::vector<wire::RegionTime> regions;
-    std::set<std::string> sessions;
+    std::set<std::string> sessions;  ///< that it calls, is called in, or rings for
 
     // Of a node.
     std::optional<wire::NodeOffer> offer;
+    std::set<std::string> serves;  ///< sessions of others that were brought to it
     wire::Load load;
     std::string draining;
     std::uint64_t served = 0;
@@ -203,6 +204,8 @@ class Rendezvous {
   void give_up(Session &session, Placement &placement, const std::string &why, Time now);
   void release(Session &session);
   void lose_node(Device &node, const std::string &why, Time now);
+  void give_up_all(Device &node, const std::string &why, Time now);
+  bool carries(const Device &node, const Session &session) const;
   void tick_nodes(Time now);
   void node_says(Device &node, const wire::Signal &signal, Time now);
   void tell_nodes(Session &session, bool caller, const wire::Object &data);
@@ -215,6 +218,9 @@ class Rendezvous {
 
   void dispatch(Link &link, const wire::Message &message, Time now);
   Device *resumed(Link &link, const wire::Hello &hello);
+  static bool is_idle(const Device &device) {
+    return device.sessions.empty() && device.serves.empty();
+  }
   void learn(Device &device, const wire::Object &nat, const std::vector<wire::RegionTime> &regions);
   void tell(Device &device, const wire::Message &message);
   void tell(const std::string &device, const wire::Message &message);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "nat/core/description.h"
+#include "nat/core/ladder.h"
 #include "rendezvous/rendezvous.h"
 
 namespace junctor::rendezvous {
@@ -22,15 +23,21 @@ bool Rendezvous::welcome_node(Link &link, Device &device, const wire::Hello &hel
     close(link, kPolicy, "this server takes no nodes", now);
     return false;
   }
-  const bool taken = std::ranges::any_of(devices_, [&](const auto &each) {
+  const auto namesake = std::ranges::find_if(devices_, [&](const auto &each) {
     return each.second.offer && each.second.offer->name == hello.node->name &&
            each.second.id != device.id;
   });
-  if (taken) {
-    // The name is part of the keys of its channels.
-    close(link, kPolicy, "another node is called " + hello.node->name + "; choose another --name",
-          now);
-    return false;
+  if (namesake != devices_.end()) {
+    Device &other = namesake->second;
+    if (other.link || other.account != device.account) {
+      // The name is part of the keys of its channels.
+      close(link, kPolicy, "another node is called " + hello.node->name + "; choose another --name",
+            now);
+      return false;
+    }
+    // The same device, started anew: what the one before carried is gone with it.
+    give_up_all(other, "the node was started anew", now);
+    forget(other, now);
   }
   device.offer = hello.node;
   device.draining.clear();
@@ -38,7 +45,7 @@ bool Rendezvous::welcome_node(Link &link, Device &device, const wire::Hello &hel
 }
 
 void Rendezvous::lose_node(Device &node, const std::string &why, Time now) {
-  for (const std::string &id : std::set<std::string>(node.sessions)) {
+  for (const std::string &id : std::set<std::string>(node.serves)) {
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) continue;
     Placement *placement = placed(found->second, node);
@@ -46,7 +53,27 @@ void Rendezvous::lose_node(Device &node, const std::string &why, Time now) {
     if (placement && placement->state == Placement::State::Asked)
       give_up(found->second, *placement, why, now);
   }
-  node.sessions.clear();
+  node.serves.clear();
+}
+
+void Rendezvous::give_up_all(Device &node, const std::string &why, Time now) {
+  for (const std::string &id : std::set<std::string>(node.serves)) {
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) continue;
+    if (Placement *placement = placed(found->second, node))
+      give_up(found->second, *placement, why, now);
+  }
+}
+
+/// By what the clients say, of whom one is there to be told when it ends.
+bool Rendezvous::carries(const Device &node, const Session &session) const {
+  const std::string way = way_of(std::string(to_string(nat::Rung::Sfu)), node.offer->name);
+  const auto is_here = [&](const std::string &device) {
+    const auto found = devices_.find(device);
+    return found != devices_.end() && found->second.link;
+  };
+  return (session.view.caller_rung == way || session.view.callee_rung == way) &&
+         (is_here(session.caller) || is_here(session.callee));
 }
 
 void Rendezvous::on(Device &from, const wire::Load &load, Time now) {
@@ -59,12 +86,7 @@ void Rendezvous::on(Device &from, const wire::Drain &drain, Time now) {
   if (!from.offer) return wrong(from, "", "only nodes say 'drain'", now);
   from.draining = drain.why.empty() ? "its owner stops it" : drain.why;
   say(LogLevel::Info, "node " + from.offer->name + " takes nothing new: " + from.draining);
-  for (const std::string &id : std::set<std::string>(from.sessions)) {
-    const auto found = sessions_.find(id);
-    if (found == sessions_.end()) continue;
-    if (Placement *placement = placed(found->second, from))
-      give_up(found->second, *placement, from.draining, now);
-  }
+  give_up_all(from, from.draining, now);
 }
 
 // --- Bringing sessions to nodes ------------------------------------------------------------------
@@ -85,7 +107,7 @@ std::vector<nodes::Node> Rendezvous::all_nodes(std::vector<const Device *> &devi
     node.regions = device.regions;
     node.legs = device.offer->legs;
     // What it was given since it last spoke counts as well.
-    node.used = std::max(device.load.legs, static_cast<std::uint32_t>(2 * device.sessions.size()));
+    node.used = std::max(device.load.legs, static_cast<std::uint32_t>(2 * device.serves.size()));
     node.price = device.offer->price;
     node.draining = !device.draining.empty();
     all.push_back(std::move(node));
@@ -118,7 +140,7 @@ void Rendezvous::place(Session &session, Time now) {
                                     .round_trip_ms = choice.round_trip_ms.value_or(0),
                                     .why = choice.why});
       Device &asked = devices_.at(node.id);
-      asked.sessions.insert(session.view.id);
+      asked.serves.insert(session.view.id);
       ++asked.served;
       say(LogLevel::Info,
           "channel " + session.view.id + ": node " + node.offer->name + ", " + choice.why);
@@ -226,7 +248,7 @@ void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung
     // Neither needs it now; it may be asked again.
     if (const auto node = devices_.find(found->device); node != devices_.end()) {
       tell(node->second, wire::Release{session.view.id});
-      node->second.sessions.erase(session.view.id);
+      node->second.serves.erase(session.view.id);
     }
     session.placements.erase(found);
   }
@@ -235,7 +257,7 @@ void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung
 void Rendezvous::release(Session &session) {
   for (const Placement &placement : session.placements) {
     const auto node = devices_.find(placement.device);
-    if (node == devices_.end() || node->second.sessions.erase(session.view.id) == 0) continue;
+    if (node == devices_.end() || node->second.serves.erase(session.view.id) == 0) continue;
     tell(node->second, wire::Release{session.view.id});
   }
   session.placements.clear();
@@ -250,7 +272,7 @@ void Rendezvous::tick_nodes(Time now) {
         give_up(session, placement, "it does not answer", now);
       } else if (placement.state == Placement::State::Failed) {
         const auto node = devices_.find(placement.device);
-        if (node != devices_.end() && node->second.sessions.erase(id) > 0)
+        if (node != devices_.end() && node->second.serves.erase(id) > 0)
           tell(node->second, wire::Release{id});
       }
     }
@@ -299,7 +321,7 @@ std::vector<NodeView> Rendezvous::nodes() const {
     view.price = device.offer->price;
     view.bits_per_second = device.load.bits_per_second;
     view.draining = device.link ? device.draining : "its connection is lost";
-    view.sessions = device.sessions.size();
+    view.sessions = device.serves.size();
     view.served = device.served;
     all.push_back(std::move(view));
   }

@@ -26,6 +26,11 @@ struct RungEntry {
   WallTime at{};
 };
 
+/// "p2p", "sfu n7" …
+inline std::string way_of(const std::string &rung, const std::string &node) {
+  return node.empty() ? rung : rung + " " + node;
+}
+
 /// A session as others see it.
 struct View {
   std::string id, from, to;

@@ -275,15 +275,96 @@ TEST_F(Nodes, OneWhoseConnectionIsLostGoesOnCarrying) {
   need(alice);
   serve(first);
   legs_up(first);
+  say(alice, wire::Rung{session, "sfu", "a", "carrying", "", 20});
   const std::size_t came = got(first);
   rendezvous->disconnected(first, now);
-  pass(40s);
+  pass(400s);
   EXPECT_EQ(count<wire::NodeFailed>(alice), 0U);
   EXPECT_EQ(view("a").draining, "its connection is lost");
   first = node("a", 10, "", secret, came);
   EXPECT_TRUE(last<wire::Welcome>(first).resumed);
   say(alice, wire::Bye{session, "", ""});
   EXPECT_EQ(count<wire::Release>(first), 1U);
+}
+
+TEST_F(Nodes, OneThatIsAwayAndCarriesNothingIsForgotten) {
+  const LinkId first = node("a", 10);
+  call();
+  need(alice);
+  serve(first);
+  legs_up(first);
+  say(alice, wire::Rung{session, "p2p", "", "carrying", "", 20});
+  rendezvous->disconnected(first, now);
+  pass(40s);
+  EXPECT_TRUE(rendezvous->nodes().empty());
+  EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
+}
+
+TEST_F(Nodes, OneThatIsStartedAnewTakesThePlaceOfWhatItWas) {
+  const LinkId first = node("a", 10);
+  call();
+  need(alice);
+  serve(first);
+  legs_up(first);
+  say(alice, wire::Rung{session, "sfu", "a", "carrying", "", 20});
+  rendezvous->disconnected(first, now);
+  const LinkId again = node("a", 10);
+  EXPECT_EQ(heard[again].closed, 0);
+  EXPECT_EQ(rendezvous->nodes().size(), 1U);
+  EXPECT_EQ(view("a").draining, "");
+  EXPECT_EQ(last<wire::NodeFailed>(alice).why, "the node was started anew");
+  EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
+}
+
+TEST_F(Nodes, AnotherAccountDoesNotTakeTheNameOfOneThatIsAway) {
+  const LinkId first = node("a", 10);
+  call();
+  need(alice);
+  serve(first);
+  rendezvous->disconnected(first, now);
+  const LinkId thief = connect("bob");
+  wire::Hello hello;
+  hello.role = wire::Role::Node;
+  hello.node = wire::NodeOffer{"a", "eu", 10, 0};
+  say(thief, hello);
+  EXPECT_EQ(heard[thief].closed, kPolicy);
+  EXPECT_EQ(view("a").account, "carol");
+}
+
+TEST_F(Nodes, ANodeThatComesBackAsAClientEndsNobodysCall) {
+  const LinkId first = node("a", 10);
+  const std::string secret = last<wire::Welcome>(first).resume;
+  call();
+  need(alice);
+  serve(first);
+  legs_up(first);
+  const std::size_t came = got(first);
+  rendezvous->disconnected(first, now);
+  const LinkId again = client("carol", secret, came);
+  EXPECT_EQ(heard[again].closed, kPolicy);
+  rendezvous->expel("carol", "The account is gone.", now);
+  EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
+  EXPECT_EQ(count<wire::Bye>(alice), 0U);
+  EXPECT_EQ(count<wire::Bye>(bob), 0U);
+}
+
+TEST_F(Nodes, AClientThatComesBackAsANodeIsRefused) {
+  call();
+  const std::string secret = last<wire::Welcome>(alice).resume;
+  const std::size_t came = got(alice);
+  rendezvous->disconnected(alice, now);
+  const LinkId again = connect("alice");
+  wire::Hello hello;
+  hello.role = wire::Role::Node;
+  hello.resume = secret;
+  hello.got = static_cast<std::uint32_t>(came);
+  hello.node = wire::NodeOffer{"a", "eu", 10, 0};
+  say(again, hello);
+  EXPECT_EQ(heard[again].closed, kPolicy);
+  EXPECT_TRUE(rendezvous->nodes().empty());
+  alice = client("alice", secret, came);
+  EXPECT_TRUE(last<wire::Welcome>(alice).resumed);
+  EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
 }
 
 TEST_F(Nodes, WhatClientsSayOfTheirAddressesGoesToTheirNodes) {
