@@ -46,7 +46,9 @@ struct Limits {
   std::size_t kept_messages = 256, kept_bytes = 256UL * 1024;
   std::size_t keep_ended = 1000;      ///< sessions that are over and can be asked about
   std::size_t nodes_per_session = 8;  ///< that are asked until one carries, or none is left
-  Duration node_time = std::chrono::seconds(2);  ///< for a node to say that it serves
+  /// For a node to say that it serves, from then on the next is asked. So short that a client which
+  /// waits for a name (nat::LadderOptions::naming_timeout) hears of the third.
+  Duration node_time = std::chrono::milliseconds(700);
 };
 
 struct Options {
@@ -104,7 +106,7 @@ class Rendezvous {
   Result<LinkId> connected(const std::string &account, const Endpoint &peer, Time now);
   void received(LinkId link, std::string_view text, Time now);
   void disconnected(LinkId link, Time now);
-  /// Time has passed: call it about once a second.
+  /// Time has passed: call it about four times a second.
   void tick(Time now);
 
   /// Its connections are closed, its sessions over.

@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kTick = 500ms;
+constexpr Duration kTick = 250ms;
 /// From our close frame to the connection's end, whatever the client does.
 constexpr Duration kCloseTime = 2s;
 /// Headers of a frame and of a TLS record, in bytes.

@@ -145,7 +145,7 @@ TEST_F(Nodes, OneThatRefusesOrIsSilentIsFollowedByTheNext) {
   say(first, wire::Refuse{session, "its owner's limit of bytes is reached"});
   EXPECT_EQ(count<wire::Serve>(second), 1U);
   EXPECT_EQ(count<wire::Serve>(third), 0U);
-  pass(3s);
+  pass(1s);
   EXPECT_EQ(count<wire::Serve>(third), 1U);
   serve(third);
   EXPECT_EQ(last<wire::Node>(alice).order, 3U);
@@ -157,6 +157,16 @@ TEST_F(Nodes, OneThatRefusesOrIsSilentIsFollowedByTheNext) {
   serve(second);
   EXPECT_EQ(last<wire::Release>(second).session, session);
   EXPECT_EQ(count<wire::Node>(alice), 1U);
+}
+
+TEST_F(Nodes, ASilentOneIsFollowedBeforeTheClientsGiveUpWaiting) {
+  const LinkId first = node("a", 10), second = node("b", 20), third = node("c", 30);
+  call();
+  need(alice);
+  for (const Time end = now + 2s; now < end; now += 250ms) rendezvous->tick(now);
+  EXPECT_EQ(count<wire::Serve>(first), 1U);
+  EXPECT_EQ(count<wire::Serve>(second), 1U);
+  EXPECT_EQ(count<wire::Serve>(third), 1U);
 }
 
 TEST_F(Nodes, NoneIsLeftIsSaidToWhoAsked) {
