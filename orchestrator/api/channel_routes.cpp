@@ -29,6 +29,8 @@ json to_json(const rendezvous::View &channel, bool full) {
       {"ringing", time_json(channel.ringing)},
       {"answered", time_json(channel.answered)},
       {"ended", time_json(channel.ended)},
+      {"direct", text_json(channel.direct)},
+      {"direct_why", text_json(channel.direct_why)},
       {"carried_by",
        {{"caller", text_json(channel.caller_rung)}, {"callee", text_json(channel.callee_rung)}}}};
   if (!full) return value;

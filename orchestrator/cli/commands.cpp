@@ -428,6 +428,8 @@ void print_channel(std::ostream &out, const json &channel) {
     if (const auto text = text_of(channel, name); !text.empty())
       out << std::left << std::setw(10) << name << text << "\n";
   out << std::setw(10) << "state" << outcome(channel) << "\n";
+  if (const auto direct = text_of(channel, "direct"); !direct.empty())
+    out << std::setw(10) << "direct" << direct << ": " << text_of(channel, "direct_why") << "\n";
   if (const auto rungs = carried_by(channel); !rungs.empty())
     out << std::setw(10) << "media by" << rungs << "\n";
   const json ladder = channel.value("ladder", json::array());

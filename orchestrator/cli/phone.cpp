@@ -89,7 +89,6 @@ int phone(const CommandLine &line, Streams streams) {
   world.media = [](phone::MediaOptions media, phone::MediaEvents events) {
     return phone::Media::start(nullptr, std::move(media), std::move(events));
   };
-  world.look_around = phone::look_around;
   phone::Phone client(*std::move(options), std::move(world), streams.out, streams.err,
                       [&](int ended) {
                         code = ended;

@@ -390,6 +390,7 @@ void Hub::addresses_changed() {
       leg->puncher.restart(now);
       if (events_.signal) events_.signal(name, leg->name, text);
     }
+  if (events_.moved) events_.moved();
   step();
 }
 

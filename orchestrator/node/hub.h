@@ -63,6 +63,9 @@ struct HubEvents {
   /// For the client of a leg, in order.
   std::function<void(const std::string &session, const std::string &leg, std::string signal)>
       signal;
+  /// The addresses of this machine have changed; what `signal` says of it comes before. May be
+  /// unset.
+  std::function<void()> moved;
   /// A session is over without release().
   std::function<void(const std::string &session, const std::string &why)> lapsed;
 };

@@ -15,6 +15,7 @@ namespace wire = nat::rendezvous;
 namespace {
 
 constexpr Duration kTick = std::chrono::seconds(1);
+constexpr std::size_t kMostServers = 4;  // that are asked for the port's address
 
 int minute_of_day() {
   const std::time_t now = std::time(nullptr);
@@ -38,12 +39,12 @@ Node::Node(NodeOptions options, std::function<void(std::optional<std::string>)> 
     : options_(std::move(options)),
       ended_(std::move(ended)),
       context_(g_main_context_ref_thread_default()),
+      lookout_([this](rendezvous::Surroundings found) { surveyed(std::move(found)); }),
       last_at_(Clock::now()) {}
 
 Node::~Node() {
   alive_.reset();
   server_.reset();
-  if (surveyor_.joinable()) surveyor_.join();
   if (thread_) thread_->reactor()->invoke([this] { hub_.reset(); });
   thread_.reset();
   ticker_.reset();
@@ -83,6 +84,10 @@ Result<void> Node::open_hub() {
   events.lapsed = [this, later = later()](const std::string &session, const std::string &why) {
     say(LogLevel::Info, "session " + session + " is over: " + why);
     later([=, this] { server_->send(wire::Refuse{session, why}); });
+  };
+  events.moved = [this, later = later()] {
+    // The clients of its calls are told of the new addresses over it, and at once.
+    later([this] { server_->reconnect(); });
   };
   Result<void> opened;
   thread_->reactor()->invoke([&] {
@@ -133,38 +138,29 @@ void Node::welcomed(const wire::Welcome &welcome) {
   trouble_.clear();
   connected_ = true;
   say(LogLevel::Info, "connected to " + options_.server.url + " as " + welcome.account);
-  stun_ = options_.stun.empty() ? welcome.stun : options_.stun;
-  regions_ = welcome.regions;
   told_ = {};
   if (resting_ || stopping_) server_->send(wire::Drain{resting_.value_or("its owner stops it")});
-  if (!surroundings_.nat) survey();
+  // A connection that broke may have been another network's.
+  wire::Welcome named = welcome;
+  if (!options_.stun.empty()) named.stun = options_.stun;
+  lookout_.look(rendezvous::servers_of(named));
 }
 
-/// In a thread of its own: it asks DNS, and waits.
-void Node::survey() {
-  if (std::exchange(surveying_, true)) {
-    survey_again_ = true;
-    return;
-  }
-  if (surveyor_.joinable()) surveyor_.join();
-  surveyor_ = std::thread([this, later = later(), stun = stun_, regions = regions_] {
-    auto found = std::make_shared<Surroundings>(node::survey(stun, regions));
-    later([this, found] { surveyed(std::move(*found)); });
-  });
-}
-
-void Node::surveyed(Surroundings found) {
-  surveying_ = false;
+void Node::surveyed(rendezvous::Surroundings found) {
+  const bool news = !found.nat || !surroundings_.nat ||
+                    nat::summary(*found.nat) != nat::summary(*surroundings_.nat);
   surroundings_ = std::move(found);
   const auto &nat = surroundings_.nat;
-  say(LogLevel::Info,
-      nat ? "this machine: " + nat::summary(*nat)
-          : "no STUN server answers: nobody is told what NAT this machine is behind");
-  thread_->reactor()->post(
-      [this, servers = surroundings_.stun_servers] { hub_->set_stun_servers(servers); });
-  server_->set_nat(nat ? nat::to_json(*nat).dump() : "", surroundings_.regions);
-  server_->send(wire::Moved{nat ? nat::to_json(*nat).dump() : "", surroundings_.regions});
-  if (std::exchange(survey_again_, false)) survey();
+  if (news)
+    say(LogLevel::Info, nat ? "this machine: " + nat::summary(*nat)
+                            : "no STUN server is known: nobody is told what NAT this machine is "
+                              "behind");
+  auto servers = surroundings_.stun_servers;
+  if (servers.size() > kMostServers) servers.resize(kMostServers);
+  thread_->reactor()->post([this, servers] { hub_->set_stun_servers(servers); });
+  const wire::Moved moved{nat ? nat::to_json(*nat).dump() : "", surroundings_.regions};
+  server_->set_nat(moved.nat, moved.regions);
+  server_->send(moved);
 }
 
 void Node::on(const wire::Message &message) {

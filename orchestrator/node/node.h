@@ -7,7 +7,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "common/log.h"
@@ -16,8 +15,8 @@
 #include "common/result.h"
 #include "node/hub.h"
 #include "node/owner.h"
-#include "node/surroundings.h"
 #include "rendezvous/client.h"
+#include "rendezvous/surroundings.h"
 
 namespace junctor::node {
 
@@ -65,8 +64,7 @@ class Node {
   void welcomed(const nat::rendezvous::Welcome &welcome);
   void on(const nat::rendezvous::Message &message);
   void serve(const nat::rendezvous::Serve &serve);
-  void survey();
-  void surveyed(Surroundings found);
+  void surveyed(rendezvous::Surroundings found);
   void tick();
   void end(std::optional<std::string> why);
   void say(LogLevel level, const std::string &text) const;
@@ -82,11 +80,8 @@ class Node {
   std::string address_;
   std::unique_ptr<rendezvous::Client> server_;
   bool connected_ = false;
-  std::vector<std::string> stun_;
-  std::vector<nat::rendezvous::Region> regions_;
-  Surroundings surroundings_;
-  std::thread surveyor_;
-  bool surveying_ = false, survey_again_ = false;
+  rendezvous::Surroundings surroundings_;
+  rendezvous::Lookout lookout_;
   std::optional<std::string> resting_;  // why
   std::optional<Time> stopping_;        // since
   bool over_ = false;

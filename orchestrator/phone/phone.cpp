@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "nat/core/behaviour_json.h"
+#include "nat/core/host_addresses.h"
 #include "rendezvous/session.h"
 
 namespace junctor::phone {
@@ -40,7 +41,9 @@ Phone::Phone(PhoneOptions options, PhoneWorld world, std::ostream &out, std::ost
       world_(std::move(world)),
       out_(out),
       err_(err),
-      ended_(std::move(ended)) {}
+      ended_(std::move(ended)),
+      lookout_([this](rendezvous::Surroundings found) { on_surroundings(std::move(found)); },
+               world_.survey, nat::host_addresses) {}
 
 Phone::~Phone() = default;
 
@@ -81,29 +84,34 @@ void Phone::on_welcome(const wire::Welcome &welcome) {
       return end_call(EndReason::Unreachable, "The rendezvous has forgotten the call.", false);
     tell("forgotten", {}, "the rendezvous has forgotten the call; media goes on without it");
   }
-  if (looked_) return place_call();
-  std::vector<wire::Region> servers = welcome.regions;
-  for (const std::string &stun : welcome.stun) servers.push_back({stun, stun});
-  looked_ = true;
-  patience_ = ContextTimer(nullptr, kLookPatience, [this] { place_call(); });
-  // Until it is known better.
-  for (const wire::Region &each : servers) surroundings_.stun.push_back(each.stun);
-  world_.look_around(std::move(servers),
-                     [this, alive = std::weak_ptr<int>(alive_)](Surroundings surroundings) {
-                       if (!alive.expired()) on_surroundings(std::move(surroundings));
-                     });
+  const std::vector<wire::Region> servers = rendezvous::servers_of(welcome);
+  if (!std::exchange(looked_, true)) {
+    patience_ = ContextTimer(nullptr, kLookPatience, [this] { place_call(); });
+    // Until it is known better.
+    for (const wire::Region &each : servers) stun_.push_back(each.stun);
+  }
+  // A connection that broke may have been another network's.
+  lookout_.look(servers);
 }
 
-void Phone::on_surroundings(Surroundings surroundings) {
-  surroundings_ = std::move(surroundings);
+void Phone::on_surroundings(rendezvous::Surroundings found) {
+  const auto words = [](const std::optional<nat::Behaviour> &nat) {
+    return nat ? summary(*nat) : std::string();
+  };
+  const bool news = words(found.nat) != words(surroundings_.nat);
+  const bool first = surroundings_.stun_servers.empty();
+  surroundings_ = std::move(found);
+  if (!surroundings_.stun_servers.empty()) {
+    stun_.clear();
+    for (const Endpoint &each : surroundings_.stun_servers) stun_.push_back(each.to_string());
+  }
   wire::Moved moved;
   moved.regions = surroundings_.regions;
-  if (surroundings_.nat) {
-    moved.nat = nat::to_json(*surroundings_.nat).dump();
+  if (surroundings_.nat) moved.nat = nat::to_json(*surroundings_.nat).dump();
+  if (surroundings_.nat && news)
     tell("nat", {{"behaviour", nat::to_json(*surroundings_.nat)}},
          "this machine is " + summary(*surroundings_.nat));
-  }
-  if (!surroundings_.regions.empty()) {
+  if (!surroundings_.regions.empty() && (news || first)) {
     const auto &nearest = surroundings_.regions.front();
     tell("nearest", {{"name", nearest.name}, {"round_trip_ms", nearest.round_trip_ms}},
          "nearest STUN server: " + nearest.name + ", " + one_digit(nearest.round_trip_ms) + " ms");
@@ -181,10 +189,9 @@ Result<void> Phone::start_media() {
   MediaOptions options = options_.media;
   options.session = call_->session;
   options.caller = call_->caller;
-  const auto count = std::min(surroundings_.stun.size(), kMostStunServers);
+  const auto count = std::min(stun_.size(), kMostStunServers);
   options.stun_servers.clear();
-  for (std::size_t i = 0; i < count; ++i)
-    options.stun_servers += (i == 0 ? "" : ",") + surroundings_.stun[i];
+  for (std::size_t i = 0; i < count; ++i) options.stun_servers += (i == 0 ? "" : ",") + stun_[i];
   MediaEvents events;
   events.signal = [this](const std::string &signal) { on_signal(signal); };
   events.want = [this](const std::string &rung) {
@@ -226,6 +233,14 @@ void Phone::on(const wire::Accept &accept) {
   call_->answered = true;
   tell("answered", {{"to", call_->peer}, {"session", call_->session}}, call_->peer + " answers");
   call_->media->take_remote(accept.answer);
+}
+
+void Phone::on(const wire::Reach &reach) {
+  if (!is_current(reach.session)) return;
+  const bool expected = reach.direct == "probes" || reach.direct == "unknown";
+  call_->no_direct = expected ? "" : reach.why;
+  tell("reach", {{"direct", reach.direct}, {"why", reach.why}},
+       "direct way: " + reach.direct + (reach.why.empty() ? "" : ": " + reach.why));
 }
 
 void Phone::on(const wire::Signal &signal) {
@@ -295,17 +310,21 @@ void Phone::on_rung(const RungNews &news) {
   // What has cut the direct way has probably cut the connection, too, and the peer is to learn of
   // new addresses now, not when it is found dead.
   if (news.rung == "p2p" && news.state == "lost") client_->reconnect();
-  client_->send(
-      wire::Rung{call_->session, news.rung, news.node, news.state, news.why, news.took_ms});
+  std::string why = news.why;
+  // What was seen says little of why it was so.
+  if (news.rung == "p2p" && news.state == "failed" && !call_->no_direct.empty())
+    why = call_->no_direct + (why.empty() ? "" : ": " + why);
+  if (why.size() > wire::kMostText) why.resize(wire::kMostText);
+  client_->send(wire::Rung{call_->session, news.rung, news.node, news.state, why, news.took_ms});
   tell("rung",
        {{"rung", news.rung},
         {"node", news.node},
         {"state", news.state},
         {"at_ms", news.at_ms},
         {"took_ms", news.took_ms},
-        {"why", news.why}},
+        {"why", why}},
        "  " + one_digit(news.at_ms) + " ms: " + rendezvous::way_of(news.rung, news.node) + " " +
-           news.state + (news.why.empty() ? "" : ": " + news.why));
+           news.state + (why.empty() ? "" : ": " + why));
 }
 
 void Phone::on(const wire::Bye &bye) {

@@ -16,17 +16,11 @@
 #include "nat/core/behaviour.h"
 #include "phone/media.h"
 #include "rendezvous/client.h"
+#include "rendezvous/surroundings.h"
 
 namespace junctor::phone {
 
 namespace wire = nat::rendezvous;
-
-/// What is known of the way to the network, for the rendezvous and for the channel.
-struct Surroundings {
-  std::vector<std::string> stun;  ///< HOST:PORT, the nearest first
-  std::vector<wire::RegionTime> regions;
-  std::optional<nat::Behaviour> nat;
-};
 
 struct PhoneOptions {
   rendezvous::ClientOptions client;
@@ -46,13 +40,9 @@ struct PhoneWorld {
                                                             rendezvous::ClientEvents)>
       connect = rendezvous::Client::connect;
   std::function<Result<std::unique_ptr<Media>>(MediaOptions, MediaEvents)> media;
-  /// Looks around and tells later, on the default context.
-  std::function<void(std::vector<wire::Region>, std::function<void(Surroundings)>)> look_around;
+  rendezvous::Lookout::Survey survey = rendezvous::survey;
   std::function<Time()> now = [] { return Clock::now(); };
 };
-
-/// Measures these and asks the nearest, on a thread of its own.
-void look_around(std::vector<wire::Region> servers, std::function<void(Surroundings)> done);
 
 /// One client with at most one call. On the thread of the default GMainContext.
 class Phone {
@@ -75,6 +65,7 @@ class Phone {
   struct Call {
     std::string session, peer;
     bool caller = false;
+    std::string no_direct;   ///< why no direct way is to be expected; empty: one is
     wire::Object offer;      ///< of the caller, for the callee's media
     bool described = false;  ///< our first string is on its way
     bool answered = false;
@@ -87,13 +78,14 @@ class Phone {
   void on_welcome(const wire::Welcome &welcome);
   void on_message(const wire::Message &message);
   void on_away(const std::string &why, Duration wait);
-  void on_surroundings(Surroundings surroundings);
+  void on_surroundings(rendezvous::Surroundings found);
   void place_call();
   void on(const wire::Session &session);
   void on(const wire::Refused &refused);
   void on(const wire::Invite &invite);
   void on(const wire::Trying &trying);
   void on(const wire::Accept &accept);
+  void on(const wire::Reach &reach);
   void on(const wire::Signal &signal);
   void on(const wire::Bye &bye);
   void on(const wire::Node &node);
@@ -121,7 +113,9 @@ class Phone {
   std::ostream &out_, &err_;
   std::function<void(int)> ended_;
   std::unique_ptr<rendezvous::Client> client_;
-  Surroundings surroundings_;
+  std::vector<std::string> stun_;  ///< HOST:PORT, the nearest first
+  rendezvous::Surroundings surroundings_;
+  rendezvous::Lookout lookout_;
   bool looked_ = false, placed_ = false, finishing_ = false;
   std::optional<Call> call_;
   unsigned pictures_ = 0;

@@ -7,6 +7,7 @@
 #include "common/secret.h"
 #include "nat/core/behaviour_json.h"
 #include "nat/core/ladder.h"
+#include "nat/core/reach.h"
 
 namespace junctor::rendezvous {
 
@@ -286,6 +287,36 @@ void Rendezvous::on(Device &from, const Other &other, Time now) {
 
 void Rendezvous::on(Device &from, const wire::Moved &moved, Time) {
   learn(from, moved.nat, moved.regions);
+  for (const std::string &id : from.sessions)
+    if (Session &session = sessions_.at(id); session.view.state == State::Answered)
+      foresee(session);
+}
+
+void Rendezvous::foresee(Session &session) {
+  wire::Reach told{session.view.id, "unknown", ""};
+  const auto nat_of = [&](const std::string &device, const std::string &account) {
+    const auto found = devices_.find(device);
+    const nat::Behaviour *nat =
+        found != devices_.end() && found->second.nat ? &*found->second.nat : nullptr;
+    if (!nat && told.why.empty()) told.why = "the NAT of " + account + " is not known";
+    return nat;
+  };
+  const auto *caller = nat_of(session.caller, session.view.from),
+             *callee = nat_of(session.callee, session.view.to);
+  if (caller && callee) {
+    const nat::Reach reach = nat::reach(*caller, *callee);
+    // In one network they need no NAT, whatever that would do.
+    const bool near = !reach.plain && nat::same_site(*caller, *callee);
+    told.direct = near ? "probes" : way(reach);
+    told.why = near ? "both are behind the same NAT, perhaps in one network" : reach.reason;
+  }
+  View &view = session.view;
+  if (view.direct == told.direct && view.direct_why == told.why) return;
+  view.direct = told.direct;
+  view.direct_why = told.why;
+  tell_both(session, told);
+  say(LogLevel::Info, "channel " + view.id + ": direct way: " + told.direct + ": " + told.why);
+  changed_(view);
 }
 
 void Rendezvous::on(Device &from, const wire::Open &open, Time now) {
@@ -372,6 +403,7 @@ void Rendezvous::on(Device &from, const wire::Accept &accept, Time now) {
   session->view.state = State::Answered;
   session->view.answered = options_.wall();
   tell(session->caller, wire::Accept{session->view.id, accept.answer, accept.media});
+  foresee(*session);
   if (session->caller_needs || session->callee_needs) place(*session, now);
   say(LogLevel::Info, "channel " + session->view.id + ": answered");
   changed_(session->view);

@@ -223,6 +223,8 @@ class Rendezvous {
   static bool is_idle(const Device &device) {
     return device.sessions.empty() && device.serves.empty();
   }
+  /// Tells both what to expect, if that is news.
+  void foresee(Session &session);
   void learn(Device &device, const wire::Object &nat, const std::vector<wire::RegionTime> &regions);
   void tell(Device &device, const wire::Message &message);
   void tell(const std::string &device, const wire::Message &message);

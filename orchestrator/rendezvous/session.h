@@ -38,6 +38,9 @@ struct View {
   std::string reason, detail;  ///< once it has ended: an end reason, and a sentence
   WallTime created{};
   std::optional<WallTime> ringing{}, answered{}, ended{};
+  /// What is to be expected of the direct way: "probes", "prediction", "many-sockets", "none" or
+  /// "unknown", and why; empty before the answer.
+  std::string direct{}, direct_why{};
   /// What carries the media of each, as it said last; empty: nothing yet.
   std::string caller_rung{}, callee_rung{};
   std::vector<RungEntry> rungs{};  ///< the newest kMostRungs

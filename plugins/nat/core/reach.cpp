@@ -50,6 +50,12 @@ bool same_site(const Behaviour &left, const Behaviour &right) {
          left.external->address == right.external->address;
 }
 
+std::string_view way(const Reach &reach) {
+  if (reach.plain) return "probes";
+  if (reach.prediction) return "prediction";
+  return reach.many_sockets ? "many-sockets" : "none";
+}
+
 Reach reach(const Behaviour &left, const Behaviour &right) {
   Reach found;
   if (left.udp != UdpAccess::Works || right.udp != UdpAccess::Works) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "nat/core/behaviour.h"
 
@@ -22,6 +23,9 @@ struct Reach {
 
 /// The same with the sides exchanged, but for the words.
 Reach reach(const Behaviour &left, const Behaviour &right);
+
+/// The mildest way that leads through: "probes", "prediction", "many-sockets" or "none".
+std::string_view way(const Reach &reach);
 
 /// Both have the same external address: behind one NAT, so perhaps in one network, where their own
 /// addresses do whatever the NAT would.

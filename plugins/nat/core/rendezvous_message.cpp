@@ -53,12 +53,13 @@ template <class F> void fields(F &f, LegState &m) { f.name("session", m.session)
 template <class F> void fields(F &f, Load &m) { f.count("legs", m.legs); f.number("bits_per_second", m.bits_per_second); }
 template <class F> void fields(F &f, Drain &m) { f.text("why", m.why); }
 template <class F> void fields(F &f, Release &m) { f.name("session", m.session); }
+template <class F> void fields(F &f, Reach &m) { f.name("session", m.session); f.name("direct", m.direct); f.text("why", m.why); }
 
 /// In the order of Message.
 constexpr std::array<std::string_view, std::variant_size_v<Message>> kNames = {
     "hello", "welcome", "moved", "wrong", "open", "session", "refused", "invite", "trying", "accept",
     "decline", "signal", "rung", "bye", "need", "node", "node-up", "node-failed", "no-node", "turn", "serve", "serving", "refuse",
-    "leg", "load", "drain", "release"};
+    "leg", "load", "drain", "release", "reach"};
 // clang-format on
 
 /// Dumping and destroying go as deep as the text does.

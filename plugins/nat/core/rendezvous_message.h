@@ -136,6 +136,13 @@ struct Rung {
   double ms = 0;  ///< since the rung was tried
   bool operator==(const Rung &) const = default;
 };
+/// What is to be expected of the direct way, by what is known of both sides' NATs.
+struct Reach {
+  std::string session;
+  std::string direct;  ///< "probes", "prediction", "many-sockets", "none" or "unknown"
+  std::string why;     ///< a part of a sentence
+  bool operator==(const Reach &) const = default;
+};
 struct Bye {
   std::string session, reason, detail;
   bool operator==(const Bye &) const = default;
@@ -210,9 +217,10 @@ struct Release {
   bool operator==(const Release &) const = default;
 };
 
-using Message = std::variant<Hello, Welcome, Moved, Wrong, Open, Session, Refused, Invite, Trying,
-                             Accept, Decline, Signal, Rung, Bye, Need, Node, NodeUp, NodeFailed,
-                             NoNode, Turn, Serve, Serving, Refuse, LegState, Load, Drain, Release>;
+using Message =
+    std::variant<Hello, Welcome, Moved, Wrong, Open, Session, Refused, Invite, Trying, Accept,
+                 Decline, Signal, Rung, Bye, Need, Node, NodeUp, NodeFailed, NoNode, Turn, Serve,
+                 Serving, Refuse, LegState, Load, Drain, Release, Reach>;
 
 /// Reads one message. Fails with BadInput and a sentence for who sent it: for what is not JSON, no
 /// message that there is, breaks a bound, or lacks what it needs. Fields that are not known are

@@ -48,7 +48,8 @@ std::vector<Message> one_of_each() {
           LegState{"s1", "caller", "up", 12},
           Load{3, 1e6},
           Drain{"battery"},
-          Release{"s1"}};
+          Release{"s1"},
+          Reach{"s1", "none", "both sides' NATs take another port for each peer"}};
 }
 
 TEST(RendezvousMessage, IsReadAsItWasWritten) {

@@ -125,6 +125,30 @@ TEST_F(Nodes, WhomAClientsNatDoesNotReachIsLeftOut) {
   EXPECT_EQ(count<wire::Serve>(open), 1U);
 }
 
+TEST_F(Nodes, BothAreToldWhetherThereCanBeADirectWay) {
+  const auto symmetric = behind(nat::Dependence::AddressAndPortDependent);
+  alice = somebody("alice", symmetric);
+  bob = somebody("bob", symmetric);
+  session = join(alice, bob, "bob");
+  for (const LinkId each : {alice, bob}) {
+    EXPECT_EQ(last<wire::Reach>(each).direct, "none");
+    EXPECT_THAT(last<wire::Reach>(each).why, HasSubstr("both sides' NATs take another port"));
+  }
+  EXPECT_EQ(rendezvous->find(session)->direct, "none");
+  say(bob, wire::Moved{behind(nat::Dependence::EndpointIndependent), {}});
+  EXPECT_EQ(count<wire::Reach>(alice), 2U);
+  say(bob, wire::Moved{behind(nat::Dependence::EndpointIndependent), {}});
+  EXPECT_EQ(count<wire::Reach>(alice), 2U) << "no news";
+}
+
+TEST_F(Nodes, OfANatThatNobodyKnowsNothingIsForetold) {
+  alice = somebody("alice", behind(nat::Dependence::AddressAndPortDependent));
+  bob = somebody("bob");
+  session = join(alice, bob, "bob");
+  EXPECT_EQ(last<wire::Reach>(alice).direct, "unknown");
+  EXPECT_EQ(last<wire::Reach>(alice).why, "the NAT of bob is not known");
+}
+
 TEST_F(Nodes, OneThatIsAskedBeforeTheAnswerIsSoughtAtTheAnswer) {
   const LinkId here = node("n");
   alice = somebody("alice");

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "rendezvous/surroundings.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "nat/core/host_addresses.h"
+#include "nat/core/stun_host.h"
+#include "nat/core/survey.h"
+
+namespace junctor::rendezvous {
+
+namespace wire = nat::rendezvous;
+
+std::vector<wire::Region> servers_of(const wire::Welcome &welcome) {
+  std::vector<wire::Region> servers = welcome.regions;
+  for (const std::string &each : welcome.stun) servers.push_back({each, each});
+  return servers;
+}
+
+Surroundings survey(const std::vector<wire::Region> &servers) {
+  Surroundings found;
+  std::vector<nat::Region> regions;
+  for (const wire::Region &each : servers) {
+    const auto host = nat::StunHost::parse(each.stun);
+    const auto address = host ? host->resolve() : Result<Endpoint>(host.error());
+    // One that is named by a region and by itself is one.
+    if (address && std::ranges::find(regions, *address, &nat::Region::stun) == regions.end())
+      regions.push_back({each.name, *address});
+  }
+  if (regions.size() > nat::NearestRegion::kMostRegions)
+    regions.resize(nat::NearestRegion::kMostRegions);
+  if (regions.empty()) return found;
+  const auto ranking = nat::measure_regions(std::move(regions));
+  if (!ranking) return found;
+  for (const auto &each : *ranking) {
+    found.stun_servers.push_back(each.region.stun);
+    if (each.round_trip && each.region.name.size() <= wire::kMostName)
+      found.regions.push_back(
+          {each.region.name, std::chrono::duration<double, std::milli>(*each.round_trip).count()});
+  }
+  if (found.stun_servers.empty()) return found;
+  if (auto behaviour = nat::discover_behaviour(found.stun_servers)) found.nat = *behaviour;
+  return found;
+}
+
+Lookout::Lookout(std::function<void(Surroundings)> found, Survey survey, Addresses addresses)
+    : found_(std::move(found)),
+      survey_(std::move(survey)),
+      addresses_of_(std::move(addresses)),
+      context_(g_main_context_ref_thread_default(), g_main_context_unref) {}
+
+Lookout::Lookout(std::function<void(Surroundings)> found)
+    : Lookout(std::move(found), survey, nat::host_addresses) {}
+
+Lookout::~Lookout() = default;
+
+void Lookout::look(std::vector<wire::Region> servers) {
+  servers_ = std::move(servers);
+  if (running_) {
+    again_ = true;
+    return;
+  }
+  const Time now = Clock::now();
+  if (last_ && now - *last_ < kLeast && addresses_of_() == addresses_) {
+    timer_ = ContextTimer(context_.get(), *last_ + kLeast - now, [this] { start(); });
+    return;
+  }
+  start();
+}
+
+void Lookout::start() {
+  timer_.reset();
+  running_ = true;
+  last_ = Clock::now();
+  addresses_ = addresses_of_();
+  // Whoever ends need not wait for it: it holds nothing that ends with us.
+  std::thread([this, alive = std::weak_ptr<bool>(alive_), context = context_, survey = survey_,
+               servers = servers_] {
+    auto found = std::make_shared<Surroundings>(survey(servers));
+    post_to(context.get(), [this, alive, found] {
+      if (!alive.expired()) done(std::move(*found));
+    });
+  }).detach();
+}
+
+void Lookout::done(Surroundings found) {
+  running_ = false;
+  timer_ = ContextTimer(context_.get(), kAgain, [this] { start(); });
+  const bool again = std::exchange(again_, false);
+  const std::weak_ptr<bool> alive = alive_;
+  found_(std::move(found));
+  if (again && !alive.expired()) look(servers_);
+}
+
+}  // namespace junctor::rendezvous
