@@ -169,6 +169,7 @@ class N4_Nodes(LadderTest):
         self.see_each_other(phones)
         print(f"# over a node in {up[0]['ms']:.0f} and {up[1]['ms']:.0f} ms")
         log = self.log_of(phones)
+        self.assertRegex(log, "direct +none: both sides' NATs take another port")
         self.assertRegex(log, "p2p (failed|trying)")
         self.assertRegex(log, "sfu n7 carrying")
         wait_until(lambda: re.search("n7 .* 2/", self.junctor("nodes")), 20, "its legs in the list",

@@ -168,6 +168,7 @@ class N8_BehindNats(PhoneLab):
         alice, bob = self.join("port-restricted", "restricted")
         alice.wait("channel", state="up")
         self.sees(alice, BOB)
+        before = len(alice.events())
         router = self.lab.site("other", "full-cone").place
         moved = time.time()
         self.lab.hosts["left"].move(router)
@@ -182,5 +183,7 @@ class N8_BehindNats(PhoneLab):
             self.assertLess(again, 1.5)
         self.sees(alice, BOB)
         self.sees(bob, ALICE)
+        told = alice.wait("nat", after=before)["behaviour"]
+        self.assertEqual(told["filtering"]["is"], "endpoint-independent")
         print("# longest pause at bob: "
               f"{max(each['longest_pause_ms'] for each in bob.events('stats')[1:]):.0f} ms")
