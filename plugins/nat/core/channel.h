@@ -311,6 +311,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::vector<IceSignal> ice_waiting_;  ///< until there is an agent; of one agent of the peer's
   Time ice_waiting_since_{};
   std::vector<TurnServer> turn_servers_;
+  bool direct_expected_ = true;
   std::optional<Time> turn_until_;  ///< nothing: for ever
   std::optional<Attempt> relay_wanted_;
   std::optional<Time> trying_since_, doubted_, repair_until_;

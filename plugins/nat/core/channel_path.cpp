@@ -29,6 +29,7 @@ void Channel::begin_ladder() {
   options.order = options_.order;
   options.p2p_timeout = options_.timeout + kPuncherFirst;
   ladder_.emplace(std::move(options));
+  ladder_->expect_direct(direct_expected_);
   ladder_->start(*trying_since_);
   for (const auto &node : nodes_) ladder_->offer_node(node->name, *trying_since_);
   show(ChannelState::Trying);

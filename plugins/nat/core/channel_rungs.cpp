@@ -47,6 +47,9 @@ Result<void> Channel::take_offer(std::string_view text) {
     turn_until_.reset();
     if (turn->lifetime) turn_until_ = now + *turn->lifetime;
     if (relay_wanted_) start_ice(*std::exchange(relay_wanted_, {}), true);
+  } else if (const auto *direct = std::get_if<DirectWay>(&*read)) {
+    direct_expected_ = direct->expected;
+    if (ladder_) ladder_->expect_direct(direct_expected_);
   } else if (const auto *no_turn = std::get_if<NoTurn>(&*read)) {
     if (ladder_ && relay_wanted_) ladder_->failed(*relay_wanted_, no_turn->why, now);
   }

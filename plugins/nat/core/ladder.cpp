@@ -64,6 +64,7 @@ Duration Ladder::timeout(Rung rung) const {
 }
 
 Duration Ladder::head_start(Rung rung) const {
+  if (rung == Rung::P2p && !direct_expected_) return Duration::zero();
   if (recovery_)
     return rung == Rung::P2p && !p2p_was_up_ ? Duration::zero() : options_.recovery_head_start;
   return rung == Rung::P2p ? options_.p2p_head_start : options_.sfu_head_start;
@@ -250,7 +251,9 @@ void Ladder::prepare_what_is_due(Time now) {
   Try *relay = single(Rung::Relay);
   if (!relay || relay->state != State::Idle) return;
   // An allocation costs the relay something; most calls never need it.
-  if (parallel ? gives_way(Rung::P2p, now) : over(Rung::Sfu)) prepare(*relay, now);
+  const bool late = recovery_ ? gives_way(Rung::P2p, now)
+                              : over(Rung::P2p) || now >= round_ + options_.p2p_head_start;
+  if (parallel ? late : over(Rung::Sfu)) prepare(*relay, now);
 }
 
 void Ladder::choose(Time now) {
@@ -327,6 +330,7 @@ std::optional<Time> Ladder::next() const {
     at(carrying_since_ + options_.settle);
   } else {
     for (const Rung rung : {Rung::P2p, Rung::Sfu}) at(round_ + head_start(rung));
+    at(round_ + options_.p2p_head_start);  // for a relay's preparation
   }
   return next;
 }

@@ -100,6 +100,10 @@ class Ladder {
   /// There is no node, or none but those that were named: a part of a sentence about why.
   void no_node(const std::string &why, Time now);
 
+  /// What both NATs are known to do, where it is known: a direct way that is not to be expected is
+  /// tried all the same, but nothing waits for it (Parallel).
+  void expect_direct(bool expected) { direct_expected_ = expected; }
+
   /// What became of an attempt; others than those under way are ignored. A channel is up when media
   /// passes both ways.
   void up(const Attempt &attempt, Time now);
@@ -168,6 +172,7 @@ class Ladder {
   std::string no_node_why_;  ///< set: there is none any more
   std::size_t nodes_tried_ = 0;
   bool started_ = false, recovery_ = false, ended_ = false, p2p_was_up_ = false;
+  bool direct_expected_ = true;
 };
 
 }  // namespace junctor::nat

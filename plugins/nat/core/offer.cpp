@@ -110,10 +110,16 @@ Result<Offer> parse_offer(std::string_view text) {
   if (*type == "turn") return turn_offer(object);
   if (*type == "no-node") return Offer(NoNode{why_in(object)});
   if (*type == "no-turn") return Offer(NoTurn{why_in(object)});
+  if (*type == "direct") {
+    const auto expected = object.find("expected");
+    if (expected == object.end() || !expected->is_boolean())
+      return wrong("of a direct way has 'expected', true or false");
+    return Offer(DirectWay{expected->get<bool>()});
+  }
   if (*type != "node-up" && *type != "node-failed")
     return wrong(
         "its type is none of node, node-signal, node-up, node-failed, no-node, turn, "
-        "no-turn");
+        "no-turn, direct");
   auto name = node_in(object);
   if (!name) return name.error();
   if (*type == "node-up") return Offer(NodeUp{*std::move(name)});

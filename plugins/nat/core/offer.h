@@ -46,13 +46,19 @@ struct NoTurn {
   std::string why;
 };
 
-using Offer = std::variant<NodeOffer, NodeSignal, NodeUp, NodeFailed, NoNode, TurnOffer, NoTurn>;
+/// Whether a direct way is to be expected, from what both NATs are known to do.
+struct DirectWay {
+  bool expected = true;
+};
+
+using Offer =
+    std::variant<NodeOffer, NodeSignal, NodeUp, NodeFailed, NoNode, TurnOffer, NoTurn, DirectWay>;
 
 /// Bytes of a name of a node, which is 1 to so many letters, digits, '-', '_' and '.'.
 inline constexpr std::size_t kMostNodeName = 64;
 
-/// JSON with a "type": node, node-signal, node-up, node-failed, no-node, turn, no-turn. BadInput
-/// for what is none or breaks a bound.
+/// JSON with a "type": node, node-signal, node-up, node-failed, no-node, turn, no-turn, direct.
+/// BadInput for what is none or breaks a bound.
 Result<Offer> parse_offer(std::string_view text);
 
 /// The USERNAME of probes that a node sends to the end whose tag is `tag`: another one for each

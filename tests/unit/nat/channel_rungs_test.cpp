@@ -639,6 +639,9 @@ TEST(Offer, IsReadOrRefused) {
       R"({"type":"turn","urls":["turn:h:1"],"username":"1:a","credential":"p","ttl":600})");
   ASSERT_TRUE(lasting);
   EXPECT_EQ(std::get<TurnOffer>(*lasting).lifetime, 600s);
+  const auto direct = parse_offer(R"({"type":"direct","expected":false})");
+  ASSERT_TRUE(direct);
+  EXPECT_FALSE(std::get<DirectWay>(*direct).expected);
   const auto none = parse_offer("{\"type\":\"no-node\",\"why\":\"all\\nbusy\"}");
   ASSERT_TRUE(none);
   EXPECT_EQ(std::get<NoNode>(*none).why, "all busy");
@@ -652,6 +655,7 @@ TEST(Offer, IsReadOrRefused) {
         std::string(R"({"type":"turn","urls":[],"username":"u","credential":"p"})"),
         std::string(R"({"type":"turn","urls":["http://h"],"username":"u","credential":"p"})"),
         std::string(R"({"type":"turn","urls":["turn:h"]})"),
+        std::string(R"({"type":"direct","expected":"no"})"), std::string(R"({"type":"direct"})"),
         std::string(
             R"({"type":"turn","urls":["turn:h"],"username":"u","credential":"p","ttl":-1})"),
         std::string(20000, ' ')})

@@ -136,6 +136,17 @@ TEST_F(Parallel, ANodeThatIsUpLeavesADirectPathItsHeadStart) {
                          "2250 stop node n1"}));
 }
 
+TEST_F(Parallel, NothingWaitsForADirectPathThatIsNotToBeExpected) {
+  fate(kP2p, 800ms);
+  fate(node("n1"), 38ms);
+  nodes({"n1"});
+  make();
+  ladder_->expect_direct(false);
+  run(10s);
+  EXPECT_EQ(told_, (Told{"0 prepare p2p", "0 ask", "0 prepare node n1", "38 carry node n1",
+                         "800 carry p2p", "2800 stop node n1"}));
+}
+
 TEST_F(Parallel, ANodeCarriesAfterTheHeadStartAndADirectPathTakesOver) {
   fate(kP2p, 800ms);
   fate(node("n1"), 38ms);
