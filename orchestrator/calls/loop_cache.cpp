@@ -246,7 +246,9 @@ void LoopCache::tone(Tone tone, Codec codec, Ready ready) {
   wanted.loop.track.channels = 1;
   wanted.loop.units_per_packet = unit;
   wanted.loop.units_per_second = rate;
-  Holes holes;
+  Route route;
+  route.to = codec;
+  Holes holes = encoder_holes(route);
   holes["encode"] = Fragment::ours(row->encode);
   // Not made for nothing where the loop is kept already.
   if (!entries_.contains(wanted.key) && !waiting_.contains(wanted.key)) {
