@@ -8,6 +8,7 @@
 #include "rtmp/rtmpplaysink.h"
 #include "sfu/sfurelay.h"
 #include "sip/sipcallsink.h"
+#include "sound/soundfit.h"
 #include "watchdog/mediawatchdog.h"
 
 static gboolean plugin_init(GstPlugin *plugin) {
@@ -18,6 +19,7 @@ static gboolean plugin_init(GstPlugin *plugin) {
   registered |= GST_ELEMENT_REGISTER(rtmpplaysink, plugin);
   registered |= GST_ELEMENT_REGISTER(sfurelay, plugin);
   registered |= GST_ELEMENT_REGISTER(sipcallsink, plugin);
+  registered |= GST_ELEMENT_REGISTER(soundfit, plugin);
   registered |= GST_ELEMENT_REGISTER(stunpunch, plugin);
   return registered;
 }

@@ -29,11 +29,6 @@ GstPadProbeReturn on_picture(GstPad *, GstPadProbeInfo *, gpointer data) {
   return GST_PAD_PROBE_OK;
 }
 
-bool is_made_by(GstElement *element, std::string_view factory_name) {
-  GstElementFactory *factory = gst_element_get_factory(element);
-  return factory != nullptr && GST_OBJECT_NAME(factory) == factory_name;
-}
-
 /// The queue nearest in front of `start`, through elements of one pad; null if there is none.
 ElementRef find_queue(GstElement *start) {
   ElementRef at(GST_ELEMENT(gst_object_ref(start)));

@@ -23,10 +23,8 @@ namespace {
 // One encoder thread at most. AAC at 44.1 kHz: its own delay is 40 ms there and three times that at
 // 16 kHz. FLV has Speex at 16 kHz alone.
 constexpr std::array kRows{
-    CodecRow{Codec::Pcma, "PCMA", "alawdec", "audio/x-raw,rate=8000,channels=1 ! alawenc", 0.1, 0.1,
-             8000, 160},
-    CodecRow{Codec::Pcmu, "PCMU", "mulawdec", "audio/x-raw,rate=8000,channels=1 ! mulawenc", 0.1,
-             0.1, 8000, 160},
+    CodecRow{Codec::Pcma, "PCMA", "", "audio/x-alaw,rate=8000,channels=1", 0.1, 0.1, 8000, 160},
+    CodecRow{Codec::Pcmu, "PCMU", "", "audio/x-mulaw,rate=8000,channels=1", 0.1, 0.1, 8000, 160},
     CodecRow{Codec::Aac, "AAC", "avdec_aac",
              "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
              "audio/mpeg,mpegversion=4,stream-format=raw",

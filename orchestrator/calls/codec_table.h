@@ -17,11 +17,11 @@ namespace junctor::calls {
 struct CodecRow {
   Codec codec;
   std::string_view spoken;  ///< as people write it
-  /// Elementary stream to raw; empty: this build cannot decode it.
+  /// Elementary stream to what `picturefit` or `soundfit` takes; empty where it takes that itself.
   std::string_view decode;
-  /// Raw of any size or rate to elementary stream; empty: this build cannot encode it. May hold
-  /// the holes max_width, max_height, kbit, slices, level, h263_width, h263_height, h263_quantizer
-  /// and speex_quality.
+  /// From the caps that `picturefit` or `soundfit` is to give on to the elementary stream; empty:
+  /// this build cannot encode it. May hold the holes max_width, max_height, kbit, slices, level,
+  /// h263_width, h263_height, h263_quantizer and speex_quality.
   std::string_view encode;
   /// What the two cost in percent of a core: for pictures at 640x480, 30 a second (H.263: at
   /// 352x288). Measured with these very fragments; only their proportions mean much elsewhere.

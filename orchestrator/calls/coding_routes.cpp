@@ -26,7 +26,12 @@ std::optional<Side> side_of(GstElement *element) {
   return std::nullopt;
 }
 
-/// Routes are chains: what a decoder belongs to is told by where its own leads.
+bool is_decoder(GstElement *element) {
+  return is_of_type(element, GST_ELEMENT_FACTORY_TYPE_DECODER);
+}
+
+/// Routes are chains: what a decoder belongs to is told by where its own leads. Nothing for one
+/// behind another.
 std::optional<CodingRoute> route_of(GstElement *decoder) {
   PadRef last = neighbour(decoder, "src");
   ElementRef end;
@@ -41,6 +46,7 @@ std::optional<CodingRoute> route_of(GstElement *decoder) {
     const PadRef before = neighbour(at.get(), "sink");
     at.reset(before ? gst_pad_get_parent_element(before.get()) : nullptr);
     if (!at || side_of(at.get())) break;
+    if (is_decoder(at.get())) return std::nullopt;
     first.reset(gst_element_get_static_pad(at.get(), "sink"));
   }
   PadRef decoded(gst_element_get_static_pad(decoder, "src"));
@@ -55,7 +61,8 @@ std::optional<CodingRoute> route_of(GstElement *decoder) {
 std::vector<CodingRoute> coding_routes(GstElement *pipeline) {
   std::vector<CodingRoute> routes;
   for_each_element(pipeline, [&routes](GstElement *element) {
-    if (!is_of_type(element, GST_ELEMENT_FACTORY_TYPE_DECODER)) return;
+    // Which reads G.711 itself.
+    if (!is_decoder(element) && !is_made_by(element, "soundfit")) return;
     if (auto route = route_of(element)) routes.push_back(*std::move(route));
   });
   return routes;

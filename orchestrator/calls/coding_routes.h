@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The ways through a pipeline on which something is decoded.
+// The ways through a pipeline on which something is decoded or converted.
 #pragma once
 
 #include <gst/gst.h>
@@ -16,7 +16,7 @@ struct CodingRoute {
   Side taker;  ///< who gets what comes out
   Medium medium;
   PadRef first;    ///< the first sink pad behind the giver's elements
-  PadRef decoded;  ///< the decoder's source pad
+  PadRef decoded;  ///< the decoder's source pad; of `soundfit` where that is the decoder
   PadRef last;     ///< the taker's sink pad
 };
 

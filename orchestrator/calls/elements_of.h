@@ -5,6 +5,7 @@
 #include <gst/gst.h>
 
 #include <memory>
+#include <string_view>
 
 #include "common/handle.h"
 
@@ -31,6 +32,12 @@ void for_each_element(GstElement *pipeline, Function function) {
 inline bool is_of_type(GstElement *element, GstElementFactoryListType type) {
   GstElementFactory *factory = gst_element_get_factory(element);
   return factory != nullptr && gst_element_factory_list_is_type(factory, type);
+}
+
+/// Whether it is a `factory_name`.
+inline bool is_made_by(GstElement *element, std::string_view factory_name) {
+  GstElementFactory *factory = gst_element_get_factory(element);
+  return factory != nullptr && GST_OBJECT_NAME(factory) == factory_name;
 }
 
 }  // namespace junctor::calls

@@ -15,7 +15,8 @@ namespace {
 Result<Fragment> transcoder(const Templates &templates, Medium medium, const Route &route,
                             std::string_view encode, SoundWork sound) {
   Holes holes = encoder_holes(route);
-  holes["decode"] = Fragment::ours(find_codec_row(*route.from)->decode);
+  const Fragment decode = Fragment::ours(find_codec_row(*route.from)->decode);
+  holes["decode"] = decode.empty() ? decode : decode.joined(Fragment::ours("!"));
   holes["encode"] = Fragment::ours(encode);
   if (medium == Medium::Video) return templates.transcode_video.fill(holes);
   auto coded = templates.transcode_audio.fill(holes);
@@ -177,8 +178,7 @@ std::vector<Plan> every_plan() {
     }
   for (const CodecRow &from : codec_rows())
     for (const CodecRow &to : codec_rows()) {
-      if (medium_of(from.codec) != medium_of(to.codec) || from.decode.empty() || to.encode.empty())
-        continue;
+      if (medium_of(from.codec) != medium_of(to.codec) || to.encode.empty()) continue;
       Plan plan;
       plan.kinds = {LegKind::Terminal, LegKind::Terminal};
       Route &route = plan.to(Side::Callee, medium_of(to.codec));

@@ -28,10 +28,7 @@ std::string described(const FormatRow &format) {
 
 std::string named(Codec codec) { return std::string(spoken(codec)); }
 
-bool can_decode(Codec codec) {
-  const CodecRow *row = find_codec_row(codec);
-  return row && !row->decode.empty();
-}
+bool can_decode(Codec codec) { return find_codec_row(codec) != nullptr; }
 
 bool can_encode(Codec codec) {
   const CodecRow *row = find_codec_row(codec);

@@ -13,18 +13,17 @@ namespace {
 
 using Names = std::string_view;
 
-constexpr std::array<Names, 5> kOwn{"rtmpauthsrc", "rtmpplaysink", "sipcallsink", "mediawatchdog",
-                                    "picturefit"};
+constexpr std::array<Names, 6> kOwn{"rtmpauthsrc",   "rtmpplaysink", "sipcallsink",
+                                    "mediawatchdog", "picturefit",   "soundfit"};
 constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"};
 constexpr std::array<Names, 7> kBase{"audioconvert", "audioresample", "audiotestsrc",
                                      "videotestsrc", "videoconvert",  "appsink",
                                      "appsrc"};
-constexpr std::array<Names, 27> kGood{
-    "imagefreeze",  "capssetter",   "alawdec",      "alawenc",       "mulawdec",    "mulawenc",
-    "speexdec",     "speexenc",     "vp8dec",       "vp8enc",        "aacparse",    "rtppcmadepay",
-    "rtppcmudepay", "rtph264depay", "rtpspeexpay",  "rtpsirendepay", "rtpgsmdepay", "rtpmp4gpay",
-    "rtpmp4gdepay", "rtpmp4apay",   "rtpmp4adepay", "rtpvp8pay",     "rtpvp8depay", "rtph263pay",
-    "rtph263depay", "rtph263ppay",  "rtph263pdepay"};
+constexpr std::array<Names, 23> kGood{
+    "imagefreeze", "capssetter",   "speexdec",     "speexenc",     "vp8dec",       "vp8enc",
+    "aacparse",    "rtppcmadepay", "rtppcmudepay", "rtph264depay", "rtpspeexpay",  "rtpsirendepay",
+    "rtpgsmdepay", "rtpmp4gpay",   "rtpmp4gdepay", "rtpmp4apay",   "rtpmp4adepay", "rtpvp8pay",
+    "rtpvp8depay", "rtph263pay",   "rtph263depay", "rtph263ppay",  "rtph263pdepay"};
 constexpr std::array<Names, 3> kBad{"h264parse", "voaacenc", "rsvgoverlay"};
 constexpr std::array<Names, 1> kUgly{"x264enc"};
 constexpr std::array<Names, 6> kLibav{"avdec_aac", "avdec_h264", "avdec_h263",
@@ -37,7 +36,7 @@ const std::array kNeeds{
     ElementNeed{"libgstreamer1.0-0", "the core", kCore, "apt install libgstreamer1.0-0"},
     ElementNeed{"gstreamer1.0-plugins-base", "conversion, test media", kBase,
                 "apt install gstreamer1.0-plugins-base"},
-    ElementNeed{"gstreamer1.0-plugins-good", "G.711, Speex, VP8, RTP", kGood,
+    ElementNeed{"gstreamer1.0-plugins-good", "Speex, VP8, RTP", kGood,
                 "apt install gstreamer1.0-plugins-good"},
     ElementNeed{"gstreamer1.0-plugins-bad", "H.264 parser, AAC encoder, ring picture", kBad,
                 "apt install gstreamer1.0-plugins-bad"},

@@ -17,7 +17,7 @@ from support.junctor import SOURCE, Junctor
 from support.ports import HOST, free_port
 
 ELEMENTS = ("rtmpauthsrc", "rtmpplaysink", "sipcallsink", "sfurelay", "mediawatchdog",
-            "picturefit")
+            "picturefit", "soundfit")
 BLOCK = re.compile(r"<!-- test: (?P<peers>[^;]*);(?P<claims>.*?)-->\s*```sh\n(?P<command>.*?)```"
                    r"(?P<rest>.*?(?=```sh\n|\Z)(?:```sh\n(?P<next>.*?)```)?)", re.DOTALL)
 

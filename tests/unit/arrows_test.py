@@ -11,6 +11,7 @@ CORE = {
     "rtmp": {"common"},
     "watchdog": {"common"},
     "picture": {"common"},
+    "sound": {"common"},
     "sip": {"common", "rtp"},
     "nat": {"common", "rtp"},
     "sfu": {"common", "rtp"},

@@ -4,27 +4,14 @@
 
 #include <array>
 
+#include "common/g711.h"
+
 namespace junctor::rtp {
 
 namespace {
 
+using g711::from_alaw, g711::from_ulaw;
 using Table = std::array<std::uint8_t, 256>;
-
-/// Table 2a of the recommendation, in 16 bits: bit 8 is the sign, then segment and step; even bits
-/// are inverted on the wire.
-constexpr int from_alaw(int code) {
-  const int bits = code ^ 0x55, segment = bits >> 4 & 7;
-  const int step = (bits & 15) << 4;
-  const int size = segment == 0 ? step + 8 : (step + 0x108) << (segment - 1);
-  return bits & 0x80 ? size : -size;
-}
-
-/// Table 1a/2b: all bits inverted, and a bias of 33 (here 33 << 2) below each segment.
-constexpr int from_ulaw(int code) {
-  const int bits = ~code & 0xff, segment = bits >> 4 & 7;
-  const int size = ((((bits & 15) << 3) + 0x84) << segment) - 0x84;
-  return bits & 0x80 ? -size : size;
-}
 
 constexpr int magnitude(int value) { return value < 0 ? -value : value; }
 

@@ -101,15 +101,13 @@ TEST(LaunchLine, IsTheCheapestForEachRoute) {
             "caller.video ! caller_watchdog.sink_0 caller_watchdog.src_0 ! callee.video "
             "caller.audio ! caller_watchdog.sink_1 caller_watchdog.src_1 ! queue leaky=downstream "
             "max-size-buffers=0 "
-            "max-size-bytes=0 max-size-time=200000000 ! avdec_aac ! audioconvert "
-            "dithering=none ! audioresample quality=2 ! audio/x-raw,rate=8000,channels=1 ! alawenc "
-            "! callee.audio "
+            "max-size-bytes=0 max-size-time=200000000 ! avdec_aac ! "
+            "soundfit caps=audio/x-alaw,rate=8000,channels=1 ! callee.audio "
             "callee.video_src ! rtph264depay ! video/x-h264,stream-format=avc,alignment=au ! "
             "caller_player.video "
             "callee.audio_src ! rtppcmadepay ! queue leaky=downstream max-size-buffers=0 "
-            "max-size-bytes=0 max-size-time=200000000 ! alawdec ! audioconvert dithering=none ! "
-            "audioresample quality=2 ! "
-            "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
+            "max-size-bytes=0 max-size-time=200000000 ! soundfit "
+            "caps=audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
             "audio/mpeg,mpegversion=4,stream-format=raw ! caller_player.audio");
 }
 
@@ -118,9 +116,8 @@ TEST(LaunchLine, SoundIsTranscodedOnTheReactorWhereItMay) {
   ASSERT_TRUE(templates);
   auto line = make_line(*templates, both_ways(), {}, SoundWork::OnReactor);
   ASSERT_TRUE(line);
-  EXPECT_NE(line->text().find("caller_watchdog.src_1 ! avdec_aac ! audioconvert"),
-            std::string::npos);
-  EXPECT_NE(line->text().find("rtppcmadepay ! alawdec ! audioconvert"), std::string::npos);
+  EXPECT_NE(line->text().find("caller_watchdog.src_1 ! avdec_aac ! soundfit"), std::string::npos);
+  EXPECT_NE(line->text().find("rtppcmadepay ! soundfit caps=audio/x-raw"), std::string::npos);
   EXPECT_EQ(line->text().find("queue"), std::string::npos);
 }
 
@@ -132,8 +129,7 @@ TEST(LaunchLine, PassthroughHasNoQueueAndNoThread) {
   plan.to_caller = {from_sip(Codec::Pcma, Codec::Pcma), from_sip(Codec::H264, Codec::H264)};
   auto line = make_line(*templates, plan, {});
   ASSERT_TRUE(line);
-  for (const char *heavy :
-       {"queue", "jitterbuffer", "rtpbin", "alawenc", "alawdec", "264enc", "avdec"})
+  for (const char *heavy : {"queue", "jitterbuffer", "rtpbin", "soundfit", "264enc", "avdec"})
     EXPECT_EQ(line->text().find(heavy), std::string::npos) << heavy;
 }
 

@@ -116,11 +116,14 @@ TEST_F(PipelineTest, HoldsTheCallerBackUntilItIsToSend) {
 }
 
 /// Sound that comes as fast as it can be made, and is transcoded.
-std::string sound_at_once(int packets, int samples) {
+std::string sound_at_once(int packets, int samples,
+                          const char *transcoder =
+                              "alawdec ! audioconvert ! audioresample ! "
+                              "mulawenc") {
   return "testcallee name=callee audiotestsrc num-buffers=" + std::to_string(packets) +
          " samplesperbuffer=" + std::to_string(samples) +
-         " ! audio/x-raw,rate=8000,channels=1 ! alawenc ! identity name=caller ! alawdec ! "
-         "audioconvert ! audioresample ! mulawenc ! callee.audio";
+         " ! audio/x-raw,rate=8000,channels=1 ! alawenc ! identity name=caller ! " + transcoder +
+         " ! callee.audio";
 }
 
 TEST_F(PipelineTest, TranscodesSoundAsFastAsItIsHeardAndASecondMore) {
@@ -131,6 +134,19 @@ TEST_F(PipelineTest, TranscodesSoundAsFastAsItIsHeardAndASecondMore) {
   while ((*path)->surplus_sound() < 300) g_thread_yield();
   EXPECT_LT((*path)->surplus_sound(), 460u);
   EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(PipelineTest, CountsSoundThatNoDecoderReads) {
+  auto path = make(sound_at_once(500, 160, "soundfit caps=audio/x-mulaw,rate=8000,channels=1"));
+  ASSERT_TRUE(path) << path.error().detail;
+  iterate_until([&] { return !first_.empty(); });
+  while ((*path)->surplus_sound() < 300) g_thread_yield();
+  EXPECT_LT((*path)->surplus_sound(), 460u);
+  EXPECT_TRUE(failures_.empty());
+  const CodingLatency latency = (*path)->coding_latency();
+  const auto &steps = latency.to[index_of(Side::Callee)][static_cast<std::size_t>(Medium::Audio)];
+  EXPECT_GT(steps.decode.count, 0u);
+  EXPECT_GT(steps.encode.count, 0u);
 }
 
 TEST_F(PipelineTest, DoesNotBeginAPacketOfManySeconds) {

@@ -255,7 +255,7 @@ TEST_F(ServiceTest, WhatChangesAgainAndAgainIsBuiltEverMoreRarely) {
   change_for(seconds(10));
   EXPECT_LE(change_for(seconds(20)), 5u) << "one each five seconds";
   pass(seconds(5));
-  EXPECT_TRUE(line_has("alawenc")) << "what holds in the end is built: " << line();
+  EXPECT_TRUE(line_has("audio/x-alaw")) << "what holds in the end is built: " << line();
   const auto built = paths_.size();
   pass(seconds(60));
   EXPECT_EQ(paths_.size(), built);
@@ -275,7 +275,7 @@ TEST_F(ServiceTest, WithoutAnEncoderForThePictureTheCallGoesOnWithSoundAndTheOth
   sip(0).answer(baseline_phone());
   pump();
   ASSERT_EQ(state(), State::Answered);
-  EXPECT_TRUE(line_has("alawenc ! callee.audio")) << line();
+  EXPECT_TRUE(line_has("audio/x-alaw,rate=8000,channels=1 ! callee.audio")) << line();
   EXPECT_TRUE(line_has("player.audio"));
   EXPECT_TRUE(line_has("player.video")) << "the callee's picture needs no encoder";
   EXPECT_TRUE(line_has("caller.video ! caller_watchdog.sink_0 caller_watchdog.src_0 ! fakesink"))
@@ -314,7 +314,7 @@ TEST_F(ServiceTest, APictureThatCannotReachThePlayerIsReplacedByOneThatSaysSo) {
 }
 
 TEST_F(ServiceTest, SoundThatCannotBeCarriedLeavesThePicture) {
-  unable_ = {{"alawenc", "no element \"alawenc\""}, {"voaacenc", "no element \"voaacenc\""}};
+  unable_ = {{"x-alaw", "no element \"soundfit\""}, {"voaacenc", "no element \"voaacenc\""}};
   answered_call();
   ASSERT_EQ(state(), State::Answered);
   EXPECT_TRUE(line_has("callee.video"));

@@ -372,10 +372,10 @@ TEST_F(CalledTerminal, OfTwoTerminalsEachSeesTheOther) {
   EXPECT_THAT(sip(0).hung_up, ElementsAre(EndReason::CallerHangup)) << "answered elsewhere";
   tracks_of("bob", Codec::Pcma);
   pass(std::chrono::milliseconds(100));
-  for (const char *part :
-       {"caller_watchdog.src_0 ! callee_player.video",
-        "callee_watchdog.src_0 ! caller_player.video",
-        "caller_watchdog.src_1 ! callee_player.audio", "alawdec", "caller_player.audio"})
+  for (const char *part : {"caller_watchdog.src_0 ! callee_player.video",
+                           "callee_watchdog.src_0 ! caller_player.video",
+                           "caller_watchdog.src_1 ! callee_player.audio",
+                           "callee_watchdog.src_1 ! soundfit", "caller_player.audio"})
     EXPECT_TRUE(line_has(part)) << part << " in " << line();
   unpublish_as("bob", 2);
   expect_ended(EndReason::CalleeHangup);
