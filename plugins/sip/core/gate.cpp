@@ -114,7 +114,23 @@ CallImpl *AgentImpl::call_of(const sip_t &sip) const {
   return call;
 }
 
+bool AgentImpl::came_in_vain(const Endpoint &source) const {
+  // The sockets of Linux take it, but nothing can be sent to it: neither calls nor media.
+  const bool v6_alone =
+      options_.listen.address.find(':') != std::string::npos &&
+      (!options_.tls || options_.tls->listen.address.find(':') != std::string::npos);
+  const bool v4 =
+      source.address.find(':') == std::string::npos || source.address.starts_with("::ffff:");
+  return v6_alone && v4;
+}
+
 bool AgentImpl::admit(const FencedRequest &request) {
+  if (came_in_vain(request.source)) {
+    log_about(request.source,
+              "dropped: it came by IPv4, and SIP that listens on IPv6 (--sip) serves that alone; "
+              "listen on 0.0.0.0 for IPv4");
+    return false;
+  }
   const sip_t &sip = request.sip;
   const sip_method_t method = sip.sip_request->rq_method;
   // It opens no transaction, and is never answered.

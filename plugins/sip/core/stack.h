@@ -102,6 +102,8 @@ class AgentImpl final : public Agent, public CallHost {
   CallImpl::Setup prepare_incoming(const sip_t &sip, const Endpoint &source);
 
   // gate.cpp: what the fence asks before anything is done about a request.
+  /// Whether it can never be answered by a call: it is of IPv4, and this agent of IPv6.
+  bool came_in_vain(const Endpoint &source) const;
   bool admit(const FencedRequest &request);
   /// The call that the request is of; null: none.
   CallImpl *call_of(const sip_t &sip) const;

@@ -370,6 +370,25 @@ TEST_F(ListensEverywhere, OnOneSocketThatSendsFromWhereThePeerIsReached) {
   EXPECT_EQ(bound, std::vector<std::string>{"00000000"});
 }
 
+class ListensEverywhereOfVersion6 : public AgentTest {
+  AgentOptions options() override {
+    AgentOptions options = AgentTest::options();
+    options.listen = {"::", 0};
+    return options;
+  }
+};
+
+TEST_F(ListensEverywhereOfVersion6, AndDropsWhatItCouldNotCall) {
+  const std::uint16_t port = agent_->local().port;
+  peer_.send(peer_.request_text("OPTIONS", "sip:[::1]:" + std::to_string(port)),
+             {"127.0.0.1", port});
+  EXPECT_TRUE(run_until([&] {
+    const std::lock_guard lock(mutex_);
+    return log_.find("127.0.0.1:" + std::to_string(peer_.local().port)) != std::string::npos &&
+           log_.find("listen on 0.0.0.0 for IPv4") != std::string::npos;
+  })) << log_;
+}
+
 TEST_F(AgentTest, LocalhostNeedsNoNameServer) {
   InviteOptions options = invite_options();
   options.uri = "sip:bob@localhost:" + std::to_string(peer_.local().port);
