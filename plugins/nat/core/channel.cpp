@@ -212,11 +212,7 @@ void Channel::offer_found() {
 Result<void> Channel::take(std::string_view text) {
   if (closed_) return refused("the channel is closed");
   const Time now = Clock::now();
-  if (now - minute_ >= std::chrono::minutes(1)) {
-    minute_ = now;
-    signals_ = 0;
-  }
-  if (++signals_ > kMostSignals)
+  if (!remote_bounds_.take_string(now))
     return refused("the peer has sent more than " + std::to_string(kMostSignals) +
                    " strings within a minute");
   auto read = parse_signal(text);
@@ -229,9 +225,9 @@ Result<void> Channel::take(std::string_view text) {
   } else if (!remote_) {
     taken = refused("the peer's first string is to be its description; give its strings in order");
   } else if (const auto *more = std::get_if<MoreCandidates>(&*read)) {
-    take_candidates(*more);
+    taken = take_candidates(*more);
   } else if (const auto *up = std::get_if<Up>(&*read)) {
-    if (puncher_ && up->generation == remote_generation_) puncher_->peer_up(now);
+    if (puncher_ && up->generation == remote_bounds_.generation()) puncher_->peer_up(now);
   } else {
     taken = refused("the peer speaks ICE, this end does not: set ice=true, or name a relay");
   }
@@ -251,8 +247,7 @@ Result<void> Channel::take_description(const Description &description) {
   if (remote_) {
     if (remote_->key != description.key || remote_->tag != description.tag)
       return refused("another description: a channel has one peer for its whole life");
-    take_candidates({description.generation, description.candidates});
-    return {};
+    return take_candidates({description.generation, description.candidates});
   }
   auto keys = agree(own_key_, description.key, options_.side, options_.session);
   if (!keys) return keys.error();
@@ -262,7 +257,7 @@ Result<void> Channel::take_description(const Description &description) {
   srtp_ = *std::move(srtp);
   srtcp_ = *std::move(srtcp);
   remote_ = description;
-  remote_generation_ = description.generation;
+  remote_bounds_.begin(description);
   {
     const std::lock_guard lock(mutex_);
     remote_key_ = description.key;
@@ -272,12 +267,14 @@ Result<void> Channel::take_description(const Description &description) {
   return {};
 }
 
-void Channel::take_candidates(const MoreCandidates &more) {
-  if (more.generation < remote_generation_) return;
+Result<void> Channel::take_candidates(const MoreCandidates &more) {
+  using Generation = RemoteEnd::Generation;
   const Time now = Clock::now();
-  const bool anew = more.generation > remote_generation_;
+  const Generation generation = remote_bounds_.take_generation(more.generation, now);
+  if (generation == Generation::Past) return {};
+  if (generation == Generation::TooMany) return refused("the peer changes addresses too often");
+  const bool anew = generation == Generation::New;
   if (anew) {
-    remote_generation_ = more.generation;
     remote_->candidates.clear();
     doubt("the peer has changed addresses");
     if (puncher_) puncher_->clear_remote();
@@ -292,11 +289,12 @@ void Channel::take_candidates(const MoreCandidates &more) {
   if (!predicted.empty()) take_predicted(predicted, now);
   for (const Candidate &each : more.candidates) {
     if (each.kind == CandidateKind::Predicted) continue;
-    if (remote_->candidates.size() >= kMostCandidates) break;
+    if (!remote_bounds_.take_candidate()) break;
     remote_->candidates.push_back(each);
     add_remote(each);
   }
   if (anew && puncher_) puncher_->restart(now);
+  return {};
 }
 
 void Channel::add_remote(const Candidate &candidate) {

@@ -28,6 +28,7 @@
 #include "nat/core/ladder.h"
 #include "nat/core/offer.h"
 #include "nat/core/puncher.h"
+#include "nat/core/remote_end.h"
 #include "nat/core/stun_host.h"
 #include "nat/core/turn_server.h"
 #include "rtp/core/srtp.h"
@@ -113,7 +114,7 @@ struct ChannelStats {
 class Channel : public std::enable_shared_from_this<Channel> {
  public:
   /// Strings of the peer's in a minute; what comes beyond is refused.
-  static constexpr unsigned kMostSignals = 64;
+  static constexpr unsigned kMostSignals = RemoteEnd::kMostStrings;
   /// Addresses are gathered anew so often at once, and then once an interval.
   static constexpr unsigned kGatherings = 10;
   static constexpr Duration kGatheringInterval = std::chrono::seconds(3);
@@ -164,11 +165,12 @@ class Channel : public std::enable_shared_from_this<Channel> {
   struct NodeWay {
     std::string name;
     Description description;
-    ChannelKeys keys;
-    std::string own_tag;
-    std::unique_ptr<rtp::Srtp> srtcp;  ///< of the hop
-    std::optional<Puncher> puncher{};  ///< while it is tried or up
-    bool joined = false;               ///< it has a channel to both ends
+    RemoteEnd bounds{};
+    ChannelKeys keys{};
+    std::string own_tag{};
+    std::unique_ptr<rtp::Srtp> srtcp{};  ///< of the hop
+    std::optional<Puncher> puncher{};    ///< while it is tried or up
+    bool joined = false;                 ///< it has a channel to both ends
   };
   /// libnice's way: to a relay, or to a peer that speaks ICE.
   struct IceWay {
@@ -208,7 +210,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void offer(std::vector<Candidate> candidates);
   void offer_found();
   Result<void> take_description(const Description &description);
-  void take_candidates(const MoreCandidates &more);
+  Result<void> take_candidates(const MoreCandidates &more);
   void add_remote(const Candidate &candidate);
 
   // The way.
@@ -238,6 +240,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   // Nodes: channel_rungs.cpp. Relays, and peers that speak ICE: channel_ice.cpp.
   Result<void> take_node(const NodeOffer &offer);
+  Result<void> take_node_candidates(const NodeSignal &said);
   Result<void> make_node(const NodeOffer &offer);
   void forget_node(std::string_view name);
   NodeWay *find_node(std::string_view name);
@@ -245,7 +248,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void node_may_be_up(NodeWay &node);
   void add_remote(NodeWay &node, const Candidate &candidate);
   std::optional<Puncher> make_puncher(const ChannelKeys &keys, const std::string &own_tag,
-                                      const std::string &peer_tag) const;
+                                      const std::string &peer_tag, unsigned most_per_second) const;
   void prepare_relay();
   void start_ice(const Attempt &attempt, bool relay_only);
   void ice_started(const std::shared_ptr<IceWay> &way, Result<std::unique_ptr<IceAgent>> started);
@@ -296,12 +299,12 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::unique_ptr<AddressWatch> address_watch_;
   Gathering gathering_;
   Throttle gatherings_{kGatherings, kGatheringInterval};
-  std::uint32_t generation_ = 1, remote_generation_ = 0;
+  std::uint32_t generation_ = 1;
   std::vector<Candidate> offered_;
-  Time minute_{};
-  unsigned signals_ = 0;
 
   std::optional<Description> remote_;
+  RemoteEnd remote_bounds_;
+  const std::shared_ptr<Throttle> probes_ = Puncher::make_budget();  ///< of all punchers
   std::optional<ChannelKeys> keys_;
   std::unique_ptr<rtp::Srtp> srtp_, srtcp_;
   std::optional<Puncher> puncher_;

@@ -65,13 +65,7 @@ void Channel::step() {
     send_all(gathering_.poll(Clock::now()));
     offer_found();
     predict(Clock::now());
-    if (puncher_) {
-      send_all(puncher_->poll(Clock::now()));
-      for (const Puncher::Event &each : puncher_->take_events())
-        on_puncher(kDirect, *puncher_, each);
-    }
-    // Behind what came of the path: its socket is not to be closed.
-    try_tricks(Clock::now());
+    // Nodes first: they want little of what all may send.
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       NodeWay &node = *nodes_[i];
       if (!node.puncher) continue;
@@ -79,6 +73,13 @@ void Channel::step() {
       for (const Puncher::Event &each : node.puncher->take_events())
         on_puncher({Rung::Sfu, node.name}, *node.puncher, each);
     }
+    if (puncher_) {
+      send_all(puncher_->poll(Clock::now()));
+      for (const Puncher::Event &each : puncher_->take_events())
+        on_puncher(kDirect, *puncher_, each);
+    }
+    // Behind what came of the path: its socket is not to be closed.
+    try_tricks(Clock::now());
     watch_ice(Clock::now());
     look_for_others();
     if (!ladder_) continue;
@@ -270,7 +271,7 @@ bool Channel::use(const Attempt &attempt) {
 }
 
 void Channel::prepare_puncher() {
-  puncher_ = make_puncher(*keys_, own_tag_, remote_->tag);
+  puncher_ = make_puncher(*keys_, own_tag_, remote_->tag, Puncher::kMostPerSecond);
   for (const Candidate &each : remote_->candidates) add_remote(each);
   puncher_->restart(Clock::now());
 }

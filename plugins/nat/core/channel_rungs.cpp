@@ -10,6 +10,8 @@ namespace junctor::nat {
 namespace {
 
 constexpr std::size_t kMostNodes = 8;  // offered and not given up
+/// A second, to one node: it names few addresses, and the direct way needs what is left.
+constexpr unsigned kNodeProbes = 200;
 
 }  // namespace
 
@@ -24,13 +26,7 @@ Result<void> Channel::take_offer(std::string_view text) {
   if (const auto *node = std::get_if<NodeOffer>(&*read)) {
     taken = take_node(*node);
   } else if (const auto *said = std::get_if<NodeSignal>(&*read)) {
-    if (NodeWay *way = find_node(said->name)) {
-      const bool anew = said->more.generation > way->description.generation;
-      way->description.generation = std::max(way->description.generation, said->more.generation);
-      if (anew && way->puncher) way->puncher->clear_remote();
-      for (const Candidate &each : said->more.candidates) add_remote(*way, each);
-      if (anew && way->puncher) way->puncher->restart(now);
-    }
+    taken = take_node_candidates(*said);
   } else if (const auto *up = std::get_if<NodeUp>(&*read)) {
     if (NodeWay *way = find_node(up->name)) {
       way->joined = true;
@@ -74,6 +70,27 @@ Result<void> Channel::take_node(const NodeOffer &offer) {
   return {};
 }
 
+Result<void> Channel::take_node_candidates(const NodeSignal &said) {
+  using Generation = RemoteEnd::Generation;
+  NodeWay *way = find_node(said.name);
+  if (!way) return {};
+  const Time now = Clock::now();
+  if (!way->bounds.take_string(now))
+    return refused("node " + said.name + " has sent more than " + std::to_string(kMostSignals) +
+                   " strings within a minute");
+  const Generation generation = way->bounds.take_generation(said.more.generation, now);
+  if (generation == Generation::Past) return {};
+  if (generation == Generation::TooMany)
+    return refused("node " + said.name + " changes addresses too often");
+  const bool anew = generation == Generation::New;
+  if (anew) way->description.candidates.clear();
+  if (anew && way->puncher) way->puncher->clear_remote();
+  for (const Candidate &each : said.more.candidates)
+    if (way->bounds.take_candidate()) add_remote(*way, each);
+  if (anew && way->puncher) way->puncher->restart(now);
+  return {};
+}
+
 void Channel::forget_node(std::string_view name) {
   std::erase_if(nodes_, [&](const auto &each) { return each->name == name; });
 }
@@ -90,6 +107,7 @@ Result<void> Channel::make_node(const NodeOffer &offer) {
   auto way = std::make_unique<NodeWay>();
   way->name = offer.name;
   way->description = offer.description;
+  way->bounds.begin(offer.description);
   way->keys = *std::move(keys);
   way->own_tag = leg_tag(own_tag_, session);
   way->srtcp = *std::move(srtcp);
@@ -107,13 +125,16 @@ Channel::NodeWay *Channel::find_node(std::string_view name) {
 }
 
 std::optional<Puncher> Channel::make_puncher(const ChannelKeys &keys, const std::string &own_tag,
-                                             const std::string &peer_tag) const {
+                                             const std::string &peer_tag,
+                                             unsigned most_per_second) const {
   PuncherOptions options;
   options.probe_own = keys.probe_own;
   options.probe_peer = keys.probe_peer;
   options.own_tag = own_tag;
   options.peer_tag = peer_tag;
   options.timeout = options_.timeout;
+  options.budget = probes_;
+  options.most_per_second = most_per_second;
   std::optional<Puncher> puncher(std::in_place, std::move(options));
   for (unsigned i = 0; i < sockets_.size(); ++i)
     if (sockets_[i].use == Puncher::Use::Plain)
@@ -123,7 +144,7 @@ std::optional<Puncher> Channel::make_puncher(const ChannelKeys &keys, const std:
 
 void Channel::prepare_node(NodeWay &node) {
   if (node.puncher) return node.puncher->restart(Clock::now());
-  node.puncher = make_puncher(node.keys, node.own_tag, node.description.tag);
+  node.puncher = make_puncher(node.keys, node.own_tag, node.description.tag, kNodeProbes);
   for (const Candidate &each : std::exchange(node.description.candidates, {}))
     add_remote(node, each);
   node.puncher->restart(Clock::now());
@@ -131,8 +152,7 @@ void Channel::prepare_node(NodeWay &node) {
 
 void Channel::add_remote(NodeWay &node, const Candidate &candidate) {
   if (!node.puncher) {
-    if (node.description.candidates.size() < kMostCandidates)
-      node.description.candidates.push_back(candidate);
+    node.description.candidates.push_back(candidate);
   } else if (!is_loopback(candidate.endpoint) || local_only_) {
     node.puncher->add_remote(candidate, Clock::now());
   }

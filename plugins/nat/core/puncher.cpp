@@ -34,7 +34,14 @@ constexpr Duration kSoon = std::chrono::minutes(2), kSeldom = std::chrono::secon
 constexpr Duration kManyPace = milliseconds(500);
 /// A path that is quiet for so long while another one is heard gives way to it.
 constexpr Duration kStale = milliseconds(300);
+/// Where nothing was answered for long.
+constexpr Duration kUnansweredPace = std::chrono::seconds(1);
 constexpr Duration kSentLifetime = std::chrono::seconds(10);
+
+Throttle per_second(unsigned most) {
+  return {std::max(1U, most / 10),
+          std::chrono::duration_cast<Duration>(std::chrono::seconds(1)) / std::max(1U, most)};
+}
 
 }  // namespace
 
@@ -54,8 +61,12 @@ std::string_view to_string(Puncher::State state) {
 
 Puncher::Puncher(PuncherOptions options)
     : options_(std::move(options)),
-      budget_(kBurst,
-              std::chrono::duration_cast<Duration>(std::chrono::seconds(1)) / kMostPerSecond) {}
+      own_budget_(per_second(std::min(options_.most_per_second, kMostPerSecond))),
+      budget_(options_.budget ? options_.budget : make_budget()) {}
+
+std::shared_ptr<Throttle> Puncher::make_budget() {
+  return std::make_shared<Throttle>(per_second(kMostPerSecond));
+}
 
 void Puncher::add_socket(unsigned number, bool v6, Time now, Use use) {
   sockets_.push_back({number, v6, use});
@@ -258,6 +269,7 @@ bool Puncher::take_ack(unsigned socket, const Endpoint &from, const stun::Messag
     return true;
   }
   ++counts_.acks_received;
+  unanswered_ = 0;
   const Duration took = now - sent->second.when;
   sent_.erase(sent);
   Link *link = learn(socket, from);
@@ -274,12 +286,15 @@ bool Puncher::take_ack(unsigned socket, const Endpoint &from, const stun::Messag
 /// A verified packet came over `link`: `bytes` that nothing was sent for yet.
 void Puncher::came(Link &link, std::size_t bytes, Time now) {
   next_ = now;
+  unanswered_ = 0;
   link.heard = now;
   link.came = true;
   if (link.learned) link.credit += bytes;
   if (link.good) return consider(link, now);
-  // The peer's packets get in here; ours will now get in there.
-  if (!link.learned || link.credit >= kProbeSize) send_probe(link, now);
+  // The peer's packets get in here; ours will now get in there. Media comes all the time: what it
+  // draws keeps to the pace.
+  const bool due = bytes == 0 || link.due <= now;
+  if (due && may_send(now) && (!link.learned || link.credit >= kProbeSize)) send_probe(link, now);
   if (peer_up_) mark_good(link, now);
 }
 
@@ -349,6 +364,7 @@ std::vector<Puncher::Event> Puncher::take_events() { return std::exchange(events
 Duration Puncher::pace(const Link &link, Time now) const {
   const Duration elapsed = began_ ? now - *began_ : Duration::zero();
   if (state_ == State::Failed) return elapsed < kSoon ? options_.watch.heartbeat : kSeldom;
+  if (unanswered_ > kMostUnanswered) return kUnansweredPace;
   if (link.many) return kManyPace;
   return elapsed < options_.quick ? options_.pace : options_.slow_pace;
 }
@@ -368,7 +384,9 @@ void Puncher::send_probe(Link &link, Time now) {
   ++link.sent;
   if (link.confirm > 0) --link.confirm;
   ++counts_.probes_sent;
-  budget_.take(now);
+  ++unanswered_;
+  own_budget_.take(now);
+  budget_->take(now);
   outbox_.push_back({link.path.socket, link.path.remote, std::move(bytes)});
 }
 
@@ -391,7 +409,7 @@ void Puncher::probe_links(Time now) {
   // Who waits longest comes first: there may be more than the budget allows.
   std::ranges::stable_sort(due, {}, &Link::due);
   for (Link *each : due) {
-    if (!budget_.may(now)) break;
+    if (!may_send(now)) break;
     send_probe(*each, now);
   }
 }
@@ -399,7 +417,7 @@ void Puncher::probe_links(Time now) {
 /// Probes to ports by chance: from the first plain socket, once each.
 void Puncher::send_guesses(Time now) {
   if (!trying()) guesses_.clear();
-  while (!guesses_.empty() && budget_.may(now)) {
+  while (!guesses_.empty() && may_send(now)) {
     const auto socket = std::ranges::find_if(sockets_, [this](const Socket &each) {
       return each.use == Use::Plain && each.v6 == is_v6(guesses_.back());
     });
@@ -451,7 +469,7 @@ std::vector<Outgoing> Puncher::poll(Time now) {
 
 void Puncher::compute_next(Time now) {
   next_.reset();
-  const Time allowed = budget_.may(now) ? now : now + milliseconds(1);
+  const Time allowed = may_send(now) ? now : now + milliseconds(1);
   for (const Link &each : links_)
     if (wanted(each, now)) note_next(std::max(each.due, allowed));
   if (!guesses_.empty()) note_next(allowed);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,10 @@ struct PuncherOptions {
   Duration settle = std::chrono::milliseconds(400);
   /// The questions of it are probes.
   PathWatch::Options watch{};
+  /// Of this one alone, at most Puncher::kMostPerSecond, besides what `budget` allows.
+  unsigned most_per_second = 1000;
+  /// Shared by all who send on somebody's behalf; unset: its own.
+  std::shared_ptr<Throttle> budget{};
 };
 
 /// One peer's. Sends nothing but probes and ACKs: to candidates that the peer's strings named, at
@@ -48,6 +53,8 @@ struct PuncherOptions {
 class Puncher {
  public:
   static constexpr unsigned kMostPerSecond = 1000, kBurst = 100;
+  /// So many probes without any answer are followed by one a second to each candidate.
+  static constexpr unsigned kMostUnanswered = 4000;
   static constexpr std::size_t kMostLinks = 1024, kMostLearned = 32, kMostSent = 8192;
 
   enum class State : std::uint8_t {
@@ -88,6 +95,8 @@ class Puncher {
   };
 
   explicit Puncher(PuncherOptions options);
+  /// For several that share what they may send.
+  static std::shared_ptr<Throttle> make_budget();
 
   /// A socket to probe from: the number that Outgoing has and received() gets.
   void add_socket(unsigned number, bool v6, Time now, Use use = Use::Plain);
@@ -192,6 +201,7 @@ class Puncher {
   bool fits(const Socket &socket, const Candidate &candidate) const;
   void link_all(Time now);
   void send_guesses(Time now);
+  bool may_send(Time now) const { return own_budget_.may(now) && budget_->may(now); }
   std::vector<Socket> sockets_;
   std::vector<Endpoint> guesses_;  ///< to come, from the end
   std::vector<Candidate> remotes_;
@@ -206,7 +216,9 @@ class Puncher {
   bool peer_up_ = false, predicts_ = false;
   std::uint64_t number_ = 0;
   ReplayWindow window_;
-  Throttle budget_;
+  Throttle own_budget_;
+  std::shared_ptr<Throttle> budget_;
+  unsigned unanswered_ = 0;  ///< probes since the last verified packet
   Counts counts_;
 
   PathWatch watch_{options_.watch};

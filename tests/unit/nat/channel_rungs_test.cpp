@@ -511,6 +511,60 @@ TEST_F(Cut, WithoutANodeItSaysSoAndDropsPackets) {
   EXPECT_EQ(caller_->channel().stats().packets_sent, before.packets_sent);
 }
 
+TEST_F(Channels, ANodeThatNamesOneGenerationAfterTheOtherIsRefused) {
+  Node node(reactor(), "s1");
+  open({Rung::Sfu});
+  std::string offer;
+  reactor()->invoke([&] { offer = node.expect(caller_->signals_.front()); });
+  caller_->on_want_ = [&](Rung) { caller_->channel().post_offer(offer); };
+  join();
+  ASSERT_TRUE(caller_->wait_log(LadderEntry::State::Trying, {Rung::Sfu, "n1"}));
+  for (int i = 2; i < 20; ++i)
+    caller_->channel().post_offer(
+        R"({"type":"node-signal","node":"n1","data":{"type":"candidates","generation":)" +
+        std::to_string(i) + R"(,"candidates":[]}})");
+  EXPECT_TRUE(caller_->wait([](const End &self) {
+    return self.complaints_.find("node n1 changes addresses too often") != std::string::npos;
+  }));
+}
+
+class Password : public Cut, public testing::WithParamInterface<int> {};
+
+TEST_P(Password, OfARelayIsAskedForAnewWhenItsTimeIsOver) {
+  ASSERT_NO_FATAL_FAILURE(open_through_wire({Rung::P2p, Rung::Relay}));
+  for (End *each : {caller_.get(), callee_.get()})
+    each->on_want_ = [each](Rung) {
+      each->channel().post_offer(
+          R"({"type":"turn","urls":["turn:127.0.0.1:9"],"username":"u","credential":"p","ttl":)" +
+          std::to_string(GetParam()) + "}");
+    };
+  join();
+  speak();
+  for (std::size_t round = 1; round <= 2; ++round) {
+    ASSERT_TRUE(caller_->wait([&](const End &self) {
+      return static_cast<std::size_t>(std::ranges::count(self.log_, LadderEntry::State::Carrying,
+                                                         &LadderEntry::state)) == round;
+    }));
+    ASSERT_NO_FATAL_FAILURE(hear());
+    wire_->cut_ = true;
+    ASSERT_TRUE(caller_->wait([&](const End &self) {
+      return std::ranges::count_if(self.log_, [](const LadderEntry &each) {
+               return each.attempt.rung == Rung::Relay && each.state == LadderEntry::State::Trying;
+             }) == static_cast<std::ptrdiff_t>(round);
+    }));
+    wire_->cut_ = false;
+  }
+  reactor()->invoke([] {});  // what was to be asked has been asked
+  std::size_t asked = 0;
+  caller_->wait([&](const End &self) {
+    asked = self.wanted_.size();
+    return true;
+  });
+  EXPECT_EQ(asked, GetParam() == 1 ? 2U : 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seconds, Password, testing::Values(1, 3600));
+
 TEST_F(Channels, WithoutATurnServerTheRelayFailsWithTheReason) {
   open({Rung::Relay});
   for (End *each : {caller_.get(), callee_.get()})

@@ -366,6 +366,66 @@ TEST_F(Punching, ManyCandidatesStayWithinTheRate) {
   EXPECT_GT(left_->site.packets_sent, Puncher::kMostPerSecond * 9 / 10);
 }
 
+/// To addresses where nobody is: what each of them sends within `time`.
+std::vector<std::size_t> shout(std::vector<Puncher> &punchers, Time &now, Duration time) {
+  std::vector<std::size_t> sent(punchers.size());
+  for (const Time end = now + time; now < end; now += 1ms)
+    for (std::size_t i = 0; i < punchers.size(); ++i) sent[i] += punchers[i].poll(now).size();
+  return sent;
+}
+
+TEST_F(Punching, PunchersOfOneChannelShareARate) {
+  std::vector<Puncher> punchers;
+  PuncherOptions shared = options(true);
+  shared.budget = Puncher::make_budget();
+  for (const unsigned most : {200U, Puncher::kMostPerSecond}) {
+    shared.most_per_second = most;
+    punchers.emplace_back(shared);
+    punchers.back().add_socket(0, false, net_.now);
+    for (std::uint16_t i = 0; i < 100; ++i)
+      punchers.back().add_remote({CandidateKind::External, {"198.51.100.7", i}}, net_.now);
+  }
+  Time now = net_.now;
+  const auto sent = shout(punchers, now, 1s);
+  EXPECT_LE(sent[0] + sent[1], Puncher::kMostPerSecond + Puncher::kBurst);
+  EXPECT_LE(sent[0], 220U);
+  EXPECT_GE(sent[0], 180U);
+  EXPECT_GE(sent[1], Puncher::kMostPerSecond - 220U);
+}
+
+TEST_F(Punching, WhoNeverAnswersIsAskedSeldomHoweverOftenItIsTriedAnew) {
+  std::vector<Puncher> punchers;
+  punchers.emplace_back(options(true));
+  Puncher &puncher = punchers.front();
+  puncher.add_socket(0, false, net_.now);
+  Time now = net_.now;
+  const auto name_anew = [&] {
+    puncher.clear_remote();
+    for (std::uint16_t i = 0; i < 32; ++i)
+      puncher.add_remote({CandidateKind::External, {"198.51.100.7", i}}, now);
+    puncher.restart(now);
+  };
+  for (int i = 0; i < 5; ++i) {
+    name_anew();
+    shout(punchers, now, 2s);
+  }
+  name_anew();
+  EXPECT_LE(shout(punchers, now, 2s)[0], 2 * 32U);
+}
+
+TEST_F(Punching, MediaFromElsewhereDrawsProbesAtThePaceOnly) {
+  make(kind("open"), kind("open"));
+  left_->puncher.add_remote({CandidateKind::External, {"198.51.100.7", 4000}}, net_.now);
+  run(1s);
+  const auto before = left_->site.packets_sent;
+  // 500 packets a second whose sender's ACKs do not come through.
+  for (int i = 0; i < 250; ++i) {
+    left_->puncher.media_from(0, {"198.51.100.7", 4000}, 1200, net_.now);
+    run(2ms);
+  }
+  EXPECT_LE(left_->site.packets_sent - before, 500 / 20 + 2);
+}
+
 /// Where the probes of a puncher go, and from which socket.
 std::vector<std::pair<unsigned, std::uint16_t>> targets(const std::vector<Outgoing> &sent) {
   std::vector<std::pair<unsigned, std::uint16_t>> list;
