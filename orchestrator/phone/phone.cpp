@@ -292,8 +292,13 @@ void Phone::on_channel(const ChannelNews &news) {
                        {"local", news.local}, {"remote", news.remote}, {"ms", news.ms},
                        {"why", news.why}};
   const std::string why = news.why.empty() ? "" : ": " + news.why;
-  if (news.state != "up" && news.state != "moved")
-    return tell("channel", fields, "channel " + news.state + why);
+  if (news.state != "up" && news.state != "moved") {
+    tell("channel", fields, "channel " + news.state + why);
+    // Whatever has cut the media has probably cut the connection, too, and the peer is to learn of
+    // new addresses now, not when it is found dead.
+    if (news.state == "trying" && call_->up) client_->reconnect();
+    return;
+  }
   json up = fields;
   if (!call_->up && call_->media) up["fingerprint"] = call_->media->stats().fingerprint;
   tell("channel", up,
@@ -308,9 +313,6 @@ void Phone::on_channel(const ChannelNews &news) {
 
 void Phone::on_rung(const RungNews &news) {
   if (!call_) return;
-  // What has cut the direct way has probably cut the connection, too, and the peer is to learn of
-  // new addresses now, not when it is found dead.
-  if (news.rung == "p2p" && news.state == "lost") client_->reconnect();
   std::string why = news.why;
   // What was seen says little of why it was so.
   if (news.rung == "p2p" && news.state == "failed" && !call_->no_direct.empty())
