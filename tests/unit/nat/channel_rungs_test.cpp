@@ -281,6 +281,11 @@ class Channels : public testing::Test {
     ASSERT_TRUE(thread);
     thread_ = std::move(*thread);
   }
+  /// Neither says anything to one that is gone.
+  void TearDown() override {
+    for (End *each : {caller_.get(), callee_.get()})
+      if (each) each->channel().close();
+  }
   ChannelOptions options(Side side, std::vector<Rung> rungs) const {
     ChannelOptions made;
     made.side = side;
@@ -382,9 +387,8 @@ TEST_F(Channels, TheDirectWayTakesOverFromANode) {
 class Cut : public Channels {
  protected:
   void TearDown() override {
-    if (thread_) reactor()->invoke([&] { speaking_.reset(); });
-    caller_.reset();
-    callee_.reset();
+    reactor()->invoke([&] { speaking_.reset(); });
+    Channels::TearDown();
   }
   void open_through_wire(const std::vector<Rung> &rungs) {
     ASSERT_NO_FATAL_FAILURE(open(rungs));
@@ -526,6 +530,7 @@ TEST_F(Channels, ANodeThatNamesOneGenerationAfterTheOtherIsRefused) {
   EXPECT_TRUE(caller_->wait([](const End &self) {
     return self.complaints_.find("node n1 changes addresses too often") != std::string::npos;
   }));
+  caller_->channel().close();
 }
 
 class Password : public Cut, public testing::WithParamInterface<int> {};
