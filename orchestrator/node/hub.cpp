@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "nat/core/offer.h"
+#include "nat/core/session_media.h"
 
 namespace junctor::node {
 
@@ -24,6 +25,17 @@ struct Hub::Leg {
   unsigned signals = 0;
   bool up = false;
 };
+
+namespace {
+
+void take_media(const nat::SessionMedia &media, sfu::LegOptions &leg) {
+  for (const auto &each : media.payloads)
+    leg.payloads.push_back({each.payload_type, each.medium, each.clock_rate});
+  for (const auto &each : media.extensions)
+    if (std::uint8_t *number = sfu::number_of(leg.extensions, each.name)) *number = each.number;
+}
+
+}  // namespace
 
 std::string_view to_string(LegEvent::Kind kind) {
   switch (kind) {
@@ -120,6 +132,12 @@ Result<std::unique_ptr<Hub::Leg>> Hub::make_leg(const std::string &session,
   leg->remote_generation = theirs->generation;
   sfu::LegOptions relayed;
   relayed.rtcp_keys = keys->srtcp;
+  if (!told.media.empty()) {
+    if (const auto media = nat::parse_session_media(told.media))
+      take_media(*media, relayed);
+    else
+      say(LogLevel::Debug, "session " + session + ", " + told.leg + ": " + media.error().detail);
+  }
   auto id = relay_->add_leg(std::move(relayed));
   if (!id) return id.error();
   leg->relay = *id;

@@ -47,6 +47,7 @@ struct HubOptions {
 struct LegDescription {
   std::string leg;
   std::string description;  ///< nat::Description as text
+  std::string media{};      ///< what the client sends: nat::SessionMedia as text; empty: unknown
 };
 
 struct LegEvent {

@@ -186,7 +186,7 @@ void Node::serve(const wire::Serve &work) {
     return;
   }
   std::vector<LegDescription> legs;
-  for (const wire::Leg &each : work.legs) legs.push_back({each.leg, each.description});
+  for (const wire::Leg &each : work.legs) legs.push_back({each.leg, each.description, each.media});
   thread_->reactor()->post([this, later = later(), session = work.session, legs] {
     auto served = std::make_shared<Result<std::vector<LegDescription>>>(hub_->serve(session, legs));
     later([this, session, served] {

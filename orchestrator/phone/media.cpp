@@ -93,8 +93,12 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     set_if_there("many-sockets", options_.many_sockets);
     connect(channel_.get(), "local-candidates", G_CALLBACK(&PipelineMedia::on_signal));
     connect(channel_.get(), "want", G_CALLBACK(&PipelineMedia::on_want));
+    connect(rtp_.get(), "request-aux-receiver", G_CALLBACK(&PipelineMedia::on_aux_receiver));
     connect(rtp_.get(), "request-pt-map", G_CALLBACK(&PipelineMedia::on_map));
     connect(rtp_.get(), "pad-added", G_CALLBACK(&PipelineMedia::on_pad));
+    if (const ElementRef again = element("again")) set_again_map(again.get());
+    if (!gst_element_link_pads(channel_.get(), "src", rtp_.get(), "recv_rtp_sink_0"))
+      return internal_error("what comes cannot be linked; junctor doctor says what is missing");
     const std::unique_ptr<GstBus, Releaser<gst_object_unref>> bus(
         gst_element_get_bus(pipeline_.get()));
     gst_bus_set_sync_handler(bus.get(), &PipelineMedia::on_message, this, nullptr);
@@ -228,6 +232,25 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     const std::string caps =
         caps_of(payload_type, static_cast<PipelineMedia *>(data)->options_.codec);
     return caps.empty() ? nullptr : gst_caps_from_string(caps.c_str());
+  }
+
+  static void set_again_map(GstElement *element) {
+    const StructureRef map(gst_structure_from_string(kAgainMap, nullptr));
+    g_object_set(element, "payload-type-map", map.get(), nullptr);
+  }
+
+  /// Between session and jitter buffer: what comes once more takes the place of what was missed.
+  static GstElement *on_aux_receiver(GstElement *, guint, gpointer) {
+    GstElement *again = gst_element_factory_make("rtprtxreceive", nullptr);
+    if (!again) return nullptr;
+    set_again_map(again);
+    GstElement *bin = gst_bin_new(nullptr);
+    gst_bin_add(GST_BIN(bin), again);
+    for (const char *name : {"sink", "src"}) {
+      const PadRef pad(gst_element_get_static_pad(again, name));
+      gst_element_add_pad(bin, gst_ghost_pad_new((std::string(name) + "_0").c_str(), pad.get()));
+    }
+    return bin;
   }
 
   /// On a streaming thread: a stream of the peer's, or the same one with another SSRC.

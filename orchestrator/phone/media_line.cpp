@@ -72,20 +72,39 @@ std::string picture_coder(const MediaOptions &options) {
 
 }  // namespace
 
+nat::SessionMedia sent_by(const MediaOptions &options) {
+  nat::SessionMedia media;
+  const auto add = [&](unsigned type, unsigned again, Medium medium, std::uint32_t clock_rate,
+                       const char *encoding) {
+    media.payloads.push_back({static_cast<std::uint8_t>(type), medium, clock_rate, encoding});
+    media.payloads.push_back({static_cast<std::uint8_t>(again), medium, clock_rate, "RTX"});
+  };
+  if (options.video != "off")
+    add(kPictureType, kPictureAgainType, Medium::Video, 90000,
+        options.codec == "vp8" ? "VP8" : "H264");
+  if (options.audio != "off") add(kSoundType, kSoundAgainType, Medium::Audio, 48000, "OPUS");
+  return media;
+}
+
 std::string caps_of(unsigned payload_type, const std::string &codec) {
   if (payload_type == kSoundType)
     return "application/x-rtp,media=audio,clock-rate=48000,encoding-name=OPUS,payload=97";
+  if (payload_type == kSoundAgainType)
+    return "application/x-rtp,media=audio,clock-rate=48000,encoding-name=RTX,payload=99,apt=97";
+  if (payload_type == kPictureAgainType)
+    return "application/x-rtp,media=video,clock-rate=90000,encoding-name=RTX,payload=98,apt=96";
   if (payload_type != kPictureType) return "";
   return "application/x-rtp,media=video,clock-rate=90000,encoding-name=" +
          std::string(codec == "vp8" ? "VP8" : "H264") +
-         ",payload=96,rtcp-fb-nack-pli=true,rtcp-fb-ccm-fir=true";
+         ",payload=96,rtcp-fb-nack=true,rtcp-fb-nack-pli=true,rtcp-fb-ccm-fir=true";
 }
 
 Result<std::string> media_line(const MediaOptions &options) {
   if (options.codec != "h264" && options.codec != "vp8")
     return bad_input("--codec: '" + options.codec + "' is not h264 or vp8");
   const bool picture = options.video != "off", sound = options.audio != "off";
-  std::string line = "stunpunch name=channel rtpbin name=rtp rtp-profile=avpf latency=80 ";
+  std::string line =
+      "stunpunch name=channel rtpbin name=rtp rtp-profile=avpf latency=80 do-retransmission=true ";
   if (picture) {
     auto source = picture_source(options);
     if (!source) return source;
@@ -104,11 +123,12 @@ Result<std::string> media_line(const MediaOptions &options) {
   }
   if (picture || sound)
     line +=
-        "rtpfunnel name=funnel ! rtp.send_rtp_sink_0 "
+        "rtpfunnel name=funnel ! rtprtxsend name=again max-size-packets=200 "
+        "! rtp.send_rtp_sink_0 "
         "rtp.send_rtp_src_0 ! fakesink name=rtp-out sync=false async=false ";
   line +=
       "rtp.send_rtcp_src_0 ! fakesink name=rtcp-out sync=false async=false "
-      "channel.src ! rtp.recv_rtp_sink_0 channel.rtcp_src ! rtp.recv_rtcp_sink_0 ";
+      "channel.rtcp_src ! rtp.recv_rtcp_sink_0 ";
   return line;
 }
 

@@ -10,6 +10,7 @@
 
 #include "nat/core/behaviour_json.h"
 #include "nat/core/host_addresses.h"
+#include "phone/media_line.h"
 #include "rendezvous/session.h"
 
 namespace junctor::phone {
@@ -218,7 +219,7 @@ void Phone::on_signal(const std::string &signal) {
     client_->send(wire::Signal{call_->session, "", "", signal});
     return;
   }
-  const wire::Object media = R"({"audio":["opus"],"video":[")" + options_.media.codec + "\"]}";
+  const wire::Object media = nat::to_string(sent_by(options_.media));
   if (call_->caller) {
     client_->send(wire::Invite{call_->session, "", signal, media});
   } else {

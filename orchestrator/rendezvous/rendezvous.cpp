@@ -8,6 +8,7 @@
 #include "nat/core/behaviour_json.h"
 #include "nat/core/ladder.h"
 #include "nat/core/reach.h"
+#include "nat/core/session_media.h"
 
 namespace junctor::rendezvous {
 
@@ -15,6 +16,11 @@ namespace {
 
 constexpr std::size_t kMostCloseReason = 123;  // RFC 6455 section 5.5
 constexpr const char *kRungStates[] = {"trying", "up", "carrying", "failed", "lost", "stopped"};
+
+/// What is larger than a node reads is not carried there.
+wire::Object for_nodes(const wire::Object &media) {
+  return media.size() <= nat::SessionMedia::kMostBytes ? media : wire::Object();
+}
 
 }  // namespace
 
@@ -376,6 +382,7 @@ void Rendezvous::on(Device &from, const wire::Invite &invite, Time now) {
   if (session->ringing.empty())
     return end(*session, EndReason::Unreachable, session->view.to + " is not connected.", nullptr);
   session->caller_signals = {invite.offer};
+  session->caller_media = for_nodes(invite.media);
   session->view.state = State::Ringing;
   session->view.ringing = options_.wall();
   session->until = now + options_.limits.ring_time;
@@ -400,6 +407,7 @@ void Rendezvous::on(Device &from, const wire::Accept &accept, Time now) {
       found->second.sessions.erase(session->view.id);
   }
   session->callee_signals = {accept.answer};
+  session->callee_media = for_nodes(accept.media);
   session->view.state = State::Answered;
   session->view.answered = options_.wall();
   tell(session->caller, wire::Accept{session->view.id, accept.answer, accept.media});

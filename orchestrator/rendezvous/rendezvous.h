@@ -173,6 +173,7 @@ class Rendezvous {
     Time until{};                   ///< while opened or ringing
     /// What nodes have to know of both: the description, then what changed.
     std::vector<wire::Object> caller_signals, callee_signals;
+    wire::Object caller_media, callee_media;  ///< what each sends, for nodes
     std::uint32_t caller_generation = 1, callee_generation = 1;
     std::vector<Placement> placements;
     bool caller_needs = false, callee_needs = false;  ///< a node, and waits for the next

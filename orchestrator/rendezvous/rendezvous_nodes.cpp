@@ -145,8 +145,8 @@ void Rendezvous::place(Session &session, Time now) {
       say(LogLevel::Info,
           "channel " + session.view.id + ": node " + node.offer->name + ", " + choice.why);
       tell(asked, wire::Serve{session.view.id,
-                              {{"caller", session.caller_signals.front()},
-                               {"callee", session.callee_signals.front()}}});
+                              {{"caller", session.caller_signals.front(), session.caller_media},
+                               {"callee", session.callee_signals.front(), session.callee_media}}});
       for (const bool of_caller : {true, false}) {
         const auto &signals = of_caller ? session.caller_signals : session.callee_signals;
         for (std::size_t i = 1; i < signals.size(); ++i)

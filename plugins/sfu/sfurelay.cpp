@@ -289,21 +289,38 @@ std::optional<rtp::SrtpKey> key_of(const GstStructure *options, rtp::SrtpSuite s
 
 /// The numbers of header extensions (RFC 8285), 1 to 255.
 Result<void> read_numbers(const GstStructure *told, ExtensionNumbers &numbers) {
-  const std::pair<const char *, std::uint8_t *> fields[] = {
-      {"transport-cc", &numbers.transport_cc},
-      {"audio-level", &numbers.audio_level},
-      {"mid", &numbers.mid},
-      {"rid", &numbers.rid},
-      {"frame-marking", &numbers.frame_marking},
-      {"dependency-descriptor", &numbers.dependency_descriptor}};
-  for (const auto &[name, number] : fields) {
+  for (int i = 0; i < gst_structure_n_fields(told); ++i) {
+    const char *name = gst_structure_nth_field_name(told, static_cast<guint>(i));
+    std::uint8_t *number = number_of(numbers, name);
     guint value = 0;
-    if (!gst_structure_get_uint(told, name, &value)) continue;
+    if (!number || !gst_structure_get_uint(told, name, &value)) continue;
     if (value < 1 || value > 255)
       return bad_input(std::string(name) + ": the number of a header extension is 1 to 255");
     *number = static_cast<std::uint8_t>(value);
   }
   return {};
+}
+
+/// What payload types are, as application/x-rtp says it: each structure of the caps is one.
+Result<std::vector<PayloadKind>> read_payloads(const GstStructure *told) {
+  std::vector<PayloadKind> payloads;
+  const GValue *value = gst_structure_get_value(told, "caps");
+  if (!value) return payloads;
+  const GstCaps *caps = GST_VALUE_HOLDS_CAPS(value) ? gst_value_get_caps(value) : nullptr;
+  if (!caps || gst_caps_is_any(caps)) return bad_input("caps: no application/x-rtp");
+  for (guint i = 0; i < gst_caps_get_size(caps); ++i) {
+    const GstStructure *each = gst_caps_get_structure(caps, i);
+    const char *media = gst_structure_get_string(each, "media");
+    gint payload = -1, clock_rate = 0;
+    if (!gst_structure_has_name(each, "application/x-rtp") || !media ||
+        !gst_structure_get_int(each, "payload", &payload) || payload < 0 || payload > 127 ||
+        !gst_structure_get_int(each, "clock-rate", &clock_rate) || clock_rate <= 0)
+      return bad_input("caps: each is application/x-rtp with media, payload and clock-rate");
+    payloads.push_back({static_cast<std::uint8_t>(payload),
+                        std::string_view(media) == "audio" ? Medium::Audio : Medium::Video,
+                        static_cast<std::uint32_t>(clock_rate)});
+  }
+  return payloads;
 }
 
 /// Reads the structure that `add-leg` takes.
@@ -322,6 +339,9 @@ Result<LegOptions> leg_options(const gchar *remote, const GstStructure *told) {
   guint last_n = 0;
   if (gst_structure_get_uint(told, "last-n", &last_n)) options.last_n = last_n;
   if (auto read = read_numbers(told, options.extensions); !read) return read.error();
+  auto payloads = read_payloads(told);
+  if (!payloads) return payloads.error();
+  options.payloads = std::move(*payloads);
   if (const char *name = gst_structure_get_string(told, "srtcp-suite")) {
     const auto suite = rtp::srtp_suite_from_string(name);
     if (!suite) return bad_input(std::string("srtcp-suite '") + name + "' is not known");

@@ -5,6 +5,8 @@
 #include <gst/video/video-event.h>
 #include <sys/socket.h>
 
+#include <map>
+
 #include "common/endpoint.h"
 #include "environment.h"
 #include "rtp/core/packet.h"
@@ -152,8 +154,55 @@ TEST_F(SfuRelay, RefusesWhatMakesNoLeg) {
   EXPECT_EQ(add(bob.address(), options.get()), 0U);
   options.reset(gst_structure_new("options", "rid", G_TYPE_UINT, 3, "last-n", G_TYPE_UINT, 2,
                                   "remb", G_TYPE_BOOLEAN, TRUE, nullptr));
+  using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
+  const CapsRef wrong(gst_caps_from_string("application/x-rtp,media=audio,payload=111")),
+      right(gst_caps_from_string("application/x-rtp,media=audio,payload=111,clock-rate=48000;"
+                                 "application/x-rtp,media=video,payload=96,clock-rate=90000"));
+  gst_structure_set(options.get(), "caps", GST_TYPE_CAPS, wrong.get(), nullptr);
+  EXPECT_EQ(add(bob.address(), options.get()), 0U);
+  gst_structure_set(options.get(), "caps", GST_TYPE_CAPS, right.get(), nullptr);
   EXPECT_NE(add(bob.address(), options.get()), 0U);
   EXPECT_EQ(add(carol.address()), 0U);
+}
+
+TEST_F(SfuRelay, PicturesOfTheLoudestAndSoundOfAll) {
+  start();
+  StructureRef options(gst_structure_new("options", "audio-level", G_TYPE_UINT, 1, nullptr));
+  ASSERT_NE(add(alice.address(), options.get()), 0U);
+  ASSERT_NE(add(bob.address(), options.get()), 0U);
+  options.reset(gst_structure_new("options", "last-n", G_TYPE_UINT, 1, nullptr));
+  const guint receiver = add(carol.address(), options.get());
+  // A dynamic payload type, as Opus has it.
+  const auto sound = [](std::uint16_t sequence, std::uint32_t ssrc, int level) {
+    const Bytes extension{std::byte{0x10}, static_cast<std::byte>(level), {}, {}};
+    return rtp::build_packet({111, false, sequence, sequence * 960U, ssrc}, Bytes(80),
+                             {{}, 0xBEDE, extension, 0});
+  };
+  std::uint16_t sequence = 0;
+  const auto talk = [&] {
+    ++sequence;
+    alice.send(port, sound(sequence, 1, 60));
+    bob.send(port, sound(sequence, 2, 10));
+    alice.send(port, packet(sequence, 3));
+    bob.send(port, packet(sequence, 4));
+  };
+  const auto passes = [&] {
+    guint pictures = 0;
+    gst_structure_get_uint(stats(receiver).get(), "pictures", &pictures);
+    return pictures;
+  };
+  for (int i = 0; i < 500 && passes() != 1; ++i) {
+    talk();
+    g_usleep(20000);
+  }
+  ASSERT_EQ(passes(), 1U);
+  talk();
+  const Bytes last = packet(sequence, 4);
+  std::map<std::uint32_t, int> heard;
+  for (Bytes bytes = carol.receive(); bytes != last && !bytes.empty(); bytes = carol.receive())
+    if (const auto parsed = rtp::parse_packet(bytes); parsed->header.sequence == sequence)
+      ++heard[parsed->header.ssrc];
+  EXPECT_EQ(heard, (std::map<std::uint32_t, int>{{1, 1}, {2, 1}}));
 }
 
 TEST_F(SfuRelay, WhatCannotListenSaysSo) {

@@ -3,6 +3,7 @@
 // written.
 #include "input.h"
 #include "nat/core/rendezvous_message.h"
+#include "nat/core/session_media.h"
 
 using namespace junctor;
 using namespace junctor::nat;
@@ -20,5 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   // Numbers and escapes may be written longer than they came.
   if (!again) fuzz::require(written.size() > rendezvous::kMostBytes);
   if (again) fuzz::require(*again == *message);
+  if (const auto *invite = std::get_if<rendezvous::Invite>(&*message))
+    if (const auto media = parse_session_media(invite->media)) {
+      const auto same = parse_session_media(to_string(*media));
+      // Escapes may be written longer than they came.
+      fuzz::require(!same || *same == *media);
+    }
   return 0;
 }

@@ -3,6 +3,7 @@
 relays die in mid-call. Figures are printed."""
 
 import collections
+import json
 import random
 import re
 import signal
@@ -182,6 +183,22 @@ class N4_Nodes(LadderTest):
         self.heard(phones[1], ALICE)
         wait_until(lambda: re.search("n7 .* 0/", self.junctor("nodes")), 20, "it to be free again",
                    every=0.5)
+
+    def test_what_is_lost_comes_from_the_node(self):
+        self.serve()
+        node = self.node("n7", "carol", "open", None, "--json")
+        phones = self.join("symmetric", "symmetric")
+        self.up(phones, "sfu", "n7")
+        self.see_each_other(phones)
+        # From the node to Bob only: what he misses has reached the node.
+        self.lab.hosts["right"].link.loss(0, 0.05)
+
+        def again():
+            lines = [json.loads(line) for line in node.log().splitlines() if line.startswith("{")]
+            return lines and lines[-1]["retransmitted"]
+        wait_until(lambda: again() > 20, 20, "packets to come once more", every=0.5)
+        self.sees(phones[1], ALICE)
+        print(f"# of 5 % lost from node to client, {again()} packets came once more")
 
     def test_one_after_the_other(self):
         self.serve()

@@ -20,7 +20,7 @@ constexpr double kMostNumber = 1e12;
 template <class F> void fields(F &f, RegionTime &m) { f.name("name", m.name); f.number("round_trip_ms", m.round_trip_ms); }
 template <class F> void fields(F &f, Region &m) { f.name("name", m.name); f.name("stun", m.stun, kMostText); }
 template <class F> void fields(F &f, NodeOffer &m) { f.name("name", m.name); f.text("region", m.region); f.count("legs", m.legs); f.number("price", m.price); }
-template <class F> void fields(F &f, Leg &m) { f.name("leg", m.leg); f.object("description", m.description, true); }
+template <class F> void fields(F &f, Leg &m) { f.name("leg", m.leg); f.object("description", m.description, true); f.object("media", m.media); }
 
 template <class F> void fields(F &f, Hello &m) { f.version("version", m.version); f.role("role", m.role); f.text("agent", m.agent); f.text("resume", m.resume); f.count("got", m.got);
                                                  f.object("nat", m.nat); f.list("regions", m.regions); f.optional("node", m.node); }

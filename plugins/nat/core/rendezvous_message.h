@@ -51,6 +51,7 @@ struct NodeOffer {
 struct Leg {
   std::string leg;     ///< "caller", "callee"
   Object description;  ///< of the client to the node, of the node to the client
+  Object media{};      ///< towards the node: what the client sends, a nat::SessionMedia
   bool operator==(const Leg &) const = default;
 };
 

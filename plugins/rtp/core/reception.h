@@ -19,6 +19,12 @@ class Reception {
   /// Without a timestamp where that does not rise as the clock does: it counts, but not as jitter.
   void on_packet(std::uint64_t extended_sequence, std::optional<std::uint32_t> timestamp,
                  Time arrival);
+  /// It was taken for something else: its jitter begins anew.
+  void set_clock_rate(std::uint32_t clock_rate) {
+    clock_rate_ = clock_rate;
+    jitter_ = 0;
+    transit_.reset();
+  }
   /// The source went on with other numbers (RFC 3550 A.1): the next packet is the new beginning.
   void restart();
   void on_sender_report(std::uint64_t ntp, Time arrival);

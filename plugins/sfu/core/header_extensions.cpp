@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "sfu/core/header_extensions.h"
 
+#include <utility>
+
 namespace junctor::sfu {
 
 namespace {
@@ -30,6 +32,19 @@ void take(unsigned number, ByteSpan value, const ExtensionNumbers &numbers,
 }
 
 }  // namespace
+
+std::uint8_t *number_of(ExtensionNumbers &numbers, std::string_view name) {
+  const std::pair<std::string_view, std::uint8_t *> known[] = {
+      {"transport-cc", &numbers.transport_cc},
+      {"audio-level", &numbers.audio_level},
+      {"mid", &numbers.mid},
+      {"rid", &numbers.rid},
+      {"frame-marking", &numbers.frame_marking},
+      {"dependency-descriptor", &numbers.dependency_descriptor}};
+  for (const auto &[known_name, number] : known)
+    if (known_name == name) return number;
+  return nullptr;
+}
 
 ExtensionValues read_extensions(std::uint16_t profile, ByteSpan extension,
                                 const ExtensionNumbers &numbers) {

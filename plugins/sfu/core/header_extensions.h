@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "common/bytes.h"
 
@@ -21,6 +22,10 @@ struct ExtensionNumbers {
     return transport_cc || audio_level || mid || rid || frame_marking || dependency_descriptor;
   }
 };
+
+/// "transport-cc", "audio-level", "mid", "rid", "frame-marking", "dependency-descriptor"; null for
+/// others.
+std::uint8_t *number_of(ExtensionNumbers &numbers, std::string_view name);
 
 struct ExtensionValues {
   std::optional<std::uint16_t> transport_number;

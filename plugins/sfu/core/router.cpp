@@ -18,12 +18,19 @@ constexpr Duration kIdle = std::chrono::seconds(5);
 /// (RFC 3550 A.1).
 constexpr std::uint64_t kFar = 3000;
 
+struct Kind {
+  Class kind;
+  std::uint32_t clock_rate;
+  bool known = true;
+};
+
 /// What the static payload types are (RFC 3551 table 4 and 5).
-PayloadKind kind_of(std::uint8_t payload_type, const std::vector<PayloadKind> &told) {
+Kind kind_of(std::uint8_t payload_type, const std::vector<PayloadKind> &told) {
   const auto found = std::ranges::find(told, payload_type, &PayloadKind::payload_type);
-  if (found != told.end()) return *found;
-  if (payload_type < 24) return {payload_type, Medium::Audio, 8000};
-  return {payload_type, Medium::Video, 90000};
+  if (found != told.end())
+    return {found->medium == Medium::Audio ? Class::Sound : Class::Picture, found->clock_rate};
+  if (payload_type < 24) return {Class::Sound, 8000};
+  return {Class::Picture, 90000, payload_type < 96};
 }
 
 /// The few fields that forwarding needs; parse_header() tells more and takes its time.
@@ -216,9 +223,9 @@ Router::Source *Router::source_of(Leg &leg, std::uint32_t ssrc, std::uint8_t pay
   if (leg.last_source && leg.last_source->ssrc == ssrc) return leg.last_source;
   auto place = std::ranges::find(leg.sources, ssrc, [](const auto &each) { return each->ssrc; });
   if (place == leg.sources.end()) {
-    const PayloadKind kind = kind_of(payload_type, leg.options.payloads);
-    auto source = std::make_unique<Source>(
-        ssrc, kind.clock_rate, kind.medium == Medium::Audio ? Class::Sound : Class::Picture);
+    const Kind kind = kind_of(payload_type, leg.options.payloads);
+    auto source = std::make_unique<Source>(ssrc, kind.clock_rate, kind.kind);
+    source->is_known = kind.known;
     if (leg.sources.size() < kMaxSources) {
       leg.sources.push_back(std::move(source));
       for (Route &route : leg.routes) route.outs.emplace_back();

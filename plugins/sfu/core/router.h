@@ -30,8 +30,8 @@ namespace junctor::sfu {
 /// Of one router, never used twice; 0 is none.
 using LegId = std::uint32_t;
 
-/// What a payload type is. The static ones of RFC 3551 are known; others count as a picture of
-/// 90,000 Hz where nothing is said.
+/// What a payload type is. The static ones of RFC 3551 are known; of others, where nothing is said,
+/// a source whose packets tell an audio level is sound of 48,000 Hz, else a picture of 90,000 Hz.
 struct PayloadKind {
   std::uint8_t payload_type = 0;
   Medium medium = Medium::Video;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMostLayers = 4, kMostLayered = 4;  // of a picture; pictures of a leg
 constexpr std::size_t kMostName = 32;                     // bytes of a MID or RID
+constexpr std::uint32_t kSoundRate = 48000;               // Opus (RFC 7587), as most that is sound
 constexpr Duration kLive = std::chrono::seconds(1);
 
 std::string text_of(ByteSpan bytes) {
@@ -34,6 +35,11 @@ Router::Seen Router::read_extension(Leg &leg, Source &source, ByteSpan packet, s
     leg.numbered->add(*seen.number, static_cast<std::uint32_t>(packet.size()), now);
     if (leg.next_feedback < now) leg.next_feedback = now + kFeedbackInterval;
     if (!next_feedback_ || leg.next_feedback < *next_feedback_) next_feedback_ = leg.next_feedback;
+  }
+  if (values.audio_level && !source.is_known) {
+    source.is_known = true;
+    source.kind = Class::Sound;
+    source.reception.set_clock_rate(kSoundRate);
   }
   if (values.audio_level && source.kind == Class::Sound) leg.loudness.add(*values.audio_level, now);
   if (values.mid.empty() && values.rid.empty()) return seen;

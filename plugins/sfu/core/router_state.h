@@ -28,6 +28,7 @@ struct Router::Source {
 
   std::uint32_t ssrc;
   Class kind;
+  bool is_known = true;  // false: what `kind` is was guessed
   Time last{};
   rtp::Unwrapper<std::uint16_t> sequence;
   std::uint64_t first = 0, highest = 0, count = 0;  // extended sequence numbers; packets

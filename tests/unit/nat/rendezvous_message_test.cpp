@@ -42,7 +42,7 @@ std::vector<Message> one_of_each() {
           NodeFailed{"s1", "n1", "gone"},
           NoNode{"s1", "none is left"},
           Turn{"s1", {"turn:192.0.2.1"}, "u", "c", 600},
-          Serve{"s1", {{"caller", kObject}, {"callee", kObject}}},
+          Serve{"s1", {{"caller", kObject, R"({"payloads":[]})"}, {"callee", kObject}}},
           Serving{"s1", {{"caller", kObject}}},
           Refuse{"s1", "full"},
           LegState{"s1", "caller", "up", 12},

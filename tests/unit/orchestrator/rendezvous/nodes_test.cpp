@@ -83,7 +83,8 @@ TEST_F(Nodes, ASessionIsBroughtToTheNearest) {
   EXPECT_EQ(count<wire::Serve>(far), 0U);
   const auto asked = last<wire::Serve>(near);
   EXPECT_EQ(asked.session, session);
-  EXPECT_EQ(asked.legs, (std::vector<wire::Leg>{{"caller", kOffer}, {"callee", kAnswer}}));
+  EXPECT_EQ(asked.legs, (std::vector<wire::Leg>{{"caller", kOffer, R"({"audio":["opus"]})"},
+                                                {"callee", kAnswer}}));
 
   serve(near);
   const auto told = last<wire::Node>(alice);
