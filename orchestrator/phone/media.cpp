@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -104,7 +105,7 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     gst_bus_set_sync_handler(bus.get(), &PipelineMedia::on_message, this, nullptr);
     started_ = Clock::now();
     if (gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
-      return internal_error("the media does not start: " + why_);
+      return internal_error("the media does not start: " + why());
     return {};
   }
 
@@ -150,11 +151,15 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
   MediaStats stats() override {
     MediaStats stats;
     GstStructure *raw = nullptr;
-    gchar *fingerprint = nullptr;
-    g_object_get(channel_.get(), "stats", &raw, "fingerprint", &fingerprint, nullptr);
+    g_object_get(channel_.get(), "stats", &raw, nullptr);
     const StructureRef shown(raw);
-    const Text owned(fingerprint);
-    stats.fingerprint = fingerprint ? fingerprint : "";
+    if (fingerprint_.empty()) {  // it is dear to make, and stays
+      gchar *fingerprint = nullptr;
+      g_object_get(channel_.get(), "fingerprint", &fingerprint, nullptr);
+      const Text owned(fingerprint);
+      fingerprint_ = fingerprint ? fingerprint : "";
+    }
+    stats.fingerprint = fingerprint_;
     stats.pictures = pictures_;
     stats.longest_pause_ms = static_cast<double>(longest_pause_.exchange(0)) / 1000;
     if (!shown) return stats;
@@ -216,16 +221,20 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     });
   }
 
+  /// Whoever is told may close this, and with it what is called here.
+  template <class Member, class... Told>
+  void tell(Member member, const Told &...told) {
+    if (const auto function = events_.*member) function(told...);
+  }
+
   static void on_signal(GstElement *, const gchar *text, gpointer data) {
-    static_cast<PipelineMedia *>(data)->later([text = std::string(text)](PipelineMedia &self) {
-      if (self.events_.signal) self.events_.signal(text);
-    });
+    static_cast<PipelineMedia *>(data)->later(
+        [text = std::string(text)](PipelineMedia &self) { self.tell(&MediaEvents::signal, text); });
   }
 
   static void on_want(GstElement *, const gchar *rung, gpointer data) {
-    static_cast<PipelineMedia *>(data)->later([rung = std::string(rung)](PipelineMedia &self) {
-      if (self.events_.want) self.events_.want(rung);
-    });
+    static_cast<PipelineMedia *>(data)->later(
+        [rung = std::string(rung)](PipelineMedia &self) { self.tell(&MediaEvents::want, rung); });
   }
 
   static GstCaps *on_map(GstElement *, guint, guint payload_type, gpointer data) {
@@ -310,9 +319,7 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     if (self->pictures_++ > 0) return GST_PAD_PROBE_OK;
     const auto after =
         std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - self->started_);
-    self->later([after](PipelineMedia &media) {
-      if (media.events_.first_picture) media.events_.first_picture(after);
-    });
+    self->later([after](PipelineMedia &media) { media.tell(&MediaEvents::first_picture, after); });
     return GST_PAD_PROBE_OK;
   }
 
@@ -337,8 +344,11 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
         GError *raw = nullptr;
         gst_message_parse_error(message, &raw, nullptr);
         const ErrorRef error(raw);
-        why_ = error->message;
-        return tell_failed(why_);
+        {
+          const std::lock_guard lock(mutex_);
+          why_ = error->message;
+        }
+        return tell_failed(error->message);
       }
       case GST_MESSAGE_ELEMENT:
         break;
@@ -351,15 +361,20 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
                                 text_of(told, "node"), text_of(told, "local"),
                                 text_of(told, "remote"), number_of(told, "time-ms"),
                                 text_of(told, "why")}](PipelineMedia &self) {
-        if (self.events_.channel) self.events_.channel(news);
+        self.tell(&MediaEvents::channel, news);
       });
     } else if (gst_structure_has_name(told, "junctor-rung")) {
       later([news = RungNews{text_of(told, "rung"), text_of(told, "node"), text_of(told, "state"),
                              number_of(told, "at-ms"), number_of(told, "took-ms"),
                              text_of(told, "why")}](PipelineMedia &self) {
-        if (self.events_.rung) self.events_.rung(news);
+        self.tell(&MediaEvents::rung, news);
       });
     }
+  }
+
+  std::string why() const {
+    const std::lock_guard lock(mutex_);
+    return why_;
   }
 
   void tell_failed(const std::string &why) {
@@ -399,7 +414,9 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
   GstElement *picture_ = nullptr, *sound_ = nullptr;  // owned by the pipeline
   SampleRef last_;
   Time started_{};
-  std::string why_;
+  std::string fingerprint_;
+  mutable std::mutex mutex_;
+  std::string why_;  // of the last error; by any thread
   std::atomic<std::uint64_t> pictures_ = 0;
   std::atomic<std::int64_t> last_packet_ = 0, longest_pause_ = 0;  // microseconds
 };
