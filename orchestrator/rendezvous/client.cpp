@@ -26,6 +26,16 @@ template <class T>
 using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
 using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
 
+/// Whether a URL's host is this machine.
+bool is_here(GUri *uri) {
+  const char *host = g_uri_get_host(uri);
+  if (!host) return false;
+  if (g_ascii_strcasecmp(host, "localhost") == 0) return true;
+  const std::unique_ptr<GInetAddress, Releaser<g_object_unref>> address(
+      g_inet_address_new_from_string(host));
+  return address && g_inet_address_get_is_loopback(address.get());
+}
+
 class SoupClient final : public Client {
  public:
   SoupClient(ClientOptions options, ClientEvents events)
@@ -46,6 +56,10 @@ class SoupClient final : public Client {
     if (scheme != "http" && scheme != "https")
       return bad_input("'" + options_.url +
                        "' is no URL of an orchestrator; write for example https://HOST:8443");
+    if (scheme == "http" && !options_.insecure && !is_here(soup_message_get_uri(probe.get())))
+      return bad_input("'" + options_.url +
+                       "' would send the token and the keys of calls in clear; write https://, or "
+                       "add --insecure");
     session_.reset(soup_session_new_with_options("proxy-resolver", nullptr, nullptr));
     if (!options_.ca_file.empty()) {
       GError *raw = nullptr;
@@ -198,7 +212,12 @@ class SoupClient final : public Client {
     welcomed_ = true;
     // Whether what was on its way has come is known only now.
     const bool known = welcome.got >= said_before_ && welcome.got - said_before_ <= said_.size();
-    if (welcome.resumed && known)
+    if (welcome.resumed && !known) {
+      // More was said meanwhile than is kept: the rest is what it has had next.
+      if (welcome.got > said_before_) said_.clear();
+      said_before_ = welcome.got;
+    }
+    if (welcome.resumed)
       for (std::size_t i = welcome.got - said_before_; i < said_.size(); ++i)
         soup_websocket_connection_send_text(connection_.get(), said_[i].c_str());
     if (!welcome.resumed) {

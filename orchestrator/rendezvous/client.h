@@ -13,10 +13,11 @@
 namespace junctor::rendezvous {
 
 struct ClientOptions {
-  std::string url;        ///< of the orchestrator: "https://HOST:PORT", or http for this machine
-  std::string token;      ///< of an account
-  std::string ca_file;    ///< PEM of who is believed about its certificate; empty: the system's
-  bool insecure = false;  ///< whatever certificate it shows
+  std::string url;      ///< of the orchestrator: "https://HOST:PORT"; http for this machine alone
+  std::string token;    ///< of an account
+  std::string ca_file;  ///< PEM of who is believed about its certificate; empty: the system's
+  /// Whatever certificate it shows, and http to other machines: others may listen and change.
+  bool insecure = false;
   /// What is said first; its `resume` is filled in here.
   nat::rendezvous::Hello hello;
   /// Between two tries to come back: doubled each time up to the second.
@@ -45,7 +46,8 @@ class Client {
   virtual ~Client() = default;
 
   /// Says it now, or when the connection is back and resumed: nothing is lost between two
-  /// connections but what a server that does not know us any more has missed.
+  /// connections but what a server that does not know us any more has missed, and of more than 256
+  /// messages the earliest.
   virtual void send(const nat::rendezvous::Message &message) = 0;
   /// The network has changed: the connection is made anew at once.
   virtual void reconnect() = 0;
