@@ -361,7 +361,7 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       ->type_name("FILE");
   node->add_option("--name", line.node.name, "Among the nodes of the account (the host's name)");
   node->add_option("--listen", line.node.listen,
-                   "UDP port of all clients (0.0.0.0:0: any free one)")
+                   "UDP port of all clients ([::]:0: any free one, of IPv4 and IPv6)")
       ->type_name("ADDRESS:PORT");
   node->add_option("--announce", line.node.announced,
                    "Where others reach that besides, as behind a fixed translation; may be given "

@@ -41,7 +41,7 @@ enum class Verb {
 
 /// What `node` was told.
 struct NodeWords {
-  std::string token, token_file, name, region, listen = "0.0.0.0:0", hours, bytes, ca_file;
+  std::string token, token_file, name, region, listen = "[::]:0", hours, bytes, ca_file;
   bool insecure = false;
   std::vector<std::string> announced;
   double price = 0;

@@ -28,6 +28,9 @@ struct Hub::Leg {
 
 namespace {
 
+/// The relay's one socket counts as one of each family that it has.
+unsigned socket_of(bool v6) { return v6 ? 1 : 0; }
+
 void take_media(const nat::SessionMedia &media, sfu::LegOptions &leg) {
   for (const auto &each : media.payloads)
     leg.payloads.push_back({each.payload_type, each.medium, each.clock_rate});
@@ -56,14 +59,17 @@ std::string_view to_string(LegEvent::Kind kind) {
 Result<std::unique_ptr<Hub>> Hub::open(std::shared_ptr<Reactor> reactor, HubOptions options,
                                        HubEvents events) {
   std::unique_ptr<Hub> hub(new Hub(std::move(reactor), std::move(options), std::move(events)));
-  auto relay =
-      sfu::Relay::listen(hub->reactor_, hub->options_.listen, {hub->options_.max_legs, true});
+  const sfu::Relay::Options wanted{hub->options_.max_legs, true};
+  auto relay = sfu::Relay::listen(hub->reactor_, hub->options_.listen, wanted);
+  if (!relay && hub->options_.listen.address == "::")  // there may be no IPv6
+    relay = sfu::Relay::listen(hub->reactor_, {"0.0.0.0", hub->options_.listen.port}, wanted);
   if (!relay) return relay.error();
   hub->relay_ = std::move(*relay);
   hub->relay_->on_stun([self = hub.get()](const Endpoint &from, ByteSpan datagram) {
     self->on_stun(from, datagram);
   });
-  hub->gathering_.add_socket(0, nat::is_v6(hub->local()), Clock::now());
+  for (const bool v6 : {false, true})
+    if (hub->has_family(v6)) hub->gathering_.add_socket(socket_of(v6), v6, Clock::now());
   hub->set_stun_servers(hub->options_.stun_servers);
   return hub;
 }
@@ -81,7 +87,7 @@ Hub::~Hub() = default;
 void Hub::set_stun_servers(std::vector<Endpoint> servers) {
   const Time now = Clock::now();
   for (const Endpoint &each : servers)
-    if (nat::is_v6(each) == nat::is_v6(local())) gathering_.add_server(each, now);
+    if (has_family(nat::is_v6(each))) gathering_.add_server(each, now);
   step();
 }
 
@@ -96,7 +102,7 @@ std::vector<Candidate> Hub::candidates() const {
   const bool any = here.address == "0.0.0.0" || here.address == "::";
   if (any) {
     for (const std::string &address : addresses_)
-      if (const Endpoint each{address, here.port}; nat::is_v6(each) == nat::is_v6(here))
+      if (const Endpoint each{address, here.port}; has_family(nat::is_v6(each)))
         add(CandidateKind::Host, each);
   } else {
     add(CandidateKind::Host, here);
@@ -142,7 +148,8 @@ Result<std::unique_ptr<Hub::Leg>> Hub::make_leg(const std::string &session,
   if (!id) return id.error();
   leg->relay = *id;
   const Time now = Clock::now();
-  leg->puncher.add_socket(0, nat::is_v6(local()), now);
+  for (const bool v6 : {false, true})
+    if (has_family(v6)) leg->puncher.add_socket(socket_of(v6), v6, now);
   for (const Candidate &each : theirs->candidates) leg->puncher.add_remote(each, now);
   leg->own_description = nat::to_string(
       nat::Signal(nat::Description{own->public_key(), leg->own_tag, generation_, candidates()}));
@@ -270,8 +277,9 @@ void Hub::on_stun(const Endpoint &from, ByteSpan datagram) {
   const Time now = Clock::now();
   const auto message = rtp::stun::Message::parse(datagram);
   Leg *leg = message ? owner_of(*message) : nullptr;
-  if (!(leg && leg->puncher.received(0, from, datagram, now)) &&
-      !gathering_.received(0, from, datagram, now)) {
+  const unsigned socket = socket_of(nat::is_v6(from));
+  if (!(leg && leg->puncher.received(socket, from, datagram, now)) &&
+      !gathering_.received(socket, from, datagram, now)) {
     ++refused_;
     return;
   }
@@ -310,11 +318,16 @@ void Hub::on_event(Leg &leg, const Puncher::Event &event) {
   switch (event.kind) {
     case Kind::Up:
     case Kind::Moved: {
+      const Endpoint remote = leg.puncher.path()->remote;
+      if (auto set = relay_->set_remote(leg.relay, remote); !set) {
+        // What it sends would be taken for another leg's.
+        leg.up = false;
+        relay_->clear_remote(leg.relay);
+        told.why = set.error().detail;
+        break;
+      }
       told.kind = std::exchange(leg.up, true) ? LegEvent::Kind::Moved : LegEvent::Kind::Up;
-      told.remote = leg.puncher.path()->remote.to_string();
-      if (auto set = relay_->set_remote(leg.relay, leg.puncher.path()->remote); !set)
-        say(LogLevel::Warning,
-            "session " + leg.session + ", " + leg.name + ": " + set.error().detail);
+      told.remote = remote.to_string();
       break;
     }
     case Kind::Silent:
@@ -325,8 +338,10 @@ void Hub::on_event(Leg &leg, const Puncher::Event &event) {
       leg.puncher.restart(Clock::now());
       break;
     case Kind::Failed:
+      // Nobody there has agreed to anything for a while (RFC 7675): nothing is sent there any more.
       told.why = leg.puncher.why();
       leg.up = false;
+      relay_->clear_remote(leg.relay);
       break;
   }
   say(LogLevel::Info, "session " + leg.session + ", " + leg.name + ": " +
@@ -379,13 +394,18 @@ void Hub::step() {
 // ---- Addresses ----
 
 void Hub::offer_found() {
+  if (gathering_.take_found().empty()) return;
+  // Where a NAT has forgotten the port, what was there before is nobody's.
   std::vector<Candidate> fresh;
-  for (const auto &each : gathering_.take_found()) {
+  std::vector<Endpoint> known;
+  for (const auto &each : gathering_.known()) {
+    if (std::ranges::count(known, each.external) > 0) continue;
+    known.push_back(each.external);
     if (std::ranges::count(external_, each.external) > 0) continue;
-    external_.push_back(each.external);
     fresh.push_back({CandidateKind::External, each.external});
     say(LogLevel::Debug, "external address " + each.external.to_string());
   }
+  external_ = std::move(known);
   if (fresh.empty() || !events_.signal) return;
   const std::string text = nat::to_string(nat::Signal(nat::MoreCandidates{generation_, fresh}));
   for (const auto &[name, session] : sessions_)

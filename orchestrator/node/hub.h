@@ -27,9 +27,9 @@
 namespace junctor::node {
 
 struct HubOptions {
-  std::string name;  ///< of the node: part of the keys
-  Endpoint listen{"0.0.0.0", 0};
-  /// Numeric, of the family of `listen`; they tell what others see of the port.
+  std::string name;          ///< of the node: part of the keys
+  Endpoint listen{"::", 0};  ///< "::": IPv4 too, and that alone where there is no IPv6
+  /// Numeric, of a family of `listen`; they tell what others see of the port.
   std::vector<Endpoint> stun_servers;
   /// Where others reach the port besides, e.g. the public address of a machine behind a fixed
   /// translation.
@@ -117,6 +117,7 @@ class Hub {
 
   Hub(std::shared_ptr<Reactor> reactor, HubOptions options, HubEvents events);
   Result<std::unique_ptr<Leg>> make_leg(const std::string &session, const LegDescription &told);
+  bool has_family(bool v6) const { return relay_->is_dual() || nat::is_v6(local()) == v6; }
   std::vector<nat::Candidate> candidates() const;
   void on_stun(const Endpoint &from, ByteSpan datagram);
   Leg *owner_of(const rtp::stun::Message &message);

@@ -23,7 +23,7 @@ namespace junctor::node {
 struct NodeOptions {
   rendezvous::ClientOptions server;  ///< its `hello` is the node's affair
   nat::rendezvous::NodeOffer offer;  ///< name, region, legs, price
-  Endpoint listen{"0.0.0.0", 0};     ///< UDP, of all clients
+  Endpoint listen{"::", 0};          ///< UDP, of all clients; see HubOptions
   std::vector<Endpoint> announced;   ///< where others reach that besides
   std::vector<std::string> stun;     ///< HOST:PORT; empty: those that the rendezvous names
   OwnerLimits limits;

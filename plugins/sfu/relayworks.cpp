@@ -182,6 +182,9 @@ void RelayWorks::deliver(guint number, ByteSpan packet, bool rtcp) {
   Pads &pads = pads_[number];
   if (!rtcp) {
     if (!pads.src) return;
+    // A live source gives nothing before it plays: a sink that prerolls would hold the reactor, and
+    // with it all other legs.
+    if (GST_STATE(element_) != GST_STATE_PLAYING) return;
     GstBuffer *buffer = gst_buffer_new_memdup(packet.data(), packet.size());
     const GstClockTime now = gst_element_get_current_running_time(element_);
     GST_BUFFER_PTS(buffer) = GST_BUFFER_DTS(buffer) = now;

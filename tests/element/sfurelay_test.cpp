@@ -325,6 +325,19 @@ TEST_F(SfuRelay, ATapHasTheCapsThatDownstreamWants) {
   EXPECT_EQ(rate, 8000);
 }
 
+TEST_F(SfuRelay, ATapThatIsPausedHoldsNobodyUp) {
+  Pipeline pipeline("sfurelay name=relay  relay.src_7 ! fakesink sync=false");
+  relay.reset(GST_ELEMENT(gst_object_ref(pipeline["relay"].get())));
+  g_object_set(relay.get(), "peers", (alice.address() + "," + bob.address()).c_str(), nullptr);
+  pipeline.set_state(GST_STATE_PAUSED);
+  port = property<guint>(relay.get(), "port");
+  for (std::uint16_t i = 1; i < 4; ++i) {
+    alice.send(port, packet(i));
+    EXPECT_EQ(bob.receive(), packet(i));
+  }
+  EXPECT_EQ(count(stats(), "legs"), 3U);
+}
+
 TEST_F(SfuRelay, ATapIsALiveSource) {
   Pipeline pipeline("sfurelay name=relay ! fakesink sync=false");
   EXPECT_EQ(pipeline.set_state(GST_STATE_PAUSED), GST_STATE_CHANGE_NO_PREROLL);

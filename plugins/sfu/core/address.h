@@ -43,15 +43,29 @@ class AddressKey {
 static_assert(offsetof(sockaddr_in6, sin6_flowinfo) == offsetof(sockaddr_in, sin_addr));
 static_assert(offsetof(sockaddr_in6, sin6_port) == offsetof(sockaddr_in, sin_port));
 
-/// Fails where `endpoint` is not numeric.
-inline Result<sockaddr_in6> to_raw(const Endpoint &endpoint) {
+/// Fails where `endpoint` is not numeric. `mapped`: IPv4 as a socket of both families writes it
+/// (RFC 4291 section 2.5.5.2).
+inline Result<sockaddr_in6> to_raw(const Endpoint &endpoint, bool mapped = false) {
   const auto storage = endpoint.to_sockaddr();
   if (!storage) return storage.error();
   sockaddr_in6 raw{};
   std::memcpy(&raw, &*storage, sizeof raw);
-  return raw;
+  if (!mapped || raw.sin6_family == AF_INET6) return raw;
+  sockaddr_in6 wide{};
+  wide.sin6_family = AF_INET6;
+  wide.sin6_port = raw.sin6_port;
+  wide.sin6_addr.s6_addr[10] = wide.sin6_addr.s6_addr[11] = 0xff;
+  std::memcpy(&wide.sin6_addr.s6_addr[12], &raw.sin6_flowinfo, 4);
+  return wide;
 }
 inline Endpoint to_endpoint(const sockaddr_in6 &raw) {
+  if (raw.sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&raw.sin6_addr)) {
+    sockaddr_in6 narrow{};
+    narrow.sin6_family = AF_INET;
+    narrow.sin6_port = raw.sin6_port;
+    std::memcpy(&narrow.sin6_flowinfo, &raw.sin6_addr.s6_addr[12], 4);
+    return Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&narrow));
+  }
   return Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&raw));
 }
 inline socklen_t raw_size(const sockaddr_in6 &raw) {

@@ -29,6 +29,10 @@ Result<std::unique_ptr<BatchSocket>> BatchSocket::bind(const Endpoint &endpoint)
 }
 
 BatchSocket::BatchSocket(UniqueFd fd) : fd_(std::move(fd)), slab_(kBatch * kSlot) {
+  int only = 1;
+  socklen_t size = sizeof only;
+  dual_ = local().address == "::" &&
+          ::getsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, &size) == 0 && only == 0;
   for (std::size_t i = 0; i < kBatch; ++i) {
     parts_[i] = {&slab_[i * kSlot], kSlot};
     messages_[i].msg_hdr.msg_name = &names_[i];

@@ -39,12 +39,15 @@ class BatchSocket {
   bool send_one(const sockaddr_in6 &to, ByteSpan bytes);
 
   int fd() const { return fd_.get(); }
+  /// Bound to "::": IPv4 comes and goes as mapped addresses, unless the system keeps them apart.
+  bool is_dual() const { return dual_; }
   Endpoint local() const { return local_endpoint(fd_.get()); }
 
  private:
   explicit BatchSocket(UniqueFd fd);
 
   UniqueFd fd_;
+  bool dual_ = false;
   std::vector<std::byte> slab_;
   std::array<sockaddr_in6, kBatch> names_{};
   std::array<iovec, kBatch> parts_{};

@@ -7,6 +7,7 @@ namespace junctor::sfu {
 
 void PacketHistory::remember(std::uint16_t sequence, ByteSpan packet, Time now) {
   if (packet.empty() || packet.size() > kLeastBytes) return;
+  if (const Entry *there = held(sequence, now); there && there->contested) return;
   if (entries_.empty()) {
     entries_.resize(kLeastPackets);
     bytes_.resize(kLeastBytes);
@@ -46,11 +47,24 @@ void PacketHistory::wrap(Time now) {
   lap_began_ = now;
 }
 
+PacketHistory::Entry *PacketHistory::held(std::uint16_t sequence, Time now) {
+  if (entries_.empty()) return nullptr;
+  Entry &entry = entries_[sequence % entries_.size()];
+  return entry.sequence == sequence && holds(entry) && now - entry.at <= kAge ? &entry : nullptr;
+}
+
 ByteSpan PacketHistory::find(std::uint16_t sequence, Time now) const {
-  if (entries_.empty()) return {};
-  const Entry &entry = entries_[sequence % entries_.size()];
-  if (entry.sequence != sequence || !holds(entry) || now - entry.at > kAge) return {};
-  return {&bytes_[entry.position % bytes_.size()], entry.size};
+  const Entry *entry = const_cast<PacketHistory *>(this)->held(sequence, now);
+  if (!entry || entry->contested) return {};
+  return {&bytes_[entry->position % bytes_.size()], entry->size};
+}
+
+bool PacketHistory::is_repeated(std::uint16_t sequence, ByteSpan packet, Time now) {
+  Entry *entry = held(sequence, now);
+  if (!entry || entry->contested) return false;
+  const ByteSpan known{&bytes_[entry->position % bytes_.size()], entry->size};
+  entry->contested = !std::ranges::equal(known, packet);
+  return !entry->contested;
 }
 
 }  // namespace junctor::sfu

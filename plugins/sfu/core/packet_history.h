@@ -28,9 +28,12 @@ class PacketHistory {
     const std::byte *place = &bytes_[head_ % bytes_.size()];
     for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(place + line * 64, 1);
   }
-  /// Valid until the next remember(); empty where it is not there or too old.
+  /// Valid until the next remember(); empty where it is not there, too old or contested.
   ByteSpan find(std::uint16_t sequence, Time now) const;
-  bool has(std::uint16_t sequence, Time now) const { return !find(sequence, now).empty(); }
+  /// Whether the same packet was remembered. Of two that differ and have one number, one is
+  /// somebody else's, and nobody here can tell which: both are new, and neither is found from then
+  /// on.
+  bool is_repeated(std::uint16_t sequence, ByteSpan packet, Time now);
   /// What it holds on to.
   std::size_t capacity() const { return bytes_.size(); }
 
@@ -39,8 +42,10 @@ class PacketHistory {
     std::uint64_t position = 0;  // in all that was ever written
     Time at{};
     std::uint16_t size = 0, sequence = 0;  // size 0: none
+    bool contested = false;                // another one came under this number
   };
   void wrap(Time now);
+  Entry *held(std::uint16_t sequence, Time now);
   bool holds(const Entry &entry) const {
     return entry.size > 0 && entry.position + bytes_.size() >= head_;
   }

@@ -28,7 +28,7 @@ Relay::Relay(std::shared_ptr<Reactor> reactor, std::unique_ptr<BatchSocket> sock
     : reactor_(std::move(reactor)),
       socket_(std::move(socket)),
       outbox_([this](mmsghdr *messages, unsigned count) { return socket_->send(messages, count); }),
-      router_({options.max_legs,
+      router_({options.max_legs, socket_->is_dual(),
                [this](const sockaddr_in6 &from, ByteSpan datagram) {
                  if (on_stun_) on_stun_(to_endpoint(from), datagram);
                }},
@@ -89,7 +89,7 @@ void Relay::request_keyframes(LegId receiver) {
 }
 
 bool Relay::send(const Endpoint &to, ByteSpan bytes) {
-  const auto raw = to_raw(to);
+  const auto raw = to_raw(to, socket_->is_dual());
   return raw && socket_->send_one(*raw, bytes);
 }
 

@@ -42,10 +42,13 @@ class Relay {
   Relay &operator=(const Relay &) = delete;
 
   Endpoint local() const { return socket_->local(); }
+  /// It serves IPv4 and IPv6: it listens on "::".
+  bool is_dual() const { return socket_->is_dual(); }
 
   Result<LegId> add_leg(LegOptions options);
   /// Where the leg is from now on; only for who has shown that it is there.
   Result<void> set_remote(LegId leg, const Endpoint &remote);
+  void clear_remote(LegId leg) { router_.clear_remote(leg); }
   Result<void> route(LegId from, LegId to) { return router_.route(from, to); }
   void unroute(LegId from, LegId to) { router_.unroute(from, to); }
   void remove_leg(LegId leg) { router_.remove_leg(leg); }

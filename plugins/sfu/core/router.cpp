@@ -110,7 +110,7 @@ Result<void> Router::set_remote(LegId id, const Endpoint &remote) {
   Leg *leg = find(id);
   if (!leg || leg->options.deliver)
     return bad_input("relay: no leg " + std::to_string(id) + " that has an address");
-  const auto raw = to_raw(remote);
+  const auto raw = to_raw(remote, options_.mapped);
   if (!raw) return raw.error();
   const AddressKey key(*raw);
   if (const Leg *there = by_address_.find(key); there && there != leg)
@@ -121,6 +121,15 @@ Result<void> Router::set_remote(LegId id, const Endpoint &remote) {
   leg->destination.address = *raw;
   changed_ = true;
   return {};
+}
+
+void Router::clear_remote(LegId id) {
+  Leg *leg = find(id);
+  if (!leg || !leg->key) return;
+  by_address_.erase(*leg->key);
+  leg->key.reset();
+  outbox_.forget(leg->destination);
+  changed_ = true;
 }
 
 Result<void> Router::route(LegId from, LegId to) {
@@ -272,7 +281,8 @@ void Router::on_rtp(Leg &leg, ByteSpan packet, Time now) {
   }
   const std::uint64_t extended = extend(*source, fields->sequence);
   const bool newest = source->count == 0 || extended > source->highest;
-  if (!newest && leg.options.retransmit && source->history.has(fields->sequence, now)) {
+  if (!newest && leg.options.retransmit &&
+      source->history.is_repeated(fields->sequence, packet, now)) {
     ++leg.stats.duplicates;
     return;
   }

@@ -93,6 +93,8 @@ class Router {
  public:
   struct Options {
     std::size_t max_legs = 1024;
+    /// Addresses are those of a socket of both families.
+    bool mapped = false;
     /// STUN from anywhere: its owner tells friend from foe.
     std::function<void(const sockaddr_in6 &from, ByteSpan datagram)> on_stun;
   };
@@ -111,6 +113,8 @@ class Router {
   Result<LegId> add_leg(LegOptions options, Time now);
   /// Where the leg is from now on.
   Result<void> set_remote(LegId leg, const Endpoint &remote);
+  /// It is nowhere: nothing is taken from it or sent to it until the next set_remote().
+  void clear_remote(LegId leg);
   /// What `from` sends goes to `to`. BadInput for legs that are not there or are one, Refused for
   /// too many. Doing it again changes nothing.
   Result<void> route(LegId from, LegId to);

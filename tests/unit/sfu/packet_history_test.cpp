@@ -28,16 +28,16 @@ bool holds(const PacketHistory &history, std::uint16_t sequence, std::size_t siz
 
 TEST(PacketHistory, HalfASecondOfSoundFitsIntoTheLeastRoom) {
   PacketHistory history;
-  EXPECT_FALSE(history.has(1, kStart));
+  EXPECT_TRUE(history.find(1, kStart).empty());
   Time now = kStart;
   for (std::uint16_t i = 65500; i != 200; ++i, now += 20ms)
     history.remember(i, packet(i, 172), now);
   EXPECT_EQ(history.capacity(), PacketHistory::kLeastBytes);
   now -= 20ms;
   for (std::uint16_t i = 175; i < 200; ++i) EXPECT_TRUE(holds(history, i, 172, now)) << i;
-  EXPECT_FALSE(history.has(173, now));  // too old
-  EXPECT_FALSE(history.has(200, now));
-  EXPECT_FALSE(history.has(65500, now));
+  EXPECT_TRUE(history.find(173, now).empty());  // too old
+  EXPECT_TRUE(history.find(200, now).empty());
+  EXPECT_TRUE(history.find(65500, now).empty());
 }
 
 TEST(PacketHistory, GrowsToHalfASecondOfAPicture) {
@@ -64,7 +64,7 @@ TEST(PacketHistory, StaysWithinItsBounds) {
   std::size_t kept = 0;
   for (int i = 0; i < 20000; ++i) {
     const auto sequence = static_cast<std::uint16_t>(i);
-    if (!history.has(sequence, now)) continue;
+    if (history.find(sequence, now).empty()) continue;
     ++kept;
     ASSERT_TRUE(holds(history, sequence, 1200, now));
   }
@@ -105,6 +105,22 @@ TEST(RetransmissionCredit, IsHalfOfWhatWasSentAndABurst) {
   credit.earn(1000);
   EXPECT_FALSE(credit.spend(501));
   EXPECT_TRUE(credit.spend(500));
+}
+
+TEST(PacketHistory, OfTwoThatDifferNeitherIsBelieved) {
+  PacketHistory history;
+  const Bytes one(100, std::byte{1}), other(100, std::byte{2});
+  history.remember(7, one, kStart);
+  EXPECT_TRUE(history.is_repeated(7, one, kStart));
+  EXPECT_FALSE(history.is_repeated(8, one, kStart));
+  EXPECT_FALSE(history.is_repeated(7, other, kStart)) << "it may be the real one";
+  EXPECT_TRUE(history.find(7, kStart).empty());
+  history.remember(7, other, kStart);
+  EXPECT_TRUE(history.find(7, kStart).empty());
+  EXPECT_FALSE(history.is_repeated(7, one, kStart));
+  // By then the number is another packet's.
+  history.remember(7, one, kStart + 2 * PacketHistory::kAge);
+  EXPECT_FALSE(history.find(7, kStart + 2 * PacketHistory::kAge).empty());
 }
 
 }  // namespace

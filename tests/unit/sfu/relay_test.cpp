@@ -133,6 +133,42 @@ TEST_P(RelayTest, PacketsOfAPadLeave) {
   for (std::uint16_t i = 0; i < 3; ++i) ASSERT_EQ(bob.receive(), rtp_packet(1, i));
 }
 
+TEST(DualRelay, ServesBothFamiliesOnOnePort) {
+  const std::shared_ptr<Reactor> reactor = *Reactor::create();
+  auto relay = Relay::listen(reactor, {"::", 0}, {});
+  if (!relay || !(*relay)->is_dual()) GTEST_SKIP() << "no IPv6 here";
+  const Peer four("127.0.0.1:0"), six("[::1]:0");
+  const std::uint16_t port = (*relay)->local().port;
+  LegOptions options;
+  options.remote = four.endpoint();
+  const LegId one = *(*relay)->add_leg(options);
+  options.remote = six.endpoint();
+  const LegId other = *(*relay)->add_leg(options);
+  ASSERT_TRUE((*relay)->route(one, other));
+  ASSERT_TRUE((*relay)->route(other, one));
+  EXPECT_EQ((*relay)->stats(one)->remote, four.endpoint());
+  Endpoint asked;
+  (*relay)->on_stun([&](const Endpoint &from, ByteSpan datagram) {
+    asked = from;
+    (*relay)->send(from, datagram);
+  });
+  const auto turn = [&] {
+    for (int i = 0; i < 20; ++i) reactor->run_once(5ms);
+  };
+  four.send({"127.0.0.1", port}, rtp_packet(1, 1));
+  six.send({"::1", port}, rtp_packet(2, 1));
+  turn();
+  EXPECT_EQ(six.receive(), rtp_packet(1, 1));
+  EXPECT_EQ(four.receive(), rtp_packet(2, 1));
+  Bytes stun(20);
+  stun[4] = std::byte{0x21}, stun[5] = std::byte{0x12}, stun[6] = std::byte{0xA4},
+  stun[7] = std::byte{0x42};
+  four.send({"127.0.0.1", port}, stun);
+  turn();
+  EXPECT_EQ(asked, four.endpoint());
+  EXPECT_EQ(four.receive(), stun);
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, RelayTest, ::testing::Values("127.0.0.1:0", "[::1]:0"),
                          [](const auto &family) {
                            return std::string(family.index == 0 ? "IPv4" : "IPv6");

@@ -50,7 +50,7 @@ class RouterTest : public ::testing::Test {
   Time now{std::chrono::seconds(100)};
   std::vector<std::pair<std::string, Bytes>> stun;
   Outbox outbox{wire.sender()};
-  Router router{{8,
+  Router router{{8, false,
                  [this](const sockaddr_in6 &from, ByteSpan datagram) {
                    stun.emplace_back(to_endpoint(from).to_string(),
                                      Bytes(datagram.begin(), datagram.end()));

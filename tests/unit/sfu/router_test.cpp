@@ -179,6 +179,34 @@ TEST_F(RouterTest, APacketThatComesTwiceIsPassedOnOnce) {
   EXPECT_EQ(router.stats(alice)->lost, 0U);
 }
 
+TEST_F(RouterTest, WhoSendsJunkUnderTheNextNumbersSilencesNobody) {
+  const LegId alice = leg(kAlice), bob = leg(kBob);
+  ASSERT_TRUE(router.route(alice, bob));
+  send(kAlice, rtp_packet(1, 1));
+  // From the address of Alice, as far as anybody here can see.
+  for (std::uint16_t sequence = 2; sequence < 50; ++sequence)
+    send(kAlice, rtp_packet(1, sequence, 20));
+  clear();
+  for (std::uint16_t sequence = 2; sequence < 50; ++sequence) send(kAlice, rtp_packet(1, sequence));
+  EXPECT_EQ(take(kBob).size(), 48U);
+  EXPECT_EQ(router.stats(alice)->duplicates, 0U);
+}
+
+TEST_F(RouterTest, ALegThatIsNowhereIsNotSentTo) {
+  const LegId alice = leg(kAlice), bob = leg(kBob);
+  ASSERT_TRUE(router.route(alice, bob));
+  ASSERT_TRUE(router.route(bob, alice));
+  router.clear_remote(bob);
+  send(kAlice, rtp_packet(1, 1));
+  send(kBob, rtp_packet(2, 1));
+  EXPECT_TRUE(take(kBob).empty());
+  EXPECT_TRUE(take(kAlice).empty());
+  EXPECT_EQ(router.stats().strangers, 1U);
+  ASSERT_TRUE(router.set_remote(bob, *Endpoint::parse(kBob)));
+  send(kAlice, rtp_packet(1, 2));
+  EXPECT_EQ(take(kBob).size(), 1U);
+}
+
 TEST_F(RouterTest, LossIsCountedAcrossARestartOfNumbers) {
   const LegId alice = leg(kAlice), bob = leg(kBob);
   ASSERT_TRUE(router.route(alice, bob));

@@ -71,6 +71,7 @@ class Client {
   nat::ChannelKeys keys;
   std::vector<Bytes> rtp, rtcp;
   bool named = true;  // whether it tells where it is
+  bool silent = false;
 
  private:
   void open_socket() {
@@ -90,13 +91,14 @@ class Client {
       rtp.push_back(std::move(bytes));
     else if (kind == rtp::PacketKind::Rtcp)
       rtcp.push_back(std::move(bytes));
-    else if (puncher) {
+    else if (puncher && !silent) {
       puncher->received(0, Endpoint::from_sockaddr(reinterpret_cast<sockaddr *>(&from)), bytes,
                         Clock::now());
       step();
     }
   }
   void step() {
+    if (silent) return;
     for (const auto &each : puncher->poll(Clock::now())) send_to(each.to, each.bytes);
     puncher->take_events();
     if (const auto next = puncher->next()) timer_ = reactor_->at(*next, [this] { step(); });
@@ -266,6 +268,18 @@ TEST_F(HubTest, RefusesWhatItCannotServe) {
   for (unsigned i = 0; i <= Hub::kMostSignals && taken; ++i)
     taken = static_cast<bool>(hub->take("s2", "caller", more));
   EXPECT_FALSE(taken);
+}
+
+TEST_F(HubTest, WhoHasGoneIsSentNothingAnyMore) {
+  open(60s, 300ms);
+  come_up();
+  bob.silent = true;
+  ASSERT_TRUE(until([&] { return heard("s1 callee failed"); }));
+  bob.rtp.clear();
+  const auto before = hub->stats().forwarded_packets;
+  for (std::uint16_t i = 0; i < 20; ++i) alice.send(media(i));
+  ASSERT_FALSE(until([&] { return !bob.rtp.empty(); }, 20));
+  EXPECT_EQ(hub->stats().forwarded_packets, before);
 }
 
 TEST_F(HubTest, WhoNeverComesFailsInTimeAndTheSessionLapses) {
