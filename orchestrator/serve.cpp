@@ -462,8 +462,9 @@ class Orchestrator {
     backend.trunks = [this] { return agent_ ? agent_->trunks() : std::vector<sip::TrunkStatus>(); };
     backend.metrics = [this] { return metrics_->text(measure()); };
     backend.answered = [metrics = metrics_](int status) { metrics->answered(status); };
-    std::optional<Endpoint> stun = config_.listen.stun;
-    if (stun_) stun->port = stun_->local().port;
+    std::vector<Endpoint> stun;
+    if (stun_) stun.push_back({config_.listen.stun->address, stun_->local().port});
+    if (stun_ && stun_->alternate()) stun.push_back(*stun_->alternate());
     rendezvous_ = make_rendezvous(
         config_, book_, stun, relay_.get(),
         [this](const rendezvous::View &channel) {

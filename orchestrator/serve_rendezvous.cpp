@@ -19,13 +19,13 @@ std::int64_t seconds_now() {
 
 std::unique_ptr<rendezvous::Socket> make_rendezvous(
     const config::Config &config, const std::shared_ptr<accounts::Book> &book,
-    const std::optional<Endpoint> &stun, const turn::Relay *relay,
+    const std::vector<Endpoint> &stun, const turn::Relay *relay,
     std::function<void(const rendezvous::View &)> changed, const LogSink &log) {
   rendezvous::Socket::Options options;
   rendezvous::Options &own = options.rendezvous;
   own.limits = config.rendezvous;
-  if (stun)
-    own.stun.push_back(config::public_host(config, *stun) + ":" + std::to_string(stun->port));
+  for (const Endpoint &each : stun)
+    own.stun.push_back(config::public_host(config, each) + ":" + std::to_string(each.port));
   for (const config::StunRegion &region : config.regions)
     own.regions.push_back({region.name, region.stun});
   own.nodes = config.nodes.accept;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "accounts/book.h"
 #include "config/config.h"
@@ -12,12 +13,12 @@
 
 namespace junctor {
 
-/// `stun`: where the STUN server of this orchestrator listens, with the port that was got; nothing
-/// where it is off. `relay` may be null. `changed` is told of each change of a session. Signalling
-/// thread.
+/// `stun`: where the STUN server of this orchestrator listens, with the ports that were got;
+/// nothing where it is off. Of two doors clients learn how their NAT chooses ports. `relay` may be
+/// null. `changed` is told of each change of a session. Signalling thread.
 std::unique_ptr<rendezvous::Socket> make_rendezvous(
     const config::Config &config, const std::shared_ptr<accounts::Book> &book,
-    const std::optional<Endpoint> &stun, const turn::Relay *relay,
+    const std::vector<Endpoint> &stun, const turn::Relay *relay,
     std::function<void(const rendezvous::View &)> changed, const LogSink &log);
 
 }  // namespace junctor

@@ -161,6 +161,15 @@ class N7_EveryPair(LadderTest):
         return "\n".join(phone.said() for phone, _ in both)
 
 
+class N3_Prediction(LadderTest):
+    def test_phones_foretell_the_ports_of_a_nat_that_counts(self):
+        self.serve()
+        phones = self.join("sequential", "port-restricted")
+        self.up(phones, "p2p")
+        self.assertEqual(phones[0].wait("reach")["direct"], "prediction")
+        self.see_each_other(phones)
+
+
 class N4_Nodes(LadderTest):
     def test_a_node_where_there_is_no_direct_way(self):
         self.serve()
