@@ -161,6 +161,7 @@ class Rendezvous {
     enum class State : std::uint8_t { Asked, Serving, Up, Failed } state = State::Asked;
     Time until{};  ///< while it is asked
     bool caller_up = false, callee_up = false;
+    bool caller_tries = false, callee_tries = false;      ///< as it says itself
     bool caller_stopped = false, callee_stopped = false;  ///< it needs the node no more
     double round_trip_ms = 0;
     std::string why;  ///< of the choice
@@ -205,6 +206,7 @@ class Rendezvous {
   void need_node(Session &session, Device &from, Time now);
   void place(Session &session, Time now);
   void give_up(Session &session, Placement &placement, const std::string &why, Time now);
+  void let_go(Session &session, const std::string &device);
   void release(Session &session);
   void lose_node(Device &node, const std::string &why, Time now);
   void give_up_all(Device &node, const std::string &why, Time now);

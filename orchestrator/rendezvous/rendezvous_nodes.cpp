@@ -117,7 +117,14 @@ std::vector<nodes::Node> Rendezvous::all_nodes(std::vector<const Device *> &devi
 }
 
 void Rendezvous::need_node(Session &session, Device &from, Time now) {
-  (from.id == session.caller ? session.caller_needs : session.callee_needs) = true;
+  const bool caller = from.id == session.caller;
+  // It has crossed the name of one that is on its way.
+  if (std::ranges::any_of(session.placements, [&](const Placement &each) {
+        return each.state == Placement::State::Serving &&
+               !(caller ? each.caller_tries : each.callee_tries);
+      }))
+    return;
+  (caller ? session.caller_needs : session.callee_needs) = true;
   if (session.view.state == State::Answered) place(session, now);
 }
 
@@ -217,7 +224,11 @@ void Rendezvous::on(Device &from, const wire::LegState &leg, Time now) {
   if (leg.state == "up" || leg.state == "moved") {
     up = true;
   } else if (leg.state == "failed") {
-    return give_up(*session, placement, who + " and the node do not reach each other", now);
+    // One that had its way already has not tried it: that says nothing of the node.
+    const bool tried = leg.leg == "caller" ? placement.caller_tries : placement.callee_tries;
+    give_up(*session, placement, who + " and the node do not reach each other", now);
+    if (!tried) let_go(*session, from.id);
+    return;
   }
   if (!placement.caller_up || !placement.callee_up || placement.state != Placement::State::Serving)
     return;
@@ -244,14 +255,20 @@ void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung
     give_up(session, *found, rung.why.empty() ? "a client has lost it" : rung.why, now);
   } else if (rung.state == "stopped") {
     (caller ? found->caller_stopped : found->callee_stopped) = true;
-    if (!found->caller_stopped || !found->callee_stopped) return;
-    // Neither needs it now; it may be asked again.
-    if (const auto node = devices_.find(found->device); node != devices_.end()) {
-      tell(node->second, wire::Release{session.view.id});
-      node->second.serves.erase(session.view.id);
-    }
-    session.placements.erase(found);
+    if (found->caller_stopped && found->callee_stopped) let_go(session, found->device);
+  } else {
+    (caller ? found->caller_tries : found->callee_tries) = true;
   }
+}
+
+/// Nobody needs it now; it may be asked again.
+void Rendezvous::let_go(Session &session, const std::string &device) {
+  if (const auto node = devices_.find(device); node != devices_.end()) {
+    tell(node->second, wire::Release{session.view.id});
+    node->second.serves.erase(session.view.id);
+  }
+  std::erase_if(session.placements,
+                [device](const Placement &each) { return each.device == device; });
 }
 
 void Rendezvous::release(Session &session) {

@@ -232,6 +232,7 @@ TEST_F(Nodes, ALegThatFailsIsToldAndTheNextOneAsked) {
   call();
   need(alice);
   serve(first);
+  say(bob, wire::Rung{session, "sfu", "a", "trying", "", 1});
   say(first, wire::LegState{session, "callee", "failed", 2000});
   EXPECT_EQ(last<wire::NodeFailed>(alice).node, "a");
   EXPECT_THAT(last<wire::NodeFailed>(bob).why, HasSubstr("bob and the node do not reach"));
@@ -241,6 +242,31 @@ TEST_F(Nodes, ALegThatFailsIsToldAndTheNextOneAsked) {
   EXPECT_EQ(count<wire::Release>(first), 0U);
   pass(15s);
   EXPECT_EQ(count<wire::Release>(first), 1U);
+}
+
+TEST_F(Nodes, WhoAsksWhileANameIsOnItsWayGetsThatOneAlone) {
+  const LinkId first = node("a", 10), second = node("b", 20);
+  call();
+  need(alice);
+  serve(first);
+  say(alice, wire::Rung{session, "sfu", "a", "trying", "", 1});
+  need(bob);
+  EXPECT_EQ(count<wire::Serve>(second), 0U) << "what he is told of";
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(second), 1U) << "the next one, while that is tried";
+}
+
+TEST_F(Nodes, OneThatNobodyHasTriedMayBeAskedAgain) {
+  const LinkId first = node("a", 10);
+  call();
+  need(alice);
+  serve(first);
+  say(first, wire::LegState{session, "caller", "failed", 3000});
+  say(first, wire::LegState{session, "callee", "failed", 3000});
+  EXPECT_EQ(count<wire::NodeFailed>(alice), 1U);
+  EXPECT_EQ(view("a").sessions, 0U);
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(first), 2U);
 }
 
 TEST_F(Nodes, WhatAClientLosesIsGivenUpForBoth) {
