@@ -52,13 +52,14 @@ class World {
         came_.insert(std::string(reinterpret_cast<const char *>(bytes.data()), bytes.size()));
       const sockaddr_in6 from = *to_raw({"10.0.0.1", port});
       const Datagram datagram{datagrams_.back(), &from, false};
-      received_ += bytes.size();
+      const bool rtcp = rtp::looks_like_rtcp(bytes);
+      if (port <= 3 && !rtcp) ++rtp_packets_;
+      if (port <= 3 && rtcp) received_rtcp_ += bytes.size();
       router_.received({&datagram, 1}, now_);
       outbox_.flush(now_);
       if (router_.next() && *router_.next() <= now_) router_.run(now_);
       outbox_.flush(now_);
-      // Two receivers each, half as much again, the burst, and reports once a second.
-      fuzz::require(sent_rtp_ <= received_ * 3 + 3 * 65536 * 2);
+      check_amounts();
     }
     for (const LegId leg : legs_)
       fuzz::require(router_.stats(leg)->estimate.value_or(BandwidthEstimator::kLeast) >=
@@ -67,6 +68,21 @@ class World {
   }
 
  private:
+  void check_amounts() const {
+    std::uint64_t again = 0, asked = 0;
+    for (const LegId leg : legs_) {
+      again += router_.stats(leg)->retransmitted;
+      asked += router_.stats(leg)->nacks_received;
+    }
+    // What came goes to two others, once; what is sent again was asked for.
+    fuzz::require(again <= asked);
+    fuzz::require(sent_rtp_ <= 2 * rtp_packets_ + again);
+    // Reports, feedback and requests for keyframes have their times; the rest answers what came.
+    const auto seconds = static_cast<std::size_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(now_ - kBegin).count());
+    fuzz::require(sent_rtcp_ <= kMostAnswer * received_rtcp_ + 3 * kMostASecond * (seconds + 1));
+  }
+
   int take(mmsghdr *messages, unsigned count) {
     for (unsigned i = 0; i < count; ++i) {
       const msghdr &header = messages[i].msg_hdr;
@@ -76,21 +92,30 @@ class World {
       for (std::size_t part = 0; part < header.msg_iovlen; ++part) {
         const std::string bytes(static_cast<const char *>(header.msg_iov[part].iov_base),
                                 header.msg_iov[part].iov_len);
-        if (rtp::looks_like_rtcp(as_bytes(bytes))) continue;
+        if (rtp::looks_like_rtcp(as_bytes(bytes))) {
+          sent_rtcp_ += bytes.size();
+          continue;
+        }
         fuzz::require(came_.contains(bytes));
-        sent_rtp_ += bytes.size();
+        ++sent_rtp_;
       }
     }
     return static_cast<int>(count);
   }
 
-  Time now_{std::chrono::seconds(100)};
+  static constexpr std::size_t kMostAnswer = 64;  // bytes for one that came
+  /// A report, ten of feedback, and requests for keyframes of 32 sources.
+  static constexpr std::size_t kMostASecond = 1500 + 10 * 1500 + 64 * 64;
+  static constexpr Time kBegin{std::chrono::seconds(100)};
+
+  Time now_ = kBegin;
   Outbox outbox_{[this](mmsghdr *messages, unsigned count) { return take(messages, count); }};
-  Router router_{{3, {}}, outbox_};
+  Router router_{{3, false, {}}, outbox_};
   std::vector<LegId> legs_;
   std::deque<Bytes> datagrams_;
   std::set<std::string> came_;
-  std::size_t received_ = 0, sent_rtp_ = 0;
+  std::size_t rtp_packets_ = 0, received_rtcp_ = 0;  // from legs: packets, bytes
+  std::size_t sent_rtp_ = 0, sent_rtcp_ = 0;         // packets, bytes
 };
 
 }  // namespace
