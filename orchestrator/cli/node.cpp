@@ -7,38 +7,18 @@
 
 #include <array>
 #include <csignal>
-#include <cstdlib>
 #include <iomanip>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "accounts/secrets.h"
 #include "cli/commands.h"
+#include "cli/token.h"
 #include "config/logging.h"
 
 namespace junctor::cli {
 
 namespace {
-
-constexpr std::size_t kMaxToken = 4096;
-
-Result<std::string> token_of(const NodeWords &words) {
-  std::string token;
-  if (!words.token_file.empty()) {
-    auto read = accounts::read_private_file(words.token_file, kMaxToken);
-    if (!read) return read.error();
-    token = *read;
-  } else if (const char *given = std::getenv("JUNCTOR_TOKEN")) {
-    token = given;
-  }
-  while (!token.empty() && g_ascii_isspace(token.back())) token.pop_back();
-  if (token.empty())
-    return bad_input(
-        "no token: put one of `junctor account token NAME` into a file that only you may read and "
-        "name it with --token-file, or into JUNCTOR_TOKEN");
-  return token;
-}
 
 std::string host_name() {
   std::array<char, 65> name{};
@@ -56,7 +36,7 @@ bool is_name(const std::string &name) {
 Result<node::NodeOptions> options_of(const CommandLine &line) {
   const NodeWords &words = line.node;
   node::NodeOptions options;
-  auto token = token_of(words);
+  auto token = token_of(words.token_file, "");
   if (!token) return token.error();
   options.server.url = line.url;
   options.server.token = *token;

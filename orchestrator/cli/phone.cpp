@@ -4,37 +4,22 @@
 
 #include <glib-unix.h>
 
-#include <cstdlib>
 #include <filesystem>
 
-#include "accounts/secrets.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/elements.h"
+#include "cli/token.h"
 #include "common/handle.h"
 
 namespace junctor::cli {
 
 namespace {
 
-Result<std::string> token_of(const PhoneLine &line) {
-  if (!line.token_file.empty()) {
-    auto token = accounts::read_secret_line(line.token_file);
-    if (!token) return bad_input("--token-file: " + token.error().detail);
-    return *token;
-  }
-  if (!line.token.empty()) return line.token;
-  // Not to be seen in the list of processes.
-  if (const char *token = std::getenv("JUNCTOR_TOKEN"); token && *token) return std::string(token);
-  return bad_input(
-      "a phone needs a token of its account: --token-file FILE, --token TOKEN, or the environment "
-      "variable JUNCTOR_TOKEN; `junctor account token NAME` makes one");
-}
-
 Result<phone::PhoneOptions> options_of(const CommandLine &line) {
   const PhoneLine &said = line.phone;
   phone::PhoneOptions options;
-  auto token = token_of(said);
+  auto token = token_of(said.token_file, said.token);
   if (!token) return token.error();
   options.client.token = *token;
   options.client.url = line.url;
