@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "nat/core/offer.h"
+#include "nat/core/remote_end.h"
 #include "nat/core/session_media.h"
+#include "sfu/core/address.h"
 
 namespace junctor::node {
 
@@ -20,15 +22,15 @@ struct Hub::Leg {
   std::string own_description;  // until it is told
   Puncher puncher;
   sfu::LegId relay = 0;
-  std::uint32_t remote_generation = 1;
-  Time minute{};
-  unsigned signals = 0;
+  nat::RemoteEnd bounds;
   bool up = false;
 };
 
 namespace {
 
 /// The relay's one socket counts as one of each family that it has.
+constexpr unsigned kProbesOfALeg = 200;  // a second
+
 unsigned socket_of(bool v6) { return v6 ? 1 : 0; }
 
 void take_media(const nat::SessionMedia &media, sfu::LegOptions &leg) {
@@ -131,11 +133,13 @@ Result<std::unique_ptr<Hub::Leg>> Hub::make_leg(const std::string &session,
   options.own_tag = nat::random_tag();
   options.peer_tag = nat::leg_tag(theirs->tag, channel);
   options.timeout = options_.timeout;
+  options.budget = budget_;
+  options.most_per_second = kProbesOfALeg;
   auto leg = std::make_unique<Leg>(std::move(options));
   leg->session = session;
   leg->name = told.leg;
   leg->own_tag = leg->puncher.own_tag();
-  leg->remote_generation = theirs->generation;
+  leg->bounds.begin(*theirs);
   sfu::LegOptions relayed;
   relayed.rtcp_keys = keys->srtcp;
   if (!told.media.empty()) {
@@ -150,10 +154,23 @@ Result<std::unique_ptr<Hub::Leg>> Hub::make_leg(const std::string &session,
   const Time now = Clock::now();
   for (const bool v6 : {false, true})
     if (has_family(v6)) leg->puncher.add_socket(socket_of(v6), v6, now);
-  for (const Candidate &each : theirs->candidates) leg->puncher.add_remote(each, now);
+  for (const Candidate &each : theirs->candidates) add_remote(*leg, each, now);
   leg->own_description = nat::to_string(
       nat::Signal(nat::Description{own->public_key(), leg->own_tag, generation_, candidates()}));
   return leg;
+}
+
+/// A client that names loopback of this machine would have us knock at our own doors, unless there
+/// is nothing else.
+void Hub::add_remote(Leg &leg, Candidate candidate, Time now) {
+  const auto raw = sfu::to_raw(candidate.endpoint);
+  if (!raw) return;
+  candidate.endpoint = sfu::to_endpoint(*raw);  // IPv4 in IPv6's clothes is IPv4
+  const bool here_only =
+      nat::is_loopback(local()) || std::ranges::all_of(addresses_, [](const std::string &each) {
+        return nat::is_loopback({each, 9});
+      });
+  if (here_only || !nat::is_loopback(candidate.endpoint)) leg.puncher.add_remote(candidate, now);
 }
 
 Result<std::vector<LegDescription>> Hub::serve(const std::string &session,
@@ -210,24 +227,24 @@ Result<void> Hub::take(const std::string &session, const std::string &name,
   Leg *leg = find(session, name);
   if (!leg) return bad_input("session " + session + " has no leg " + name + " here");
   const Time now = Clock::now();
-  if (now - leg->minute >= std::chrono::minutes(1)) {
-    leg->minute = now;
-    leg->signals = 0;
-  }
-  if (++leg->signals > kMostSignals)
-    return refused("leg " + name + " has sent more than " + std::to_string(kMostSignals) +
-                   " strings within a minute");
+  if (!leg->bounds.take_string(now))
+    return refused("leg " + name + " has sent more than " +
+                   std::to_string(nat::RemoteEnd::kMostStrings) + " strings within a minute");
   const auto parsed = nat::parse_signal(signal);
   if (!parsed) return parsed.error();
   if (const auto *more = std::get_if<nat::MoreCandidates>(&*parsed)) {
-    if (more->generation < leg->remote_generation) return {};
-    const bool anew = more->generation > leg->remote_generation;
+    using Generation = nat::RemoteEnd::Generation;
+    const Generation generation = leg->bounds.take_generation(more->generation, now);
+    if (generation == Generation::Past) return {};
+    if (generation == Generation::TooMany)
+      return refused("leg " + name + " changes addresses too often");
+    const bool anew = generation == Generation::New;
     if (anew) leg->puncher.clear_remote();
-    leg->remote_generation = more->generation;
-    for (const Candidate &each : more->candidates) leg->puncher.add_remote(each, now);
+    for (const Candidate &each : more->candidates)
+      if (leg->bounds.take_candidate()) add_remote(*leg, each, now);
     if (anew) leg->puncher.restart(now);
   } else if (const auto *up = std::get_if<nat::Up>(&*parsed)) {
-    if (up->generation == leg->remote_generation) leg->puncher.peer_up(now);
+    if (up->generation == leg->bounds.generation()) leg->puncher.peer_up(now);
   } else {
     return bad_input("leg " + name + " may send candidates only, once it is served");
   }

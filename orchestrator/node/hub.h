@@ -84,7 +84,6 @@ struct HubStats {
 class Hub {
  public:
   static constexpr std::size_t kMostLegs = 16;      ///< of one session
-  static constexpr unsigned kMostSignals = 64;      ///< strings of one leg in a minute
   static constexpr std::size_t kMostProbes = 8192;  ///< whose answers are waited for
 
   static Result<std::unique_ptr<Hub>> open(std::shared_ptr<Reactor> reactor, HubOptions options,
@@ -119,6 +118,7 @@ class Hub {
   Result<std::unique_ptr<Leg>> make_leg(const std::string &session, const LegDescription &told);
   bool has_family(bool v6) const { return relay_->is_dual() || nat::is_v6(local()) == v6; }
   std::vector<nat::Candidate> candidates() const;
+  void add_remote(Leg &leg, nat::Candidate candidate, Time now);
   void on_stun(const Endpoint &from, ByteSpan datagram);
   Leg *owner_of(const rtp::stun::Message &message);
   void on_event(Leg &leg, const nat::Puncher::Event &event);
@@ -142,6 +142,7 @@ class Hub {
   nat::Gathering gathering_;
   std::vector<Endpoint> external_;
   std::uint32_t generation_ = 1;
+  const std::shared_ptr<Throttle> budget_ = nat::Puncher::make_budget();  // of all legs
   std::map<std::string, Session> sessions_;
   std::map<std::string, Leg *> by_tag_;                     // our tag
   std::map<rtp::stun::TransactionId, std::string> probes_;  // of ours: the tag of whose it is

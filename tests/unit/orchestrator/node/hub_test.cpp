@@ -9,6 +9,7 @@
 
 #include "nat/core/description.h"
 #include "nat/core/offer.h"
+#include "nat/core/remote_end.h"
 #include "rtp/core/demux.h"
 #include "rtp/core/packet.h"
 #include "rtp/core/rtcp.h"
@@ -265,9 +266,22 @@ TEST_F(HubTest, RefusesWhatItCannotServe) {
   EXPECT_FALSE(hub->take("s1", "caller", "nonsense"));
   const std::string more = nat::to_string(nat::Signal(nat::MoreCandidates{1, {}}));
   bool taken = true;
-  for (unsigned i = 0; i <= Hub::kMostSignals && taken; ++i)
+  for (unsigned i = 0; i <= nat::RemoteEnd::kMostStrings && taken; ++i)
     taken = static_cast<bool>(hub->take("s2", "caller", more));
   EXPECT_FALSE(taken);
+}
+
+TEST_F(HubTest, WhoChangesAddressesAllTheTimeIsNotFollowed) {
+  serve();
+  const auto more = [](std::uint32_t generation) {
+    return nat::to_string(nat::Signal(
+        nat::MoreCandidates{generation, {{nat::CandidateKind::Host, {"192.0.2.1", 9}}}}));
+  };
+  unsigned taken = 0;
+  for (std::uint32_t generation = 2; generation < 40; ++generation)
+    taken += static_cast<bool>(hub->take("s1", "caller", more(generation)));
+  EXPECT_LE(taken, nat::RemoteEnd::kGenerations + 1);
+  EXPECT_GE(taken, 2U);
 }
 
 TEST_F(HubTest, WhoHasGoneIsSentNothingAnyMore) {
