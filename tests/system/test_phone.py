@@ -113,6 +113,7 @@ class N8_Phones(PhoneTest):
                 (1, "junctor account token NAME",
                  ("--url", self.url, "--token", "x.y.z", *self.trust)),
                 (2, "https://HOST:8443", ("--url", "nonsense", *flags["token"])),
+                (2, "in clear", ("--url", "http://192.0.2.1:8080", *flags["token"])),
                 (2, "there is no file", ("--url", self.url, *flags["token"], "--video", "/none")),
                 (2, "there is no directory",
                  ("--url", self.url, *flags["token"], "--save-pictures", "/none")),
