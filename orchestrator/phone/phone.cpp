@@ -85,6 +85,7 @@ void Phone::on_welcome(const wire::Welcome &welcome) {
       return end_call(EndReason::Unreachable, "The rendezvous has forgotten the call.", false);
     tell("forgotten", {}, "the rendezvous has forgotten the call; media goes on without it");
   }
+  addresses_ = nat::host_addresses();
   const std::vector<wire::Region> servers = rendezvous::servers_of(welcome);
   if (!std::exchange(looked_, true)) {
     patience_ = ContextTimer(nullptr, kLookPatience, [this] { place_call(); });
@@ -295,9 +296,12 @@ void Phone::on_channel(const ChannelNews &news) {
   const std::string why = news.why.empty() ? "" : ": " + news.why;
   if (news.state != "up" && news.state != "moved") {
     tell("channel", fields, "channel " + news.state + why);
-    // Whatever has cut the media has probably cut the connection, too, and the peer is to learn of
-    // new addresses now, not when it is found dead.
-    if (news.state == "trying" && call_->up) client_->reconnect();
+    // What has cut the direct way, or taken this machine's address, has probably cut the
+    // connection, too, and the peer is to learn of new addresses now, not when it is found dead.
+    // Where only a node is gone, the next one is asked for over the connection that there is.
+    if (news.state == "trying" && call_->up &&
+        (call_->rung == "p2p" || nat::host_addresses() != addresses_))
+      client_->reconnect();
     return;
   }
   json up = fields;
@@ -309,6 +313,7 @@ void Phone::on_channel(const ChannelNews &news) {
                 ? "\nfingerprint " + up["fingerprint"].get<std::string>() +
                       ": the same at both ends, unless somebody stands between"
                 : ""));
+  call_->rung = news.rung;
   if (!call_->up) call_->up = world_.now();
 }
 

@@ -71,6 +71,7 @@ class Phone {
     bool answered = false;
     std::unique_ptr<Media> media;
     std::optional<Time> up;  ///< since when media can flow
+    std::string rung;        ///< that carries, or carried last
     MediaStats last{};
   };
 
@@ -113,7 +114,8 @@ class Phone {
   std::ostream &out_, &err_;
   std::function<void(int)> ended_;
   std::unique_ptr<rendezvous::Client> client_;
-  std::vector<std::string> stun_;  ///< HOST:PORT, the nearest first
+  std::vector<std::string> stun_;       ///< HOST:PORT, the nearest first
+  std::vector<std::string> addresses_;  ///< of this machine, when the rendezvous was reached last
   rendezvous::Surroundings surroundings_;
   rendezvous::Lookout lookout_;
   bool looked_ = false, placed_ = false, finishing_ = false;
