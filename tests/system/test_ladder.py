@@ -225,6 +225,10 @@ class N4_Nodes(LadderTest):
         self.up(phones, "sfu", first)
         self.see_each_other(phones)
         other = ({"n1", "n2"} - {first}).pop()
+        # One that was named as well, and not needed, has not waited for the two.
+        for phone in phones:
+            phone.wait("rung", rung="p2p", state="failed")
+        wait_until(lambda: min(self.lines(phones)) >= 5, 20, "figures", every=0.2)
         since = self.lines(phones)
         nodes[first].send_signal(signal.SIGKILL)
         self.moved(phones, "sfu", other)

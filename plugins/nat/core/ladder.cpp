@@ -266,7 +266,7 @@ void Ladder::choose(Time now) {
     if (one && (may_carry || one->since < round_)) {
       carrying_ = one->attempt;
       carrying_since_ = now;
-      if (rung != Rung::Relay) asked_.reset();  // what is named now comes in useful later
+      if (rung != Rung::Relay) asked_.reset();
       note(*carrying_, LadderEntry::State::Carrying, now);
       actions_.push_back({Kind::Carry, *carrying_});
       return;
@@ -281,8 +281,10 @@ void Ladder::stop_the_rest(Time now) {
   for (Try &one : tries_) {
     if (one.attempt == *carrying_ || one.attempt.rung < carrying_->rung) continue;
     // Worse ones, and other nodes. What is only tried will not be needed; what is up may still
-    // carry the other side's media.
-    if (one.state != State::Trying && !(one.state == State::Up && settled)) continue;
+    // carry the other side's media. A node that was named too late does not wait for us for long:
+    // it is to be free, and asked again when it is needed.
+    const bool named = one.state == State::Idle && one.attempt.rung == Rung::Sfu;
+    if (one.state != State::Trying && !named && !(one.state == State::Up && settled)) continue;
     one.state = State::Idle;
     if (one.attempt.rung == Rung::Sfu) let_go.push_back(one.attempt);
     note(one.attempt, LadderEntry::State::Stopped, now, {}, to_string(*carrying_) + " carries");

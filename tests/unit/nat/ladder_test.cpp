@@ -305,6 +305,22 @@ TEST_F(Parallel, ANodeThatWasLetGoIsTriedAgainWhenItIsNamedAgain) {
                          "10038 carry node n1", "10038 stop relay"}));
 }
 
+TEST_F(Parallel, ANodeThatIsNamedTooLateIsFreeForTheTimeWhenItIsNeeded) {
+  fate(kP2p, 10ms, "no direct path");
+  fate(node("n1"), 30ms);
+  fate(node("n2"), 30ms);
+  nodes({"n1"});
+  run(1s);
+  told_.clear();
+  ladder_->offer_node("n2", now_);
+  run(5s);
+  EXPECT_EQ(told_, Told{"1000 stop node n2"});
+  names_ = {"n2"};
+  ladder_->lost(node("n1"), "nothing is answered", now_);
+  run(6s);
+  EXPECT_EQ(ladder_->carrying(), node("n2"));
+}
+
 TEST_F(Parallel, NodesAreAskedForAgainWhileARelayCarries) {
   fate(kP2p, 10ms, "no direct path");
   fate(kRelay, 50ms);
@@ -374,7 +390,7 @@ TEST_F(Parallel, WhatNobodyAskedForIsIgnored) {
   ladder_->offer_node("x", now_);
   ladder_->no_node("late", now_);
   run(30s);
-  EXPECT_EQ(told_, Told{});
+  EXPECT_EQ(told_, Told{"20000 stop node x"}) << "it is let go, and nothing else";
   EXPECT_EQ(ladder_->carrying(), kP2p);
 }
 
