@@ -11,11 +11,7 @@
 #include <cstring>
 #include <map>
 
-#include "accounts/builtin_authenticator.h"
 #include "accounts/secrets.h"
-#include "accounts/webhook_authenticator.h"
-#include "accounts/webhook_client.h"
-#include "calls/pull_codecs.h"
 #include "calls/service.h"
 #include "cli/command_line.h"
 #include "cli/elements.h"
@@ -26,6 +22,8 @@
 #include "config/serve_lock.h"
 #include "metrics/metrics.h"
 #include "nat/core/stun_server.h"
+#include "serve_checks.h"
+#include "serve_clock.h"
 #include "serve_http.h"
 #include "serve_rendezvous.h"
 #include "serve_turn.h"
@@ -44,11 +42,6 @@ constexpr Duration kShutdownPatience = 5s;
 constexpr Duration kAgentPatience = 3s;
 constexpr std::size_t kWorkers = 2;
 constexpr std::size_t kMaxWork = 1000;
-
-std::int64_t seconds_now() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
 
 /// Functions to be called later on a reactor. Reactor thread only.
 class Delays {
@@ -172,79 +165,6 @@ class Orchestrator {
     return {};
   }
 
-  Result<std::shared_ptr<accounts::Authenticator>> make_authenticator() {
-    auto networks = accounts::Networks::parse(config_.rtmp.networks);
-    if (!networks) return bad_input("rtmp.networks: " + networks.error().detail);
-    accounts::HouseRules::Options house;
-    house.applications = {config_.rtmp.applications.begin(), config_.rtmp.applications.end()};
-    house.networks = *networks;
-    house.streams_per_account = config_.rtmp.streams_per_account;
-    house.calls = config_.listen.sip.has_value();
-    house.busy = busy_;
-    house.may_play = [](const auto &parameters) -> Result<void> {
-      if (auto codecs = calls::pull_codecs(parameters); !codecs) return codecs.error();
-      return {};
-    };
-    const auto now = [] { return Clock::now(); };
-    const auto after = [delays = delays_](Duration delay, std::function<void()> function) {
-      delays->after(delay, std::move(function));
-    };
-    // The server refuses by itself, with a poorer reason, what has no verdict in time.
-    const Duration patience = std::chrono::milliseconds(config_.rtmp.limits.verdict_ms);
-    if (config_.accounts.webhook.empty()) {
-      accounts::BuiltinAuthenticator::Options options{std::move(house)};
-      options.late_identity = config_.rtmp.identity == config::Identity::AtPublish;
-      options.longest_delay = std::min<Duration>(3s, patience * 3 / 4);
-      return std::shared_ptr<accounts::Authenticator>(
-          std::make_shared<accounts::BuiltinAuthenticator>(
-              book_, rules_, std::move(options),
-              accounts::BuiltinAuthenticator::Seams{seconds_now, now, after}));
-    }
-    if (auto started = start_webhook(); !started) return started.error();
-    accounts::WebhookAuthenticator::Options options{std::move(house)};
-    options.budget = patience * 9 / 10;
-    options.requests_per_address = (config_.accounts.webhook_requests + 3) / 4;
-    return std::shared_ptr<accounts::Authenticator>(
-        std::make_shared<accounts::WebhookAuthenticator>(
-            book_, rules_, std::move(options),
-            accounts::WebhookAuthenticator::Seams{
-                now, after,
-                [reactor = reactor_->reactor()](std::function<void()> function) {
-                  reactor->post(std::move(function));
-                },
-                [webhook = webhook_.get()](std::string json, std::string what,
-                                           accounts::WebhookClient::Done done) {
-                  webhook->post(std::move(json), std::move(what), std::move(done));
-                }}));
-  }
-
-  Result<void> start_webhook() {
-    const config::Accounts &wanted = config_.accounts;
-    if (wanted.webhook_timeout.count() >= config_.rtmp.limits.verdict_ms)
-      return bad_input("accounts.webhook-timeout-ms is " +
-                       std::to_string(wanted.webhook_timeout.count()) +
-                       "; it must be less than rtmp.verdict-ms, which is " +
-                       std::to_string(config_.rtmp.limits.verdict_ms));
-    accounts::WebhookOptions options;
-    options.url = wanted.webhook;
-    options.timeout = wanted.webhook_timeout;
-    options.requests = wanted.webhook_requests;
-    options.log = log_;
-    if (!wanted.webhook_secret_file.empty()) {
-      auto secret = accounts::read_webhook_secret(wanted.webhook_secret_file);
-      if (!secret) return at("accounts.webhook-secret-file", secret.error());
-      options.secret = *secret;
-    }
-    if (accounts::travels_in_clear(wanted.webhook))
-      say(LogLevel::Warning,
-          "the webhook is asked over plain HTTP: tokens of terminals travel in clear to it");
-    options.ca_file = wanted.webhook_ca_file;
-    auto client = accounts::WebhookClient::create(std::move(options));
-    if (!client) return at("accounts.webhook-ca-file", client.error());
-    webhook_ = std::move(*client);
-    return {};
-  }
-
   /// The one that is shown wherever TLS is spoken.
   Result<TlsFiles> certificate_files(const Endpoint &listen) {
     if (!tls_files_) {
@@ -271,8 +191,14 @@ class Orchestrator {
     reactor_ = std::move(*reactor);
     if (!config_.listen.rtmp && !config_.listen.rtmps) return {};
     delays_ = std::make_shared<Delays>(reactor_->reactor());
-    auto authenticator = make_authenticator();
-    if (!authenticator) return authenticator.error();
+    auto checks =
+        make_checks(config_, {book_, rules_, busy_, reactor_->reactor(),
+                              [delays = delays_](Duration delay, std::function<void()> function) {
+                                delays->after(delay, std::move(function));
+                              },
+                              log_});
+    if (!checks) return checks.error();
+    webhook_ = std::move(checks->webhook);
 
     rtmp::ServerOptions server;
     if (config_.listen.rtmp) server.listen = *config_.listen.rtmp;
@@ -288,7 +214,7 @@ class Orchestrator {
     }
     server.limits = config_.rtmp.limits;
     server.log = log_;
-    server.events = terminal_events(*authenticator, busy_, to_calls(), log_);
+    server.events = terminal_events(checks->authenticator, busy_, to_calls(), log_);
     server.events.checked = [metrics = metrics_, log_it = std::move(server.events.checked)](
                                 const rtmp::Request &request, const rtmp::Verdict &verdict) {
       metrics->checked(request, verdict);

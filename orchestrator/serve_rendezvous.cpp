@@ -3,17 +3,13 @@
 
 #include "accounts/secrets.h"
 #include "config/places.h"
+#include "serve_clock.h"
 
 namespace junctor {
 
 namespace {
 
 constexpr std::size_t kIdBytes = 16;
-
-std::int64_t seconds_now() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
 
 }  // namespace
 
