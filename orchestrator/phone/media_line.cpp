@@ -103,8 +103,10 @@ Result<std::string> media_line(const MediaOptions &options) {
   if (options.codec != "h264" && options.codec != "vp8")
     return bad_input("--codec: '" + options.codec + "' is not h264 or vp8");
   const bool picture = options.video != "off", sound = options.audio != "off";
+  // Each stream of the peer's costs a thread; it names its SSRCs itself.
   std::string line =
-      "stunpunch name=channel rtpbin name=rtp rtp-profile=avpf latency=80 do-retransmission=true ";
+      "stunpunch name=channel rtpbin name=rtp rtp-profile=avpf latency=80 do-retransmission=true "
+      "max-streams=16 ";
   if (picture) {
     auto source = picture_source(options);
     if (!source) return source;
