@@ -274,6 +274,11 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   account_name(token);
   token_options(token);
   as_json(token);
+  token
+      ->add_option("--save", line.save,
+                   "Write it into a file that only its owner may read, for --token-file, and print "
+                   "nothing else")
+      ->type_name("FILE");
   CLI::App *revoke = account_command(
       "revoke",
       "Void all tokens of an account, and end its calls and streams; or void one token, which ends "

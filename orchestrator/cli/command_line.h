@@ -69,6 +69,7 @@ struct CommandLine {
   std::string name;  ///< of an account
   std::string from, to, id, digits;
   bool password_from_stdin = false;
+  std::string save;               ///< file for a new token; empty: it is printed
   std::string srtp;               ///< of the new account; empty: nothing said
   std::vector<std::string> stun;  ///< servers that `nat` asks
   PhoneLine phone;

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "accounts/book.h"
+#include "accounts/secrets.h"
 #include "api/api.h"
 #include "cli/client.h"
 #include "config/places.h"
@@ -205,10 +206,16 @@ int account_token(const CommandLine &line, const Streams &streams) {
   };
   const auto token = ask_accounts(line, work);
   if (!token) return fail(streams, token.error());
-  if (line.json)
+  if (!line.save.empty()) {
+    if (auto saved = accounts::write_private_file(line.save, text_of(*token, "token") + "\n");
+        !saved)
+      return fail(streams, saved.error());
+    streams.out << "token id  " << text_of(*token, "id") << ", saved in " << line.save << "\n";
+  } else if (line.json) {
     streams.out << token->dump(2) << "\n";
-  else
+  } else {
     print_token(streams.out, *token);
+  }
   return kDone;
 }
 

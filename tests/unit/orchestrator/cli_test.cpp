@@ -191,6 +191,15 @@ TEST(Accounts, WorkWithoutAServer) {
   EXPECT_NE(again.err.find("account token alice"), std::string::npos);
   EXPECT_EQ(run_line(line({"account", "add", "Alice!"})).code, kFailed);
   EXPECT_EQ(run_line(line({"account", "token", "bob"})).code, kFailed);
+
+  const std::string file = dir.path() + "/alice.token";
+  const auto saved = run_line(line({"account", "token", "alice", "--save", file}));
+  ASSERT_EQ(saved.code, kDone) << saved.err;
+  const auto token = accounts::read_secret_line(file);
+  ASSERT_TRUE(token) << token.error().detail;
+  EXPECT_TRUE(book->verify(*token, 0));
+  EXPECT_EQ(saved.out.find(*token), std::string::npos) << saved.out;
+  EXPECT_EQ(run_line(line({"account", "token", "alice", "--save", "/none/token"})).code, kFailed);
   EXPECT_EQ(run_line(line({"account", "revoke", "alice", "--id", claims->id})).code, kDone);
   ASSERT_TRUE(book->reload());
   EXPECT_FALSE(book->verify(url[1].str(), 0));
