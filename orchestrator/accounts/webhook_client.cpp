@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "accounts/authorities.h"
 #include "accounts/secrets.h"
 #include "common/handle.h"
 #include "common/log_budget.h"
@@ -22,7 +23,6 @@ using CancellableRef = std::unique_ptr<GCancellable, Releaser<g_object_unref>>;
 using StreamRef = std::unique_ptr<GInputStream, Releaser<g_object_unref>>;
 using BytesRef = std::unique_ptr<GBytes, Releaser<g_bytes_unref>>;
 using UriRef = std::unique_ptr<GUri, Releaser<g_uri_unref>>;
-using DatabaseRef = std::unique_ptr<GTlsDatabase, Releaser<g_object_unref>>;
 using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
 using ContextRef = std::unique_ptr<GMainContext, Releaser<g_main_context_unref>>;
 using LoopRef = std::unique_ptr<GMainLoop, Releaser<g_main_loop_unref>>;
@@ -78,7 +78,7 @@ Result<std::string> read_webhook_secret(const std::string &path) {
 /// Owns the thread. All but post(), start() and stop() runs in it.
 class WebhookClient::Worker : public std::enable_shared_from_this<Worker> {
  public:
-  Worker(WebhookOptions options, DatabaseRef authorities)
+  Worker(WebhookOptions options, Authorities authorities)
       : options_(std::move(options)),
         authorities_(std::move(authorities)),
         context_(g_main_context_new()),
@@ -256,7 +256,7 @@ class WebhookClient::Worker : public std::enable_shared_from_this<Worker> {
   }
 
   const WebhookOptions options_;
-  const DatabaseRef authorities_;  ///< null: the system's
+  const Authorities authorities_;  ///< null: the system's
   const ContextRef context_;
   const LoopRef loop_;
   std::thread thread_;
@@ -269,14 +269,11 @@ class WebhookClient::Worker : public std::enable_shared_from_this<Worker> {
 };
 
 Result<std::unique_ptr<WebhookClient>> WebhookClient::create(WebhookOptions options) {
-  DatabaseRef authorities;
+  Authorities authorities;
   if (!options.ca_file.empty()) {
-    GError *raw = nullptr;
-    authorities.reset(g_tls_file_database_new(options.ca_file.c_str(), &raw));
-    const ErrorRef error(raw);
-    if (!authorities)
-      return bad_input(options.ca_file +
-                       " holds no certificates that can be read: " + error->message);
+    auto read = read_authorities(options.ca_file);
+    if (!read) return read.error();
+    authorities = *std::move(read);
   }
   return std::unique_ptr<WebhookClient>(
       new WebhookClient(std::make_shared<Worker>(std::move(options), std::move(authorities))));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "accounts/authorities.h"
 #include "common/handle.h"
 #include "common/main_context.h"
 
@@ -62,14 +63,9 @@ class SoupClient final : public Client {
                        "add --insecure");
     session_.reset(soup_session_new_with_options("proxy-resolver", nullptr, nullptr));
     if (!options_.ca_file.empty()) {
-      GError *raw = nullptr;
-      const ObjectRef<GTlsDatabase> database(
-          g_tls_file_database_new(options_.ca_file.c_str(), &raw));
-      const ErrorRef failure(raw);
-      if (!database)
-        return bad_input("the certificates of " + options_.ca_file +
-                         " cannot be used: " + failure->message);
-      g_object_set(session_.get(), "tls-database", database.get(), nullptr);
+      const auto authorities = accounts::read_authorities(options_.ca_file);
+      if (!authorities) return authorities.error();
+      g_object_set(session_.get(), "tls-database", authorities->get(), nullptr);
     }
     connect();
     return {};

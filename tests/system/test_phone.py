@@ -123,6 +123,16 @@ class N8_Phones(PhoneTest):
                                  (run(*arguments)[0], True), run(*arguments)[1])
 
 
+    def test_a_certificate_is_named_from_where_it_runs(self):
+        self.serve()
+        token = self.workspace.write("t", self.tokens["alice"], 0o600)
+        done = subprocess.run([JUNCTOR, "phone", "--url", self.url, "--token-file", token, "--ca",
+                               "tls-cert.pem", "--call", "carol"], cwd=self.junctor.data_dir,
+                              env={**os.environ, **environment()}, capture_output=True, text=True,
+                              timeout=60, check=False)
+        self.assertIn("carol is not connected", done.stdout, done.stderr)
+
+
 class N8_BehindNats(PhoneLab):
     def test_two_phones_see_and_hear_each_other(self):
         self.serve()
