@@ -266,6 +266,27 @@ class N4_Nodes(LadderTest):
         self.assertEqual(nodes[first].wait(30), 0)
 
 
+class N7_NodesBehindNats(LadderTest):
+    def test_serve_whom_theory_lets_them_reach(self):
+        self.serve()
+        clients = ("port-restricted", "restricted")
+        sites = [self.lab.site(f"client-{kind}", kind) for kind in clients]
+        for kind in TYPES if FULL else ("open", "port-restricted", "symmetric", "udp-blocked"):
+            with self.subTest(kind):
+                node = self.node(f"n-{kind}", kind=kind)
+                phones = self.join_at(sites, "--rungs", "sfu", "--timeout", "1500")
+                if node_serves(kind, *clients):
+                    self.up(phones, "sfu", f"n-{kind}")
+                    self.see_each_other(phones)
+                else:
+                    self.assertEqual(phones[0].ended(30), 1)
+                    self.assertRegex(phones[0].events("ended")[0]["detail"], "NATs reach none")
+                for phone in phones:
+                    phone.stop()
+                node.send_signal(signal.SIGINT)
+                self.assertEqual(node.wait(30), 0)
+
+
 class N6_LastResort(LadderTest):
     def test_a_relay_when_the_nodes_are_gone(self):
         self.serve("--turn", "auto", config=self.relay_config())

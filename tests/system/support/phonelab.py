@@ -100,7 +100,6 @@ class PhoneLab(PhoneTest):
                             "--token-file", token, "--ca", os.path.join(self.data, "tls-cert.pem"),
                             "--name", name, "--every", "1", *arguments],
                            env=environment(), name=name)
-        wait_until(lambda: re.search(rf"^{name} .*(address|NAT|firewall)",
-                                     self.junctor("nodes"), re.MULTILINE),
-                   30, f"node {name} to have told its NAT", every=0.2)
+        wait_until(lambda: re.search(rf"^{name} (?!.*NAT not known)", self.junctor("nodes"),
+                                     re.MULTILINE), 30, f"node {name} to have told its NAT", every=0.2)
         return process
