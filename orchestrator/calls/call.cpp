@@ -393,7 +393,8 @@ void Call::end(EndReason reason, int sip_code, const std::string &detail) {
   record_.ended = around_->world.wall();
   count(record_);
   bridge_->stop();
-  // What a phone says of its refusal ("Not Acceptable Here") tells people less than the reason does.
+  // What a phone says of its refusal ("Not Acceptable Here") tells people less than the reason
+  // does.
   const std::string why = sip_code == 0 ? record_.detail : "";
   if (callees_.size() == 1) note(callees_.front()->target());
   for (const auto &leg : std::exchange(callees_, {})) leg->end(reason, why);

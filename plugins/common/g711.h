@@ -35,7 +35,8 @@ constexpr std::uint8_t to_alaw(int linear) {
   return static_cast<std::uint8_t>((bits | (linear < 0 ? 0 : 0x80)) ^ 0x55);
 }
 
-/// The sample of µ-law whose step `linear` lies in; what is beyond its range, 32635, is its largest.
+/// The sample of µ-law whose step `linear` lies in; what is beyond its range, 32635, is its
+/// largest.
 constexpr std::uint8_t to_ulaw(int linear) {
   constexpr unsigned kBias = 33, kLargest = 0x1fff;
   unsigned size = (static_cast<unsigned>(linear < 0 ? ~linear : linear) >> 2) + kBias;

@@ -15,7 +15,8 @@ TEST(SampleClock, WhatComesOutHasNoGapsHoweverTimesAreRounded) {
   Moment expected = 5s;
   for (int n = 0; n < 10'000; ++n) {
     // Times of FLV: whole milliseconds.
-    const auto at = std::chrono::floor<std::chrono::milliseconds>(5s + n * 1024 * Moment(1s) / 44100);
+    const auto at =
+        std::chrono::floor<std::chrono::milliseconds>(5s + n * 1024 * Moment(1s) / 44100);
     ASSERT_TRUE(clock.follows(at)) << n;
     clock.take(1024);
     const auto span = clock.give(n % 3 ? 186 : 185);
