@@ -62,7 +62,8 @@ class Wire {
 
 class SessionTest : public testing::Test {
  protected:
-  void TearDown() override { settle(); }  // lets the sessions that went close their sockets
+  /// Once the sessions of a test are gone: lets them close their sockets.
+  ~SessionTest() override { settle(); }
 
   std::shared_ptr<Session> open(Session::Options options = {}) {
     options.address = "127.0.0.1";

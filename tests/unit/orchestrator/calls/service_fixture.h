@@ -101,6 +101,12 @@ class ServiceTest : public testing::Test {
     pump();
     g_main_context_unref(context_);
   }
+  /// What a test's own phones and players post as they go.
+  ~ServiceTest() override {
+    timers_.clear();
+    around_.reset();
+    for (int i = 0; reactor_ && i < 4; ++i) reactor_->run_once(Duration::zero());
+  }
 
   /// Lets both threads' queues run empty.
   void pump() {
