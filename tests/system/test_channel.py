@@ -8,26 +8,21 @@ import random
 import statistics
 import time
 
-from natlab import TYPES, Lab, Nat, Unavailable, direct
+from natlab import TYPES, Nat, direct
 from natlab.nat import ADDRESS_PORT, INDEPENDENT
-from support.case import FULL, SystemTest
+from support.case import FULL
 from support.channelpeer import Peer, join
 from support.coturn import Coturn
 from support.icepeer import IcePeer
 from support.junctor import environment
+from support.labcase import InLaboratory
 from support.process import wait_until
 from support.tones import strength
 
 
-class ChannelTest(SystemTest):
-    ipv6 = False
-
+class ChannelTest(InLaboratory):
     def setUp(self):
         super().setUp()
-        try:
-            self.lab = self.start(Lab(self.workspace, self.ipv6))
-        except Unavailable as reason:
-            self.skipTest(f"no laboratory on this machine: {reason}")
         self.server = self.lab.host("stun", addresses=2)
         self.coturn = self.start(Coturn(self.lab, self.server, relay=True))
         self.stun = ",".join(self.server.addresses)

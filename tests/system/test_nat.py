@@ -6,11 +6,11 @@ import json
 import os
 import signal
 
-from natlab import TYPES, Lab, Nat, Unavailable
+from natlab import TYPES, Nat
 from natlab.nat import ADDRESS, ADDRESS_PORT, INDEPENDENT
-from support.case import SystemTest
 from support.coturn import Coturn
 from support.junctor import BUILD, environment
+from support.labcase import InLaboratory
 
 JUNCTOR = os.path.join(BUILD, "orchestrator", "junctor")
 _KINDS = (INDEPENDENT, ADDRESS, ADDRESS_PORT)
@@ -34,14 +34,7 @@ _FOUND = {
 }
 
 
-class NatTest(SystemTest):
-    def setUp(self):
-        super().setUp()
-        try:
-            self.lab = self.start(Lab(self.workspace))
-        except Unavailable as reason:
-            self.skipTest(f"no laboratory on this machine: {reason}")
-
+class NatTest(InLaboratory):
     def serve(self, name="stun", addresses=2, config=""):
         """A public host with the orchestrator's STUN server."""
         host = self.lab.host(name, addresses=addresses)

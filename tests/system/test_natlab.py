@@ -11,10 +11,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from natlab import TYPES, Lab, Nat, Unavailable, direct, node_serves
+from natlab import TYPES, Nat, direct, node_serves
 from natlab.nat import ADDRESS, ADDRESS_PORT, INDEPENDENT
 from support.case import FULL, SystemTest
 from support.coturn import Coturn
+from support.labcase import InLaboratory
 from support.process import Process, Timeout, wait_until
 from support.puncher import punch
 
@@ -27,16 +28,7 @@ _GRID = {f"m{m}-f{f}": Nat(mapping, filtering, hairpin=True)
          for m, mapping in enumerate(_KINDS) for f, filtering in enumerate(_KINDS)}
 
 
-class LabTest(SystemTest):
-    ipv6 = False
-
-    def setUp(self):
-        super().setUp()
-        try:
-            self.lab = self.start(Lab(self.workspace, self.ipv6))
-        except Unavailable as reason:
-            self.skipTest(f"no laboratory on this machine: {reason}")
-
+class LabTest(InLaboratory):
     def stun_server(self):
         self.server = self.lab.host("stun", addresses=2)
         Coturn(self.lab, self.server)

@@ -2,10 +2,9 @@
 import os
 import re
 
-from natlab import Lab, Unavailable
-
 from .case import SystemTest
 from .junctor import environment
+from .labcase import InLaboratory
 from .media import mark_of
 from .phone import JUNCTOR, Phone, film
 from .process import wait_until
@@ -38,15 +37,8 @@ class PhoneTest(SystemTest):
         self.assertGreater(share_with_tone(samples[-rate:], rate, TONES[identity]), 0.8)
 
 
-class PhoneLab(PhoneTest):
+class PhoneLab(InLaboratory, PhoneTest):
     """No tests of its own."""
-
-    def setUp(self):
-        super().setUp()
-        try:
-            self.lab = self.start(Lab(self.workspace))
-        except Unavailable as reason:
-            self.skipTest(f"no laboratory on this machine: {reason}")
 
     def serve(self, *flags, config=""):
         self.server = self.lab.host("public", addresses=2)
