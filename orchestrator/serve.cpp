@@ -23,7 +23,7 @@
 #include "metrics/metrics.h"
 #include "nat/core/stun_server.h"
 #include "serve_checks.h"
-#include "serve_clock.h"
+#include "serve_common.h"
 #include "serve_http.h"
 #include "serve_rendezvous.h"
 #include "serve_turn.h"
@@ -540,11 +540,6 @@ class Orchestrator {
     if (stun_) stun_->close();
     store_->flush();
     g_main_loop_quit(loop_.get());
-  }
-
-  /// Adds to an error which part of the orchestrator it stopped.
-  static Error at(const char *what, const Error &error) {
-    return {error.fault, std::string(what) + ": " + error.detail};
   }
 
   const config::Config config_;

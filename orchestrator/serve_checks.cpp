@@ -7,17 +7,13 @@
 #include "accounts/builtin_authenticator.h"
 #include "accounts/webhook_authenticator.h"
 #include "calls/pull_codecs.h"
-#include "serve_clock.h"
+#include "serve_common.h"
 
 namespace junctor {
 
 namespace {
 
 using namespace std::chrono_literals;
-
-Error at(const char *what, const Error &error) {
-  return {error.fault, std::string(what) + ": " + error.detail};
-}
 
 Result<std::unique_ptr<accounts::WebhookClient>> make_webhook(const config::Config &config,
                                                               const LogSink &log) {

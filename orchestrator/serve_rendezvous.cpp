@@ -3,7 +3,7 @@
 
 #include "accounts/secrets.h"
 #include "config/places.h"
-#include "serve_clock.h"
+#include "serve_common.h"
 
 namespace junctor {
 
