@@ -220,37 +220,32 @@ void close_channel(State &state) {
 
 // ---- Actions ----
 
-gboolean set_remote_candidates(JunctorStunPunch *self, const gchar *text) {
-  State &state = *self->state;
-  const auto channel = channel_of(state);
-  if (!channel) {
-    GST_WARNING_OBJECT(self, "there is no channel yet: set the state to PAUSED first");
-    return FALSE;
-  }
-  const std::string given = text != nullptr ? text : "";
-  if (const auto read = nat::parse_signal(given); !read) {
-    GST_WARNING_OBJECT(self, "%s", read.error().detail.c_str());
-    return FALSE;
-  }
-  // Not here: two elements that give each other strings from their reactors would wait for each
-  // other.
-  channel->post(given);
-  return TRUE;
-}
-
-gboolean take_offer(JunctorStunPunch *self, const gchar *text) {
+/// Gives the channel a string that reads; the rest of it is judged on the reactor.
+template <class Read>
+static gboolean give(JunctorStunPunch *self, const gchar *text, Read read,
+                     void (nat::Channel::*post)(std::string)) {
   const auto channel = channel_of(*self->state);
   if (!channel) {
     GST_WARNING_OBJECT(self, "there is no channel yet: set the state to PAUSED first");
     return FALSE;
   }
   const std::string given = text != nullptr ? text : "";
-  if (const auto read = nat::parse_offer(given); !read) {
-    GST_WARNING_OBJECT(self, "%s", read.error().detail.c_str());
+  if (const auto done = read(given); !done) {
+    GST_WARNING_OBJECT(self, "%s", done.error().detail.c_str());
     return FALSE;
   }
-  channel->post_offer(given);
+  // Not here: two elements that give each other strings from their reactors would wait for each
+  // other.
+  ((*channel).*post)(given);
   return TRUE;
+}
+
+gboolean set_remote_candidates(JunctorStunPunch *self, const gchar *text) {
+  return give(self, text, nat::parse_signal, &nat::Channel::post);
+}
+
+gboolean take_offer(JunctorStunPunch *self, const gchar *text) {
+  return give(self, text, nat::parse_offer, &nat::Channel::post_offer);
 }
 
 void close_by_application(JunctorStunPunch *self) {
