@@ -63,6 +63,12 @@ class Nodes : public RendezvousTest {
     say(at, wire::LegState{session, "caller", "up", 3});
     say(at, wire::LegState{session, "callee", "up", 4});
   }
+  void call_over(LinkId at) {
+    call();
+    need(alice);
+    serve(at);
+    legs_up(at);
+  }
   NodeView view(const std::string &name) {
     for (const NodeView &each : rendezvous->nodes())
       if (each.name == name) return each;
@@ -271,20 +277,14 @@ TEST_F(Nodes, OneThatNobodyHasTriedMayBeAskedAgain) {
 
 TEST_F(Nodes, WhatAClientLosesIsGivenUpForBoth) {
   const LinkId first = node("a", 10);
-  call();
-  need(alice);
-  serve(first);
-  legs_up(first);
+  call_over(first);
   say(bob, wire::Rung{session, "sfu", "a", "lost", "silent for 300 ms", 9000});
   EXPECT_THAT(last<wire::NodeFailed>(alice).why, HasSubstr("silent for 300 ms"));
 }
 
 TEST_F(Nodes, OneThatBothNeedNoMoreIsReleasedAndMayBeAskedAgain) {
   const LinkId first = node("a", 10);
-  call();
-  need(alice);
-  serve(first);
-  legs_up(first);
+  call_over(first);
   say(alice, wire::Rung{session, "sfu", "a", "stopped", "", 1});
   EXPECT_EQ(count<wire::Release>(first), 0U);
   say(bob, wire::Rung{session, "sfu", "a", "stopped", "", 1});
@@ -296,10 +296,7 @@ TEST_F(Nodes, OneThatBothNeedNoMoreIsReleasedAndMayBeAskedAgain) {
 
 TEST_F(Nodes, AnEndReleasesAll) {
   const LinkId first = node("a", 10);
-  call();
-  need(alice);
-  serve(first);
-  legs_up(first);
+  call_over(first);
   say(alice, wire::Bye{session, "", ""});
   EXPECT_EQ(last<wire::Release>(first).session, session);
   EXPECT_EQ(view("a").sessions, 0U);
@@ -307,10 +304,7 @@ TEST_F(Nodes, AnEndReleasesAll) {
 
 TEST_F(Nodes, AnOwnerWhoStopsBreaksNoCall) {
   const LinkId first = node("a", 10), second = node("b", 20);
-  call();
-  need(alice);
-  serve(first);
-  legs_up(first);
+  call_over(first);
   say(first, wire::Drain{"battery at 20 %"});
   EXPECT_EQ(last<wire::NodeFailed>(alice).why, "battery at 20 %");
   EXPECT_EQ(count<wire::Release>(first), 0U) << "it carries until the next does";
@@ -332,10 +326,7 @@ TEST_F(Nodes, OneWhoseConnectionIsLostWhileItIsAskedIsFollowedByTheNext) {
 TEST_F(Nodes, OneWhoseConnectionIsLostGoesOnCarrying) {
   LinkId first = node("a", 10);
   const std::string secret = last<wire::Welcome>(first).resume;
-  call();
-  need(alice);
-  serve(first);
-  legs_up(first);
+  call_over(first);
   say(alice, wire::Rung{session, "sfu", "a", "carrying", "", 20});
   const std::size_t came = got(first);
   rendezvous->disconnected(first, now);
@@ -350,10 +341,7 @@ TEST_F(Nodes, OneWhoseConnectionIsLostGoesOnCarrying) {
 
 TEST_F(Nodes, OneThatIsAwayAndCarriesNothingIsForgotten) {
   const LinkId first = node("a", 10);
-  call();
-  need(alice);
-  serve(first);
-  legs_up(first);
+  call_over(first);
   say(alice, wire::Rung{session, "p2p", "", "carrying", "", 20});
   rendezvous->disconnected(first, now);
   pass(40s);
@@ -363,10 +351,7 @@ TEST_F(Nodes, OneThatIsAwayAndCarriesNothingIsForgotten) {
 
 TEST_F(Nodes, OneThatIsStartedAnewTakesThePlaceOfWhatItWas) {
   const LinkId first = node("a", 10);
-  call();
-  need(alice);
-  serve(first);
-  legs_up(first);
+  call_over(first);
   say(alice, wire::Rung{session, "sfu", "a", "carrying", "", 20});
   rendezvous->disconnected(first, now);
   const LinkId again = node("a", 10);
@@ -395,10 +380,7 @@ TEST_F(Nodes, AnotherAccountDoesNotTakeTheNameOfOneThatIsAway) {
 TEST_F(Nodes, ANodeThatComesBackAsAClientEndsNobodysCall) {
   const LinkId first = node("a", 10);
   const std::string secret = last<wire::Welcome>(first).resume;
-  call();
-  need(alice);
-  serve(first);
-  legs_up(first);
+  call_over(first);
   const std::size_t came = got(first);
   rendezvous->disconnected(first, now);
   const LinkId again = client("carol", secret, came);
@@ -503,10 +485,7 @@ TEST_F(Nodes, ServersMayTakeNone) {
 
 TEST_F(Nodes, AnAccountThatIsExpelledLosesItsNodesAndNobodysCalls) {
   const LinkId first = node("a", 10), second = node("b", 20);
-  call();
-  need(alice);
-  serve(first);
-  legs_up(first);
+  call_over(first);
   rendezvous->expel("carol", "The account is gone.", now);
   EXPECT_EQ(heard[first].closed, kPolicy);
   EXPECT_EQ(heard[second].closed, kPolicy);
