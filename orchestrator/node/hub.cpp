@@ -28,9 +28,9 @@ struct Hub::Leg {
 
 namespace {
 
-/// The relay's one socket counts as one of each family that it has.
 constexpr unsigned kProbesOfALeg = 200;  // a second
 
+/// The relay's one socket counts as one of each family that it has.
 unsigned socket_of(bool v6) { return v6 ? 1 : 0; }
 
 void take_media(const nat::SessionMedia &media, sfu::LegOptions &leg) {
@@ -166,11 +166,9 @@ void Hub::add_remote(Leg &leg, Candidate candidate, Time now) {
   const auto raw = sfu::to_raw(candidate.endpoint);
   if (!raw) return;
   candidate.endpoint = sfu::to_endpoint(*raw);  // IPv4 in IPv6's clothes is IPv4
-  const bool here_only =
-      nat::is_loopback(local()) || std::ranges::all_of(addresses_, [](const std::string &each) {
-        return nat::is_loopback({each, 9});
-      });
-  if (here_only || !nat::is_loopback(candidate.endpoint)) leg.puncher.add_remote(candidate, now);
+  if (!nat::is_loopback(candidate.endpoint) || nat::is_loopback(local()) ||
+      nat::only_loopback(addresses_))
+    leg.puncher.add_remote(candidate, now);
 }
 
 Result<std::vector<LegDescription>> Hub::serve(const std::string &session,

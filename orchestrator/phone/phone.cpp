@@ -174,7 +174,7 @@ void Phone::on(const wire::Trying &trying) {
 
 void Phone::on(const wire::Invite &invite) {
   tell("invited", {{"from", invite.from}, {"session", invite.session}}, invite.from + " calls");
-  const bool busy = call_.has_value() || (placed_ && !options_.call.empty());
+  const bool busy = call_ || placed_;
   if (busy || !options_.answer || finishing_) {
     client_->send(wire::Decline{invite.session, busy ? "busy" : "declined"});
     return;

@@ -250,7 +250,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::optional<Puncher> make_puncher(const ChannelKeys &keys, const std::string &own_tag,
                                       const std::string &peer_tag, unsigned most_per_second) const;
   void prepare_relay();
-  void start_ice(const Attempt &attempt, bool relay_only);
+  void start_ice(const Attempt &attempt);
   void ice_started(const std::shared_ptr<IceWay> &way, Result<std::unique_ptr<IceAgent>> started);
   void ice_connected(const std::shared_ptr<IceWay> &way, const IcePath &path);
   void ice_failed(const std::shared_ptr<IceWay> &way, const std::string &why);

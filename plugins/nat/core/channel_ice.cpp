@@ -36,13 +36,14 @@ void Channel::prepare_relay() {
     turn_servers_ = options_.turn_servers;
     turn_until_.reset();
   }
-  if (!turn_servers_.empty()) return start_ice(kRelay, true);
+  if (!turn_servers_.empty()) return start_ice(kRelay);
   if (!events_->want) return ladder_->failed(kRelay, "no TURN server is known", Clock::now());
   relay_wanted_ = kRelay;
   events_->want(Rung::Relay);
 }
 
-void Channel::start_ice(const Attempt &attempt, bool relay_only) {
+void Channel::start_ice(const Attempt &attempt) {
+  const bool relay_only = attempt.rung == Rung::Relay;
   const auto way = std::make_shared<IceWay>();
   way->attempt = attempt;
   way->thread = ContextThread::start("junctor-ice");

@@ -210,7 +210,7 @@ void Channel::on_ladder(const LadderAction &action) {
 void Channel::prepare(const Attempt &attempt) {
   switch (attempt.rung) {
     case Rung::P2p:
-      if (options_.ice) return start_ice(attempt, false);
+      if (options_.ice) return start_ice(attempt);
       if (!puncher_) return prepare_puncher();
       // Already on its way where the silence of this one, or another address, began it.
       if (puncher_->state() == Puncher::State::Failed) {
@@ -351,9 +351,7 @@ void Channel::doubt(const std::string &why) {
 
 void Channel::read_addresses() {
   addresses_ = host_addresses();
-  local_only_ = !addresses_.empty() && std::ranges::all_of(addresses_, [](const auto &each) {
-    return is_loopback({each, 9});
-  });
+  local_only_ = !addresses_.empty() && only_loopback(addresses_);
   const auto source = source_address(kSomewhere);
   preferred_ = source ? *source : "";
 }

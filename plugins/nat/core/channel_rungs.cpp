@@ -42,7 +42,7 @@ Result<void> Channel::take_offer(std::string_view text) {
     turn_servers_ = std::move(turn->servers);
     turn_until_.reset();
     if (turn->lifetime) turn_until_ = now + *turn->lifetime;
-    if (relay_wanted_) start_ice(*std::exchange(relay_wanted_, {}), true);
+    if (relay_wanted_) start_ice(*std::exchange(relay_wanted_, {}));
   } else if (const auto *direct = std::get_if<DirectWay>(&*read)) {
     direct_expected_ = direct->expected;
     if (ladder_) ladder_->expect_direct(direct_expected_);

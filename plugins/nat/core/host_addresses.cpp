@@ -43,6 +43,12 @@ std::vector<std::string> host_addresses() {
   return found;
 }
 
+bool only_loopback(const std::vector<std::string> &addresses) {
+  return std::ranges::all_of(addresses, [](const std::string &each) {
+    return is_loopback({each, 9});
+  });
+}
+
 Result<std::string> source_address(const Endpoint &towards) {
   const auto to = towards.to_sockaddr();
   if (!to) return to.error();

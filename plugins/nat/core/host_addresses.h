@@ -20,6 +20,9 @@ namespace junctor::nat {
 std::vector<std::string> host_addresses();
 inline constexpr std::size_t kMostHostAddresses = 16;
 
+/// Whether none of them is of a network.
+bool only_loopback(const std::vector<std::string> &addresses);
+
 /// The address that this machine sends to `towards` from. Nothing is sent.
 Result<std::string> source_address(const Endpoint &towards);
 
