@@ -80,8 +80,9 @@ class Carried:
             f"{medium}_port": port for medium, port in phone.ports.items()}))
         alice = junctor.account("alice")
         if not to_phone:
-            medium = medium_of(row.codec)
-            app, stream = _split(alice.pull_url(f"{medium}={row.codec}"))
+            wanted = [row.codec] + (["h264"] if row.beside else [])
+            app, stream = _split(alice.pull_url("&".join(
+                f"{medium_of(each)}={each}" for each in wanted)))
             self.sink = self.keep(ends.RtmpSink(junctor.rtmp_port, app, stream))
         time.sleep(0.5)
         self.idle_threads = self.threads()
@@ -153,11 +154,14 @@ class Carried:
             if row.beside:
                 outs += ["-map", "0:v", "-c", "copy", "-f", "rtp", target["video"]]
         else:
-            port, kind = free_range(2), 96
+            port = free_range(2 * len(self.sources))
+            media = {medium_of(each.codec): (each, port + 2 * at, 96 + at)
+                     for at, each in enumerate(self.sources)}
             self.sink = self.keep(ends.FlvSink())
-            argv += ["-protocol_whitelist", "file,udp,rtp", "-i", self._sdp(port, kind)]
-            outs = [*row.theirs, "-flvflags", "no_duration_filesize", "-flush_packets", "1",
-                    "-f", "flv", f"tcp://{HOST}:{self.sink.port}"]
+            argv += ["-protocol_whitelist", "file,udp,rtp", "-i", self._sdp(media.values())]
+            outs = [*row.theirs] + (["-map", "0:v", "-c:v", "copy"] if row.beside else [])
+            outs += ["-flvflags", "no_duration_filesize", "-flush_packets", "1",
+                     "-f", "flv", f"tcp://{HOST}:{self.sink.port}"]
         outs = (["-map", "0:v", "-fps_mode", "passthrough"] if video else ["-map", "0:a"]) + outs
         process = self.keep(Process("ffmpeg", argv + outs, self.log("ffmpeg")))
         self.pids = [process.pid]
@@ -167,19 +171,18 @@ class Carried:
         else:
             wait_until(lambda: _bound(port), 30, f"ffmpeg to take port {port}")
             phone = self.keep(ends.RtpSink())
-            medium = medium_of(self.source.codec)
-            self.sender = self.keep(ends.RtpSender({medium: (HOST, port)}, {medium: kind},
-                                                   phone.sockets))
+            self.sender = self.keep(ends.RtpSender(
+                {medium: (HOST, at) for medium, (_, at, _) in media.items()},
+                {medium: kind for medium, (_, _, kind) in media.items()}, phone.sockets))
         self.sender.start(self.sources)
 
-    def _sdp(self, port, kind):
-        codec = self.source.codec
-        fmtp = _FMTP.get(codec)
-        return self.workspace.write(
-            f"in-{time.monotonic_ns()}.sdp",
-            f"v=0\no=- 1 1 IN IP4 {HOST}\ns=-\nc=IN IP4 {HOST}\nt=0 0\n"
-            f"m={medium_of(codec)} {port} RTP/AVP {kind}\na=rtpmap:{kind} {_RTPMAP[codec]}\n"
-            + (f"a=fmtp:{kind} {fmtp}\n" if fmtp else ""))
+    def _sdp(self, media):
+        lines = ["v=0", f"o=- 1 1 IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0"]
+        for source, port, kind in media:
+            codec = source.codec
+            lines += [f"m={medium_of(codec)} {port} RTP/AVP {kind}", f"a=rtpmap:{kind} {_RTPMAP[codec]}"]
+            lines += [f"a=fmtp:{kind} {_FMTP[codec]}"] if codec in _FMTP else []
+        return self.workspace.write(f"in-{time.monotonic_ns()}.sdp", "\n".join(lines) + "\n")
 
 
 def _trickle(source):
