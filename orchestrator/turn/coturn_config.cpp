@@ -14,11 +14,13 @@ namespace {
 
 /// Networks that a client of a relay has no business in (RFC 6890, RFC 5735): who could reach them
 /// by it would reach what stands behind the operator's own firewall. Those for documentation are
-/// left out: nobody is there.
+/// left out: nobody is there. coturn compares addresses of IPv6 byte by byte, each for itself, so a
+/// range is one of prefixes; and one that begins with `::` would have all of IPv4 in it for coturn,
+/// which refuses `::` whatever is written here.
 struct Network {
   const char *first, *last;
 };
-constexpr std::array<Network, 18> kPrivate{{
+constexpr std::array<Network, 19> kPrivate{{
     {"0.0.0.0", "0.255.255.255"},
     {"10.0.0.0", "10.255.255.255"},
     {"100.64.0.0", "100.127.255.255"},
@@ -30,7 +32,8 @@ constexpr std::array<Network, 18> kPrivate{{
     {"192.168.0.0", "192.168.255.255"},
     {"198.18.0.0", "198.19.255.255"},
     {"240.0.0.0", "255.255.255.255"},
-    {"::", "::ffff"},
+    {"::1", "::ff"},
+    {"::100", "::ffff"},
     {"::ffff:0:0", "::ffff:ffff:ffff"},
     {"64:ff9b::", "64:ff9b::ffff:ffff"},
     {"100::", "100::ffff:ffff:ffff:ffff"},
@@ -78,7 +81,7 @@ bool is_peer(const std::string &text) {
 
 bool is_public(const std::string &address) {
   const std::string bytes = bytes_of(address);
-  return !bytes.empty() &&
+  return !bytes.empty() && !is_any(address) &&
          std::ranges::none_of(kPrivate, [&](const Network &each) { return within(bytes, each); });
 }
 

@@ -65,7 +65,7 @@ class N7_EveryPair(LadderTest):
         self.walk("--ladder", "strict", "--timeout", "1200")
 
     def walk(self, *order):
-        self.serve("--turn", "auto", config=self.relay_config())
+        self.serve("--turn", "auto")
         self.node("n7")
         self.media = ("--video", film(self.workspace, BOB, "BOB", 20), "--audio", "off")
         self.order, self.phones, self.sites = order, {}, {}
@@ -236,7 +236,7 @@ class N4_Nodes(LadderTest):
         print("# a node died: silence of {:.0f} and {:.0f} ms".format(*self.pauses(phones, since)))
 
     def test_in_strict_order_the_next_node_and_then_the_relay(self):
-        self.serve("--turn", "auto", config=self.relay_config())
+        self.serve("--turn", "auto")
         nodes = {name: self.node(name) for name in ("n1", "n2")}
         phones = self.join("symmetric", "symmetric", "--ladder", "strict", "--timeout", "800")
         first = phones[0].wait("channel", state="up")["node"]
@@ -289,7 +289,7 @@ class N7_NodesBehindNats(LadderTest):
 
 class N6_LastResort(LadderTest):
     def test_a_relay_when_the_nodes_are_gone(self):
-        self.serve("--turn", "auto", config=self.relay_config())
+        self.serve("--turn", "auto")
         node = self.node("n1")
         phones = self.join("symmetric", "symmetric")
         self.up(phones, "sfu", "n1")
@@ -302,7 +302,7 @@ class N6_LastResort(LadderTest):
             *self.pauses(phones, since)))
 
     def test_the_relay_dies_and_comes_back(self):
-        self.serve("--turn", "auto", config=self.relay_config())
+        self.serve("--turn", "auto")
         phones = self.join("symmetric", "symmetric")
         self.up(phones, "relay")
         self.see_each_other(phones)
@@ -315,7 +315,7 @@ class N6_LastResort(LadderTest):
             *self.pauses(phones, since)))
 
     def test_a_node_that_one_side_cannot_pass_is_not_asked(self):
-        self.serve("--turn", "auto", config=self.relay_config())
+        self.serve("--turn", "auto")
         self.node("n1", kind="port-restricted")
         phones = self.join("symmetric", "symmetric")
         self.up(phones, "relay")
@@ -323,13 +323,13 @@ class N6_LastResort(LadderTest):
         self.assertRegex(self.log_of(phones), "both clients' NATs reach none")
 
     def test_without_udp_over_tcp_or_tls(self):
-        self.serve("--turn", "auto", config=self.relay_config())
+        self.serve("--turn", "auto")
         phones = self.join("udp-blocked", "port-restricted")
         self.up(phones, "relay")
         self.see_each_other(phones)
 
     def test_where_only_tls_passes(self):
-        self.serve("--turn", "auto", config=self.relay_config())
+        self.serve("--turn", "auto")
         sites = [self.lab.site("left", "udp-blocked"), self.lab.site("right", "udp-blocked")]
         for site in sites:
             self.lab.tool(["nft", "-f", "-"], """table ip narrow {

@@ -153,7 +153,7 @@ class N8_BehindNats(PhoneLab):
         self.heard(bob, ALICE)
 
     def test_a_relay_where_nothing_else_helps(self):
-        self.serve("--turn", "auto", config=self.relay_config())
+        self.serve("--turn", "auto")
         alice, bob = self.join("symmetric", "symmetric")
         up = [each.wait("channel", 30, state="up") for each in (alice, bob)]
         self.assertEqual({each["rung"] for each in up}, {"relay"})

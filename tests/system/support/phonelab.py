@@ -79,9 +79,6 @@ class PhoneLab(InLaboratory, PhoneTest):
                            "--stats", *arguments)
         return alice, bob
 
-    def relay_config(self):
-        return '[turn]\nallowed-peers = ["0.0.0.0-255.255.255.255"]\n'
-
     def node(self, name, account="carol", kind="open", host=None, *arguments):
         """A device that is lent, once it serves: at a site of this type, or at a host."""
         host = host or self.lab.site(name, kind)

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "config/turn.h"
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <sstream>
 
 #include "../../temporary_directory.h"
 #include "../../tls_peer.h"
@@ -63,6 +66,52 @@ TEST(CoturnConfig, SaysWhereItListensAndWhoMayCome) {
     EXPECT_THAT(text, HasSubstr(line));
   EXPECT_THAT(text, Not(HasSubstr("allowed-peer-ip")));
   EXPECT_THAT(text, Not(HasSubstr("allow-loopback-peers")));
+}
+
+/// An address as coturn compares them; the first byte tells the family.
+std::string comparable(const std::string &text) {
+  unsigned char bytes[16];
+  if (::inet_pton(AF_INET, text.c_str(), bytes) == 1)
+    return '4' + std::string(reinterpret_cast<char *>(bytes), 4);
+  EXPECT_EQ(::inet_pton(AF_INET6, text.c_str(), bytes), 1) << text;
+  return '6' + std::string(reinterpret_cast<char *>(bytes), 16);
+}
+
+/// As addr_less_eq() of coturn: IPv4 is less than IPv6, whose bytes are compared each for itself.
+bool less_eq(const std::string &left, const std::string &right) {
+  if (left[0] != right[0] || left[0] == '4') return left <= right;
+  return std::equal(left.begin(), left.end(), right.begin(),
+                    [](unsigned char a, unsigned char b) { return a <= b; });
+}
+
+/// As ioa_addr_in_range() of coturn: an end of zeros is none.
+bool coturn_refuses(const std::string &config, const std::string &address) {
+  const std::string wanted = comparable(address);
+  const auto open = [](const std::string &end) {
+    return end.find_first_not_of('\0', 1) == std::string::npos;
+  };
+  std::istringstream lines(config);
+  const std::string key = "denied-peer-ip=";
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(key)) continue;
+    const auto dash = line.find('-', key.size());
+    const std::string low = comparable(line.substr(key.size(), dash - key.size())),
+                      high = comparable(line.substr(dash + 1));
+    if ((open(low) || less_eq(low, wanted)) && (open(high) || less_eq(wanted, high))) return true;
+  }
+  return false;
+}
+
+TEST(CoturnConfig, RefusesPrivatePeersAndNoOthers) {
+  const std::string text = written(options());
+  for (const char *address : {"203.0.113.5", "8.8.8.8", "9.255.255.255", "11.0.0.0", "172.32.0.1",
+                              "100.128.0.1", "223.255.255.255", "2001:db8::1", "2a00::", "fec0::1"})
+    EXPECT_FALSE(coturn_refuses(text, address)) << address;
+  for (const char *address :
+       {"0.0.0.1", "10.1.2.3", "127.0.0.1", "172.31.255.255", "192.168.0.1", "169.254.1.1",
+        "100.64.0.1", "255.1.1.1", "::1", "::100", "::beef", "fe80::1", "febf::1", "fd00::1",
+        "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"})
+    EXPECT_TRUE(coturn_refuses(text, address)) << address;
 }
 
 TEST(CoturnConfig, LeavesOutWhatIsNotWanted) {
