@@ -3,6 +3,7 @@
 #include "phone/phone.h"
 
 #include <glib-unix.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -53,6 +54,13 @@ Result<phone::PhoneOptions> options_of(const CommandLine &line) {
   std::error_code failure;
   if (!options.pictures.empty() && !std::filesystem::is_directory(options.pictures, failure))
     return bad_input("--save-pictures: there is no directory " + options.pictures);
+  if (!said.save_sound.empty()) {
+    const auto directory = std::filesystem::absolute(said.save_sound).parent_path();
+    if (!std::filesystem::is_directory(directory, failure))
+      return bad_input("--save-sound: there is no directory " + directory.string());
+    if (::access(directory.c_str(), W_OK) != 0)
+      return bad_input("--save-sound: nothing can be written in " + directory.string());
+  }
   return options;
 }
 

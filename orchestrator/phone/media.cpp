@@ -113,6 +113,10 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
   void close() {
     events_ = {};
     if (!pipeline_) return;
+    {
+      const std::lock_guard lock(branches_);
+      closed_ = true;
+    }
     finish_sound();
     for (const auto &[object, id] : handlers_) g_signal_handler_disconnect(object, id);
     handlers_.clear();
@@ -269,6 +273,8 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     if (!std::string_view(name.get()).starts_with("recv_rtp_src_")) return;
     const unsigned type = payload_type_of(pad);
     if (type != kPictureType && type != kSoundType) return;
+    const std::lock_guard lock(self->branches_);
+    if (self->closed_) return;
     GstElement *&branch = type == kPictureType ? self->picture_ : self->sound_;
     if (!branch) branch = self->add_branch(type);
     if (!branch) return;
@@ -284,7 +290,7 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     GstElement *branch = gst_parse_bin_from_description(line.c_str(), TRUE, &raw);
     const ErrorRef error(raw);
     if (!branch) {
-      tell_failed(std::string("what comes cannot be shown: ") + error->message);
+      tell_over(&MediaEvents::broken, std::string("what comes cannot be shown: ") + error->message);
       return nullptr;
     }
     gst_bin_add(GST_BIN(pipeline_.get()), branch);
@@ -299,8 +305,13 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     const PadRef head(gst_element_get_static_pad(branch, "sink"));
     gst_pad_add_probe(head.get(), GST_PAD_PROBE_TYPE_BUFFER, &PipelineMedia::on_packet, this,
                       nullptr);
-    gst_element_sync_state_with_parent(branch);
-    return branch;
+    if (gst_element_sync_state_with_parent(branch)) return branch;
+    // Left below PAUSED it would be taken up there when the pipeline goes down, fail once more, and
+    // the pipeline would stay where it is.
+    gst_element_set_locked_state(branch, TRUE);
+    gst_element_set_state(branch, GST_STATE_NULL);
+    gst_bin_remove(GST_BIN(pipeline_.get()), branch);
+    return nullptr;
   }
 
   static GstPadProbeReturn on_packet(GstPad *, GstPadProbeInfo *, gpointer data) {
@@ -348,7 +359,8 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
           const std::lock_guard lock(mutex_);
           why_ = error->message;
         }
-        return tell_failed(error->message);
+        const bool way = GST_MESSAGE_SRC(message) == GST_OBJECT(channel_.get());
+        return tell_over(way ? &MediaEvents::failed : &MediaEvents::broken, error->message);
       }
       case GST_MESSAGE_ELEMENT:
         break;
@@ -377,9 +389,11 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     return why_;
   }
 
-  void tell_failed(const std::string &why) {
-    later([why](PipelineMedia &self) {
-      if (self.events_.failed) std::exchange(self.events_.failed, nullptr)(why);
+  /// What failed first is told; the rest follows from it.
+  void tell_over(std::function<void(std::string)> MediaEvents::*member, const std::string &why) {
+    later([member, why](PipelineMedia &self) {
+      const auto told = std::exchange(self.events_, {}).*member;
+      if (told) told(why);
     });
   }
 
@@ -411,6 +425,8 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
   ElementRef pipeline_, channel_, rtp_;
   std::vector<std::unique_ptr<Bridge>> bridges_;
   std::vector<std::pair<gpointer, gulong>> handlers_;
+  std::mutex branches_;  // held while one is made
+  bool closed_ = false;
   GstElement *picture_ = nullptr, *sound_ = nullptr;  // owned by the pipeline
   SampleRef last_;
   Time started_{};

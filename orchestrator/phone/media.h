@@ -56,7 +56,9 @@ struct MediaEvents {
   std::function<void(const ChannelNews &)> channel;
   std::function<void(const RungNews &)> rung;
   std::function<void(std::chrono::milliseconds)> first_picture;  ///< since the start
-  std::function<void(std::string why)> failed;                   ///< once; nothing comes afterwards
+  std::function<void(std::string why)> failed;  ///< no way is left; nothing comes afterwards
+  /// A source, a codec or a file of this end has failed; nothing comes afterwards.
+  std::function<void(std::string why)> broken;
   std::function<void()> ended;  ///< a file has been sent to its end
 };
 

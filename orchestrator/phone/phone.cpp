@@ -206,6 +206,7 @@ Result<void> Phone::start_media() {
          "first picture, " + std::to_string(since.count()) + " ms after the start");
   };
   events.failed = [this](const std::string &why) { end_call(EndReason::Unreachable, why, true); };
+  events.broken = [this](const std::string &why) { end_call(EndReason::Internal, why, true); };
   events.ended = [this] { tell("sent", {}, "what was to be sent has been sent"); };
   auto media = world_.media(std::move(options), std::move(events));
   if (!media) return media.error();
@@ -347,11 +348,14 @@ void Phone::end_call(EndReason reason, const std::string &detail, bool by_us) {
   Call over = std::move(*call_);
   call_.reset();
   if (by_us) {
+    // What is wrong here, with which of our files, is nobody else's.
+    const std::string told = reason == EndReason::Internal
+                                 ? "The other end cannot send or receive its media."
+                                 : detail.substr(0, wire::kMostText);
     if (!over.caller && !over.answered)
       client_->send(wire::Decline{over.session, "busy"});
     else
-      client_->send(wire::Bye{over.session, std::string(to_string(reason)),
-                              detail.substr(0, wire::kMostText)});
+      client_->send(wire::Bye{over.session, std::string(to_string(reason)), told});
   }
   const std::string said = detail.empty() ? std::string(describe(reason)) : detail;
   const double lasted = over.up ? seconds(world_.now() - *over.up) : 0;

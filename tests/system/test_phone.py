@@ -98,6 +98,32 @@ class N8_Phones(PhoneTest):
         self.sees(alice, BOB)
         self.sees(bob, ALICE)
 
+    def test_a_file_that_cannot_be_written_ends_the_call_and_nothing_else(self):
+        self.serve()
+        bob = self.there("bob", *self.media_of(BOB, "BOB"))
+        gone = os.path.dirname(bob.sound)
+        os.rmdir(gone)
+        idle = len(os.listdir(f"/proc/{bob.process.pid}/task")) + 2
+        for number in range(5):
+            alice = self.phone("alice", "--call", "bob", *self.media_of(ALICE, "ALICE"),
+                               log=f"alice-{number}")
+            said = alice.wait("ended")
+            self.assertEqual((said["reason"], said["detail"]),
+                             ("internal", "The other end cannot send or receive its media."))
+            self.assertEqual(alice.ended(), 1)
+            wait_until(lambda: len(bob.events("ended")) == number + 1, 20, "bob's end")
+            # What ICE has open goes a moment later.
+            wait_until(lambda: len(os.listdir(f"/proc/{bob.process.pid}/task")) <= idle, 20,
+                       "the threads of the call to end")
+        self.assertIn("heard.wav", bob.events("ended")[0]["detail"])
+        os.mkdir(gone)
+        alice = self.phone("alice", "--call", "bob", *self.media_of(ALICE, "ALICE"))
+        alice.wait("channel", state="up")
+        self.sees(alice, BOB)
+        bob.hang_up()
+        self.assertEqual(bob.ended(), 0)
+        self.assertNotRegex(bob.process.log(), "CRITICAL|WARNING")
+
     def test_errors_name_the_fix(self):
         self.serve()
         flags = {"token": ("--token-file", self.workspace.write("t", self.tokens["alice"], 0o600))}
@@ -117,6 +143,8 @@ class N8_Phones(PhoneTest):
                 (2, "there is no file", ("--url", self.url, *flags["token"], "--video", "/none")),
                 (2, "there is no directory",
                  ("--url", self.url, *flags["token"], "--save-pictures", "/none")),
+                (2, "--save-sound: there is no directory /none",
+                 ("--url", self.url, *flags["token"], "--save-sound", "/none/x.wav")),
                 (3, "junctor serve", (*flags["token"], "--data-dir", "/nowhere"))):
             with self.subTest(says):
                 self.assertEqual((status, bool(re.search(re.escape(says), run(*arguments)[1]))),

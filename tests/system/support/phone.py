@@ -30,7 +30,7 @@ class Phone:
         self.name, self.workspace = name, workspace
         log = log or name
         self.pictures = os.path.dirname(workspace.file(f"{log}-pictures", "x"))
-        self.sound = workspace.file(f"{log}.wav")
+        self.sound = workspace.file(f"{log}-sound", "heard.wav")
         token_file = workspace.write(f"{log}.token", token, 0o600)
         self._events = workspace.file(f"{log}.events")
         argv = [JUNCTOR, "phone", "--url", url, "--token-file", token_file, "--json",
