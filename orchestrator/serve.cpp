@@ -401,6 +401,9 @@ class Orchestrator {
     backend.expelled = [this](const std::string &account, bool removed) {
       expel_account(account, removed);
     };
+    backend.token_revoked = [this](const std::string &account, const std::string &id) {
+      expel_token(account, id);
+    };
     auto http = HttpSide::open(
         config_, std::move(backend),
         {.certificate = [this](const Endpoint &listen) { return certificate_files(listen); },
@@ -434,8 +437,16 @@ class Orchestrator {
     say(LogLevel::Info, "account " + account + (removed ? ": removed" : ": its tokens revoked") +
                             "; its calls and streams end");
     expel(account, removed, agent_.get(), service_.get(), rtmp_);
-    rendezvous_->rendezvous().expel(account, "The account was removed, or its tokens revoked.",
+    rendezvous_->rendezvous().expel(account, {}, "The account was removed, or its tokens revoked.",
                                     Clock::now());
+  }
+
+  /// What RTMP terminals began with it goes on: they are asked for one at each start only.
+  void expel_token(const std::string &account, const std::string &id) {
+    say(LogLevel::Info, "account " + account +
+                            ": one of its tokens revoked; channels that were "
+                            "opened with it end");
+    rendezvous_->rendezvous().expel(account, id, "The token was revoked.", Clock::now());
   }
 
   /// Notices what `junctor account` does to the files while this runs.
@@ -478,6 +489,10 @@ class Orchestrator {
         const bool removed = !now || now->id != account.id;
         if (removed || now->not_before != account.not_before)
           post_to(nullptr, [this, name = name, removed] { expel_account(name, removed); });
+        if (removed) continue;
+        for (const auto &[id, until] : now->revoked)
+          if (!account.revoked.contains(id))
+            post_to(nullptr, [this, name = name, id = id] { expel_token(name, id); });
       }
     });
     if (!posted) say(LogLevel::Warning, "too busy to read the changed accounts");

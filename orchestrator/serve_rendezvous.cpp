@@ -42,13 +42,13 @@ std::unique_ptr<rendezvous::Socket> make_rendezvous(
                                     offer.certificate_sha256};
     };
   own.log = log;
-  options.account = [book](std::string_view token) -> Result<std::string> {
+  options.bearer = [book](std::string_view token) -> Result<rendezvous::Bearer> {
     auto claims = book->verify(token, seconds_now());
     if (!claims) return claims.error();
     if (!claims->rights.push || !claims->rights.pull)
       return refused("the token of " + claims->subject +
                      " has not both rights, push and pull, which a channel needs");
-    return claims->subject;
+    return rendezvous::Bearer{claims->subject, claims->id};
   };
   options.changed = std::move(changed);
   return rendezvous::Socket::make(std::move(options));

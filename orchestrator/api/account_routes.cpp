@@ -244,11 +244,16 @@ void Api::revoke_tokens(const Request &, const Parameters &parameters, const Rep
 }
 
 void Api::revoke_token(const Request &, const Parameters &parameters, const Reply &reply) {
-  if (!backend_.book->snapshot()->find(parameters[0]))
+  const std::string &name = parameters[0], &id = parameters[1];
+  if (!backend_.book->snapshot()->find(name))
     return reply(problem(404, "There is no such account."));
-  answer_from_worker(reply,
-                     [book = backend_.book, name = parameters[0], id = parameters[1],
-                      now = backend_.seconds()]() -> Response {
+  const auto token_revoked = backend_.token_revoked;
+  const Reply then = [token_revoked, name, id, reply](Response response) {
+    if (response.status == 204 && token_revoked) token_revoked(name, id);
+    reply(std::move(response));
+  };
+  answer_from_worker(then,
+                     [book = backend_.book, name, id, now = backend_.seconds()]() -> Response {
                        if (auto revoked = book->revoke(name, id, now); !revoked)
                          return from_error(revoked.error());
                        return {204, {}, "", ""};

@@ -61,6 +61,8 @@ struct Backend {
   rendezvous::Rendezvous *rendezvous = nullptr;  ///< null: there is none
   /// An account is gone, or its tokens are void: end what it does.
   std::function<void(const std::string &account, bool removed)> expelled;
+  /// One token is void: end what needs it all the time. May be unset, like `expelled`.
+  std::function<void(const std::string &account, const std::string &id)> token_revoked;
   /// All metrics as text; unset: there are none.
   std::function<std::string()> metrics;
   /// The status of each answer; may be unset.

@@ -43,7 +43,8 @@ Rendezvous::Rendezvous(Options options, Door door, std::function<void(const View
 
 // --- Connections ---------------------------------------------------------------------------------
 
-Result<LinkId> Rendezvous::connected(const std::string &account, const Endpoint &peer, Time now) {
+Result<LinkId> Rendezvous::connected(const Bearer &bearer, const Endpoint &peer, Time now) {
+  const std::string &account = bearer.account;
   if (links_.size() >= options_.limits.connections)
     return Error{Fault::Refused, "There are too many connections here; try again later."};
   const auto own = std::ranges::count_if(
@@ -52,8 +53,9 @@ Result<LinkId> Rendezvous::connected(const std::string &account, const Endpoint 
     return Error{Fault::Refused, "The account " + account + " has " + std::to_string(own) +
                                      " connections already; close one."};
   const LinkId id = next_link_++;
-  links_.emplace(id, Link{id, account, peer, nullptr, now + options_.limits.hello_time,
-                          Throttle(options_.limits.burst, options_.limits.message_interval)});
+  links_.emplace(id,
+                 Link{id, account, bearer.token, peer, nullptr, now + options_.limits.hello_time,
+                      Throttle(options_.limits.burst, options_.limits.message_interval)});
   return id;
 }
 
@@ -102,6 +104,7 @@ void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
   if (hello.role == wire::Role::Node && !welcome_node(link, *device, hello, now)) return;
   device->role = hello.role;
   device->agent = hello.agent;
+  device->token = link.token;
   device->resume = options_.new_id();
   device->link = &link;
   link.device = device;
@@ -212,13 +215,17 @@ void Rendezvous::tick(Time now) {
     if (const auto found = devices_.find(id); found != devices_.end()) forget(found->second, now);
 }
 
-void Rendezvous::expel(const std::string &account, const std::string &why, Time now) {
-  std::vector<std::string> devices, links;
+void Rendezvous::expel(const std::string &account, const std::optional<std::string> &token,
+                       const std::string &why, Time now) {
+  const auto is_meant = [&](const auto &each) {
+    return each.account == account && (!token || each.token == *token);
+  };
+  std::vector<std::string> devices;
   std::vector<LinkId> open;
   for (const auto &[id, device] : devices_)
-    if (device.account == account) devices.push_back(id);
+    if (is_meant(device)) devices.push_back(id);
   for (const auto &[id, link] : links_)
-    if (link.account == account) open.push_back(id);
+    if (is_meant(link)) open.push_back(id);
   for (const std::string &id : devices) {
     const auto found = devices_.find(id);
     if (found == devices_.end()) continue;
@@ -227,8 +234,14 @@ void Rendezvous::expel(const std::string &account, const std::string &why, Time 
       on(found->second, wire::Drain{why}, now);
       continue;
     }
-    for (const std::string &session : std::set<std::string>(found->second.sessions))
-      end(sessions_.at(session), EndReason::Admin, why, nullptr);
+    for (const std::string &each : std::set<std::string>(found->second.sessions)) {
+      Session &session = sessions_.at(each);
+      // It goes on ringing elsewhere.
+      if (session.ringing.contains(id) && session.ringing.size() > 1)
+        leave(session, found->second, now);
+      else
+        end(session, EndReason::Admin, why, nullptr);
+    }
   }
   for (const LinkId id : open)
     if (const auto found = links_.find(id); found != links_.end())

@@ -29,6 +29,12 @@ namespace wire = nat::rendezvous;
 /// One connection of a client.
 using LinkId = std::uint64_t;
 
+/// Whose a connection is, and by what right.
+struct Bearer {
+  std::string account;
+  std::string token;  ///< the id of the token that was verified
+};
+
 /// What clients may cost.
 struct Limits {
   std::size_t connections = 4096, connections_per_account = 16;
@@ -102,15 +108,16 @@ class Rendezvous {
  public:
   Rendezvous(Options options, Door door, std::function<void(const View &)> changed);
 
-  /// Of an account whose token was verified. Refused where there are too many: a sentence.
-  Result<LinkId> connected(const std::string &account, const Endpoint &peer, Time now);
+  /// Of one whose token was verified. Refused where the account has too many: a sentence.
+  Result<LinkId> connected(const Bearer &bearer, const Endpoint &peer, Time now);
   void received(LinkId link, std::string_view text, Time now);
   void disconnected(LinkId link, Time now);
   /// Time has passed: call it about four times a second.
   void tick(Time now);
 
-  /// Its connections are closed, its sessions over.
-  void expel(const std::string &account, const std::string &why, Time now);
+  /// Its connections are closed, its sessions over. With a token only what came by that.
+  void expel(const std::string &account, const std::optional<std::string> &token,
+             const std::string &why, Time now);
   /// All sessions end, all connections are closed.
   void shutdown(Time now);
   /// Ends one for the operator; false if there is none that runs.
@@ -127,7 +134,7 @@ class Rendezvous {
   struct Device;
   struct Link {
     LinkId id = 0;
-    std::string account;
+    std::string account, token;
     Endpoint peer;
     Device *device = nullptr;  ///< null before its hello
     Time hello_until{};
@@ -137,6 +144,7 @@ class Rendezvous {
   /// A client, through all its connections.
   struct Device {
     std::string id, account, agent, resume;
+    std::string token;  ///< the id of the one that it came by last
     wire::Role role = wire::Role::Client;
     Link *link = nullptr;  ///< null while it is away
     Time away_since{};

@@ -36,7 +36,7 @@ std::string_view header(SoupServerMessage *message, const char *name) {
   return value ? value : "";
 }
 
-std::string_view bearer(SoupServerMessage *message, GHashTable *query) {
+std::string_view token_of(SoupServerMessage *message, GHashTable *query) {
   constexpr std::string_view kScheme = "Bearer ";
   const std::string_view field = header(message, "Authorization");
   if (field.size() > kScheme.size() &&
@@ -162,13 +162,13 @@ class SoupSocket final : public Socket {
     if (!speaks(header(message, "Sec-WebSocket-Protocol")))
       return answer(message, 400, "Bad Request",
                     std::string("Send Sec-WebSocket-Protocol: ") + wire::kSubprotocol + ".");
-    const auto account = self.options_.account(bearer(message, query));
-    if (!account) {
-      self.log_refused(message, account.error().detail);
+    const std::string token(token_of(message, query));
+    if (const auto bearer = self.options_.bearer(token); !bearer) {
+      self.log_refused(message, bearer.error().detail);
       return answer(message, 401, "Unauthorized",
                     "Send `Authorization: Bearer TOKEN` with a token of an account.");
     }
-    g_object_set_data_full(G_OBJECT(message), kAccountKey, g_strdup(account->c_str()), g_free);
+    g_object_set_data_full(G_OBJECT(message), kTokenKey, g_strdup(token.c_str()), g_free);
     GSocket *socket = soup_server_message_get_socket(message);
     if (!socket) socket = api::TlsDoor::socket_of(soup_server_message_get_remote_address(message));
     if (socket)
@@ -178,21 +178,21 @@ class SoupSocket final : public Socket {
   static void on_socket(SoupServer *, SoupServerMessage *message, const char *,
                         SoupWebsocketConnection *connection, gpointer data) {
     auto &self = *static_cast<SoupSocket *>(data);
-    const auto *account =
-        static_cast<const char *>(g_object_get_data(G_OBJECT(message), kAccountKey));
+    const auto *token = static_cast<const char *>(g_object_get_data(G_OBJECT(message), kTokenKey));
     auto *socket = static_cast<GSocket *>(g_object_get_data(G_OBJECT(message), kSocketKey));
-    self.let_in(connection, socket, account ? account : "",
+    // It may have been revoked while the answer was on its way.
+    self.let_in(connection, socket, self.options_.bearer(token ? token : ""),
                 peer_of(soup_server_message_get_remote_address(message)));
   }
 
-  void let_in(SoupWebsocketConnection *connection, GSocket *socket, const std::string &account,
+  void let_in(SoupWebsocketConnection *connection, GSocket *socket, const Result<Bearer> &bearer,
               const Endpoint &peer) {
     const Time now = options_.now();
     soup_websocket_connection_set_max_incoming_payload_size(connection, wire::kMostBytes);
     soup_websocket_connection_set_keepalive_interval(
         connection, static_cast<guint>(
                         std::chrono::duration_cast<std::chrono::seconds>(options_.ping).count()));
-    const auto link = rendezvous_.connected(account, peer, now);
+    const auto link = bearer ? rendezvous_.connected(*bearer, peer, now) : bearer.error();
     Guest &guest = guests_[connection];
     guest.connection.reset(SOUP_WEBSOCKET_CONNECTION(g_object_ref(connection)));
     if (socket) guest.socket.reset(G_SOCKET(g_object_ref(socket)));
@@ -334,7 +334,7 @@ class SoupSocket final : public Socket {
                        : ""));
   }
 
-  static constexpr const char *kAccountKey = "junctor-account", *kSocketKey = "junctor-socket";
+  static constexpr const char *kTokenKey = "junctor-token", *kSocketKey = "junctor-socket";
 
   const Options options_;
   Rendezvous rendezvous_;

@@ -22,8 +22,8 @@ class Socket {
  public:
   struct Options {
     rendezvous::Options rendezvous;
-    /// The account of a token; the error is a sentence.
-    std::function<Result<std::string>(std::string_view token)> account;
+    /// Whose a token is, if it is good; the error is a sentence.
+    std::function<Result<Bearer>(std::string_view token)> bearer;
     std::function<void(const View &)> changed;
     /// Between two pings. libsoup sends them, but waits for no pong: who has not answered for two
     /// of them is parted here.

@@ -187,6 +187,34 @@ class N2_Rendezvous(SystemTest):
         with self.assertRaises(Refused):
             self.client("alice")
 
+    def test_a_revoked_token_ends_what_it_opened(self):
+        self.serve()
+        for name, revoke in (
+                ("over HTTP", lambda id: self.junctor.request("DELETE", f"accounts/alice/tokens/{id}")),
+                ("on the command line", lambda id: subprocess.run(
+                    [os.path.join(BUILD, "orchestrator", "junctor"), "account", "revoke", "alice",
+                     "--id", id, "--data-dir", self.junctor.data_dir],
+                    env={**os.environ, **environment()}, capture_output=True, timeout=30,
+                    check=True))):
+            with self.subTest(name):
+                made = self.junctor.post("accounts/alice/tokens", {})
+                bob, other = self.client("bob"), self.client("alice")
+                kept = self.join(other, bob)
+                alice = self.start(Rendezvous(self.port, made["token"]))
+                session = self.join(alice, bob)
+                revoke(made["id"])
+                bye = bob.expect("bye")
+                self.assertEqual((bye["session"], bye["reason"]), (session, "admin"))
+                closed = alice.expect_close()
+                self.assertEqual((closed.code, closed.reason), (1008, "The token was revoked."))
+                with self.assertRaises(Refused):
+                    Rendezvous(self.port, made["token"])
+                self.assertEqual(self.junctor.get(f"channels/{kept}")["state"], "answered")
+                other.send(type="open", ref="2", to="bob")
+                other.expect("session")
+                bob.stop()
+                other.stop()
+
     def test_the_server_says_goodbye(self):
         self.serve()
         alice, bob = self.client("alice"), self.client("bob")

@@ -98,6 +98,9 @@ class ApiTest : public ::testing::Test {
     backend.expelled = [this](const std::string &name, bool removed) {
       expelled_.push_back(name + (removed ? " removed" : ""));
     };
+    backend.token_revoked = [this](const std::string &name, const std::string &id) {
+      expelled_.push_back(name + " token " + id);
+    };
     backend.metrics = [] { return "measured 1\n"; };
     backend.answered = [this](int status) { answered_.push_back(status); };
     backend.longest_delay = 1ms;

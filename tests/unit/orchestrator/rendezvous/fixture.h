@@ -52,13 +52,14 @@ class RendezvousTest : public ::testing::Test {
   virtual void adjust(Options &) {}
   void SetUp() override { make(); }
 
-  LinkId connect(const std::string &account) {
-    const auto link = rendezvous->connected(account, {"192.0.2.9", 5}, now);
+  LinkId connect(const std::string &account, const std::string &token = "t") {
+    const auto link = rendezvous->connected({account, token}, {"192.0.2.9", 5}, now);
     EXPECT_TRUE(link) << link.error().detail;
     return link ? *link : 0;
   }
-  LinkId client(const std::string &account, const std::string &resume = "", std::size_t got = 0) {
-    const LinkId link = connect(account);
+  LinkId client(const std::string &account, const std::string &resume = "", std::size_t got = 0,
+                const std::string &token = "t") {
+    const LinkId link = connect(account, token);
     wire::Hello hello;
     hello.resume = resume;
     hello.got = static_cast<std::uint32_t>(got);

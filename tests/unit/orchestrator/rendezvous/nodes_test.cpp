@@ -385,7 +385,7 @@ TEST_F(Nodes, ANodeThatComesBackAsAClientEndsNobodysCall) {
   rendezvous->disconnected(first, now);
   const LinkId again = client("carol", secret, came);
   EXPECT_EQ(heard[again].closed, kPolicy);
-  rendezvous->expel("carol", "The account is gone.", now);
+  rendezvous->expel("carol", {}, "The account is gone.", now);
   EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
   EXPECT_EQ(count<wire::Bye>(alice), 0U);
   EXPECT_EQ(count<wire::Bye>(bob), 0U);
@@ -486,7 +486,7 @@ TEST_F(Nodes, ServersMayTakeNone) {
 TEST_F(Nodes, AnAccountThatIsExpelledLosesItsNodesAndNobodysCalls) {
   const LinkId first = node("a", 10), second = node("b", 20);
   call_over(first);
-  rendezvous->expel("carol", "The account is gone.", now);
+  rendezvous->expel("carol", {}, "The account is gone.", now);
   EXPECT_EQ(heard[first].closed, kPolicy);
   EXPECT_EQ(heard[second].closed, kPolicy);
   EXPECT_EQ(last<wire::NodeFailed>(bob).node, "a");

@@ -259,10 +259,10 @@ TEST_F(RendezvousTest, BoundsOfNumbers) {
   make(limits);
   const LinkId alice = client("alice");
   client("alice");
-  EXPECT_NE(rendezvous->connected("alice", {}, now).error().detail.find("2 connections"),
+  EXPECT_NE(rendezvous->connected({"alice", "t"}, {}, now).error().detail.find("2 connections"),
             std::string::npos);
   const LinkId bob = client("bob");
-  EXPECT_FALSE(rendezvous->connected("carol", {}, now));
+  EXPECT_FALSE(rendezvous->connected({"carol", "t"}, {}, now));
   open(alice, "bob");
   open(alice, "bob");
   say(alice, wire::Open{"x", "bob"});
@@ -278,7 +278,7 @@ TEST_F(RendezvousTest, BoundsOfNumbers) {
 TEST_F(RendezvousTest, AnAccountIsExpelled) {
   const LinkId alice = client("alice"), bob = client("bob"), carol = client("carol");
   const std::string session = join(alice, bob, "bob"), other = join(carol, bob, "bob");
-  rendezvous->expel("alice", "The account was removed.", now);
+  rendezvous->expel("alice", {}, "The account was removed.", now);
   EXPECT_EQ(heard[alice].closed, kPolicy);
   EXPECT_EQ(last<wire::Bye>(bob).session, session);
   EXPECT_EQ(last<wire::Bye>(bob).reason, "admin");
@@ -286,6 +286,59 @@ TEST_F(RendezvousTest, AnAccountIsExpelled) {
   EXPECT_TRUE(rendezvous->hang_up(other, now));
   EXPECT_FALSE(rendezvous->hang_up(other, now));
   EXPECT_EQ(last<wire::Bye>(carol).reason, "admin");
+}
+
+TEST_F(RendezvousTest, ATokenThatIsRevokedPartsWhatCameByIt) {
+  const LinkId alice = client("alice", "", 0, "old"), other = client("alice", "", 0, "new"),
+               bob = client("bob", "", 0, "old"), carol = client("carol");
+  const LinkId silent = connect("alice", "old");
+  const std::string lost = join(alice, bob, "bob"), kept = join(other, bob, "bob");
+  rendezvous->expel("alice", "old", "The token was revoked.", now);
+  EXPECT_EQ(heard[alice].closed, kPolicy);
+  EXPECT_EQ(heard[silent].closed, kPolicy) << "before its hello";
+  EXPECT_EQ(heard[other].closed, 0);
+  EXPECT_EQ(heard[bob].closed, 0) << "another account's token of that id";
+  EXPECT_EQ(last<wire::Bye>(bob).session, lost);
+  EXPECT_EQ(last<wire::Bye>(bob).reason, "admin");
+  EXPECT_EQ(rendezvous->find(kept)->state, State::Answered);
+  EXPECT_EQ(rendezvous->stats().clients, 3U);
+  EXPECT_EQ(count<wire::Bye>(carol), 0U);
+}
+
+TEST_F(RendezvousTest, ATokenThatIsRevokedEndsWhatItsBearerLeftBehind) {
+  const LinkId alice = client("alice", "", 0, "old"), bob = client("bob");
+  const std::string session = join(alice, bob, "bob");
+  const std::string secret = last<wire::Welcome>(alice).resume;
+  const std::size_t came = got(alice);
+  rendezvous->disconnected(alice, now);
+  rendezvous->expel("alice", "old", "The token was revoked.", now);
+  EXPECT_EQ(rendezvous->find(session)->reason, "admin");
+  EXPECT_FALSE(last<wire::Welcome>(client("alice", secret, came, "new")).resumed);
+}
+
+TEST_F(RendezvousTest, WhoComesBackWithANewTokenDoesNotGoWithTheOldOne) {
+  const LinkId alice = client("alice", "", 0, "old"), bob = client("bob");
+  const std::string session = join(alice, bob, "bob");
+  const std::string secret = last<wire::Welcome>(alice).resume;
+  const LinkId again = client("alice", secret, got(alice), "new");
+  rendezvous->expel("alice", "old", "The token was revoked.", now);
+  EXPECT_EQ(heard[again].closed, 0);
+  EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
+}
+
+TEST_F(RendezvousTest, WhatRingsElsewhereTooGoesOnRinging) {
+  const LinkId alice = client("alice"), desk = client("bob", "", 0, "desk"),
+               pocket = client("bob", "", 0, "pocket");
+  const std::string session = ring(alice, "bob");
+  rendezvous->expel("bob", "desk", "The token was revoked.", now);
+  EXPECT_EQ(heard[desk].closed, kPolicy);
+  EXPECT_EQ(rendezvous->find(session)->state, State::Ringing);
+  say(pocket, wire::Accept{session, kAnswer, ""});
+  EXPECT_EQ(count<wire::Accept>(alice), 1U);
+  const std::string second = ring(alice, "bob");
+  rendezvous->expel("bob", "pocket", "The token was revoked.", now);
+  EXPECT_EQ(rendezvous->find(session)->reason, "admin");
+  EXPECT_EQ(rendezvous->find(second)->reason, "admin") << "it rang nowhere else";
 }
 
 TEST_F(RendezvousTest, TheServerStops) {
