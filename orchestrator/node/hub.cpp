@@ -160,15 +160,14 @@ Result<std::unique_ptr<Hub::Leg>> Hub::make_leg(const std::string &session,
   return leg;
 }
 
-/// A client that names loopback of this machine would have us knock at our own doors, unless there
-/// is nothing else.
+/// A client that names loopback would have us knock at our own doors, one that names link-local
+/// addresses at our neighbours', unless there is nothing else.
 void Hub::add_remote(Leg &leg, Candidate candidate, Time now) {
   const auto raw = sfu::to_raw(candidate.endpoint);
   if (!raw) return;
   candidate.endpoint = sfu::to_endpoint(*raw);  // IPv4 in IPv6's clothes is IPv4
-  if (!nat::is_loopback(candidate.endpoint) || nat::is_loopback(local()) ||
-      nat::only_loopback(addresses_))
-    leg.puncher.add_remote(candidate, now);
+  const nat::Scope own = std::min(nat::scope_of(local()), nat::widest_scope(addresses_));
+  if (nat::scope_of(candidate.endpoint) >= own) leg.puncher.add_remote(candidate, now);
 }
 
 Result<std::vector<LegDescription>> Hub::serve(const std::string &session,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "common/endpoint.h"
@@ -29,6 +30,13 @@ struct Candidate {
 /// Whether packets may be sent there at all: a unicast address that needs no scope, and a port.
 bool is_reachable_address(const Endpoint &endpoint);
 bool is_loopback(const Endpoint &endpoint);
+/// How far an address is good for (RFC 1122 section 3.2.1.3, RFC 3927, RFC 4291 section 2.5).
+enum class Scope : std::uint8_t {
+  Machine,  ///< loopback
+  Link,     ///< link-local
+  Wider,
+};
+Scope scope_of(const Endpoint &endpoint);
 /// Of networks that are not the internet: RFC 1918, RFC 6598, link-local, unique local, loopback.
 bool is_private(const Endpoint &endpoint);
 inline bool is_v6(const Endpoint &endpoint) {

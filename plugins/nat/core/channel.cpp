@@ -298,9 +298,9 @@ Result<void> Channel::take_candidates(const MoreCandidates &more) {
 }
 
 void Channel::add_remote(const Candidate &candidate) {
-  // A peer that names loopback of this machine would have us knock at our own doors, unless there
-  // is nothing but this machine.
-  if (!puncher_ || (is_loopback(candidate.endpoint) && !local_only_)) return;
+  // A peer that names loopback would have us knock at our own doors, one that names link-local
+  // addresses at our neighbours', unless there is nothing but those.
+  if (!puncher_ || scope_of(candidate.endpoint) < scope_) return;
   puncher_->add_remote(candidate, Clock::now());
 }
 

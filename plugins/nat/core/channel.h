@@ -294,8 +294,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   std::vector<Socket> sockets_;
   std::vector<std::string> addresses_;
-  std::string preferred_;  ///< the address that the machine sends from by default
-  bool local_only_ = false;
+  std::string preferred_;       ///< the address that the machine sends from by default
+  Scope scope_ = Scope::Wider;  ///< of the addresses; narrower ones of the peer's are not tried
   std::unique_ptr<AddressWatch> address_watch_;
   Gathering gathering_;
   Throttle gatherings_{kGatherings, kGatheringInterval};

@@ -53,7 +53,9 @@ void Channel::start_ice(const Attempt &attempt) {
   options.relay_only = relay_only;
   options.turn = turn_servers_;
   if (!relay_only && !gathering_.servers().empty()) options.stun = gathering_.servers().front();
-  if (local_only_) options.addresses = addresses_;
+  if (scope_ != Scope::Wider) options.addresses = addresses_;
+  // What a relay sends to is the relay's to decide.
+  if (!relay_only) options.scope = scope_;
 
   // What comes of it comes on the agent's thread; who has been given up hears no more.
   const auto to_reactor = [reactor = reactor_, self = weak_from_this(),

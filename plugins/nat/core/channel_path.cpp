@@ -351,7 +351,7 @@ void Channel::doubt(const std::string &why) {
 
 void Channel::read_addresses() {
   addresses_ = host_addresses();
-  local_only_ = !addresses_.empty() && only_loopback(addresses_);
+  scope_ = widest_scope(addresses_);
   const auto source = source_address(kSomewhere);
   preferred_ = source ? *source : "";
 }

@@ -153,7 +153,7 @@ void Channel::prepare_node(NodeWay &node) {
 void Channel::add_remote(NodeWay &node, const Candidate &candidate) {
   if (!node.puncher) {
     node.description.candidates.push_back(candidate);
-  } else if (!is_loopback(candidate.endpoint) || local_only_) {
+  } else if (scope_of(candidate.endpoint) >= scope_) {
     node.puncher->add_remote(candidate, Clock::now());
   }
 }

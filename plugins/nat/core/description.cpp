@@ -197,16 +197,25 @@ bool is_loopback(const Endpoint &endpoint) {
   return endpoint.address.starts_with("127.") || endpoint.address == "::1";
 }
 
+Scope scope_of(const Endpoint &endpoint) {
+  if (is_loopback(endpoint)) return Scope::Machine;
+  if (in_addr v4{}; inet_pton(AF_INET, endpoint.address.c_str(), &v4) == 1)
+    return ntohl(v4.s_addr) >> 16 == 0xa9fe ? Scope::Link : Scope::Wider;
+  in6_addr v6{};
+  const bool link =
+      inet_pton(AF_INET6, endpoint.address.c_str(), &v6) == 1 && IN6_IS_ADDR_LINKLOCAL(&v6);
+  return link ? Scope::Link : Scope::Wider;
+}
+
 bool is_private(const Endpoint &endpoint) {
-  if (is_loopback(endpoint)) return true;
+  if (scope_of(endpoint) != Scope::Wider) return true;
   if (in_addr v4{}; inet_pton(AF_INET, endpoint.address.c_str(), &v4) == 1) {
     const std::uint32_t address = ntohl(v4.s_addr);
     return address >> 24 == 10 || address >> 20 == 0xac1 || address >> 16 == 0xc0a8 ||
-           address >> 22 == 0x191 || address >> 16 == 0xa9fe;
+           address >> 22 == 0x191;
   }
   in6_addr v6{};
-  return inet_pton(AF_INET6, endpoint.address.c_str(), &v6) == 1 &&
-         (IN6_IS_ADDR_LINKLOCAL(&v6) || (v6.s6_addr[0] & 0xfe) == 0xfc);
+  return inet_pton(AF_INET6, endpoint.address.c_str(), &v6) == 1 && (v6.s6_addr[0] & 0xfe) == 0xfc;
 }
 
 bool is_reachable_address(const Endpoint &endpoint) {

@@ -12,8 +12,6 @@
 #include <cstring>
 #include <utility>
 
-#include "nat/core/candidate.h"
-
 namespace junctor::nat {
 
 namespace {
@@ -27,26 +25,28 @@ std::vector<std::string> host_addresses() {
   ifaddrs *list = nullptr;
   if (::getifaddrs(&list) != 0) return {};
   const std::unique_ptr<ifaddrs, Releaser<::freeifaddrs>> owner(list);
-  std::vector<std::string> found, loopback;
+  std::vector<std::string> found;
   for (const ifaddrs *each = list; each != nullptr; each = each->ifa_next) {
     if (each->ifa_addr == nullptr || (each->ifa_flags & IFF_UP) == 0) continue;
     if (each->ifa_addr->sa_family != AF_INET && each->ifa_addr->sa_family != AF_INET6) continue;
     Endpoint endpoint = Endpoint::from_sockaddr(each->ifa_addr);
     endpoint.port = 9;  // any
     if (!is_reachable_address(endpoint)) continue;
-    (is_loopback(endpoint) ? loopback : found).push_back(endpoint.address);
+    found.push_back(endpoint.address);
   }
-  if (found.empty()) found = std::move(loopback);
+  const Scope widest = widest_scope(found);
+  std::erase_if(found, [&](const std::string &each) { return scope_of({each, 9}) < widest; });
   std::ranges::sort(found);
   found.erase(std::ranges::unique(found).begin(), found.end());
   if (found.size() > kMostHostAddresses) found.resize(kMostHostAddresses);
   return found;
 }
 
-bool only_loopback(const std::vector<std::string> &addresses) {
-  return std::ranges::all_of(addresses, [](const std::string &each) {
-    return is_loopback({each, 9});
-  });
+Scope widest_scope(const std::vector<std::string> &addresses) {
+  if (addresses.empty()) return Scope::Wider;
+  Scope widest = Scope::Machine;
+  for (const std::string &each : addresses) widest = std::max(widest, scope_of({each, 9}));
+  return widest;
 }
 
 Result<std::string> source_address(const Endpoint &towards) {

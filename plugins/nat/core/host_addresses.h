@@ -11,17 +11,20 @@
 #include "common/handle.h"
 #include "common/reactor.h"
 #include "common/result.h"
+#include "nat/core/candidate.h"
 
 namespace junctor::nat {
 
-/// Those that others may reach: of interfaces that are up, without loopback and link-local ones.
-/// Where there are no others, those of loopback: then the only others are on this machine.
-/// Sorted; at most kMostHostAddresses.
+/// Those that others may reach (RFC 8445 section 5.1.1.1): of interfaces that are up, and of the
+/// widest scope that this machine has. Link-local ones where it has no others, IPv4 only, for those
+/// of IPv6 need to be told the interface; those of loopback where it has none at all: then the only
+/// others are on this machine. Sorted; at most kMostHostAddresses.
 std::vector<std::string> host_addresses();
 inline constexpr std::size_t kMostHostAddresses = 16;
 
-/// Whether none of them is of a network.
-bool only_loopback(const std::vector<std::string> &addresses);
+/// Of a machine with these addresses: what is narrower is no address of a peer's, but of this
+/// machine's own doors or neighbours.
+Scope widest_scope(const std::vector<std::string> &addresses);
 
 /// The address that this machine sends to `towards` from. Nothing is sent.
 Result<std::string> source_address(const Endpoint &towards);

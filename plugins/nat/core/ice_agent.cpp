@@ -28,13 +28,15 @@ bool is_ice_text(const std::string &text, std::size_t shortest) {
          });
 }
 
-std::string describe(const NiceCandidate &candidate) {
-  static constexpr const char *kKinds[] = {"host", "external", "peer-reflexive", "relayed"};
+Endpoint endpoint_of(const NiceCandidate &candidate) {
   gchar address[NICE_ADDRESS_STRING_LEN];
   nice_address_to_string(&candidate.addr, address);
-  return Endpoint{address, static_cast<std::uint16_t>(nice_address_get_port(&candidate.addr))}
-             .to_string() +
-         " " + kKinds[candidate.type];
+  return {address, static_cast<std::uint16_t>(nice_address_get_port(&candidate.addr))};
+}
+
+std::string describe(const NiceCandidate &candidate) {
+  static constexpr const char *kKinds[] = {"host", "external", "peer-reflexive", "relayed"};
+  return endpoint_of(candidate).to_string() + " " + kKinds[candidate.type];
 }
 
 NiceRelayType relay_type(TurnTransport transport) {
@@ -136,6 +138,7 @@ class IceAgent::Worker : public std::enable_shared_from_this<Worker> {
         nice_agent_parse_remote_candidate_sdp(agent_.get(), stream_, attribute.c_str()));
     // Kinds that libnice does not know are skipped (RFC 8839 section 5.1).
     if (!candidate || candidate->component_id != kComponent) return {};
+    if (scope_of(endpoint_of(*candidate)) < options_.scope) return {};
     waiting_.push_back(std::move(candidate));
     give_candidates();
     return {};

@@ -13,6 +13,7 @@
 #include "common/context_thread.h"
 #include "common/endpoint.h"
 #include "common/result.h"
+#include "nat/core/candidate.h"
 #include "nat/core/turn_server.h"
 
 namespace junctor::nat {
@@ -24,6 +25,7 @@ struct IceOptions {
   std::vector<TurnServer> turn;
   /// Of this machine, to gather candidates from; empty: all of it but those of loopback.
   std::vector<std::string> addresses{};
+  Scope scope = Scope::Machine;  ///< candidates of the peer's that are narrower are skipped
 };
 
 /// What the peer must know to begin (RFC 8839 section 5.4).

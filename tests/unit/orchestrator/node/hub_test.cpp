@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "../../own_network.h"
 #include "nat/core/description.h"
 #include "nat/core/offer.h"
 #include "nat/core/remote_end.h"
@@ -196,6 +197,27 @@ TEST_F(HubTest, AClientThatNamesNoAddressIsFoundByItsProbes) {
   come_up();
   alice.send(media(1));
   EXPECT_TRUE(until([&] { return !bob.rtp.empty(); }));
+}
+
+TEST(Hub, KnocksNeitherAtItsOwnDoorsNorAtItsNeighbours) {
+  const std::string loopback = "127.0.0.1", link = "169.254.7.1", wider = "10.7.0.1";
+  const bool made = in_own_network({link, wider}, [&] {
+    const auto reactor = *Reactor::create();
+    HubOptions options;
+    options.name = "n7";
+    options.listen = {"0.0.0.0", 0};
+    const auto hub = *Hub::open(reactor, std::move(options), {});
+    Doors doors({loopback, link, wider});
+    nat::Description named{nat::KeyPair::generate()->public_key(), nat::random_tag(), 1, {}};
+    const nat::Description silent{nat::KeyPair::generate()->public_key(), nat::random_tag(), 1, {}};
+    for (const Endpoint &each : doors.endpoints())
+      named.candidates.push_back({nat::CandidateKind::Host, each});
+    ASSERT_TRUE(hub->serve("s1", {{"caller", nat::to_string(nat::Signal(named))},
+                                  {"callee", nat::to_string(nat::Signal(silent))}}));
+    for (int turn = 0; turn < 500 && !doors.listen(); ++turn) reactor->run_once(10ms);
+    EXPECT_EQ(doors.knocked(), std::vector<std::string>{wider});
+  });
+  if (!made) GTEST_SKIP() << "no network of one's own can be made here";
 }
 
 TEST_F(HubTest, RtcpIsKeyedBetweenLegAndNode) {
