@@ -16,7 +16,11 @@ using nat::CandidateKind;
 using nat::Puncher;
 
 struct Hub::Leg {
-  Leg(nat::PuncherOptions options) : puncher(std::move(options)) {}
+  Leg(std::string of_session, const std::string &called, nat::PuncherOptions options)
+      : session(std::move(of_session)),
+        name(called),
+        puncher(std::move(options)),
+        bounds("leg " + called) {}
   std::string session, name;
   std::string own_tag;
   std::string own_description;  // until it is told
@@ -135,9 +139,7 @@ Result<std::unique_ptr<Hub::Leg>> Hub::make_leg(const std::string &session,
   options.timeout = options_.timeout;
   options.budget = budget_;
   options.most_per_second = kProbesOfALeg;
-  auto leg = std::make_unique<Leg>(std::move(options));
-  leg->session = session;
-  leg->name = told.leg;
+  auto leg = std::make_unique<Leg>(session, told.leg, std::move(options));
   leg->own_tag = leg->puncher.own_tag();
   leg->bounds.begin(*theirs);
   sfu::LegOptions relayed;
@@ -224,22 +226,15 @@ Result<void> Hub::take(const std::string &session, const std::string &name,
   Leg *leg = find(session, name);
   if (!leg) return bad_input("session " + session + " has no leg " + name + " here");
   const Time now = Clock::now();
-  if (!leg->bounds.take_string(now))
-    return refused("leg " + name + " has sent more than " +
-                   std::to_string(nat::RemoteEnd::kMostStrings) + " strings within a minute");
+  if (auto may = leg->bounds.take_string(now); !may) return may;
   const auto parsed = nat::parse_signal(signal);
   if (!parsed) return parsed.error();
   if (const auto *more = std::get_if<nat::MoreCandidates>(&*parsed)) {
-    using Generation = nat::RemoteEnd::Generation;
-    const Generation generation = leg->bounds.take_generation(more->generation, now);
-    if (generation == Generation::Past) return {};
-    if (generation == Generation::TooMany)
-      return refused("leg " + name + " changes addresses too often");
-    const bool anew = generation == Generation::New;
-    if (anew) leg->puncher.clear_remote();
-    for (const Candidate &each : more->candidates)
-      if (leg->bounds.take_candidate()) add_remote(*leg, each, now);
-    if (anew) leg->puncher.restart(now);
+    const auto anew = leg->bounds.take(
+        *more, now, [&] { leg->puncher.clear_remote(); },
+        [&](const Candidate &each) { add_remote(*leg, each, now); });
+    if (!anew) return anew.error();
+    if (*anew) leg->puncher.restart(now);
   } else if (const auto *up = std::get_if<nat::Up>(&*parsed)) {
     if (up->generation == leg->bounds.generation()) leg->puncher.peer_up(now);
   } else {

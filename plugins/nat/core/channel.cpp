@@ -3,7 +3,6 @@
 #include "nat/core/channel.h"
 
 #include <algorithm>
-#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -212,9 +211,7 @@ void Channel::offer_found() {
 Result<void> Channel::take(std::string_view text) {
   if (closed_) return refused("the channel is closed");
   const Time now = Clock::now();
-  if (!remote_bounds_.take_string(now))
-    return refused("the peer has sent more than " + std::to_string(kMostSignals) +
-                   " strings within a minute");
+  if (auto may = remote_bounds_.take_string(now); !may) return may;
   auto read = parse_signal(text);
   if (!read) return read.error();
   Result<void> taken;
@@ -268,13 +265,8 @@ Result<void> Channel::take_description(const Description &description) {
 }
 
 Result<void> Channel::take_candidates(const MoreCandidates &more) {
-  using Generation = RemoteEnd::Generation;
   const Time now = Clock::now();
-  const Generation generation = remote_bounds_.take_generation(more.generation, now);
-  if (generation == Generation::Past) return {};
-  if (generation == Generation::TooMany) return refused("the peer changes addresses too often");
-  const bool anew = generation == Generation::New;
-  if (anew) {
+  const auto forget = [&] {
     remote_->candidates.clear();
     doubt("the peer has changed addresses");
     if (puncher_) puncher_->clear_remote();
@@ -282,18 +274,22 @@ Result<void> Channel::take_candidates(const MoreCandidates &more) {
     if (ladder_ && ladder_->carrying()) repair_until_ = now + kPeerRepair;
     // It may be our own NAT that has forgotten, and the peer who noticed first.
     gathering_.restart(now);
-  }
-  std::vector<Candidate> predicted;
-  std::ranges::copy_if(more.candidates, std::back_inserter(predicted),
-                       [](const Candidate &each) { return each.kind == CandidateKind::Predicted; });
-  if (!predicted.empty()) take_predicted(predicted, now);
-  for (const Candidate &each : more.candidates) {
-    if (each.kind == CandidateKind::Predicted) continue;
-    if (!remote_bounds_.take_candidate()) break;
+  };
+  const auto add = [&](const Candidate &each) {
     remote_->candidates.push_back(each);
     add_remote(each);
-  }
-  if (anew && puncher_) puncher_->restart(now);
+  };
+  // Those that are predicted take the place of the ones before, so that they are never many.
+  MoreCandidates named{more.generation, {}};
+  std::vector<Candidate> predicted;
+  for (const Candidate &each : more.candidates)
+    (each.kind == CandidateKind::Predicted ? predicted : named.candidates).push_back(each);
+  std::erase_if(predicted, [&](const Candidate &each) { return scope_of(each.endpoint) < scope_; });
+  const auto anew = remote_bounds_.take(named, now, forget, add);
+  if (!anew) return anew.error();
+  if (!predicted.empty() && more.generation == remote_bounds_.generation())
+    take_predicted(predicted, now);
+  if (*anew && puncher_) puncher_->restart(now);
   return {};
 }
 

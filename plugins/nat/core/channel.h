@@ -165,7 +165,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   struct NodeWay {
     std::string name;
     Description description;
-    RemoteEnd bounds{};
+    RemoteEnd bounds{"node " + name};
     ChannelKeys keys{};
     std::string own_tag{};
     std::unique_ptr<rtp::Srtp> srtcp{};  ///< of the hop
@@ -303,7 +303,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::vector<Candidate> offered_;
 
   std::optional<Description> remote_;
-  RemoteEnd remote_bounds_;
+  RemoteEnd remote_bounds_{"the peer"};
   const std::shared_ptr<Throttle> probes_ = Puncher::make_budget();  ///< of all punchers
   std::optional<ChannelKeys> keys_;
   std::unique_ptr<rtp::Srtp> srtp_, srtcp_;

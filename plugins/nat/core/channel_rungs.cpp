@@ -71,23 +71,18 @@ Result<void> Channel::take_node(const NodeOffer &offer) {
 }
 
 Result<void> Channel::take_node_candidates(const NodeSignal &said) {
-  using Generation = RemoteEnd::Generation;
   NodeWay *way = find_node(said.name);
   if (!way) return {};
   const Time now = Clock::now();
-  if (!way->bounds.take_string(now))
-    return refused("node " + said.name + " has sent more than " + std::to_string(kMostSignals) +
-                   " strings within a minute");
-  const Generation generation = way->bounds.take_generation(said.more.generation, now);
-  if (generation == Generation::Past) return {};
-  if (generation == Generation::TooMany)
-    return refused("node " + said.name + " changes addresses too often");
-  const bool anew = generation == Generation::New;
-  if (anew) way->description.candidates.clear();
-  if (anew && way->puncher) way->puncher->clear_remote();
-  for (const Candidate &each : said.more.candidates)
-    if (way->bounds.take_candidate()) add_remote(*way, each);
-  if (anew && way->puncher) way->puncher->restart(now);
+  if (auto may = way->bounds.take_string(now); !may) return may;
+  const auto forget = [&] {
+    way->description.candidates.clear();
+    if (way->puncher) way->puncher->clear_remote();
+  };
+  const auto anew = way->bounds.take(said.more, now, forget,
+                                     [&](const Candidate &each) { add_remote(*way, each); });
+  if (!anew) return anew.error();
+  if (*anew && way->puncher) way->puncher->restart(now);
   return {};
 }
 
@@ -104,9 +99,7 @@ Result<void> Channel::make_node(const NodeOffer &offer) {
   if (!keys) return keys.error();
   auto srtcp = rtp::Srtp::make(keys->srtcp);
   if (!srtcp) return srtcp.error();
-  auto way = std::make_unique<NodeWay>();
-  way->name = offer.name;
-  way->description = offer.description;
+  auto way = std::unique_ptr<NodeWay>(new NodeWay{offer.name, offer.description});
   way->bounds.begin(offer.description);
   way->keys = *std::move(keys);
   way->own_tag = leg_tag(own_tag_, session);
