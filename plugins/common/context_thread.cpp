@@ -51,4 +51,11 @@ void ContextThread::invoke(const std::function<void()> &function) const {
   done.get_future().wait();
 }
 
+void ContextThread::post(std::shared_ptr<ContextThread> thread, std::function<void()> function) {
+  // The thread may be through with it, and with itself, before this is with its context.
+  const std::shared_ptr<State> held = thread->state_;
+  post_to(held->context.get(),
+          [thread = std::move(thread), function = std::move(function)] { function(); });
+}
+
 }  // namespace junctor

@@ -23,6 +23,9 @@ class ContextThread {
   GMainContext *context() const;
   /// Any thread: runs `function` on the thread and waits for it; inline there.
   void invoke(const std::function<void()> &function) const;
+  /// Any thread: runs `function` on the thread later, in order of posting. The reference is handed
+  /// over: it and `function` end on the thread, and so may the thread itself with nobody waiting.
+  static void post(std::shared_ptr<ContextThread> thread, std::function<void()> function);
 
  private:
   struct State;

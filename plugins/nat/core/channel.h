@@ -175,10 +175,9 @@ class Channel : public std::enable_shared_from_this<Channel> {
   /// libnice's way: to a relay, or to a peer that speaks ICE.
   struct IceWay {
     Attempt attempt;
-    std::shared_ptr<ContextThread> thread;
-    std::unique_ptr<IceAgent> agent{};
-    std::string remote_ufrag{};        ///< of the peer's agent
-    std::vector<std::string> early{};  ///< candidates, until the credentials have been told
+    std::unique_ptr<IceAgent> agent{};  ///< on a thread of its own, which ends with it
+    std::string remote_ufrag{};         ///< of the peer's agent
+    std::vector<std::string> early{};   ///< candidates, until the credentials have been told
     bool gathered = false;
     std::optional<IcePath> path{};
     PathWatch watch{PathWatch::Options()};

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/main_context.h"
 #include "nat/core/channel.h"
 #include "rtp/core/demux.h"
 
@@ -46,7 +45,6 @@ void Channel::start_ice(const Attempt &attempt) {
   const bool relay_only = attempt.rung == Rung::Relay;
   const auto way = std::make_shared<IceWay>();
   way->attempt = attempt;
-  way->thread = ContextThread::start("junctor-ice");
   ice_ = way;
   IceOptions options;
   options.controlling = options_.side == Side::Caller;
@@ -85,6 +83,11 @@ void Channel::start_ice(const Attempt &attempt) {
   events.failed = [to_reactor](const std::string &why) {
     to_reactor([why](Channel &channel, const auto &one) { channel.ice_failed(one, why); });
   };
+  events.complaint = [to_reactor](const std::string &what) {
+    to_reactor([what](Channel &channel, const auto &) {
+      if (channel.events_->complaint) channel.events_->complaint(what);
+    });
+  };
   // Nothing but the bytes, for there are many.
   events.received = [reactor = reactor_, self = weak_from_this(),
                      weak = std::weak_ptr(way)](ByteSpan datagram) {
@@ -96,15 +99,18 @@ void Channel::start_ice(const Attempt &attempt) {
       if (channel && !channel->closed_ && one && channel->ice_ == one) channel->ice_received(*one);
     });
   };
-  // Servers that are named have to be looked up, which takes its time.
-  post_to(way->thread->context(), [thread = way->thread, options = std::move(options),
-                                   events = std::move(events), to_reactor]() mutable {
+  // Servers that are named have to be looked up, which takes its time. Nobody here keeps the
+  // thread: who lets go of it last waits for its end.
+  auto thread = ContextThread::start("junctor-ice");
+  auto begin = [thread, options = std::move(options), events = std::move(events),
+                to_reactor]() mutable {
     auto started = std::make_shared<Result<std::unique_ptr<IceAgent>>>(
         IceAgent::start(thread, std::move(options), std::move(events)));
     to_reactor([started](Channel &channel, const auto &one) {
       channel.ice_started(one, std::move(*started));
     });
-  });
+  };
+  ContextThread::post(std::move(thread), std::move(begin));
 }
 
 void Channel::ice_started(const std::shared_ptr<IceWay> &way,
@@ -155,12 +161,11 @@ Result<void> Channel::take_ice(const IceSignal &signal) {
 }
 
 void Channel::give_ice(const IceSignal &signal) {
-  const auto check = [this](const Result<void> &done) {
-    if (!done && events_->complaint) events_->complaint(done.error().detail);
-  };
-  if (!signal.ufrag.empty()) ice_->remote_ufrag = signal.ufrag;
-  if (!signal.ufrag.empty()) check(ice_->agent->set_remote({signal.ufrag, signal.pwd}));
-  for (const std::string &each : signal.candidates) check(ice_->agent->add_remote_candidate(each));
+  if (!signal.ufrag.empty()) {
+    ice_->remote_ufrag = signal.ufrag;
+    ice_->agent->set_remote({signal.ufrag, signal.pwd});
+  }
+  for (const std::string &each : signal.candidates) ice_->agent->add_remote_candidate(each);
   if (signal.complete) ice_->agent->remote_gathered();
 }
 

@@ -144,6 +144,10 @@ class IceAgent::Worker : public std::enable_shared_from_this<Worker> {
     return {};
   }
 
+  void complain_of(const Result<void> &done) {
+    if (!done && events_.complaint) events_.complaint(done.error().detail);
+  }
+
   void remote_gathered() { nice_agent_peer_candidate_gathering_done(agent_.get(), stream_); }
 
   bool send(ByteSpan datagram) {
@@ -273,25 +277,25 @@ Result<std::unique_ptr<IceAgent>> IceAgent::start(std::shared_ptr<ContextThread>
 }
 
 IceAgent::~IceAgent() {
-  worker_->thread()->invoke([this] { worker_->stop(); });
+  auto thread = worker_->thread();
+  ContextThread::post(std::move(thread), [worker = std::move(worker_)] { worker->stop(); });
 }
 
 const IceCredentials &IceAgent::local() const { return worker_->local(); }
 
-Result<void> IceAgent::set_remote(const IceCredentials &credentials) {
-  Result<void> done;
-  worker_->thread()->invoke([&] { done = worker_->set_remote(credentials); });
-  return done;
+void IceAgent::set_remote(const IceCredentials &credentials) {
+  ContextThread::post(worker_->thread(), [worker = worker_, credentials] {
+    worker->complain_of(worker->set_remote(credentials));
+  });
 }
 
-Result<void> IceAgent::add_remote_candidate(const std::string &line) {
-  Result<void> done;
-  worker_->thread()->invoke([&] { done = worker_->add_remote(line); });
-  return done;
+void IceAgent::add_remote_candidate(const std::string &line) {
+  ContextThread::post(worker_->thread(),
+                      [worker = worker_, line] { worker->complain_of(worker->add_remote(line)); });
 }
 
 void IceAgent::remote_gathered() {
-  worker_->thread()->invoke([this] { worker_->remote_gathered(); });
+  ContextThread::post(worker_->thread(), [worker = worker_] { worker->remote_gathered(); });
 }
 
 bool IceAgent::send(ByteSpan datagram) { return worker_->send(datagram); }

@@ -39,7 +39,8 @@ struct IcePath {
   bool relayed = false;       ///< by a TURN server of this side's
 };
 
-/// Called on the agent's thread, one after another. They must not destroy the agent.
+/// Called on the agent's thread, one after another. One may be on its way when the agent is
+/// destroyed; none comes once what was posted to the thread then has run.
 struct IceEvents {
   std::function<void(std::string line)> candidate;  ///< "candidate:…" (RFC 8839 section 5.1)
   std::function<void()> gathered;                   ///< there are no more
@@ -48,25 +49,29 @@ struct IceEvents {
   std::function<void(ByteSpan)> received;
   /// No path, or not any more: a part of a sentence.
   std::function<void(std::string why)> failed;
+  /// What the peer has said was not taken: a sentence.
+  std::function<void(std::string)> complaint;
 };
 
-/// One component of one stream: RTP and RTCP share it. Any thread.
+/// One component of one stream: RTP and RTCP share it. Any thread; nothing but start() waits for
+/// the agent's.
 class IceAgent {
  public:
   static constexpr std::size_t kMostCandidates = 64;  ///< of the peer's
   static constexpr std::size_t kLongestLine = 512;    ///< of a candidate
 
-  /// Begins to gather candidates. Blocks while DNS is asked for servers that are named.
+  /// Begins to gather candidates. Blocks while DNS is asked for servers that are named, and what
+  /// else runs on the thread.
   static Result<std::unique_ptr<IceAgent>> start(std::shared_ptr<ContextThread> thread,
                                                  IceOptions options, IceEvents events);
-  ~IceAgent();
+  ~IceAgent();  ///< it ends on its thread, later
   IceAgent(const IceAgent &) = delete;
   IceAgent &operator=(const IceAgent &) = delete;
 
   const IceCredentials &local() const;
-  /// BadInput for what no peer would send.
-  Result<void> set_remote(const IceCredentials &credentials);
-  Result<void> add_remote_candidate(const std::string &line);
+  /// What the peer says, in order. There is a complaint about what no peer would send.
+  void set_remote(const IceCredentials &credentials);
+  void add_remote_candidate(const std::string &line);
   /// The peer has no more candidates: without it a failure is not told.
   void remote_gathered();
 

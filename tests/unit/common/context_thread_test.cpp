@@ -38,5 +38,23 @@ TEST(ContextThread, MayLoseItsLastReferenceOnTheThread) {
   EXPECT_EQ(gone.get_future().wait_for(10s), std::future_status::ready);
 }
 
+TEST(ContextThread, WhoPostsTheLastReferenceWaitsForNothing) {
+  auto thread = ContextThread::start("test");
+  std::promise<void> go;
+  std::promise<std::thread::id> ended;
+  // Tells where what was posted ends.
+  const auto tell = [&](int *) { ended.set_value(std::this_thread::get_id()); };
+  auto poster = std::async(std::launch::async, [&] {
+    ContextThread::post(std::move(thread), [held = std::shared_ptr<int>(nullptr, tell),
+                                            go = go.get_future().share()] { go.wait(); });
+    return std::this_thread::get_id();
+  });
+  EXPECT_EQ(poster.wait_for(20s), std::future_status::ready);
+  go.set_value();
+  auto where = ended.get_future();
+  ASSERT_EQ(where.wait_for(20s), std::future_status::ready);
+  EXPECT_NE(where.get(), poster.get());
+}
+
 }  // namespace
 }  // namespace junctor

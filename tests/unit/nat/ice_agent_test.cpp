@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "nat/core/ice_agent.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <condition_variable>
@@ -15,7 +16,7 @@ using namespace std::chrono_literals;
 /// One side, whose news are kept.
 class Side {
  public:
-  Side(const std::shared_ptr<ContextThread> &thread, bool controlling) {
+  Side(std::shared_ptr<ContextThread> thread, bool controlling) : thread_(std::move(thread)) {
     IceOptions options;
     options.controlling = controlling;
     options.addresses = {"127.0.0.1"};
@@ -27,12 +28,25 @@ class Side {
       note([&] { heard_.emplace_back(bytes.begin(), bytes.end()); });
     };
     events.failed = [this](const std::string &why) { note([&] { failed_ = why; }); };
-    auto started = IceAgent::start(thread, std::move(options), std::move(events));
+    events.complaint = [this](const std::string &what) {
+      note([&] { complaints_.push_back(what); });
+    };
+    auto started = IceAgent::start(thread_, std::move(options), std::move(events));
     EXPECT_TRUE(started) << started.error().detail;
     agent_ = std::move(*started);
   }
 
+  ~Side() {
+    drop();
+    settle();
+  }
+
   IceAgent &agent() { return *agent_; }
+  void drop() { agent_.reset(); }
+  /// Until what was said to the agent has come to it.
+  void settle() {
+    thread_->invoke([] {});
+  }
   template <class Check>
   bool wait(Check check) {
     std::unique_lock lock(mutex_);
@@ -40,14 +54,14 @@ class Side {
   }
   void tell(Side &other) {
     ASSERT_TRUE(wait([](const Side &self) { return self.gathered_; }));
-    const auto taken = other.agent().set_remote(agent_->local());
-    ASSERT_TRUE(taken) << taken.error().detail;
-    for (const std::string &line : lines_)
-      ASSERT_TRUE(other.agent().add_remote_candidate(line)) << line;
+    other.agent().set_remote(agent_->local());
+    for (const std::string &line : lines_) other.agent().add_remote_candidate(line);
     other.agent().remote_gathered();
+    other.settle();
+    EXPECT_THAT(other.complaints_, testing::IsEmpty());
   }
 
-  std::vector<std::string> lines_;
+  std::vector<std::string> lines_, complaints_;
   std::vector<Bytes> heard_;
   std::optional<IcePath> path_;
   std::string failed_;
@@ -63,7 +77,8 @@ class Side {
 
   std::mutex mutex_;
   std::condition_variable news_;
-  std::unique_ptr<IceAgent> agent_;  // last: it speaks until it is gone
+  const std::shared_ptr<ContextThread> thread_;
+  std::unique_ptr<IceAgent> agent_;
 };
 
 Bytes text(std::string_view what) {
@@ -93,9 +108,8 @@ TEST(IceAgent, WithTheWrongPasswordThereIsNoPath) {
   const auto thread = ContextThread::start("ice");
   Side caller(thread, true), callee(thread, false);
   ASSERT_TRUE(caller.wait([](const Side &self) { return self.gathered_; }));
-  ASSERT_TRUE(callee.agent().set_remote({caller.agent().local().ufrag, std::string(24, 'x')}));
-  for (const std::string &line : caller.lines_)
-    ASSERT_TRUE(callee.agent().add_remote_candidate(line));
+  callee.agent().set_remote({caller.agent().local().ufrag, std::string(24, 'x')});
+  for (const std::string &line : caller.lines_) callee.agent().add_remote_candidate(line);
   callee.agent().remote_gathered();
   ASSERT_TRUE(callee.wait([](const Side &self) { return !self.failed_.empty(); }));
   EXPECT_EQ(callee.failed_, "ICE finds no path to the peer");
@@ -106,17 +120,43 @@ TEST(IceAgent, RefusesWhatNoPeerWouldSay) {
   const auto thread = ContextThread::start("ice");
   Side side(thread, true);
   IceAgent &agent = side.agent();
-  EXPECT_FALSE(agent.set_remote({"abc", std::string(22, 'x')}));
-  EXPECT_FALSE(agent.set_remote({"abcd", std::string(21, 'x')}));
-  EXPECT_FALSE(agent.set_remote({"ab\r\n", std::string(22, 'x')}));
-  EXPECT_FALSE(agent.set_remote({"abcd", std::string(300, 'x')}));
-  EXPECT_FALSE(agent.add_remote_candidate("m=audio"));
-  EXPECT_FALSE(agent.add_remote_candidate("candidate:" + std::string(600, '1')));
-  EXPECT_TRUE(agent.add_remote_candidate("candidate:nonsense")) << "a kind of the future's";
-  Result<void> last;
-  for (int i = 0; i < 100; ++i)
-    last = agent.add_remote_candidate("candidate:1 1 UDP 1 127.0.0.1 9 typ host");
-  EXPECT_FALSE(last);
+  agent.set_remote({"abc", std::string(22, 'x')});
+  agent.set_remote({"abcd", std::string(21, 'x')});
+  agent.set_remote({"ab\r\n", std::string(22, 'x')});
+  agent.set_remote({"abcd", std::string(300, 'x')});
+  side.settle();
+  EXPECT_THAT(side.complaints_, testing::SizeIs(4));
+  agent.add_remote_candidate("m=audio");
+  agent.add_remote_candidate("candidate:" + std::string(600, '1'));
+  side.settle();
+  EXPECT_THAT(side.complaints_, testing::SizeIs(6));
+  agent.add_remote_candidate("candidate:nonsense");  // a kind of the future's
+  for (std::size_t i = 1; i < IceAgent::kMostCandidates; ++i)
+    agent.add_remote_candidate("candidate:1 1 UDP 1 127.0.0.1 9 typ host");
+  side.settle();
+  EXPECT_THAT(side.complaints_, testing::SizeIs(6));
+  agent.add_remote_candidate("candidate:1 1 UDP 1 127.0.0.1 9 typ host");
+  side.settle();
+  EXPECT_THAT(side.complaints_, testing::SizeIs(7));
+}
+
+TEST(IceAgent, NobodyWaitsForItsThread) {
+  const auto thread = ContextThread::start("ice");
+  Side side(thread, true);
+  std::promise<void> go;
+  ContextThread::post(thread, [held = go.get_future().share()] { held.wait(); });
+  auto said = std::async(std::launch::async, [&] {
+    side.agent().set_remote({"abc", ""});
+    side.agent().add_remote_candidate("m=audio");
+    side.agent().remote_gathered();
+    side.drop();
+  });
+  EXPECT_EQ(said.wait_for(20s), std::future_status::ready);
+  EXPECT_THAT(side.complaints_, testing::IsEmpty());
+  go.set_value();
+  said.wait();
+  side.settle();
+  EXPECT_THAT(side.complaints_, testing::SizeIs(2)) << "nothing of it was lost";
 }
 
 TEST(IceAgent, WithoutARelayARelayOnlyOneFails) {
@@ -127,11 +167,13 @@ TEST(IceAgent, WithoutARelayARelayOnlyOneFails) {
   std::promise<std::string> failed;
   IceEvents events;
   events.failed = [&](std::string why) { failed.set_value(std::move(why)); };
-  const auto agent = IceAgent::start(thread, std::move(options), std::move(events));
+  auto agent = IceAgent::start(thread, std::move(options), std::move(events));
   ASSERT_TRUE(agent);
   auto why = failed.get_future();
   ASSERT_EQ(why.wait_for(20s), std::future_status::ready);
   EXPECT_NE(why.get().find("no TURN server gave a relayed address"), std::string::npos);
+  agent->reset();
+  thread->invoke([] {});
 }
 
 }  // namespace
