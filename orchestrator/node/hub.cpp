@@ -118,6 +118,12 @@ std::vector<Candidate> Hub::candidates() const {
   return found;
 }
 
+nat::Families Hub::families() const {
+  nat::Families families;
+  for (const Candidate &each : candidates()) families.add(each.endpoint);
+  return families;
+}
+
 // ---- Sessions ----
 
 Result<std::unique_ptr<Hub::Leg>> Hub::make_leg(const std::string &session,

@@ -93,6 +93,8 @@ class Hub {
   Hub &operator=(const Hub &) = delete;
 
   Endpoint local() const { return relay_->local(); }
+  /// Of the addresses that clients are told.
+  nat::Families families() const;
 
   /// The node's description for each leg. All or nothing: BadInput for what is no description,
   /// Refused where there is no room.

@@ -87,7 +87,11 @@ Result<void> Node::open_hub() {
   };
   events.moved = [this, later = later()] {
     // The clients of its calls are told of the new addresses over it, and at once.
-    later([this] { server_->reconnect(); });
+    later([this, families = hub_->families()] {
+      families_ = families;
+      server_->set_network(network());
+      server_->reconnect();
+    });
   };
   Result<void> opened;
   thread_->reactor()->invoke([&] {
@@ -98,6 +102,7 @@ Result<void> Node::open_hub() {
     }
     hub_ = std::move(*hub);
     address_ = hub_->local().to_string();
+    families_ = hub_->families();
   });
   return opened;
 }
@@ -128,10 +133,17 @@ wire::Hello Node::hello() const {
   wire::Hello hello;
   hello.role = wire::Role::Node;
   hello.agent = "junctor " JUNCTOR_VERSION;
-  if (surroundings_.nat) hello.nat = nat::to_json(*surroundings_.nat).dump();
-  hello.regions = surroundings_.regions;
+  const wire::Moved here = network();
+  hello.nat = here.nat;
+  hello.regions = here.regions;
+  hello.families = here.families;
   hello.node = options_.offer;
   return hello;
+}
+
+wire::Moved Node::network() const {
+  const auto &nat = surroundings_.nat;
+  return {nat ? nat::to_json(*nat).dump() : "", surroundings_.regions, families_};
 }
 
 void Node::welcomed(const wire::Welcome &welcome) {
@@ -158,9 +170,8 @@ void Node::surveyed(rendezvous::Surroundings found) {
   auto servers = surroundings_.stun_servers;
   if (servers.size() > kMostServers) servers.resize(kMostServers);
   thread_->reactor()->post([this, servers] { hub_->set_stun_servers(servers); });
-  const wire::Moved moved{nat ? nat::to_json(*nat).dump() : "", surroundings_.regions};
-  server_->set_nat(moved.nat, moved.regions);
-  server_->send(moved);
+  server_->set_network(network());
+  server_->send(network());
 }
 
 void Node::on(const wire::Message &message) {

@@ -61,6 +61,7 @@ class Node {
   Result<void> open_hub();
   Result<void> connect();
   nat::rendezvous::Hello hello() const;
+  nat::rendezvous::Moved network() const;  ///< what is known of this machine's
   void welcomed(const nat::rendezvous::Welcome &welcome);
   void on(const nat::rendezvous::Message &message);
   void serve(const nat::rendezvous::Serve &serve);
@@ -78,6 +79,7 @@ class Node {
   std::unique_ptr<ReactorThread> thread_;
   std::unique_ptr<Hub> hub_;  // of the reactor
   std::string address_;
+  nat::Families families_;
   std::unique_ptr<rendezvous::Client> server_;
   bool connected_ = false;
   rendezvous::Surroundings surroundings_;

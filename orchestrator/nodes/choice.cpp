@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <tuple>
 
@@ -41,9 +42,15 @@ bool has_room(const Node &node) {
   return !node.draining && node.used + kLegsOfASession <= node.legs;
 }
 
+/// It need not be the same for both: the node passes packets from one to the other.
+bool shares_families(const Node &node, const Client &caller, const Client &callee) {
+  return node.families.meet(caller.families) && node.families.meet(callee.families);
+}
+
 bool is_reached(const Node &node, const Client &caller, const Client &callee) {
   const nat::Behaviour at = known(node.nat);
-  return nat::reach(at, known(caller.nat)).plain && nat::reach(at, known(callee.nat)).plain;
+  return shares_families(node, caller, callee) && nat::reach(at, known(caller.nat)).plain &&
+         nat::reach(at, known(callee.nat)).plain;
 }
 
 double load(const Node &node) { return static_cast<double>(node.used) / std::max(1U, node.legs); }
@@ -115,7 +122,14 @@ std::string why_none(const std::vector<Node> &nodes, const Client &caller, const
   const auto reached = std::ranges::count_if(
       nodes, [&](const Node &node) { return is_reached(node, caller, callee); });
   const std::string all = std::to_string(nodes.size()) + (nodes.size() == 1 ? " node" : " nodes");
-  if (reached == 0) return "of " + all + " online both clients' NATs reach none";
+  const auto sharing = std::ranges::count_if(
+      nodes, [&](const Node &node) { return shares_families(node, caller, callee); });
+  if (sharing == 0)
+    return "of " + all + " online none shares an address family with each client (caller: " +
+           to_string(caller.families) + ", callee: " + to_string(callee.families) + ")";
+  if (reached == 0)
+    return "of " + all + " online both clients' NATs reach none" +
+           (sharing < std::ssize(nodes) ? " of those that share an address family with each" : "");
   return "of " + all + " online those that both clients reach are full or stopping";
 }
 

@@ -20,6 +20,7 @@ using RegionTimes = std::vector<nat::rendezvous::RegionTime>;
 struct Client {
   std::optional<nat::Behaviour> nat;
   RegionTimes regions;
+  nat::Families families{};
 };
 
 /// What is known of a node that is here.
@@ -27,6 +28,7 @@ struct Node {
   std::string name;
   std::optional<nat::Behaviour> nat;
   RegionTimes regions;
+  nat::Families families{};
   std::uint32_t legs = 0;  ///< that it may carry at once
   std::uint32_t used = 0;  ///< that it carries
   double price = 0;        ///< of a gigabyte
@@ -48,9 +50,10 @@ struct Choice {
   std::string why;                      ///< a part of a sentence
 };
 
-/// Those that both clients reach by the table of nat::reach() and that have room for them, the best
-/// first. Where the rule finds no difference: the nearer ones, then those whose NATs let in fewest,
-/// for they are of use to fewer others.
+/// Those that both clients reach, by an address family that each shares with the node and by the
+/// table of nat::reach(), and that have room for them, the best first. Where the rule finds no
+/// difference: the nearer ones, then those whose NATs let in fewest, for they are of use to fewer
+/// others.
 std::vector<Choice> choose(const std::vector<Node> &nodes, const Client &caller,
                            const Client &callee, Rule rule);
 

@@ -68,7 +68,9 @@ Result<void> Phone::start() {
     if (call_ && call_->up) return;  // it needs nobody
     finish(kFailed);
   };
-  auto client = world_.connect(options_.client, std::move(events));
+  rendezvous::ClientOptions options = options_.client;
+  options.hello.families = network().families;
+  auto client = world_.connect(std::move(options), std::move(events));
   if (!client) return client.error();
   client_ = std::move(*client);
   ticker_ = ContextTimer(nullptr, 1s, [this] { tick(); });
@@ -96,6 +98,12 @@ void Phone::on_welcome(const wire::Welcome &welcome) {
   lookout_.look(servers);
 }
 
+wire::Moved Phone::network() const {
+  const auto &nat = surroundings_.nat;
+  return {nat ? nat::to_json(*nat).dump() : "", surroundings_.regions,
+          nat::families_of(nat::host_addresses())};
+}
+
 void Phone::on_surroundings(rendezvous::Surroundings found) {
   const auto words = [](const std::optional<nat::Behaviour> &nat) {
     return nat ? summary(*nat) : std::string();
@@ -107,9 +115,6 @@ void Phone::on_surroundings(rendezvous::Surroundings found) {
     stun_.clear();
     for (const Endpoint &each : surroundings_.stun_servers) stun_.push_back(each.to_string());
   }
-  wire::Moved moved;
-  moved.regions = surroundings_.regions;
-  if (surroundings_.nat) moved.nat = nat::to_json(*surroundings_.nat).dump();
   if (surroundings_.nat && news)
     tell("nat", {{"behaviour", nat::to_json(*surroundings_.nat)}},
          "this machine is " + summary(*surroundings_.nat));
@@ -118,8 +123,8 @@ void Phone::on_surroundings(rendezvous::Surroundings found) {
     tell("nearest", {{"name", nearest.name}, {"round_trip_ms", nearest.round_trip_ms}},
          "nearest STUN server: " + nearest.name + ", " + one_digit(nearest.round_trip_ms) + " ms");
   }
-  client_->set_nat(moved.nat, moved.regions);
-  client_->send(moved);
+  client_->set_network(network());
+  client_->send(network());
   place_call();
 }
 
@@ -301,8 +306,10 @@ void Phone::on_channel(const ChannelNews &news) {
     // connection, too, and the peer is to learn of new addresses now, not when it is found dead.
     // Where only a node is gone, the next one is asked for over the connection that there is.
     if (news.state == "trying" && call_->up &&
-        (call_->rung == "p2p" || nat::host_addresses() != addresses_))
+        (call_->rung == "p2p" || nat::host_addresses() != addresses_)) {
+      client_->set_network(network());
       client_->reconnect();
+    }
     return;
   }
   json up = fields;

@@ -79,6 +79,7 @@ class Phone {
   void on_welcome(const wire::Welcome &welcome);
   void on_message(const wire::Message &message);
   void on_away(const std::string &why, Duration wait);
+  wire::Moved network() const;  ///< what is known of this machine's
   void on_surroundings(rendezvous::Surroundings found);
   void place_call();
   void on(const wire::Session &session);

@@ -87,9 +87,10 @@ class SoupClient final : public Client {
     connect();
   }
 
-  void set_nat(const wire::Object &nat, std::vector<wire::RegionTime> regions) override {
-    options_.hello.nat = nat;
-    options_.hello.regions = std::move(regions);
+  void set_network(const wire::Moved &network) override {
+    options_.hello.nat = network.nat;
+    options_.hello.regions = network.regions;
+    options_.hello.families = network.families;
   }
 
   void close(std::function<void()> done) override {

@@ -51,9 +51,8 @@ class Client {
   virtual void send(const nat::rendezvous::Message &message) = 0;
   /// The network has changed: the connection is made anew at once.
   virtual void reconnect() = 0;
-  /// What the next hello says.
-  virtual void set_nat(const nat::rendezvous::Object &nat,
-                       std::vector<nat::rendezvous::RegionTime> regions) = 0;
+  /// What the next hello says of the network.
+  virtual void set_network(const nat::rendezvous::Moved &network) = 0;
   /// Says goodbye; `done` when that is on its way, or in a second.
   virtual void close(std::function<void()> done) = 0;
 };

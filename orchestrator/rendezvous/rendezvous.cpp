@@ -108,7 +108,7 @@ void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
   device->resume = options_.new_id();
   device->link = &link;
   link.device = device;
-  learn(*device, hello.nat, hello.regions);
+  learn(*device, hello);
   door_.send(link.id, wire::write(wire::Welcome{link.account, device->id, device->resume, again,
                                                 device->heard, options_.stun, options_.regions}));
   // What was on its way when the connection broke, and what came since.
@@ -131,12 +131,15 @@ Rendezvous::Device *Rendezvous::resumed(Link &link, const wire::Hello &hello) {
   return nullptr;
 }
 
-void Rendezvous::learn(Device &device, const wire::Object &nat,
-                       const std::vector<wire::RegionTime> &regions) {
-  if (!nat.empty())
-    if (const auto behaviour = nat::behaviour_from_json(nlohmann::json::parse(nat, nullptr, false)))
+/// What a hello, or a moved, says of the network; what it leaves out is as before.
+template <class Told>
+void Rendezvous::learn(Device &device, const Told &told) {
+  if (!told.nat.empty())
+    if (const auto behaviour =
+            nat::behaviour_from_json(nlohmann::json::parse(told.nat, nullptr, false)))
       device.nat = *behaviour;
-  if (!regions.empty()) device.regions = regions;
+  if (!told.regions.empty()) device.regions = told.regions;
+  if (told.families.known()) device.families = told.families;
 }
 
 void Rendezvous::disconnected(LinkId id, Time now) {
@@ -305,7 +308,7 @@ void Rendezvous::on(Device &from, const Other &other, Time now) {
 }
 
 void Rendezvous::on(Device &from, const wire::Moved &moved, Time) {
-  learn(from, moved.nat, moved.regions);
+  learn(from, moved);
   for (const std::string &id : from.sessions)
     if (Session &session = sessions_.at(id); session.view.state == State::Answered)
       foresee(session);

@@ -154,6 +154,7 @@ class Rendezvous {
     std::uint32_t heard = 0;        ///< messages of its
     std::optional<nat::Behaviour> nat;
     std::vector<wire::RegionTime> regions;
+    nat::Families families;
     std::set<std::string> sessions;  ///< that it calls, is called in, or rings for
 
     // Of a node.
@@ -236,7 +237,8 @@ class Rendezvous {
   }
   /// Tells both what to expect, if that is news.
   void foresee(Session &session);
-  void learn(Device &device, const wire::Object &nat, const std::vector<wire::RegionTime> &regions);
+  template <class Told>
+  void learn(Device &device, const Told &told);
   void tell(Device &device, const wire::Message &message);
   void tell(const std::string &device, const wire::Message &message);
   void wrong(Link &link, const std::string &session, const std::string &detail, Time now);

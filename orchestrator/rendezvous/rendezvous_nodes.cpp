@@ -94,7 +94,7 @@ void Rendezvous::on(Device &from, const wire::Drain &drain, Time now) {
 nodes::Client Rendezvous::client(const std::string &device) const {
   const auto found = devices_.find(device);
   if (found == devices_.end()) return {};
-  return {found->second.nat, found->second.regions};
+  return {found->second.nat, found->second.regions, found->second.families};
 }
 
 std::vector<nodes::Node> Rendezvous::all_nodes(std::vector<const Device *> &devices) const {
@@ -105,6 +105,7 @@ std::vector<nodes::Node> Rendezvous::all_nodes(std::vector<const Device *> &devi
     node.name = device.offer->name;
     node.nat = device.nat;
     node.regions = device.regions;
+    node.families = device.families;
     node.legs = device.offer->legs;
     // What it was given since it last spoke counts as well.
     node.used = std::max(device.load.legs, static_cast<std::uint32_t>(2 * device.serves.size()));

@@ -58,6 +58,7 @@ class N7_Node(SystemTest):
         connection, hello = self.welcomed()
         self.assertEqual(connection.line.split()[1], "/api/v1/rendezvous")
         self.assertEqual(hello["role"], "node")
+        self.assertEqual(hello["families"], ["ipv4"], "what it listens at, whatever there is besides")
         self.assertEqual(hello["node"], {"name": "n7", "region": "north", "legs": 8, "price": 1.5})
         self.serve(connection)
         serving = connection.wait("serving")

@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from support.case import FULL
+from support.fakerendezvous import FakeRendezvous
 from support.junctor import Junctor, environment
 from support.phone import JUNCTOR, Phone
 from support.phonelab import ALICE, BOB, PhoneLab, PhoneTest
@@ -123,6 +124,16 @@ class N8_Phones(PhoneTest):
         bob.hang_up()
         self.assertEqual(bob.ended(), 0)
         self.assertNotRegex(bob.process.log(), "CRITICAL|WARNING")
+
+    def test_it_says_which_address_families_it_has(self):
+        rendezvous = self.start(FakeRendezvous())
+        self.start(Phone(self.workspace, "alice", rendezvous.url, rendezvous.token))
+        hello = rendezvous.wait().wait("hello")
+        own = subprocess.run(["hostname", "-I"], capture_output=True, text=True, timeout=10,
+                             check=True).stdout
+        there = [family for family, mark in (("ipv4", "."), ("ipv6", ":")) if mark in own]
+        self.assertEqual(hello["families"], there or hello["families"])
+        self.assertEqual(hello["role"], "client")
 
     def test_errors_name_the_fix(self):
         self.serve()

@@ -43,4 +43,18 @@ inline bool is_v6(const Endpoint &endpoint) {
   return endpoint.address.find(':') != std::string::npos;
 }
 
+/// The address families that a device has addresses of. None: it is not known.
+struct Families {
+  bool v4 = false, v6 = false;
+  bool operator==(const Families &) const = default;
+
+  bool known() const { return v4 || v6; }
+  /// Whether packets can pass between two such devices. What is not known is taken for one of both.
+  bool meet(const Families &other) const {
+    return !known() || !other.known() || (v4 && other.v4) || (v6 && other.v6);
+  }
+  void add(const Endpoint &endpoint) { (is_v6(endpoint) ? v6 : v4) = true; }
+};
+std::string to_string(const Families &families);  ///< "IPv4", "IPv6", "IPv4 and IPv6", "unknown"
+
 }  // namespace junctor::nat

@@ -197,6 +197,11 @@ bool is_loopback(const Endpoint &endpoint) {
   return endpoint.address.starts_with("127.") || endpoint.address == "::1";
 }
 
+std::string to_string(const Families &families) {
+  if (families.v4) return families.v6 ? "IPv4 and IPv6" : "IPv4";
+  return families.v6 ? "IPv6" : "unknown";
+}
+
 Scope scope_of(const Endpoint &endpoint) {
   if (is_loopback(endpoint)) return Scope::Machine;
   if (in_addr v4{}; inet_pton(AF_INET, endpoint.address.c_str(), &v4) == 1)

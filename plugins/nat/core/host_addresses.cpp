@@ -49,6 +49,12 @@ Scope widest_scope(const std::vector<std::string> &addresses) {
   return widest;
 }
 
+Families families_of(const std::vector<std::string> &addresses) {
+  Families families;
+  for (const std::string &each : addresses) families.add({each, 0});
+  return families;
+}
+
 Result<std::string> source_address(const Endpoint &towards) {
   const auto to = towards.to_sockaddr();
   if (!to) return to.error();

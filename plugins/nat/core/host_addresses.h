@@ -26,6 +26,8 @@ inline constexpr std::size_t kMostHostAddresses = 16;
 /// machine's own doors or neighbours.
 Scope widest_scope(const std::vector<std::string> &addresses);
 
+Families families_of(const std::vector<std::string> &addresses);
+
 /// The address that this machine sends to `towards` from. Nothing is sent.
 Result<std::string> source_address(const Endpoint &towards);
 

@@ -13,6 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr double kMostNumber = 1e12;
+constexpr std::string_view kV4 = "ipv4", kV6 = "ipv6";  // families
 
 // What each message is made of: one description for reading and for writing. `f` is a Reader or a
 // Writer; name() is what identifies something and must be there, text() may be missing.
@@ -23,10 +24,10 @@ template <class F> void fields(F &f, NodeOffer &m) { f.name("name", m.name); f.t
 template <class F> void fields(F &f, Leg &m) { f.name("leg", m.leg); f.object("description", m.description, true); f.object("media", m.media); }
 
 template <class F> void fields(F &f, Hello &m) { f.version("version", m.version); f.role("role", m.role); f.text("agent", m.agent); f.text("resume", m.resume); f.count("got", m.got);
-                                                 f.object("nat", m.nat); f.list("regions", m.regions); f.optional("node", m.node); }
+                                                 f.object("nat", m.nat); f.list("regions", m.regions); f.optional("node", m.node); f.families("families", m.families); }
 template <class F> void fields(F &f, Welcome &m) { f.name("account", m.account); f.name("connection", m.connection); f.text("resume", m.resume); f.flag("resumed", m.resumed); f.count("got", m.got);
                                                    f.texts("stun", m.stun); f.list("regions", m.regions); }
-template <class F> void fields(F &f, Moved &m) { f.object("nat", m.nat); f.list("regions", m.regions); }
+template <class F> void fields(F &f, Moved &m) { f.object("nat", m.nat); f.list("regions", m.regions); f.families("families", m.families); }
 template <class F> void fields(F &f, Wrong &m) { f.text("session", m.session); f.text("detail", m.detail); }
 template <class F> void fields(F &f, Open &m) { f.name("ref", m.ref); f.name("to", m.to); }
 template <class F> void fields(F &f, Session &m) { f.name("ref", m.ref); f.name("session", m.session); }
@@ -161,6 +162,13 @@ class Reader {
       into.push_back(*text);
     }
   }
+  /// Words that are not known are left out.
+  void families(const char *key, Families &into) {
+    std::vector<std::string> words;
+    texts(key, words);
+    into.v4 = std::ranges::count(words, kV4) > 0;
+    into.v6 = std::ranges::count(words, kV6) > 0;
+  }
   template <class T>
   void list(const char *key, std::vector<T> &into) {
     const json *value = list_at(key);
@@ -243,6 +251,12 @@ class Writer {
   }
   void texts(const char *key, const std::vector<std::string> &values) {
     if (!values.empty()) out_[key] = values;
+  }
+  void families(const char *key, const Families &value) {
+    std::vector<std::string> words;
+    if (value.v4) words.emplace_back(kV4);
+    if (value.v6) words.emplace_back(kV6);
+    texts(key, words);
   }
   template <class T>
   void list(const char *key, std::vector<T> &values) {

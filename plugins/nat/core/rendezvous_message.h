@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "nat/core/candidate.h"
 
 namespace junctor::nat::rendezvous {
 
@@ -67,6 +68,7 @@ struct Hello {
   Object nat;  ///< a nat::Behaviour as to_json() writes it; empty: not known yet
   std::vector<RegionTime> regions;
   std::optional<NodeOffer> node;  ///< of Role::Node
+  Families families{};            ///< that it has addresses of
   bool operator==(const Hello &) const = default;
 };
 struct Welcome {
@@ -83,6 +85,7 @@ struct Welcome {
 struct Moved {
   Object nat;
   std::vector<RegionTime> regions;
+  Families families{};
   bool operator==(const Moved &) const = default;
 };
 /// What was wrong with the message before; nothing came of it.

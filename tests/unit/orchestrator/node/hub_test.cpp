@@ -216,6 +216,7 @@ TEST(Hub, KnocksNeitherAtItsOwnDoorsNorAtItsNeighbours) {
                                   {"callee", nat::to_string(nat::Signal(silent))}}));
     for (int turn = 0; turn < 500 && !doors.listen(); ++turn) reactor->run_once(10ms);
     EXPECT_EQ(doors.knocked(), std::vector<std::string>{wider});
+    EXPECT_EQ(hub->families(), (nat::Families{true, false}));
   });
   if (!made) GTEST_SKIP() << "no network of one's own can be made here";
 }

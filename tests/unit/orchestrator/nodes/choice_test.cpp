@@ -86,6 +86,23 @@ TEST(Choice, LeavesOutWhoIsFullOrStops) {
   EXPECT_THAT(chosen({full, nearly, room, stops}, {}, {}), ElementsAre("room"));
 }
 
+TEST(Choice, LeavesOutWhoSharesNoAddressFamilyWithAClient) {
+  const nat::Families v4{true, false}, v6{false, true}, both{true, true}, unknown{};
+  const std::array<nat::Families, 4> all{v4, v6, both, unknown};
+  // Row: the node's; column: a client's.
+  const std::array<std::string_view, 4> shared{"+-++", "-+++", "++++", "++++"};
+  for (std::size_t at = 0; at < all.size(); ++at)
+    for (std::size_t caller = 0; caller < all.size(); ++caller)
+      for (std::size_t callee = 0; callee < all.size(); ++callee) {
+        Node one = node("n");
+        one.families = all[at];
+        const bool reached = shared[at][caller] == '+' && shared[at][callee] == '+';
+        EXPECT_EQ(chosen({one}, {kOpen, {}, all[caller]}, {kOpen, {}, all[callee]}).size(), reached)
+            << to_string(all[at]) << ": " << to_string(all[caller]) << ", "
+            << to_string(all[callee]);
+      }
+}
+
 TEST(Choice, NearestIsTheSmallestSumOfBothWays) {
   Node middle = node("middle"), near_caller = node("near caller"), unknown = node("unknown");
   middle.regions = {{"eu", 30}, {"us", 30}};
@@ -137,6 +154,15 @@ TEST(Choice, SaysWhyThereIsNone) {
   full.used = full.legs;
   EXPECT_EQ(why_none({full, node("n", kSymmetric)}, {kSymmetric, {}}, {}),
             "of 2 nodes online those that both clients reach are full or stopping");
+  const Client v6{kSymmetric, {}, {false, true}}, dual{kOpen, {}, {true, true}};
+  Node v4 = node("v4"), symmetric = node("symmetric", kSymmetric);
+  v4.families = {true, false};
+  EXPECT_EQ(why_none({v4}, v6, dual),
+            "of 1 node online none shares an address family with each client (caller: IPv6, "
+            "callee: IPv4 and IPv6)");
+  EXPECT_EQ(why_none({v4, symmetric}, v6, dual),
+            "of 2 nodes online both clients' NATs reach none of those that share an address family "
+            "with each");
 }
 
 TEST(Choice, RulesHaveTheirNames) {

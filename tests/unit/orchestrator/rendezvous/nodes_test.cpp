@@ -69,6 +69,7 @@ class Nodes : public RendezvousTest {
     serve(at);
     legs_up(at);
   }
+  void has(LinkId link, nat::Families families) { say(link, wire::Moved{"", {}, families}); }
   NodeView view(const std::string &name) {
     for (const NodeView &each : rendezvous->nodes())
       if (each.name == name) return each;
@@ -81,6 +82,36 @@ class Nodes : public RendezvousTest {
   LinkId alice = 0, bob = 0;
   std::string session;
 };
+
+TEST_F(Nodes, ASessionIsBroughtToOneThatBothHaveAnAddressFamilyFor) {
+  const nat::Families v4{true, false}, v6{false, true};
+  const LinkId first = node("v4", 1), second = node("dual", 50);
+  has(first, v4);
+  has(second, {true, true});
+  call();
+  has(alice, v6);
+  has(bob, v4);
+  say(bob, wire::Moved{"", {{"eu", 6}}, {}});  // says nothing of it
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(first), 0U);
+  EXPECT_EQ(count<wire::Serve>(second), 1U);
+  say(second, wire::Drain{});
+  EXPECT_EQ(last<wire::NoNode>(alice).why,
+            "of 2 nodes online those that both clients reach are full or stopping");
+}
+
+TEST_F(Nodes, AHelloSaysWhichAddressFamiliesThereAre) {
+  const LinkId link = connect("carol");
+  wire::Hello hello;
+  hello.role = wire::Role::Node;
+  hello.families = {true, false};
+  hello.node = wire::NodeOffer{"v4", "eu", 10, 0};
+  say(link, hello);
+  call();
+  has(alice, {false, true});
+  need(alice);
+  EXPECT_THAT(last<wire::NoNode>(alice).why, HasSubstr("(caller: IPv6, callee: unknown)"));
+}
 
 TEST_F(Nodes, ASessionIsBroughtToTheNearest) {
   const LinkId far = node("far", 50), near = node("near", 10);
