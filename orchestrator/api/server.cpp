@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <map>
 
-#include "api/tls_door.h"
 #include "common/handle.h"
+#include "https/tls_door.h"
 
 namespace junctor::api {
 
@@ -46,7 +46,7 @@ constexpr std::size_t kFeedBytes = 256UL * 1024;
 
 void part(SoupServerMessage *message) {
   GSocket *socket = soup_server_message_get_socket(message);
-  if (!socket) socket = TlsDoor::socket_of(soup_server_message_get_remote_address(message));
+  if (!socket) socket = https::TlsDoor::socket_of(soup_server_message_get_remote_address(message));
   if (socket) g_socket_shutdown(socket, TRUE, TRUE, nullptr);
 }
 
@@ -198,11 +198,11 @@ class SoupApiServer : public Server {
   }
 
   Result<void> listen_tls(const Endpoint &endpoint) {
-    auto door =
-        TlsDoor::open(endpoint, *extras_.tls, extras_.log, {.handshakes = limits_.connections},
-                      [this](GIOStream *stream, GSocketAddress *local, GSocketAddress *remote) {
-                        soup_server_accept_iostream(server_.get(), stream, local, remote, nullptr);
-                      });
+    auto door = https::TlsDoor::open(
+        endpoint, *extras_.tls, extras_.log, {.handshakes = limits_.connections},
+        [this](GIOStream *stream, GSocketAddress *local, GSocketAddress *remote) {
+          soup_server_accept_iostream(server_.get(), stream, local, remote, nullptr);
+        });
     if (!door) return door.error();
     door_ = std::move(*door);
     local_ = door_->local();
@@ -319,7 +319,7 @@ class SoupApiServer : public Server {
   Endpoint local_;
   std::map<SoupServerMessage *, Exchange> exchanges_;  // outlives the server that calls back
   ServerRef server_;
-  std::unique_ptr<TlsDoor> door_;  // gives the server its connections
+  std::unique_ptr<https::TlsDoor> door_;  // gives the server its connections
 };
 
 }  // namespace

@@ -9,11 +9,11 @@
 #include <map>
 #include <memory>
 
-#include "api/tls_door.h"
 #include "common/handle.h"
 #include "common/log_budget.h"
 #include "common/main_context.h"
 #include "common/text.h"
+#include "https/tls_door.h"
 
 namespace junctor::rendezvous {
 
@@ -170,7 +170,8 @@ class SoupSocket final : public Socket {
     }
     g_object_set_data_full(G_OBJECT(message), kTokenKey, g_strdup(token.c_str()), g_free);
     GSocket *socket = soup_server_message_get_socket(message);
-    if (!socket) socket = api::TlsDoor::socket_of(soup_server_message_get_remote_address(message));
+    if (!socket)
+      socket = https::TlsDoor::socket_of(soup_server_message_get_remote_address(message));
     if (socket)
       g_object_set_data_full(G_OBJECT(message), kSocketKey, g_object_ref(socket), g_object_unref);
   }

@@ -16,6 +16,22 @@ CORE = {
     "nat": {"common", "rtp"},
     "sfu": {"common", "rtp"},
 }
+# Which of the program's rooms one of them may include, besides its own. What is at the top may all.
+PROGRAM = {
+    "accounts": {"config"},
+    "api": {"accounts", "calls", "config", "https", "rendezvous", "store", "turn"},
+    "calls": set(),
+    "cli": {"accounts", "api", "calls", "config", "node", "phone", "store"},
+    "config": {"accounts", "calls", "nodes", "rendezvous"},
+    "https": set(),
+    "metrics": {"accounts", "calls", "rendezvous"},
+    "node": {"rendezvous"},
+    "nodes": set(),
+    "phone": {"rendezvous"},
+    "rendezvous": {"accounts", "https", "nodes"},
+    "store": {"calls"},
+    "turn": {"accounts"},
+}
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 GST = re.compile(r"^gst(/|reamer)")
 
@@ -41,12 +57,16 @@ def judge(path, target):
     if top == "orchestrator":
         if theirs and theirs != "common" and "core" not in parts:
             return "the program knows elements by factory name only"
+        if len(path) > 2 and family not in PROGRAM:
+            return f"the table of rooms has no {family}"
+        if len(path) > 2 and parts[0] in PROGRAM and parts[0] not in PROGRAM[family] | {family}:
+            return f"{family} may include only {sorted(PROGRAM[family])}"
         return None
     if theirs is None:
         in_core = "core" in path or (family == "common" and "gst" not in path)
         if in_core and GST.match(target):
             return "a core has no GStreamer"
-        if parts[0] in {"calls", "accounts", "store", "api", "cli", "config"}:
+        if parts[0] in PROGRAM:
             return "plugins know nothing of the program"
         return None
     if family == "plugin.cpp" or theirs == family:
@@ -71,6 +91,8 @@ def self_check():
         ("plugins/rtmp/core/a.cpp", "rtmp/rtmpauthsrc.h"),
         ("plugins/sip/core/a.cpp", "calls/service.h"),
         ("orchestrator/calls/a.cpp", "sip/sipcallsink.h"),
+        ("orchestrator/rendezvous/a.cpp", "api/api.h"),
+        ("orchestrator/elsewhere/a.cpp", "common/result.h"),
     ]
     right = [
         ("plugins/sip/core/a.cpp", "rtp/core/session.h"),
@@ -78,6 +100,8 @@ def self_check():
         ("plugins/common/gst/context.cpp", "gst/gst.h"),
         ("plugins/plugin.cpp", "rtmp/rtmpauthsrc.h"),
         ("orchestrator/calls/a.cpp", "sip/core/agent.h"),
+        ("orchestrator/rendezvous/a.cpp", "https/tls_door.h"),
+        ("orchestrator/serve.cpp", "api/api.h"),
     ]
     bad = [w for w in wrong if not judge(w[0].split("/"), w[1])]
     bad += [r for r in right if judge(r[0].split("/"), r[1])]

@@ -12,7 +12,7 @@
 #include "common/result.h"
 #include "common/tls.h"
 
-namespace junctor::api {
+namespace junctor::https {
 
 /// A certificate with its key, from files that may be renewed at any time: they are looked at each
 /// second. Signalling thread.
@@ -40,4 +40,4 @@ class Certificate {
   ContextTimer timer_;
 };
 
-}  // namespace junctor::api
+}  // namespace junctor::https

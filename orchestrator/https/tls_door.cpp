@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "api/tls_door.h"
+#include "https/tls_door.h"
 
-namespace junctor::api {
+namespace junctor::https {
 
 namespace {
 
@@ -109,4 +109,4 @@ void TlsDoor::on_handshake(GObject *connection, GAsyncResult *result, gpointer d
   door->ready_(guest->connection.get(), local.get(), remote.get());
 }
 
-}  // namespace junctor::api
+}  // namespace junctor::https

@@ -8,10 +8,10 @@
 #include <map>
 #include <memory>
 
-#include "api/certificate.h"
 #include "common/endpoint.h"
+#include "https/certificate.h"
 
-namespace junctor::api {
+namespace junctor::https {
 
 /// libsoup 3.2 leaves a connection behind for each client whose handshake fails, and sets it no
 /// time; here it has a bound of time and number. On the thread-default GMainContext of the thread
@@ -53,4 +53,4 @@ class TlsDoor {
   std::map<Guest *, std::unique_ptr<Guest>> guests_;
 };
 
-}  // namespace junctor::api
+}  // namespace junctor::https

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "api/certificate.h"
+#include "https/certificate.h"
 
-namespace junctor::api {
+namespace junctor::https {
 
 namespace {
 constexpr Duration kLookPause = std::chrono::seconds(1);
@@ -52,4 +52,4 @@ void Certificate::look() {
   look_later();
 }
 
-}  // namespace junctor::api
+}  // namespace junctor::https
