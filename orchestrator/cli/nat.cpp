@@ -4,10 +4,10 @@
 #include <functional>
 #include <iomanip>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "common/text.h"
 #include "nat/core/behaviour_json.h"
 #include "nat/core/exchange_runner.h"
 #include "nat/core/mapping_watch.h"
@@ -31,12 +31,7 @@ double milliseconds(Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-std::string ms_text(Duration duration) {
-  std::ostringstream text;
-  const double value = milliseconds(duration);
-  text << std::fixed << std::setprecision(value < 10 ? 1 : 0) << value << " ms";
-  return text.str();
-}
+std::string ms_text(Duration duration) { return brief(milliseconds(duration)) + " ms"; }
 
 /// The host of "http://HOST:PORT".
 std::string host_of(const std::string &url) {

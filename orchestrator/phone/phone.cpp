@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "common/text.h"
 #include "nat/core/behaviour_json.h"
 #include "nat/core/host_addresses.h"
 #include "phone/media_line.h"
@@ -23,12 +24,6 @@ using nlohmann::json;
 /// A call does not wait longer for what there is to know of the network.
 constexpr Duration kLookPatience = 1500ms;
 constexpr std::size_t kMostStunServers = 4;  // that a channel asks
-
-std::string one_digit(double value) {
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(value < 10 ? 1 : 0) << value;
-  return text.str();
-}
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -121,7 +116,7 @@ void Phone::on_surroundings(rendezvous::Surroundings found) {
   if (!surroundings_.regions.empty() && (news || first)) {
     const auto &nearest = surroundings_.regions.front();
     tell("nearest", {{"name", nearest.name}, {"round_trip_ms", nearest.round_trip_ms}},
-         "nearest STUN server: " + nearest.name + ", " + one_digit(nearest.round_trip_ms) + " ms");
+         "nearest STUN server: " + nearest.name + ", " + brief(nearest.round_trip_ms) + " ms");
   }
   client_->set_network(network());
   client_->send(network());
@@ -134,7 +129,7 @@ void Phone::on_message(const wire::Message &message) {
 
 void Phone::on_away(const std::string &why, Duration wait) {
   tell("away", {{"why", why}, {"again_in_s", seconds(wait)}},
-       "no rendezvous (" + why + "), tried again in " + one_digit(seconds(wait)) + " s");
+       "no rendezvous (" + why + "), tried again in " + brief(seconds(wait)) + " s");
 }
 
 void Phone::on(const wire::Wrong &wrong) {
@@ -316,7 +311,7 @@ void Phone::on_channel(const ChannelNews &news) {
   if (!call_->up && call_->media) up["fingerprint"] = call_->media->stats().fingerprint;
   tell("channel", up,
        "channel " + news.state + " by " + rendezvous::way_of(news.rung, news.node) + " in " +
-           one_digit(news.ms) + " ms, " + news.local + " to " + news.remote + why +
+           brief(news.ms) + " ms, " + news.local + " to " + news.remote + why +
            (up.contains("fingerprint")
                 ? "\nfingerprint " + up["fingerprint"].get<std::string>() +
                       ": the same at both ends, unless somebody stands between"
@@ -340,7 +335,7 @@ void Phone::on_rung(const RungNews &news) {
         {"at_ms", news.at_ms},
         {"took_ms", news.took_ms},
         {"why", why}},
-       "  " + one_digit(news.at_ms) + " ms: " + rendezvous::way_of(news.rung, news.node) + " " +
+       "  " + brief(news.at_ms) + " ms: " + rendezvous::way_of(news.rung, news.node) + " " +
            news.state + (why.empty() ? "" : ": " + why));
 }
 
@@ -422,9 +417,9 @@ void Phone::show_stats() {
   text << lasted.count() << " s  "
        << (stats.rung.empty() ? "no way" : rendezvous::way_of(stats.rung, stats.node))
        << "  round trip "
-       << (stats.round_trip_ms > 0 ? one_digit(stats.round_trip_ms) + " ms" : "unknown")
-       << "  sent " << sent / 1000 << " kB  received " << received / 1000 << " kB  lost "
-       << stats.packets_lost << "  pictures " << pictures;
+       << (stats.round_trip_ms > 0 ? brief(stats.round_trip_ms) + " ms" : "unknown") << "  sent "
+       << sent / 1000 << " kB  received " << received / 1000 << " kB  lost " << stats.packets_lost
+       << "  pictures " << pictures;
   tell("stats",
        {{"s", lasted.count()},
         {"state", stats.state},

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Pieces of text from the network.
+// Pieces of text from the network, and numbers as text for people.
 #pragma once
 
+#include <array>
 #include <charconv>
+#include <cmath>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace junctor {
@@ -23,6 +26,15 @@ std::optional<Number> number(std::string_view text) {
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failure != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+/// For people: "3.7" or "38", one digit behind the point below 10 and none from there.
+inline std::string brief(double value) {
+  // Every double fits: it has at most 309 digits.
+  std::array<char, 320> text;
+  const auto [end, failure] = std::to_chars(text.data(), text.data() + text.size(), value,
+                                            std::chars_format::fixed, std::abs(value) < 9.95);
+  return failure == std::errc() ? std::string(text.data(), end) : std::string();
 }
 
 }  // namespace junctor
