@@ -18,15 +18,7 @@ using MessageRef = std::unique_ptr<SoupServerMessage, Releaser<g_object_unref>>;
 using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
 
 Endpoint peer_of(SoupServerMessage *message) {
-  Endpoint peer;
-  GSocketAddress *address = soup_server_message_get_remote_address(message);
-  if (!address || !G_IS_INET_SOCKET_ADDRESS(address)) return peer;
-  auto *inet = G_INET_SOCKET_ADDRESS(address);
-  const std::unique_ptr<char, Releaser<g_free>> text(
-      g_inet_address_to_string(g_inet_socket_address_get_address(inet)));
-  peer.address = text.get();
-  peer.port = g_inet_socket_address_get_port(inet);
-  return peer;
+  return https::endpoint_of(soup_server_message_get_remote_address(message));
 }
 
 std::string lower(const char *text) {
@@ -36,6 +28,7 @@ std::string lower(const char *text) {
 
 /// One request on its way; lives until it is answered or its client has gone.
 struct Exchange {
+  std::string from;  ///< its address_group()
   std::string body;
   bool refused = false;
   ContextTimer deadline;
@@ -199,7 +192,9 @@ class SoupApiServer : public Server {
 
   Result<void> listen_tls(const Endpoint &endpoint) {
     auto door = https::TlsDoor::open(
-        endpoint, *extras_.tls, extras_.log, {.handshakes = limits_.connections},
+        endpoint, *extras_.tls, extras_.log,
+        {.handshakes = limits_.connections,
+         .handshakes_per_address = limits_.handshakes_per_address},
         [this](GIOStream *stream, GSocketAddress *local, GSocketAddress *remote) {
           soup_server_accept_iostream(server_.get(), stream, local, remote, nullptr);
         });
@@ -213,8 +208,14 @@ class SoupApiServer : public Server {
 
   static void on_started(SoupServer *, SoupServerMessage *message, gpointer data) {
     SoupApiServer &own = self(data);
-    if (own.exchanges_.size() >= own.limits_.connections) return part(message);
+    const std::string from = address_group(peer_of(message).address);
+    const auto of_address = static_cast<std::size_t>(std::ranges::count_if(
+        own.exchanges_, [&](const auto &each) { return each.second.from == from; }));
+    if (own.exchanges_.size() >= own.limits_.connections ||
+        of_address >= own.limits_.connections_per_address)
+      return part(message);
     const auto [entry, fresh] = own.exchanges_.try_emplace(message);
+    entry->second.from = from;
     entry->second.deadline = ContextTimer(g_main_context_get_thread_default(),
                                           own.limits_.read_time, [message] { part(message); });
     if (!fresh) return;

@@ -17,7 +17,8 @@ namespace junctor::api {
 
 /// What a client may cost.
 struct ServerLimits {
-  std::size_t connections = 256;
+  std::size_t connections = 256, connections_per_address = 128;
+  std::size_t handshakes_per_address = 32;  ///< of HTTPS, not ended
   std::size_t body_bytes = 64UL * 1024;
   /// From the first moment of a connection, or the answer before, to the whole next request.
   Duration read_time = std::chrono::seconds(30);

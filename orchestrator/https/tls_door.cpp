@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "https/tls_door.h"
 
+#include <algorithm>
+#include <string>
+
 namespace junctor::https {
 
 namespace {
@@ -14,21 +17,34 @@ using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
 
 struct TlsDoor::Guest {
   TlsDoor *door = nullptr;  // null once that is gone
+  std::string from;         // its address_group()
   ObjectRef<GSocket> socket;
   ObjectRef<GIOStream> connection;
   ObjectRef<GCancellable> cancel{g_cancellable_new()};
   ContextTimer deadline;
 };
 
-TlsDoor::TlsDoor(Options options, Ready ready) : options_(options), ready_(std::move(ready)) {}
+Endpoint endpoint_of(GSocketAddress *address) {
+  Endpoint peer;
+  if (!address || !G_IS_INET_SOCKET_ADDRESS(address)) return peer;
+  auto *inet = G_INET_SOCKET_ADDRESS(address);
+  const std::unique_ptr<char, Releaser<g_free>> text(
+      g_inet_address_to_string(g_inet_socket_address_get_address(inet)));
+  peer.address = text.get();
+  peer.port = g_inet_socket_address_get_port(inet);
+  return peer;
+}
+
+TlsDoor::TlsDoor(Options options, LogSink log, Ready ready)
+    : options_(options), log_(std::move(log)), ready_(std::move(ready)) {}
 
 Result<std::unique_ptr<TlsDoor>> TlsDoor::open(const Endpoint &endpoint, TlsFiles files,
                                                LogSink log, Options options, Ready ready) {
-  auto certificate = Certificate::load(std::move(files), std::move(log));
+  auto certificate = Certificate::load(std::move(files), log);
   if (!certificate) return certificate.error();
   auto fd = listen_tcp(endpoint);
   if (!fd) return fd.error();
-  std::unique_ptr<TlsDoor> self(new TlsDoor(options, std::move(ready)));
+  std::unique_ptr<TlsDoor> self(new TlsDoor(options, std::move(log), std::move(ready)));
   self->certificate_ = std::move(*certificate);
   self->local_ = local_endpoint(fd->get());
   GError *raw = nullptr;
@@ -69,15 +85,21 @@ gboolean TlsDoor::on_knock(GSocket *, GIOCondition, gpointer self) {
 void TlsDoor::let_in() {
   auto guest = std::make_unique<Guest>();
   guest->socket.reset(g_socket_accept(socket_.get(), nullptr, nullptr));
-  if (!guest->socket || guests_.size() >= options_.handshakes) return;
+  if (!guest->socket) return;
+  const ObjectRef<GSocketAddress> remote(g_socket_get_remote_address(guest->socket.get(), nullptr));
+  guest->from = address_group(endpoint_of(remote.get()).address);
+  if (!has_room(guest->from)) return;
   const ObjectRef<GSocketConnection> plain(
       g_socket_connection_factory_create_connection(guest->socket.get()));
-  guest->connection.reset(
-      g_tls_server_connection_new(G_IO_STREAM(plain.get()), certificate_->get(), nullptr));
+  // Nobody is asked for a certificate. With the database that g_tls_server_connection_new() leaves
+  // in place each connection would load all authorities of the system: 4 MB, before a byte came.
+  // HTTP says how long its answers are, so many clients part without a word.
+  guest->connection.reset(G_IO_STREAM(
+      g_initable_new(g_tls_backend_get_server_connection_type(g_tls_backend_get_default()), nullptr,
+                     nullptr, "base-io-stream", plain.get(), "certificate", certificate_->get(),
+                     "database", nullptr, "require-close-notify", FALSE, nullptr)));
   if (!guest->connection) return;
   auto *connection = G_TLS_CONNECTION(guest->connection.get());
-  // HTTP says how long its answers are; many clients part without a word.
-  g_tls_connection_set_require_close_notify(connection, FALSE);
   guest->door = this;
   Guest *key = guest.get();
   guest->deadline = ContextTimer(g_main_context_get_thread_default(), options_.handshake_time,
@@ -85,6 +107,20 @@ void TlsDoor::let_in() {
   guests_[key] = std::move(guest);
   g_tls_connection_handshake_async(connection, G_PRIORITY_DEFAULT, key->cancel.get(), on_handshake,
                                    key);
+}
+
+/// So that one address cannot shut the door for the others.
+bool TlsDoor::has_room(const std::string &from) {
+  const auto own = static_cast<std::size_t>(
+      std::ranges::count_if(guests_, [&](const auto &each) { return each.second->from == from; }));
+  if (guests_.size() < options_.handshakes && own < options_.handshakes_per_address) return true;
+  if (const auto left_out = log_budget_.take(from, Clock::now()); left_out && log_)
+    log_(LogLevel::Warning,
+         "HTTPS " + from + ": parted: " + std::to_string(own) + " of its handshakes, and " +
+             std::to_string(guests_.size()) + " in all, have not ended" +
+             (*left_out ? " (and " + std::to_string(*left_out) + " more that were not logged)"
+                        : ""));
+  return false;
 }
 
 void TlsDoor::on_handshake(GObject *connection, GAsyncResult *result, gpointer data) {

@@ -9,9 +9,13 @@
 #include <memory>
 
 #include "common/endpoint.h"
+#include "common/peer_log_budget.h"
 #include "https/certificate.h"
 
 namespace junctor::https {
+
+/// The address and port in it; empty where it is none of the internet's.
+Endpoint endpoint_of(GSocketAddress *address);
 
 /// libsoup 3.2 leaves a connection behind for each client whose handshake fails, and sets it no
 /// time; here it has a bound of time and number. On the thread-default GMainContext of the thread
@@ -20,6 +24,7 @@ class TlsDoor {
  public:
   struct Options {
     std::size_t handshakes = 256;  ///< at once; who comes then is parted
+    std::size_t handshakes_per_address = 32;
     Duration handshake_time = std::chrono::seconds(10);
   };
   /// A connection that may speak, and where it comes from and to. The remote address holds the
@@ -39,17 +44,20 @@ class TlsDoor {
   /// One handshake.
   struct Guest;
 
-  TlsDoor(Options options, Ready ready);
+  TlsDoor(Options options, LogSink log, Ready ready);
   static gboolean on_knock(GSocket *, GIOCondition, gpointer self);
   void let_in();
+  bool has_room(const std::string &from);
   static void on_handshake(GObject *connection, GAsyncResult *result, gpointer guest);
 
   const Options options_;
+  const LogSink log_;
   const Ready ready_;
   Endpoint local_;
   std::unique_ptr<Certificate> certificate_;
   std::unique_ptr<GSocket, Releaser<g_object_unref>> socket_;
   GSource *source_ = nullptr;
+  PeerLogBudget log_budget_;
   std::map<Guest *, std::unique_ptr<Guest>> guests_;
 };
 

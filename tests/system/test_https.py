@@ -1,4 +1,5 @@
 # G9, HTTPS: the REST API under TLS. SPDX-License-Identifier: LGPL-2.1-or-later
+import http.client
 import json
 import os
 import socket
@@ -42,6 +43,26 @@ class G9_Https(SystemTest):
         with self.assertRaises(urllib.error.URLError) as stranger:
             self.ask("health", None)
         self.assertIn("certificate", str(stranger.exception).lower())
+
+    def test_who_says_nothing_costs_little_and_shuts_the_door_for_nobody(self):
+        self.serve()
+        own = os.path.join(self.junctor.data_dir, "tls-cert.pem")
+
+        def megabytes():
+            with open(f"/proc/{self.junctor.process.pid}/statm", encoding="ascii") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        self.ask("health", own)
+        before = megabytes()
+        for _ in range(300):
+            self.addCleanup(socket.create_connection((HOST, self.port), 20).close)
+        wait_until(lambda: f"HTTPS {HOST}: parted" in self.junctor.log(), 20, "a word of it")
+        self.assertLess(megabytes() - before, 40)
+        other = http.client.HTTPSConnection(
+            HOST, self.port, timeout=20, source_address=("127.0.0.2", 0),
+            context=ssl.create_default_context(cafile=own))
+        self.addCleanup(other.close)
+        other.request("GET", "/api/v1/health")
+        self.assertEqual(json.load(other.getresponse())["status"], "ok")
 
     def test_nothing_in_clear_and_nothing_old(self):
         self.serve()
