@@ -94,6 +94,9 @@ void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
     device = &devices_[id];
     device->id = id;
     device->account = link.account;
+    // The same for as long as it is known: a welcome with another one may never arrive, and then
+    // the client could not come back.
+    device->resume = options_.new_id();
   } else if (device->link) {
     // The client knows better than we whether the old one still works.
     Link &old = *device->link;
@@ -105,7 +108,6 @@ void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
   device->role = hello.role;
   device->agent = hello.agent;
   device->token = link.token;
-  device->resume = options_.new_id();
   device->link = &link;
   link.device = device;
   learn(*device, hello);
