@@ -242,7 +242,9 @@ void Phone::on(const wire::Reach &reach) {
   if (!is_current(reach.session)) return;
   const bool expected = reach.direct == "probes" || reach.direct == "unknown";
   call_->no_direct = expected ? "" : reach.why;
-  offer({{"type", "direct"}, {"expected", expected || reach.direct == "prediction"}});
+  const bool worth = reach.direct == "prediction" ||
+                     (reach.direct == "many-sockets" && options_.media.many_sockets);
+  offer({{"type", "direct"}, {"expected", expected || worth}});
   tell("reach", {{"direct", reach.direct}, {"why", reach.why}},
        "direct way: " + reach.direct + (reach.why.empty() ? "" : ": " + reach.why));
 }

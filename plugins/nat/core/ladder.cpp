@@ -54,6 +54,8 @@ Ladder::Try *Ladder::find(const Attempt &attempt) {
 Duration Ladder::timeout(Rung rung) const {
   switch (rung) {
     case Rung::P2p:
+      if (options_.order == LadderOrder::Strict && !direct_expected_)
+        return std::min(options_.p2p_timeout, options_.unexpected_timeout);
       return options_.p2p_timeout;
     case Rung::Sfu:
       return options_.node_timeout;
@@ -133,6 +135,12 @@ void Ladder::prepare(Try &one, Time now) {
   if (one.attempt.rung == Rung::Sfu) ++nodes_tried_;
   note(one.attempt, LadderEntry::State::Trying, now);
   actions_.push_back({Kind::Prepare, one.attempt});
+}
+
+void Ladder::expect_direct(bool expected) {
+  direct_expected_ = expected;
+  if (Try *p2p = single(Rung::P2p); p2p && p2p->state == State::Trying)
+    p2p->deadline = p2p->since + timeout(Rung::P2p);
 }
 
 void Ladder::up(const Attempt &attempt, Time now) {

@@ -22,7 +22,7 @@ enum class LadderOrder : std::uint8_t {
   /// The next rung is prepared while one is tried; one that is up carries when the better ones have
   /// failed or had their head start.
   Parallel,
-  /// One after the other, each for its whole time.
+  /// One after the other, each for its own time.
   Strict,
 };
 
@@ -30,6 +30,9 @@ struct LadderOptions {
   std::vector<Rung> rungs{Rung::P2p, Rung::Sfu, Rung::Relay};  ///< others are not tried
   LadderOrder order = LadderOrder::Parallel;
   Duration p2p_timeout = std::chrono::seconds(3);
+  /// The same where it is not to be expected and the others wait for it (Strict): what is known of
+  /// NATs may be wrong, but nobody is to wait long for that.
+  Duration unexpected_timeout = std::chrono::seconds(1);
   Duration node_timeout = std::chrono::milliseconds(1500);  ///< of each node
   Duration relay_timeout = std::chrono::seconds(5);
   /// How long nobody may name a node, nor say that there is none. Who names them asks the nodes
@@ -101,8 +104,8 @@ class Ladder {
   void no_node(const std::string &why, Time now);
 
   /// What both NATs are known to do, where it is known: a direct way that is not to be expected is
-  /// tried all the same, but nothing waits for it (Parallel).
-  void expect_direct(bool expected) { direct_expected_ = expected; }
+  /// tried all the same, but nothing waits for it (Parallel), or not for long (Strict).
+  void expect_direct(bool expected);
 
   /// What became of an attempt; others than those under way are ignored. A channel is up when media
   /// passes both ways.

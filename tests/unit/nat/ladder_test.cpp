@@ -417,7 +417,7 @@ TEST_F(Parallel, TheLogIsBounded) {
   EXPECT_EQ(ladder_->log().size(), Ladder::kMostEntries);
 }
 
-TEST_F(Strict, OneAfterTheOtherEachForItsWholeTime) {
+TEST_F(Strict, OneAfterTheOtherEachForItsOwnTime) {
   fate(kRelay, 120ms);
   nodes({"n1", "n2"});
   run(20s);
@@ -425,6 +425,25 @@ TEST_F(Strict, OneAfterTheOtherEachForItsWholeTime) {
             (Told{"0 prepare p2p", "3000 stop p2p", "3000 ask", "3000 prepare node n1",
                   "4500 stop node n1", "4500 ask", "4500 prepare node n2", "6000 stop node n2",
                   "6000 ask", "6000 prepare relay", "6120 carry relay"}));
+}
+
+TEST_F(Strict, NothingWaitsLongForADirectPathThatIsNotToBeExpected) {
+  fate(node("n1"), 38ms);
+  nodes({"n1"});
+  run(200ms);
+  ladder_->expect_direct(false);
+  run(10s);
+  EXPECT_EQ(told_, (Told{"0 prepare p2p", "1000 stop p2p", "1000 ask", "1000 prepare node n1",
+                         "1038 carry node n1"}));
+}
+
+TEST_F(Strict, ADirectPathThatIsExpectedAfterAllHasItsWholeTime) {
+  fate(kP2p, 2900ms);
+  ladder_->expect_direct(false);
+  run(200ms);
+  ladder_->expect_direct(true);
+  run(10s);
+  EXPECT_EQ(told_, (Told{"0 prepare p2p", "2900 carry p2p"}));
 }
 
 TEST_F(Strict, ADirectPathThatThereNeverWasIsNotTriedAgainAfterALoss) {
