@@ -75,7 +75,10 @@ Latch::Verdict Latch::judge(const sockaddr_storage &source, std::uint32_t ssrc, 
   }
   const bool at_signalled_host = signalled_ && rtp::same_host(*signalled_, source);
   const bool is_signalled = at_signalled_host && same_address(*signalled_, source);
-  const bool in_grace = previous_ && now < previous_until_ && same_address(*previous_, source);
+  // A peer that has named another port of its own host hears there, wherever it still sends from.
+  // Behind a NAT the same source may be what stands for the new address.
+  const bool in_grace =
+      previous_ && same_address(*previous_, source) && (now < previous_until_ || at_signalled_host);
   if (latched_) {
     // The address that the peer named itself may always take over from a guess; after an answer the
     // NAT may have given the peer another port.

@@ -102,3 +102,17 @@ TEST(Latch, AChangedAnswerLearnsAnewAndLetsStragglersIn) {
   EXPECT_EQ(latch.judge(at("10.0.0.6", 4000), 7, kStart + 10s), Verdict::Accepted);
   EXPECT_EQ(latch.judge(kPublic, 7, kStart + 10s), Verdict::Stranger);
 }
+
+TEST(Latch, APeerThatHasNamedAnotherPortIsSentToThereWhereverItSendsFrom) {
+  Latch latch;
+  latch.configure(kNamed, kStart);
+  const sockaddr_storage old = at(kNamed.address.c_str(), kNamed.port);
+  ASSERT_EQ(latch.judge(old, 7, kStart), Verdict::Accepted);
+  latch.configure({kNamed.address, 5000}, kStart + 10s);
+  for (const Duration later : {0ms, 900ms, 1100ms, 5000ms}) {
+    EXPECT_EQ(latch.judge(old, 7, kStart + 10s + later), Verdict::Accepted);
+    EXPECT_TRUE(same_address(*latch.destination(), at(kNamed.address.c_str(), 5000)));
+  }
+  EXPECT_EQ(latch.judge(at(kNamed.address.c_str(), 5000), 7, kStart + 16s), Verdict::Accepted);
+  EXPECT_EQ(latch.judge(old, 7, kStart + 16s), Verdict::Stranger);
+}
