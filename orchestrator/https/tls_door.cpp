@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "https/tls_door.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #include <algorithm>
 #include <string>
 
@@ -89,6 +92,8 @@ void TlsDoor::let_in() {
   const ObjectRef<GSocketAddress> remote(g_socket_get_remote_address(guest->socket.get(), nullptr));
   guest->from = address_group(endpoint_of(remote.get()).address);
   if (!has_room(guest->from)) return;
+  // As libsoup's own listeners do: a message must not wait for the one before to be acknowledged.
+  g_socket_set_option(guest->socket.get(), IPPROTO_TCP, TCP_NODELAY, 1, nullptr);
   const ObjectRef<GSocketConnection> plain(
       g_socket_connection_factory_create_connection(guest->socket.get()));
   // Nobody is asked for a certificate. With the database that g_tls_server_connection_new() leaves
