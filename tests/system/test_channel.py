@@ -4,7 +4,6 @@ where not; picture and sound arrive; strangers and changes of the network do no 
 
 import array
 import json
-import random
 import statistics
 import time
 
@@ -49,7 +48,7 @@ class N3_EveryPair(ChannelTest):
         lefts, rights = ([self.peer(self.lab.site(f"{side}-{kind}", kind)) for kind in kinds]
                          for side in ("left", "right"))
         # Each turn has each type once on each side.
-        turns = range(len(kinds)) if FULL else random.Random(4).sample(range(len(kinds)), 4)
+        turns = range(len(kinds)) if FULL else self.chance().sample(range(len(kinds)), 4)
         times, self.predicted = [], []
         for run in range(5 if FULL else 1):
             for turn in turns:

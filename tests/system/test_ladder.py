@@ -4,7 +4,6 @@ relays die in mid-call. Figures are printed."""
 
 import collections
 import json
-import random
 import re
 import signal
 import statistics
@@ -74,7 +73,7 @@ class N7_EveryPair(LadderTest):
         pairs = [(left, right) for left in kinds for right in kinds]
         if not FULL:
             # Each type once on each side, at least.
-            turn = random.Random(len(order)).randrange(len(kinds))
+            turn = self.chance().randrange(len(kinds))
             pairs = [(left, kinds[(at + turn) % len(kinds)]) for at, left in enumerate(kinds)]
         rounds = 5 if FULL else 1
         for number in range(rounds):

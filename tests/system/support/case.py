@@ -1,12 +1,17 @@
 # What the system tests have in common. SPDX-License-Identifier: LGPL-2.1-or-later
 """A test case with a workspace; everything it starts is stopped, in the reverse order."""
 
+import datetime
 import os
+import random
 import unittest
 
 from .process import Workspace
 
 FULL = os.environ.get("JUNCTOR_FULL") == "1"
+
+# Picks what is tried of what is too much for each day: others tomorrow.
+SEED = os.environ.get("JUNCTOR_SEED") or datetime.date.today().isoformat()
 
 
 class SystemTest(unittest.TestCase):
@@ -24,6 +29,11 @@ class SystemTest(unittest.TestCase):
             self.workspace.keep = True
             print(f"# files and logs of {self.id()}: {self.workspace.path}", flush=True)
         self.workspace.close()
+
+    def chance(self):
+        """What picks a sample for this test, the same with the same seed, which is printed."""
+        print(f"# JUNCTOR_SEED={SEED} picks the same again", flush=True)
+        return random.Random(f"{SEED} {self.id()}")
 
     def start(self, thing):
         """Remembers to stop `thing`; returns it."""
