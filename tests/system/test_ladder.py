@@ -11,9 +11,11 @@ import statistics
 from natlab import TYPES, direct
 from natlab.theory import node_serves
 from support.case import FULL
+from support.coturn import Coturn
 from support.phone import film
-from support.phonelab import ALICE, BOB, PhoneLab
+from support.phonelab import ALICE, BOB, TONES, PhoneLab
 from support.process import Timeout, wait_until
+from support.refusingnode import REASON
 
 
 class LadderTest(PhoneLab):
@@ -265,6 +267,77 @@ class N4_Nodes(LadderTest):
         self.assertEqual(nodes[first].wait(30), 0)
 
 
+class N4_RefusingNodes(LadderTest):
+    """Who refuses is passed over, for the next node and then for the relay; in both orders."""
+
+    STRICT = ("--ladder", "strict", "--timeout", "800")
+
+    def test_the_nearest_refuses(self):
+        self.one_refuses()
+
+    def test_the_nearest_refuses_in_strict_order(self):
+        self.one_refuses(*self.STRICT)
+
+    def one_refuses(self, *order):
+        self.serve("--turn", "auto")
+        refusing, node = self.refusing_node("n0"), self.node("n1")
+        phones = self.join("symmetric", "symmetric", *order)
+        self.up(phones, "sfu", "n1")
+        self.see_each_other(phones)
+        session = phones[0].wait("answered")["session"]
+        self.assertIn(f"refused {session}\n", refusing.log())
+        self.assertIn(f"channel {session}: node n0: it refuses: {REASON}", self.serving.log())
+        since = self.lines(phones)
+        node.send_signal(signal.SIGKILL)
+        self.moved(phones, "relay")
+        self.see_each_other(phones)
+        self.assertEqual(refusing.log().count("refused"), 1, "it is not asked again")
+        print("# the only node that does not refuse died: silence of {:.0f} and {:.0f} ms".format(
+            *self.pauses(phones, since)))
+
+    def test_what_their_owners_lend_is_in_use(self):
+        self.all_in_use()
+
+    def test_what_their_owners_lend_is_in_use_in_strict_order(self):
+        self.all_in_use(*self.STRICT)
+
+    def all_in_use(self, *order):
+        self.serve("--turn", "auto")
+        nodes = {"n1", "n2"}
+        for name in nodes:
+            self.node(name, "carol", "open", None, "--max-users", "2")
+        calls = [self.sound_call(number, *order) for number in (1, 2)]
+        used = [phones[0].wait("channel", state="up")["node"] for phones in calls]
+        self.assertEqual(set(used), nodes)
+        for phones, node in zip(calls, used):
+            self.up(phones, "sfu", node)
+        third = self.sound_call(3, *order)
+        self.up(third, "relay")
+        self.assertRegex(self.log_of(third), "2 nodes online those .* are full or stopping")
+        for phones in (*calls, third):
+            wait_until(lambda each=phones: min(self.lines(each)) >= 4, 20, "seconds of sound",
+                       every=0.2)
+            phones[0].hang_up()
+            self.assertEqual(phones[0].ended(), 0)
+            phones[1].wait("ended")
+            self.heard(phones[0], BOB)
+            self.heard(phones[1], ALICE)
+
+    def sound_call(self, number, *order):
+        """Between two who have not called yet."""
+        phones = []
+        for side, identity in (("right", BOB), ("left", ALICE)):
+            name = f"{side}-{number}"
+            self.account(name)
+            call = ("--call", f"right-{number}") if phones else ()
+            phones.insert(0, self.phone(name, self.lab.site(name, "symmetric"), *call, "--video",
+                                        "off", "--audio", f"test:{TONES[identity]}", "--stats",
+                                        *order))
+            if not call:
+                phones[0].wait("nat")
+        return phones
+
+
 class N7_NodesBehindNats(LadderTest):
     def test_serve_whom_theory_lets_them_reach(self):
         self.serve()
@@ -312,6 +385,32 @@ class N6_LastResort(LadderTest):
         self.see_each_other(phones)
         print("# the relay died and came back: silence of {:.0f} and {:.0f} ms".format(
             *self.pauses(phones, since)))
+
+    def test_of_two_relays_one_dies(self):
+        secret = "of both relays"
+        hosts = [self.lab.host(name, addresses=2) for name in ("relay-1", "relay-2")]
+        relays = {each.address: Coturn(self.lab, each, secret=secret) for each in hosts}
+        file = self.workspace.write("turn.secret", secret, 0o600)
+        self.serve("--turn", ",".join(f"turn:{each}:3478?transport=udp" for each in relays),
+                   config=f'[turn]\nsecret-file = "{file}"\n')
+        phones = self.join("symmetric", "symmetric")
+        self.up(phones, "relay")
+        self.see_each_other(phones)
+        wait_until(lambda: min(self.lines(phones)) >= 5, 20, "figures", every=0.2)
+        first = self.relay_of(phones[0])
+        since, events = self.lines(phones), [len(each.events()) for each in phones]
+        relays.pop(first).kill()
+        for phone, before in zip(phones, events):
+            phone.wait("rung", 30, after=before, rung="relay", state="carrying")
+        self.see_each_other(phones)
+        self.assertEqual([self.relay_of(each) for each in phones], list(relays) * 2)
+        print("# one of two relays died: silence of {:.0f} and {:.0f} ms".format(
+            *self.pauses(phones, since)))
+
+    @staticmethod
+    def relay_of(phone):
+        """The address of the relay that its media goes by now."""
+        return phone.events("stats")[-1]["local"].split(":")[0]
 
     def test_a_node_that_one_side_cannot_pass_is_not_asked(self):
         self.serve("--turn", "auto")

@@ -10,13 +10,17 @@ PORT, OTHER_PORT = 3478, 3479
 
 class Coturn:
     """coturn in a host of a laboratory that has two addresses; with `relay` it has the account
-    user, password secret, and `relay_url` names it."""
+    user, password secret, and `relay_url` names it; with `secret` it takes what is made from that
+    by the REST scheme."""
 
-    def __init__(self, lab, host, relay=False):
+    def __init__(self, lab, host, relay=False, secret=None):
         self.host = host
         self.relay_url = f"turn://user:secret@{host.address}:{PORT}?transport=udp"
-        kind = ["-a", "-u", "user:secret", "-r", "laboratory", f"-E{host.address}",
-                "--min-port=50000", "--max-port=50999"] if relay else ["--stun-only"]
+        kind = ["--stun-only"]
+        if relay or secret:
+            kind = [*(["--use-auth-secret", f"--static-auth-secret={secret}"] if secret else
+                      ["-a", "-u", "user:secret"]), "-r", "laboratory", f"-E{host.address}",
+                    "--min-port=50000", "--max-port=50999"]
         self.server = host.address, PORT
         path = lab.workspace.file("coturn", "turnserver.log")
         self._process: Process = lab.run(
@@ -37,3 +41,6 @@ class Coturn:
 
     def stop(self):
         self._process.stop()
+
+    def kill(self):
+        self._process.kill()
