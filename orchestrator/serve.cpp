@@ -22,6 +22,7 @@
 #include "config/serve_lock.h"
 #include "metrics/metrics.h"
 #include "nat/core/stun_server.h"
+#include "rtp/core/srtp_start.h"
 #include "serve_checks.h"
 #include "serve_common.h"
 #include "serve_http.h"
@@ -82,6 +83,7 @@ class Orchestrator {
   Result<void> start() {
     raise_descriptor_limit();
     cli::start_gstreamer();
+    rtp::prepare_srtp();
     if (!cli::has_element("sipcallsink"))
       return internal_error("Junctor's GStreamer plugin is not found; `junctor doctor` says more");
     if (auto done = open_data(); !done) return done;

@@ -12,6 +12,7 @@
 #include "cli/elements.h"
 #include "cli/token.h"
 #include "common/handle.h"
+#include "rtp/core/srtp_start.h"
 
 namespace junctor::cli {
 
@@ -91,6 +92,7 @@ int phone(const CommandLine &line, Streams streams) {
     streams.err << "junctor: " << started.error().detail << std::endl;
     return kWrongUsage;
   }
+  rtp::prepare_srtp();  // while it connects
   std::vector<guint> sources;
   for (const int number : {SIGINT, SIGTERM})
     sources.push_back(g_unix_signal_add(

@@ -7,6 +7,7 @@
 #include "nat/core/offer.h"
 #include "nat/core/remote_end.h"
 #include "nat/core/session_media.h"
+#include "rtp/core/srtp_start.h"
 #include "sfu/core/address.h"
 
 namespace junctor::node {
@@ -64,6 +65,7 @@ std::string_view to_string(LegEvent::Kind kind) {
 
 Result<std::unique_ptr<Hub>> Hub::open(std::shared_ptr<Reactor> reactor, HubOptions options,
                                        HubEvents events) {
+  rtp::prepare_srtp();
   std::unique_ptr<Hub> hub(new Hub(std::move(reactor), std::move(options), std::move(events)));
   const sfu::Relay::Options wanted{hub->options_.max_legs, true};
   auto relay = sfu::Relay::listen(hub->reactor_, hub->options_.listen, wanted);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "nat/core/channel_queue.h"
+#include "rtp/core/srtp_start.h"
 
 namespace junctor::nat {
 
@@ -60,6 +61,8 @@ Result<std::shared_ptr<Channel>> Channel::open(std::shared_ptr<Reactor> reactor,
                                                ChannelOptions options, ChannelEvents events) {
   auto keys = KeyPair::generate();
   if (!keys) return keys.error();
+  // Not on the reactor, when the peer's answer is there.
+  if (options.encrypt) rtp::prepare_srtp();
   const std::shared_ptr<Channel> channel(
       new Channel(std::move(reactor), std::move(options), std::move(events), *std::move(keys)));
   if (auto opened = channel->open_sockets(); !opened) return opened.error();

@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "rtp/core/srtp_start.h"
+
 namespace junctor::rtp {
 
 namespace {
@@ -88,6 +90,15 @@ SrtpKey SrtpKey::random(SrtpSuite suite) {
       static_cast<ssize_t>(key.master.size()))
     std::abort();
   return key;
+}
+
+void prepare_srtp() {
+  // Never destroyed: NSS is unloaded with the last context, and loaded again for the next.
+  [[maybe_unused]] static const auto *const kept = []() -> const Srtp * {
+    const auto key = [] { return SrtpKey::random(kSrtpSuites.front()); };
+    auto made = Srtp::make({key(), key()});
+    return made ? made->release() : nullptr;
+  }();
 }
 
 void Srtp::Release::operator()(srtp_ctx_t_ *context) const { srtp_dealloc(context); }

@@ -2,12 +2,14 @@
 #include "rtp/core/srtp.h"
 
 #include <gtest/gtest.h>
+#include <link.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
 #include <string>
 
 #include "rtp/core/packet.h"
+#include "rtp/core/srtp_start.h"
 
 namespace junctor::rtp::test {
 namespace {
@@ -101,6 +103,28 @@ TEST(SrtpTest, PacketsAreThoseOfTheStandardsKeys) {
       EXPECT_EQ(packet, rtp(sequence));
     }
   }
+}
+
+/// How many libraries have been loaded so far.
+unsigned long long loaded() {
+  unsigned long long count = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info *info, std::size_t, void *into) {
+        *static_cast<unsigned long long *>(into) = info->dlpi_adds;
+        return 1;
+      },
+      &count);
+  return count;
+}
+
+TEST(SrtpTest, PreparedItLoadsNothingForACall) {
+  prepare_srtp();
+  const auto before = loaded();
+  for (int call = 0; call < 2; ++call) {
+    const auto one = make(SrtpKey::random(kSrtpSuites[0]), SrtpKey::random(kSrtpSuites[0]));
+    protect(*one, rtp(1));
+  }
+  EXPECT_EQ(loaded(), before);
 }
 
 TEST(SrtpTest, EachSuiteCarriesRtpAndRtcpBothWays) {
