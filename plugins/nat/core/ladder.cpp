@@ -258,9 +258,11 @@ void Ladder::prepare_what_is_due(Time now) {
   prepare_nodes(now);
   Try *relay = single(Rung::Relay);
   if (!relay || relay->state != State::Idle) return;
-  // An allocation costs the relay something; most calls never need it.
-  const bool late = recovery_ ? gives_way(Rung::P2p, now)
-                              : over(Rung::P2p) || now >= round_ + options_.p2p_head_start;
+  // An allocation costs the relay something; most calls never need it. Those do for which no direct
+  // way is to be expected and no node is left.
+  const bool needed = recovery_ || over(Rung::Sfu);
+  const bool late = needed ? gives_way(Rung::P2p, now)
+                           : over(Rung::P2p) || now >= round_ + options_.p2p_head_start;
   if (parallel ? late : over(Rung::Sfu)) prepare(*relay, now);
 }
 

@@ -185,6 +185,24 @@ TEST_F(Parallel, TheRelayCarriesAtOnceWhereThereIsNoNode) {
       "node failed: no node is online; relay in 120 ms; p2p failed: no answer within 3000 ms");
 }
 
+TEST_F(Parallel, TheRelayIsPreparedAtOnceWhereNothingElseIsToBeExpected) {
+  fate(kRelay, 120ms);
+  make();
+  ladder_->expect_direct(false);
+  run(10s);
+  EXPECT_EQ(told_, (Told{"0 prepare p2p", "0 ask", "0 prepare relay", "120 carry relay",
+                         "3000 stop p2p"}));
+}
+
+TEST_F(Parallel, TheRelayIsNotPreparedAtOnceWhereANodeIsToBeExpected) {
+  fate(node("n1"), 38ms);
+  nodes({"n1"});
+  make();
+  ladder_->expect_direct(false);
+  run(290ms);
+  EXPECT_EQ(told_, (Told{"0 prepare p2p", "0 ask", "0 prepare node n1", "38 carry node n1"}));
+}
+
 TEST_F(Parallel, ANodeTakesOverFromTheRelay) {
   fate(kRelay, 120ms);
   fate(node("n2"), 1200ms);
