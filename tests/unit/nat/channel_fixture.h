@@ -23,8 +23,10 @@ class End {
   End(const std::shared_ptr<Reactor> &reactor, ChannelOptions options) {
     ChannelEvents events;
     events.signal = [this](const std::string &text) {
-      note([&] { signals_.push_back(text); });
-      if (other_) other_->channel().post(through_ ? through_(text) : text);
+      note([&] {
+        signals_.push_back(text);
+        if (other_) give(text);
+      });
     };
     events.event = [this](const ChannelEvent &event) { note([&] { events_.push_back(event); }); };
     events.received = [this](const SharedBytes &packet, bool rtcp) {
@@ -45,12 +47,10 @@ class End {
 
   Channel &channel() { return *channel_; }
   void join(End &other) {
-    std::vector<std::string> so_far;
     note([&] {
-      so_far = signals_;
       other_ = &other;
+      for (const std::string &each : signals_) give(each);
     });
-    for (const std::string &each : so_far) other.channel().post(through_ ? through_(each) : each);
   }
   template <class Check>
   bool wait(Check check) {
@@ -88,6 +88,8 @@ class End {
     change();
     news_.notify_all();
   }
+  /// Under the lock: the other end is to get each string once, in order.
+  void give(const std::string &text) { other_->channel().post(through_ ? through_(text) : text); }
   std::mutex mutex_;
   std::condition_variable news_;
   End *other_ = nullptr;
