@@ -18,6 +18,8 @@ constexpr auto kAhead = milliseconds(20);  // so that no packet is later than it
 constexpr auto kLongestStall = milliseconds(1000);
 constexpr auto kLongestWait = milliseconds(1000);
 constexpr auto kFadesAfter = milliseconds(1000);
+/// Pictures come more often than that, from who sends any.
+constexpr auto kBreak = milliseconds(200);
 constexpr auto kBetweenRequests = milliseconds(500);
 /// A callee sends a keyframe by itself when it begins; later requests are for what was lost.
 constexpr auto kFirstRequest = milliseconds(250);
@@ -106,7 +108,13 @@ void Downlink::hold(Medium medium, bool held) {
 
 void Downlink::set_fading(bool fading) {
   fading_ = fading;
-  for (Lane &at : lanes_) at.last_live = reactor_->now();
+  const Time now = reactor_->now();
+  // Pictures that were not sent meanwhile are missed by those that follow.
+  Lane &video = lane(Medium::Video);
+  if (!fading && video.live && now - video.last_live > kBreak &&
+      !std::exchange(video.waiting_key, true))
+    begin_asking();
+  for (Lane &at : lanes_) at.last_live = now;
   keep_ticking();
 }
 

@@ -42,6 +42,7 @@ class Downlink : public std::enable_shared_from_this<Downlink> {
   /// While held, live frames of the medium are dropped and its loop plays.
   void hold(Medium medium, bool held);
   /// Whether a medium that is live goes back to its loop when nothing of it has come for a second.
+  /// When that is over and no picture has come for a while, video waits for a keyframe.
   void set_fading(bool fading);
   /// Has each medium's next live frame told, though it may be live already.
   void tell_next_frames();

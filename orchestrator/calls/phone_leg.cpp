@@ -117,7 +117,10 @@ Result<void> PhoneLeg::accept(const LegMedia &callee) {
   options.h264 = pushed_profile(callee);
   options.srtp = contact_.srtp;
   options.reactor = around_->server->reactor();
-  return call_->answer(options);
+  auto answered = call_->answer(options);
+  // What we offer in our 200 is agreed on with the ACK, and told by on_media_changed().
+  has_taken_ = has_taken_ || takes();
+  return answered;
 }
 
 void PhoneLeg::follow(const Course &course) {

@@ -219,13 +219,33 @@ class OnHold(States):
         """baresip holds by `sendonly`, as phones do that could send music, and sends nothing."""
         bob = self.start(Baresip(self.workspace))
         self.begin("", bob.uri)
+        self.hold_and_resume(bob, "callee")
+
+    def test_a_phone_that_called_and_says_nothing_on_hold(self):
+        self.junctor = self.start(Junctor(self.workspace, CONFIG.format(timeout=30, media="")))
+        self.alice, account = self.junctor.account("alice"), self.junctor.account("bob")
+        self.pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url()))
+        wait_until(lambda: " pull publish/play as alice: accepted" in self.junctor.log(), 20,
+                   "alice's player")
+        bob = self.start(Baresip(self.workspace, registrar=self.junctor.sip_address,
+                                 password=account.password))
+        bob.wait_registered()
+        bob.dial(f"sip:alice@{self.junctor.sip_address}")
+        self.call_id = self.junctor.find_call("bob")
+        self.junctor.wait_state(self.call_id, "ringing")
+        self.push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url()))
+        self.junctor.wait_state(self.call_id, "answered")
+        self.hold_and_resume(bob, "caller")
+
+    def hold_and_resume(self, bob, side):
         self.pull.wait_tone(bob.frequency)
         self.assertEqual(self.junctor.call(self.call_id)["on_hold"], [])
         bob.hold()
         held = time.monotonic()
-        wait_until(lambda: self.junctor.call(self.call_id)["on_hold"] == ["callee"], 10, "the hold")
+        wait_until(lambda: self.junctor.call(self.call_id)["on_hold"] == [side], 10,
+                   "the hold")
         self.pull.wait_tone(425, since=held, seconds=0.1)
-        self.assertIn("on hold   by the callee", self.junctor.command("calls", self.call_id)[1])
+        self.assertIn(f"on hold   by the {side}", self.junctor.command("calls", self.call_id)[1])
         time.sleep(1)
         bob.resume()
         wait_until(lambda: self.junctor.call(self.call_id)["on_hold"] == [], 10, "the resume")
@@ -235,7 +255,7 @@ class OnHold(States):
         self.push.stop()
         self.junctor.wait_ended(self.call_id)
         self.pull.process.wait(20)
-        self.assertRegex(self.junctor.log(), "the callee holds(.|\n)*the callee goes on")
+        self.assertRegex(self.junctor.log(), f"the {side} holds(.|\n)*the {side} goes on")
         times = [at for at, _ in media.packets(self.pull.recording, "v")]
         self.assertLess(max(b - a for a, b in zip(times, times[1:])), 2.5, "a picture stood still")
 

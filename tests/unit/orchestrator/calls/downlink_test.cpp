@@ -263,6 +263,31 @@ TEST_F(DownlinkTest, FadesToTheLoopWhereNothingComesAnyMore) {
   expect_rising();
 }
 
+TEST_F(DownlinkTest, AfterAHoldInWhichNothingCameThePictureBeginsWithAKeyframe) {
+  const auto live = view_->outlet("alice");
+  int asked = 0;
+  live->set_keyframe_wanted([&] { ++asked; });
+  live->set_track(track(Codec::H264, "sps"));
+  live->write(frame(Medium::Video, 5, true));
+  // Too short for the loop: the picture stands.
+  downlink_->set_fading(true);
+  const auto until = Clock::now() + std::chrono::milliseconds(300);
+  while (Clock::now() < until) reactor_->run_once(std::chrono::milliseconds(45));
+  ASSERT_TRUE(downlink_->live(Medium::Video));
+  downlink_->set_fading(false);
+  live->write(frame(Medium::Video, 350));
+  EXPECT_EQ(outlet_->of(Medium::Video).size(), 1u) << "what it refers to has not come";
+  EXPECT_EQ(asked, 1);
+  live->write(frame(Medium::Video, 380, true));
+  EXPECT_EQ(outlet_->of(Medium::Video).size(), 2u);
+  // One that sends on while it holds lacks nothing.
+  downlink_->set_fading(true);
+  live->write(frame(Medium::Video, 410));
+  downlink_->set_fading(false);
+  live->write(frame(Medium::Video, 440));
+  EXPECT_EQ(outlet_->of(Medium::Video).size(), 4u);
+}
+
 TEST_F(DownlinkTest, AsksTheCalleeUntilAKeyframeComes) {
   int asked = 0;
   downlink_->expect_video(true, [&] { ++asked; });

@@ -122,6 +122,40 @@ TEST_F(CalledTerminal, AnswersWithWhatPassesThroughFirst) {
   }
 }
 
+TEST_F(CalledTerminal, IsShownThatThePhoneThatCalledHolds) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  publish_as("alice", 1);
+  tracks_of("alice");
+  ASSERT_EQ(state(), State::Answered);
+  pass(std::chrono::milliseconds(100));
+  // It holds by `sendonly`, as one does that may send music.
+  auto held = both();
+  for (sip::Media &medium : held) medium.direction = sip::Direction::RecvOnly;
+  phone.change(held);
+  pump();
+  EXPECT_THAT(last().on_hold, ElementsAre(Side::Caller));
+  EXPECT_EQ(card_, Card::OnHold);
+  EXPECT_EQ(tone_, Tone::Hold);
+  phone.change(both());
+  pump();
+  EXPECT_THAT(last().on_hold, IsEmpty());
+  EXPECT_EQ(tone_, Tone::Silence);
+}
+
+TEST_F(CalledTerminal, OfAPhoneThatNeverTookAnythingNoHoldIsShown) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  phone.when_answered = both();
+  for (sip::Media &medium : phone.when_answered) medium.direction = sip::Direction::RecvOnly;
+  publish_as("alice", 1);
+  tracks_of("alice");
+  ASSERT_EQ(state(), State::Answered);
+  phone.change(phone.when_answered);
+  pump();
+  EXPECT_THAT(last().on_hold, IsEmpty());
+}
+
 TEST_F(CalledTerminal, WithoutAPictureAnswersAllTheSame) {
   play_as("alice", 100);
   fakes::Call &phone = phone_calls();
