@@ -362,11 +362,11 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     // Kept until this turn is over: they are still on the stack.
     post_to(around_->context, [leg = std::exchange(terminal->second.leg, {}),
                                call = std::exchange(terminal->second.call, {})] {});
-    // Of a caller, whose pull may come when it is all over; a callee that nobody saw has nothing to
-    // be told.
+    // Of a caller's failed call the pull, which may come when it is all over, has to be told; who
+    // comes after any other waits for the next.
     if (leg.lingers() && !stopping_)
       linger(leg.account(), leg.shared_from_this());
-    else if (reason && leg.side() == Side::Caller && !leg.had_audience())
+    else if (leg.failed_unseen())
       remember(leg.account(), farewell_to_player(*reason));
     tidy(leg.account());
   }

@@ -253,6 +253,7 @@ void TerminalLeg::finish(const Farewell &farewell, std::optional<EndReason> reas
   ringing_ = false;
   answer_timer_.reset();
   const bool took_place = answered_ || course_.state == State::Answered;
+  failed_ = side() == Side::Caller && !took_place && reason && is_failure(*reason);
   if (took_place || !linger(reason, farewell)) {
     course_.state = State::Ended;
     card_timer_.reset();

@@ -29,8 +29,8 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   ~TerminalLeg() override;
 
   const std::string &account() const { return account_; }
-  /// Whether anybody has played, who was then told of the end too.
-  bool had_audience() const { return pull_.has_value(); }
+  /// After end(): whether a call of its own has not come about, and nobody has played who was told.
+  bool failed_unseen() const { return failed_ && !pull_; }
 
   /// After end(): its players, those too who come now, are shown why the call has not come about,
   /// or who has called, until leave_players() or make_way().
@@ -121,6 +121,7 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   std::optional<PullCodecs> pull_;  ///< once anybody has played
   Course course_;
   std::optional<LastWords> last_words_;
+  bool failed_ = false;  ///< the call that it made, before any answer
   Farewell farewell_;  ///< once it has ended
   std::optional<Card> card_;
   std::optional<Tone> tone_;

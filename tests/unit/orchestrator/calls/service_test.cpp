@@ -454,6 +454,32 @@ TEST_F(ServiceTest, APlayThatComesJustAfterTheEndIsToldOfIt) {
   EXPECT_EQ(server_->outlets["alice"]->ended.size(), told) << "the next one waits for a call";
 }
 
+TEST_F(ServiceTest, APlayThatComesJustAfterACallThatTookPlaceWaitsForTheNext) {
+  play_from_start_ = false;
+  answered_call();
+  unpublish(true);
+  expect_ended(EndReason::CallerHangup);
+  const std::size_t told = server_->outlets["alice"]->ended.size();
+  play(5);
+  EXPECT_EQ(server_->outlets["alice"]->ended.size(), told);
+  publish(2);
+  video_track();
+  sip(1).ring();
+  EXPECT_EQ(card_, Card::Ringing);
+}
+
+TEST_F(ServiceTest, APlayThatComesJustAfterTheCallerGaveUpWaitsForTheNextCall) {
+  play_from_start_ = false;
+  publish();
+  video_track();
+  sip(0).ring();
+  unpublish(true);
+  expect_ended(EndReason::CallerHangup);
+  const std::size_t told = server_->outlets["alice"]->ended.size();
+  play(5);
+  EXPECT_EQ(server_->outlets["alice"]->ended.size(), told);
+}
+
 TEST_F(ServiceTest, APlayThatComesLaterWaitsForTheNextCall) {
   play_from_start_ = false;
   publish();
