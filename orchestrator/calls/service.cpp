@@ -23,7 +23,7 @@ namespace junctor::calls {
 namespace {
 
 constexpr auto kUntold = std::chrono::seconds(3);
-/// Refused calls from one account or trunk, or from all strangers together, that are recorded and
+/// Failed calls from one account or trunk, or from all strangers together, that are recorded and
 /// logged. Who calls again and again fills no disk.
 constexpr unsigned kRefusalBurst = 60;
 constexpr auto kRefusalInterval = std::chrono::seconds(10);
@@ -208,13 +208,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const std::string &to = incoming.to;
     const auto refuse = [&](EndReason reason, const std::string &why) {
       incoming.call->hangup(reason, why);
-      const Time now = around_->world.now();
-      auto &budget = refusals_
-                         .try_emplace(incoming.account + '\n' + incoming.trunk, kRefusalBurst,
-                                      kRefusalInterval)
-                         .first->second;
-      if (!budget.may(now)) return;
-      budget.take(now);
+      if (!may_record(incoming.account, incoming.trunk)) return;
       record_failure(from, to, reason, why, Direction::Incoming, incoming.uri);
     };
     if (stopping_) return refuse(EndReason::Shutdown, std::string(describe(EndReason::Shutdown)));
@@ -276,7 +270,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       else
         remember(from, farewell);
     }
-    record_failure(from, to, reason, detail, Direction::Outgoing, "");
+    if (may_record(from, "")) record_failure(from, to, reason, detail, Direction::Outgoing, "");
   }
 
   bool hangup(const std::string &id, EndReason reason) override {
@@ -378,6 +372,16 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     if (found == terminals_.end()) return Presence::Absent;
     if (found->second.call) return Presence::Busy;
     return found->second.present() ? Presence::Free : Presence::Absent;
+  }
+
+  /// Of another failed call of that account or trunk, both empty for strangers.
+  bool may_record(const std::string &account, const std::string &trunk) {
+    const Time now = around_->world.now();
+    auto &budget = refusals_.try_emplace(account + '\n' + trunk, kRefusalBurst, kRefusalInterval)
+                       .first->second;
+    if (!budget.may(now)) return false;
+    budget.take(now);
+    return true;
   }
 
   void record_failure(const std::string &from, const std::string &to, EndReason reason,

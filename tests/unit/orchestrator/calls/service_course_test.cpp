@@ -48,6 +48,18 @@ TEST_F(ServiceTest, AStartByTheApiThatFailsIsToldAndRecordedLikeAPublish) {
             std::vector<std::string>{"NetStream.Play.Failed " + words});
 }
 
+TEST_F(ServiceTest, WhoAsksInVainAgainAndAgainIsRecordedNowAndThen) {
+  for (std::uint64_t i = 1; i <= 200; ++i) publish(i, "mallory");
+  EXPECT_EQ(changes_.size(), 60u);
+  EXPECT_EQ(server_->ended.size(), 200u) << "but always told";
+  EXPECT_FALSE(service_->start("carol", "mallory"));
+  EXPECT_EQ(changes_.size(), 61u) << "others have their own budget";
+  pass(seconds(10));
+  publish(201, "mallory");
+  publish(202, "mallory");
+  EXPECT_EQ(changes_.size(), 62u);
+}
+
 TEST_F(ServiceTest, AStartWithoutANameIsNoCall) {
   EXPECT_FALSE(service_->start("alice", ""));
   EXPECT_TRUE(changes_.empty());
