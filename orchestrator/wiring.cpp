@@ -138,7 +138,7 @@ void expel(const std::string &account, bool removed, sip::Agent *agent, calls::S
   if (!server) return;
   server->reactor()->post([server, account] {
     const std::string why = "The account was removed, or its token revoked.";
-    server->end_publisher(account, "NetStream.Publish.Denied", why);
+    server->end_publisher(account, rtmp::Server::kAnyConnection, "NetStream.Publish.Denied", why);
     server->outlet(account)->end("NetStream.Play.Failed", why);
   });
 }

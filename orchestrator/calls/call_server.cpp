@@ -26,9 +26,9 @@ class CallServer : public rtmp::Server {
     const auto own = downlinks_.find(name);
     return own != downlinks_.end() ? own->second->attach_live() : server_->outlet(name);
   }
-  void end_publisher(const std::string &name, const std::string &code,
+  void end_publisher(const std::string &name, std::uint64_t connection, const std::string &code,
                      const std::string &description) override {
-    server_->end_publisher(name, code, description);
+    server_->end_publisher(name, connection, code, description);
   }
   // The server is everybody's: no pipeline closes it.
   void close() override {}

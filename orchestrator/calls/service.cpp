@@ -84,7 +84,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     terminal.publisher = request.connection;
     terminal.publisher_secure = request.secure;
     terminal.tell_security();
-    if (terminal.leg) terminal.leg->on_publisher(true);
+    if (terminal.leg) terminal.leg->on_publisher(terminal.publisher);
     use_application(terminal, request);
     // Another program may send other tracks. A running call is not told before the first of them
     // is known: if they are the same its pipeline goes on.
@@ -114,7 +114,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     if (found == terminals_.end() || found->second.publisher != request.connection) return;
     found->second.publisher = 0;
     if (const auto leg = found->second.leg) {
-      leg->on_publisher(false);
+      leg->on_publisher(0);
       // A lost connection is silence: the watchdog counts, and the terminal may come back.
       if (finished) leg->on_push_finished();
     }
@@ -345,7 +345,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     });
     leg->set_application(terminal.application);
     terminal.tell_security();
-    leg->on_publisher(terminal.publisher != 0);
+    leg->on_publisher(terminal.publisher);
     leg->on_tracks(terminal.tracks);
     leg->on_players(!terminal.players.empty(), terminal.pull);
   }
@@ -501,10 +501,14 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     if (terminal.leg) terminal.leg->set_application(request.app);
   }
 
+  /// The one that is known to be there, if any.
   void tell_publisher(const std::string &account, const Farewell &farewell) {
-    around_->server->reactor()->post([server = around_->server, account, farewell] {
-      server->end_publisher(account, farewell.code, farewell.words);
-    });
+    const auto found = terminals_.find(account);
+    if (found == terminals_.end() || found->second.publisher == 0) return;
+    around_->server->reactor()->post(
+        [server = around_->server, account, connection = found->second.publisher, farewell] {
+          server->end_publisher(account, connection, farewell.code, farewell.words);
+        });
   }
 
   void tell_players(const std::string &account, const Farewell &farewell) {

@@ -93,7 +93,7 @@ void TerminalLeg::on_downlink(std::function<void(Downlink &)> function) {
 bool TerminalLeg::settled() const {
   // An offer lists all formats and needs the picture's profile; an answer chooses one for each.
   const bool enough = side() == Side::Caller || tracks_.audio;
-  return !publisher_ || (tracks_.video && enough);
+  return publisher_ == 0 || (tracks_.video && enough);
 }
 
 void TerminalLeg::on_tracks(const PushTracks &tracks) {
@@ -270,11 +270,11 @@ void TerminalLeg::end(EndReason reason, const std::string &why) {
     to_player.words = to_publisher.words = std::string(to_string(reason)) + ": " + why;
   finish(to_player, reason);
   // One that has left may be back already, with another call in mind.
-  if (push_finished_ || !took_part) return;
-  around_->server->reactor()->post(
-      [server = around_->server, name = account_, farewell = std::move(to_publisher)] {
-        server->end_publisher(name, farewell.code, farewell.words);
-      });
+  if (push_finished_ || !took_part || publisher_ == 0) return;
+  around_->server->reactor()->post([server = around_->server, name = account_,
+                                    connection = publisher_, farewell = std::move(to_publisher)] {
+    server->end_publisher(name, connection, farewell.code, farewell.words);
+  });
 }
 
 LegLatency TerminalLeg::latency() const {

@@ -2,6 +2,7 @@
 // The leg of an RTMP terminal: a push and a pull of one account.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,8 +48,8 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   void make_way();
 
   void on_tracks(const PushTracks &tracks);
-  /// Whether a push terminal is there, whose tracks may be known later.
-  void on_publisher(bool present) { publisher_ = present; }
+  /// The push terminal's connection, whose tracks may be known later; 0: there is none.
+  void on_publisher(std::uint64_t connection) { publisher_ = connection; }
   /// The push terminal has ended its stream by itself.
   void on_push_finished();
   /// Whether anybody plays, and what the first of them fixed.
@@ -111,7 +112,7 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   std::shared_ptr<Downlink> downlink_;
   std::shared_ptr<rtmp::Outlet> outlet_;  ///< for its figures
   PushTracks tracks_;
-  bool publisher_ = false;
+  std::uint64_t publisher_ = 0;
   std::optional<bool> secure_;
   bool push_finished_ = false;
   bool ringing_ = false, answered_ = false;

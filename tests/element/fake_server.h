@@ -80,7 +80,8 @@ class FakeServer final : public rtmp::Server {
     names.push_back(name);
     return fake_outlet;
   }
-  void end_publisher(const std::string &, const std::string &, const std::string &) override {}
+  void end_publisher(const std::string &, std::uint64_t, const std::string &,
+                     const std::string &) override {}
   void close() override {}
   Stats stats() const override { return {}; }
 

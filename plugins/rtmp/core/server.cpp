@@ -32,9 +32,9 @@ class ServerHandle final : public Server {
     return core_->publish_stats(name);
   }
   std::shared_ptr<Outlet> outlet(const std::string &name) override { return core_->outlet(name); }
-  void end_publisher(const std::string &name, const std::string &code,
+  void end_publisher(const std::string &name, std::uint64_t connection, const std::string &code,
                      const std::string &description) override {
-    core_->end_publisher(name, code, description);
+    core_->end_publisher(name, connection, code, description);
   }
   void close() override {
     reactor_->invoke([this] { core_->shut(); });

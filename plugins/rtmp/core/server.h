@@ -216,9 +216,12 @@ class Server {
   /// what is written to it. It lives while anybody holds it, players among them.
   virtual std::shared_ptr<Outlet> outlet(const std::string &name) = 0;
 
-  /// Reactor thread. Ends the publisher of a name with an onStatus and a close.
-  virtual void end_publisher(const std::string &name, const std::string &code,
-                             const std::string &description) = 0;
+  /// For end_publisher(): whoever has the name.
+  static constexpr std::uint64_t kAnyConnection = 0;
+  /// Reactor thread. Ends the publisher of a name with an onStatus and a close, if it is that
+  /// connection (Request::connection) still: another may have taken the name over.
+  virtual void end_publisher(const std::string &name, std::uint64_t connection,
+                             const std::string &code, const std::string &description) = 0;
 
   /// Any thread. Closes every connection and stops listening; the events of that come before it
   /// returns, and none after.

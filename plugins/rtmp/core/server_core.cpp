@@ -264,10 +264,11 @@ Server::PublishStats ServerCore::publish_stats(const std::string &name) const {
   return found == names_.end() ? Server::PublishStats() : found->second.publication->stats();
 }
 
-void ServerCore::end_publisher(const std::string &name, const std::string &code,
-                               const std::string &description) {
+void ServerCore::end_publisher(const std::string &name, std::uint64_t connection,
+                               const std::string &code, const std::string &description) {
   const auto found = names_.find(name);
   if (found == names_.end() || !found->second.publisher) return;
+  if (connection != Server::kAnyConnection && found->second.publisher->id() != connection) return;
   found->second.publisher->end_publish(found->second.stream, code, description, true);
 }
 

@@ -89,7 +89,7 @@ class ServerCore final : public std::enable_shared_from_this<ServerCore> {
   void listen_to(const std::string &name, const std::shared_ptr<PublishListener> &listener);
   void stop_listening(const std::string &name, const PublishListener *listener);
   Server::PublishStats publish_stats(const std::string &name) const;
-  void end_publisher(const std::string &name, const std::string &code,
+  void end_publisher(const std::string &name, std::uint64_t connection, const std::string &code,
                      const std::string &description);
   Server::Stats stats() const;  ///< any thread
 

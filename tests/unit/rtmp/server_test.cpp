@@ -110,16 +110,38 @@ TEST_F(ServerTest, APublisherMayBeEnded) {
   server->listen_to("alice", ear);
   Client &publisher = client();
   ASSERT_TRUE(start(publisher, "publish", "alice"));
-  server->end_publisher("alice", "NetStream.Publish.Denied", "busy");
-  server->end_publisher("nobody", "NetStream.Publish.Denied", "busy");
+  server->end_publisher("alice", Server::kAnyConnection, "NetStream.Publish.Denied", "busy");
+  server->end_publisher("nobody", Server::kAnyConnection, "NetStream.Publish.Denied", "busy");
   EXPECT_EQ(ear->heard.back(), "end");
   ASSERT_TRUE(turn_until([&] { return publisher.closed; }));
   EXPECT_THAT(publisher.words, IsSupersetOf({"StreamEof 1", "onStatus NetStream.Publish.Denied"}));
 }
 
+TEST_F(ServerTest, WhoTookANameOverIsNotEndedInPlaceOfWhoHadIt) {
+  std::vector<std::uint64_t> connections;
+  options.events.publish_started = [&](const Request &request) {
+    connections.push_back(request.connection);
+  };
+  listen();
+  const auto ear = std::make_shared<Ear>();
+  server->listen_to("alice", ear);
+  Client &first = client(), &second = client();
+  ASSERT_TRUE(start(first, "publish", "alice"));
+  ASSERT_TRUE(start(second, "publish", "alice"));
+  ASSERT_EQ(connections.size(), 2U);
+  server->end_publisher("alice", connections[0], "NetStream.Unpublish.Success", "over");
+  EXPECT_EQ(ear->heard.back(), "begin");
+  server->end_publisher("alice", connections[1], "NetStream.Unpublish.Success", "over");
+  EXPECT_EQ(ear->heard.back(), "end");
+  ASSERT_TRUE(turn_until([&] { return second.closed; }));
+  EXPECT_TRUE(second.has("onStatus NetStream.Unpublish.Success"));
+  EXPECT_FALSE(first.has("onStatus NetStream.Unpublish.Success"));
+}
+
 TEST_F(ServerTest, EndedInItsOwnEventAPublisherBeginsNothing) {
   options.events.publish_started = [this](const Request &request) {
-    server->end_publisher(request.stream, "NetStream.Publish.Denied", "no callee");
+    server->end_publisher(request.stream, request.connection, "NetStream.Publish.Denied",
+                          "no callee");
   };
   listen();
   const auto ear = std::make_shared<Ear>();

@@ -66,9 +66,10 @@ struct Server : rtmp::Server {
     if (!held) held = std::make_shared<Outlet>();
     return held;
   }
-  void end_publisher(const std::string &name, const std::string &code,
+  void end_publisher(const std::string &name, std::uint64_t connection, const std::string &code,
                      const std::string &description) override {
     ended.push_back(name + " " + code + " " + description);
+    ended_connections.push_back(connection);
   }
   void close() override {}
   Stats stats() const override { return {}; }
@@ -76,6 +77,7 @@ struct Server : rtmp::Server {
   std::map<std::string, std::weak_ptr<rtmp::PublishListener>> listeners;
   std::map<std::string, std::shared_ptr<Outlet>> outlets;
   std::vector<std::string> ended;
+  std::vector<std::uint64_t> ended_connections;  ///< those of `ended`
 
  private:
   std::shared_ptr<Reactor> loop_;

@@ -34,6 +34,7 @@ TEST_F(ServiceTest, KeysGoToThePhoneAndComeFromIt) {
 
 TEST_F(ServiceTest, AStartByTheApiThatFailsIsToldAndRecordedLikeAPublish) {
   play(5);
+  service_->on_publish_started(request(7, rtmp::Role::Push));
   EXPECT_FALSE(service_->start("alice", "mallory"));
   pump();
   ASSERT_EQ(changes_.size(), 1u);
@@ -41,6 +42,7 @@ TEST_F(ServiceTest, AStartByTheApiThatFailsIsToldAndRecordedLikeAPublish) {
   EXPECT_EQ(last().detail, "No rule allows mallory.");
   const std::string words = "unreachable: No rule allows mallory.";
   EXPECT_EQ(server_->ended, std::vector<std::string>{"alice NetStream.Publish.Failed " + words});
+  EXPECT_EQ(server_->ended_connections, std::vector<std::uint64_t>{7});
   EXPECT_EQ(card_, Card::Unreachable);
   EXPECT_EQ(tone_, Tone::SpecialInformation);
   pass(seconds(4));
