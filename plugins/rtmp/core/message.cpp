@@ -97,6 +97,15 @@ Result<UserControl> parse_user_control(const Message &message) {
   return event;
 }
 
+namespace {
+
+bool is_media(MessageType type) {
+  return type == MessageType::Audio || type == MessageType::Video ||
+         type == MessageType::DataAmf0 || type == MessageType::DataAmf3;
+}
+
+}  // namespace
+
 Result<void> split_aggregate(const Message &aggregate,
                              const std::function<void(Message &&)> &sink) {
   const ByteSpan all = aggregate.payload.view;
@@ -122,6 +131,7 @@ Result<void> split_aggregate(const Message &aggregate,
       if (reader.failed()) return bad_input("An aggregate message ends inside a back pointer.");
     }
     if (!first) first = timestamp;
+    if (!is_media(part.type)) continue;
     part.chunk_stream = aggregate.chunk_stream;
     part.stream = aggregate.stream;
     part.timestamp = aggregate.timestamp + (timestamp - *first);

@@ -85,10 +85,10 @@ struct UserControl {
 Message user_control(const UserControl &control);
 Result<UserControl> parse_user_control(const Message &message);
 
-/// Hands over each message inside an aggregate (type 22; RTMP 1.0, 7.1.6), with timestamps moved to
-/// the aggregate's and its stream id. Payloads share the aggregate's block. Fails with BadInput on
-/// a length that does not fit or an aggregate inside an aggregate; messages before that have been
-/// handed over.
+/// Hands over each message of sound, pictures or data inside an aggregate (type 22; RTMP 1.0,
+/// 7.1.6), with timestamps moved to the aggregate's and its stream id; others are left out.
+/// Payloads share the aggregate's block. Fails with BadInput on a length that does not fit or an
+/// aggregate inside an aggregate; messages before that have been handed over.
 Result<void> split_aggregate(const Message &aggregate, const std::function<void(Message &&)> &sink);
 
 }  // namespace junctor::rtmp

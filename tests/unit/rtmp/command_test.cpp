@@ -248,6 +248,20 @@ TEST(Aggregate, SplitsWithMovedTimestamps) {
   EXPECT_EQ(parts, (std::vector<std::string>{"8@5000:aabb", "9@5044:cc"}));
 }
 
+TEST(Aggregate, HasMediaAndDataOnly) {
+  std::string parts;
+  // An audio tag, a command, a chunk size, a type that nobody knows, data of both AMFs, video.
+  const auto split = split_aggregate(
+      message(MessageType::Aggregate,
+              "08 000001 000000 00 000000 aa 0000000c  14 000001 000000 00 000000 02 0000000c"
+              "01 000004 000000 00 000000 00000080 0000000f  63 000001 000000 00 000000 11 0000000c"
+              "12 000001 000000 00 000000 02 0000000c  0f 000001 000000 00 000000 00 0000000c"
+              "09 000001 000000 00 000000 bb 0000000c"),
+      [&](Message &&part) { parts += std::to_string(static_cast<int>(part.type)) + " "; });
+  ASSERT_TRUE(split) << split.error().detail;
+  EXPECT_EQ(parts, "8 18 15 9 ");
+}
+
 TEST(Aggregate, RefusesWhatDoesNotFit) {
   const auto ignore = [](Message &&) {};
   const std::string whole = "08 000002 0003e8 00 000000 aabb 0000000d";
