@@ -229,7 +229,7 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
     Time when{};
     int times = 0;
   };
-  std::map<std::uint16_t, Asked> asked_;  // numbers a NACK went out for
+  std::map<std::uint16_t, Asked> asked_;  // missing, and a NACK went out for
   Reactor::Timer report_timer_, keyframe_timer_, tell_timer_;
   bool first_report_sent_ = false;
   bool keyframe_wanted_ = false;

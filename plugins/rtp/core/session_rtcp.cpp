@@ -139,13 +139,17 @@ void SessionCore::send_nack(Time now) {
   if (!stream_.nack || !source_ || !reorder_.deadline()) return;
   rtcp::Nack nack{ssrc_, *source_, {}};
   const Duration pause = std::max(round_trip_ * 3 / 2, kLeastNackPause);
+  // Those alone that are missing still: the others' numbers may be lost anew when they come round.
+  std::map<std::uint16_t, Asked> missing;
   for (const std::uint16_t sequence : reorder_.missing(kMaxNackSequences)) {
-    Asked &asked = asked_[sequence];
+    auto known = asked_.extract(sequence);
+    Asked &asked = known ? missing.insert(std::move(known)).position->second : missing[sequence];
     if (asked.times >= kMaxNackTimes || (asked.times > 0 && now - asked.when < pause)) continue;
     asked.when = now;
     ++asked.times;
     nack.lost.push_back(sequence);
   }
+  asked_ = std::move(missing);
   if (nack.lost.empty()) return;
   Bytes compound = begin_compound(now);
   rtcp::append(compound, nack);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What sessions tell each other by RTCP.
+#include <algorithm>
 #include <array>
 
 #include "session_fixture.h"
@@ -50,6 +51,35 @@ TEST_F(SessionTest, LossIsNackedAndRepaired) {
   wire.rtp(session->port(), 3);
   ASSERT_TRUE(until([&] { return listener->packets.size() == 4; }));
   for (const IncomingPacket &each : listener->packets) EXPECT_FALSE(each.discontinuity);
+}
+
+TEST_F(SessionTest, ANumberThatIsLostOnceMoreIsAskedForOnceMore) {
+  Session::Options options;
+  options.reorder_start = options.reorder_most = 10s;
+  auto session = open(options);
+  auto listener = listen(*session);
+  Wire wire;
+  session->configure(stream(), remote(wire.endpoint()));
+  settle();
+  const auto asked_for = [&](std::vector<std::uint16_t> sequence) {
+    const auto nacks = items<rtcp::Nack>(wire);
+    return std::ranges::count(nacks, sequence, &rtcp::Nack::lost);
+  };
+  wire.rtp(session->port(), 1);
+  long asked = 0;
+  ASSERT_TRUE(until([&] {
+    wire.rtp(session->port(), 3);
+    settle();
+    asked += asked_for({2});
+    return asked == 3;
+  })) << "as often as one is asked for";
+  // Gaps all the while: numbers go on elsewhere, and come round.
+  for (const std::uint16_t sequence : {40000, 40001, 40003}) wire.rtp(session->port(), sequence);
+  settle();
+  EXPECT_EQ(asked_for({40002}), 1);
+  for (const std::uint16_t sequence : {65535, 0, 1, 3}) wire.rtp(session->port(), sequence);
+  settle();
+  EXPECT_EQ(asked_for({2}), 1);
 }
 
 TEST_F(SessionTest, KeyframesAreAskedForByPliAtMostTwiceASecond) {
