@@ -137,7 +137,7 @@ bool Bridge::leave_out_more(const std::string &why) {
 
 std::vector<PlanStep> Bridge::steps() const {
   if (launch_.empty() && !hopeless_) return {};
-  auto steps = (hopeless_ ? whole_ : plan_).steps();
+  auto steps = (hopeless_ ? whole_ : told_).steps();
   for (const Side side : kSides)
     if (leg(side)) tell_first_picture(steps, side, leg(side)->keyframe_distance());
   return steps;
@@ -206,6 +206,11 @@ Time Bridge::next_rebuild() const {
   return *last_rebuild_ + std::min(kFirstPause * (1 << doublings), kLongestPause);
 }
 
+void Bridge::tell_plan(const Fragment &line) {
+  told_ = plan_;
+  launch_ = pasteable(line, settings_for_people());
+}
+
 /// Runs `plan_`, unless it runs already.
 Result<void> Bridge::build() {
   const unsigned tries = around_->options.watchdog_tries;
@@ -213,7 +218,6 @@ Result<void> Bridge::build() {
                         {around_->options.watchdog_interval, {tries, tries}}, borrow_for_sound());
   if (!line) return line.error();
   const std::string key = key_of(line->text());
-  launch_ = pasteable(*line, settings_for_people());
   // A path that was made while a leg held a medium back has no way for it; on hold the way stays.
   decltype(path_receives_) receives;
   bool ways_there = true;
@@ -225,6 +229,7 @@ Result<void> Bridge::build() {
           ways_there && (path_receives_[index_of(side)][at] || !receives[index_of(side)][at]);
     }
   if (path_ && key == path_key_ && ways_there) {
+    tell_plan(*line);
     if (answered_ && !std::exchange(sending_, true)) path_->begin_sending();
     return {};
   }
@@ -232,10 +237,13 @@ Result<void> Bridge::build() {
   // What a failure left out is no change of the peers'.
   const Time now = around_->world.now();
   if (const Time next = next_rebuild(); now < next && (path_ || left_out_.none())) {
+    // Until then people are told of what runs.
+    if (!path_) tell_plan(*line);
     schedule_update(next - now);
     return {};
   }
   end_path();
+  tell_plan(*line);
   auto path = make_path(answered_);
   if (!path) return path.error();
   path_ = *std::move(path);

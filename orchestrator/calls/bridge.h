@@ -60,6 +60,7 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
 
  private:
   Result<void> build();
+  void tell_plan(const Fragment &line);
   void schedule_update(Duration delay);
   Result<std::unique_ptr<MediaPath>> make_path(bool sending);
   bool leave_out_more(const std::string &why);
@@ -90,7 +91,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   RouteSet left_out_;       ///< of `whole_`, which did not run with it
   RouteSet left_out_told_;  ///< what the log has of it
   std::string left_out_why_;
-  std::string launch_;
+  Plan told_;           ///< what people are told of: the plan of `launch_`
+  std::string launch_;  ///< what runs, or fails to
   double sound_percent_ = 0;
   Headroom::Loan sound_loan_;  ///< of `sound_percent_`; null where threads do the work
   std::unique_ptr<MediaPath> path_;

@@ -276,6 +276,33 @@ TEST_F(ServiceTest, WhatChangesAgainAndAgainIsBuiltEverMoreRarely) {
   EXPECT_GE(change_for(milliseconds(100)), 5u) << "a quiet minute later all is forgotten";
 }
 
+TEST_F(ServiceTest, WhileANewPathWaitsWhatRunsIsTold) {
+  answered_call();
+  const auto sound = [this](Codec codec) {
+    auto other = both();
+    other[0] = media(codec);
+    sip(0).change(other);
+    pump();
+  };
+  const auto told = [this] {
+    const View view = *service_->find(last().id);
+    return std::pair(view.plan[3].from, view.launch.find("rtppcmudepay") != std::string::npos);
+  };
+  ASSERT_EQ(told(), std::pair(std::string("pcma"), false));
+  std::size_t built = 0;
+  for (int i = 0; built != paths_.size(); ++i) {
+    ASSERT_LT(i, 100);
+    built = paths_.size();
+    sound(i % 2 == 0 ? Codec::Pcmu : Codec::Pcma);
+    const bool runs_pcmu = line_has("rtppcmudepay");
+    EXPECT_EQ(told(), std::pair(std::string(runs_pcmu ? "pcmu" : "pcma"), runs_pcmu)) << i;
+  }
+  const bool ran_pcmu = line_has("rtppcmudepay");
+  pass(seconds(6));
+  ASSERT_EQ(paths_.size(), built + 1) << "the last change is built in the end";
+  EXPECT_EQ(told(), std::pair(std::string(ran_pcmu ? "pcma" : "pcmu"), !ran_pcmu));
+}
+
 /// A phone whose picture must be encoded anew, and one that sends its own.
 std::vector<sip::Media> baseline_phone() {
   return {media(Codec::Pcma), media(Codec::H264, "profile-level-id=42e00d;packetization-mode=1")};
