@@ -30,6 +30,10 @@ Result<void> read(const std::map<std::string, std::string> &parameters, Medium m
 
 }  // namespace
 
+std::string to_string(const PullCodecs &codecs) {
+  return std::string(to_string(codecs.audio)) + " and " + std::string(to_string(codecs.video));
+}
+
 Result<PullCodecs> pull_codecs(const std::map<std::string, std::string> &parameters) {
   PullCodecs codecs;
   if (auto audio = read(parameters, Medium::Audio, codecs.audio); !audio) return audio.error();

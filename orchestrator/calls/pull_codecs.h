@@ -18,6 +18,9 @@ struct PullCodecs {
   bool operator==(const PullCodecs &) const = default;
 };
 
+/// As in "aac and h264".
+std::string to_string(const PullCodecs &codecs);
+
 /// From the parameters `audio` and `video` of a play; the defaults where absent. An error names
 /// what this build cannot write and what it can.
 Result<PullCodecs> pull_codecs(const std::map<std::string, std::string> &parameters);

@@ -37,7 +37,6 @@ struct Terminal {
   std::shared_ptr<TrackWatcher> watcher;
   struct Player {
     std::uint64_t connection;
-    PullCodecs codecs;
     bool secure;
   };
   std::vector<Player> players;  ///< in order of their plays
@@ -131,8 +130,14 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
                                           "; it gets the defaults");
       codecs = PullCodecs{};
     }
-    if (terminal.players.empty()) terminal.pull = *codecs;
-    terminal.players.push_back({request.connection, *codecs, request.secure});
+    if (terminal.players.empty())
+      terminal.pull = *codecs;
+    else if (terminal.pull != *codecs)
+      around_->log(LogLevel::Warning, "the play of " + account + ": it asks for " +
+                                          to_string(*codecs) + ", but gets " +
+                                          to_string(terminal.pull) + ", as another player of " +
+                                          account + " is there, which fixed them");
+    terminal.players.push_back({request.connection, request.secure});
     terminal.tell_security();
     if (const auto leg = terminal.leg ? terminal.leg : terminal.leaving)
       return leg->on_players(true, terminal.pull);

@@ -53,6 +53,7 @@ class ServiceTest : public testing::Test {
     around_->options.watchdog_interval = std::chrono::milliseconds(1000);
     around_->options.watchdog_tries = 30;
     around_->options.max_calls = 3;
+    around_->options.log = [this](LogLevel, std::string_view text) { (logged_ += text) += '\n'; };
     around_->options.dial = [this](const std::string &, const std::string &to) -> Result<Callee> {
       const auto found = book_.find(to);
       if (found == book_.end()) return refused("no rule allows " + to);
@@ -257,6 +258,7 @@ class ServiceTest : public testing::Test {
   std::optional<Tone> tone_;
   std::optional<Codec> tone_codec_;
   std::string card_name_;
+  std::string logged_;  ///< a line each
 };
 
 }  // namespace junctor::calls

@@ -11,7 +11,12 @@ using std::chrono::seconds;
 TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
   play_from_start_ = false;
   play(5, {{"audio", "pcmu"}});
+  EXPECT_EQ(logged_.find("the play of alice"), std::string::npos) << logged_;
   play(6, {{"audio", "aac"}});
+  EXPECT_NE(logged_.find("the play of alice: it asks for aac and h264, but gets pcmu and h264, as "
+                         "another player of alice is there, which fixed them"),
+            std::string::npos)
+      << logged_;
   answered_call();
   EXPECT_EQ(tone_codec_, Codec::Pcmu);
   EXPECT_TRUE(line_has("rtppcmadepay ! ")) << "A-law to µ-law: " << line();
