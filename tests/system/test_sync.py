@@ -32,9 +32,9 @@ class SyncTest(SystemTest):
             self.workspace, '[sip]\nallow = ["sip:*@127.0.0.1:*"]\nsession-expires-s = 0\n',
             log="info"))
         self.alice = self.junctor.account("alice")
-        self.units = rtp.encode_pictures(flashes.Picture(), 2 * flashes.FPS,
+        self.units = rtp.encode_pictures(flashes.Picture(), flashes.CYCLE * flashes.FPS,
                                          self.workspace.file("flashes.h264"))
-        self.keys = {nal for unit in self.units for nal in unit if nal[0] & 31 == 5}
+        self.keys = flashes.keys_of(self.units)
         self.phone = self.start(rawphone.RawPhone(self.workspace, line=make_line))
         self.player = self.start(player.Player(
             self.junctor.rtmp_port, self.alice.pull_url(f"video=h264&audio={audio}")))
@@ -60,7 +60,7 @@ class SyncTest(SystemTest):
         stream = elementary.H264.__new__(elementary.H264)
         path = self.workspace.file("push.flv")
         picture = flashes.Picture()
-        samples = flashes.pcm(flashes.beep_samples() * 4).tobytes()
+        samples = flashes.pcm(flashes.beep_samples()).tobytes()
         raw = self.workspace.file("push.raw")
         with open(raw, "wb") as file:
             file.write(samples)
@@ -74,18 +74,18 @@ class SyncTest(SystemTest):
              str(flashes.FPS), *codec, path], check=True, timeout=120,
             input=b"".join(picture.frame(n) for n in range(seconds * flashes.FPS)))
         tags = [tag for tag in rtmp_raw.flv_tags(path) if tag[1] in (AUDIO_TAG, VIDEO_TAG)]
-        pictures = [stream.frame_of(body) for _, kind, body in tags if kind == VIDEO_TAG]
-        self.sent_keys = {nal for picture in pictures if picture for nal in picture
-                          if nal[0] & 31 == 5}
+        self.sent_keys = flashes.keys_of(
+            stream.frame_of(body) for _, kind, body in tags if kind == VIDEO_TAG)
         return tags
 
     # --- what came ---------------------------------------------------------------------------
 
     def flashes_at_player(self):
-        """(arrival, seconds) of each flash's keyframe."""
+        """(arrival, seconds, which second) of each flash's keyframe."""
         stream = elementary.H264.__new__(elementary.H264)
-        return [(came, at / 1000) for came, at, _, body in self.player.tags(player.VIDEO)
-                if self.keys & set(stream.frame_of(body) or ())]
+        keys = [(came, at / 1000, flashes.second_of(self.keys, stream.frame_of(body)))
+                for came, at, _, body in self.player.tags(player.VIDEO)]
+        return [key for key in keys if key[2] is not None]
 
     def beeps_at_player(self, audio, since):
         tags = [tag for tag in self.player.tags(player.AUDIO) if tag[1] / 1000 >= since]
@@ -108,14 +108,16 @@ class SyncTest(SystemTest):
                               check=True)
         samples = flashes.pcm(())
         samples.frombytes(done.stdout[:len(done.stdout) // 2 * 2])
-        return [first / 1000 + at for at in flashes.onsets([(0.0, samples)])]
+        return [(first / 1000 + at, second) for at, second in flashes.onsets([(0.0, samples)])]
 
     def flashes_at_phone(self):
         reports = flashes.sender_reports(self.phone.peer, rtp.VIDEO)
         found = {}
         for packet in self.phone.peer.packets(rtp.VIDEO):
-            if self.sent_keys & set(rtp.h264_nals([packet])):
-                found.setdefault(packet.timestamp, flashes.to_wall(reports, packet.timestamp, 90000))
+            second = flashes.second_of(self.sent_keys, rtp.h264_nals([packet]))
+            if second is not None:
+                found.setdefault(packet.timestamp, (
+                    flashes.to_wall(reports, packet.timestamp, 90000), second))
         return sorted(found.values())
 
     def beeps_at_phone(self):
@@ -145,16 +147,16 @@ class S_LipSync(SyncTest):
         time.sleep(SECONDS)
         during = self.junctor.call(self.call_id)
         self.end()
-        seen = [at for _, at in self.flashes_at_player()]
+        seen = [(at, second) for _, at, second in self.flashes_at_player()]
         self.assertTrue(seen, "no flash at the player")
         # The clocks of both media are related by the first reports.
-        self.together([at for at in seen if at > seen[0] + 2],
-                      self.beeps_at_player(audio, seen[0] + 1), f"{audio} at the player",
+        self.together([flash for flash in seen if flash[0] > seen[0][0] + 2],
+                      self.beeps_at_player(audio, seen[0][0] + 1), f"{audio} at the player",
                       SECONDS // 2)
         # The first picture is the last keyframe from before the answer, stamped anew.
         seen = self.flashes_at_phone()
         self.assertTrue(seen, "no flash at the phone")
-        self.together([at for at in seen if at > seen[0] + 1.5], self.beeps_at_phone(),
+        self.together([flash for flash in seen if flash[0] > seen[0][0] + 1.5], self.beeps_at_phone(),
                       f"{audio} at the phone", SECONDS // 2)
         bad = self.phone.line
         print(f"# the line: lost {bad.lost}, reordered {bad.overtaken}", flush=True)
@@ -179,8 +181,9 @@ class S_LipSync(SyncTest):
 class S_Soak(SyncTest):
     def soak(self, ppm):
         self.call("pcma")
-        tags = self.push_tags("pcma", 2)
-        self.push.send([(at + 2000 * turn, kind, body) for turn in range(SOAK // 2 + 30)
+        tags = self.push_tags("pcma", flashes.CYCLE)
+        self.push.send([(at + 1000 * flashes.CYCLE * turn, kind, body)
+                        for turn in range(SOAK // flashes.CYCLE + 30)
                         for at, kind, body in tags])
         self.answered()
         self.talk(ppm)
@@ -194,7 +197,8 @@ class S_Soak(SyncTest):
         began, ended = arrivals[0][0], arrivals[-1][0]
         period = 1 - ppm / 1e6
         # From its sending to its arrival, and from its timestamp to its arrival.
-        late = [(came, (came - self.talker.began) % period, came - at) for came, at in arrivals]
+        late = [(came, (came - self.talker.began - second * period) % (flashes.CYCLE * period),
+                 came - at) for came, at, second in arrivals]
 
         def median(part, column):
             return statistics.median(row[column] for row in part)
@@ -204,9 +208,9 @@ class S_Soak(SyncTest):
             growth = median(last, column) - median(first, column)
             print(f"# {ppm} ppm, {SOAK / 60:g} minutes: {what} {growth * 1000:+.1f} ms", flush=True)
             self.assertLess(abs(growth), GROWTH, what)
-        seen = [at for _, at in arrivals]
-        self.together([at for at in seen if at > seen[0] + 2],
-                      self.beeps_at_player("pcma", seen[0] + 1), "at the player", SOAK // 2)
+        seen = [(at, second) for _, at, second in arrivals]
+        self.together([flash for flash in seen if flash[0] > seen[0][0] + 2],
+                      self.beeps_at_player("pcma", seen[0][0] + 1), "at the player", SOAK // 2)
 
     def test_a_phone_whose_clock_is_ours(self):
         self.soak(0)

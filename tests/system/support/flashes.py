@@ -1,6 +1,7 @@
-# A flash and a beep at the same moment, each second. SPDX-License-Identifier: LGPL-2.1-or-later
+# A flash and a beep at the same moment, each second, and which second it is. SPDX-License-Identifier: LGPL-2.1-or-later
 """What is seen and heard in sync can be measured by it at the other end: each flash begins with a
-keyframe whose bytes are known, each beep with a sample that is loud after silence."""
+keyframe whose bytes are known, each beep with a sample that is loud after silence. Seconds differ in
+the flash's brightness and the beep's pitch, CYCLE of them: what is whole seconds late is seen, too."""
 
 import array
 import math
@@ -13,55 +14,84 @@ from . import rtp
 from .ports import HOST
 
 FPS = 25
+CYCLE = 5            # seconds, after which all begins again
 BEEP = 0.32          # seconds of each second
+_PITCHES = [500 + 200 * second for second in range(CYCLE)]
+_SHADES = [235 - 30 * second for second in range(CYCLE)]
 _LOUD, _QUIET = 3000, 0.2
 _NTP = 2_208_988_800  # seconds from 1900 to 1970
 
 
 class Picture:
-    """White for a third of each second, else black: a packet each."""
+    """Bright for a third of each second, else black: a packet each."""
 
     width, height = 320, 180
 
     def frame(self, counter):
-        shade = 235 if counter % FPS < FPS // 3 else 16
+        shade = _SHADES[counter // FPS % CYCLE] if counter % FPS < FPS // 3 else 16
         size = self.width * self.height
         return bytes([shade]) * size + bytes([128]) * (size // 2)
 
 
+def keys_of(pictures):
+    """{NAL unit: second} of the keyframes of such pictures, as lists of NAL units in order."""
+    found = [nal for picture in pictures for nal in picture or () if nal[0] & 31 == 5]
+    seconds = {}
+    for number, nal in enumerate(found):
+        assert seconds.setdefault(nal, number % CYCLE) == number % CYCLE, "seconds look alike"
+    return seconds
+
+
+def second_of(keys, nals):
+    """Which second's flash begins with these NAL units; None: no flash does."""
+    return next((keys[nal] for nal in nals or () if nal in keys), None)
+
+
 def beep_samples(rate=8000):
-    """One second."""
-    return [int(10000 * math.sin(2 * math.pi * 1000 * n / rate)) if n < BEEP * rate else 0
-            for n in range(rate)]
+    """One cycle."""
+    return [int(10000 * math.sin(2 * math.pi * pitch * n / rate)) if n < BEEP * rate else 0
+            for pitch in _PITCHES for n in range(rate)]
 
 
 def beep_packets():
     coded = rtp.alaw_encode(beep_samples())
-    return [coded[i:i + 160] for i in range(0, 8000, 160)]
+    return [coded[i:i + 160] for i in range(0, len(coded), 160)]
 
 
 def onsets(pieces, rate=8000):
-    """Times at which sound begins after silence; `pieces` are (seconds, samples) in order."""
+    """(time, second) of sound that begins after silence; `pieces` are (seconds, samples) in order."""
     found, quiet_since = [], None
     for at, samples in pieces:
         if quiet_since is None:
             quiet_since = at
+        last = None
         for n, sample in enumerate(samples):
+            if found and at + n / rate - found[-1][0] < BEEP / 2:
+                # Of each piece by itself: some may be missing between them.
+                if last is not None and (last < 0) != (sample < 0):
+                    found[-1][1] += 1
+                found[-1][2] += last is not None
+                last = sample
             if abs(sample) < _LOUD:
                 continue
             now = at + n / rate
             if now - quiet_since > _QUIET:
-                found.append(now)
+                found.append([now, 0, 0])
             quiet_since = now
-    return found
+
+    def second(crossings, samples):
+        pitch = crossings * rate / 2 / max(samples, 1)
+        return min(range(CYCLE), key=lambda each: abs(_PITCHES[each] - pitch))
+    return [(at, second(crossings, samples)) for at, crossings, samples in found]
 
 
-def pairs(seen, heard, apart=0.5):
-    """(flash, beep − flash) for each flash that has a beep near it."""
+def pairs(seen, heard):
+    """(flash, beep − flash) for each flash, of (time, second), with the beep of its second."""
     result = []
-    for flash in seen:
-        beep = min(heard, key=lambda at: abs(at - flash), default=None)
-        if beep is not None and abs(beep - flash) < apart:
+    for flash, second in seen:
+        beep = min((at for at, its in heard if its == second), key=lambda at: abs(at - flash),
+                   default=None)
+        if beep is not None and abs(beep - flash) < CYCLE / 2:
             result.append((flash, beep - flash))
     return result
 
