@@ -6,6 +6,7 @@
 
 #include "calls/call_latency.h"
 #include "calls/call_server.h"
+#include "common/picture_size.h"
 
 namespace junctor::calls {
 
@@ -140,6 +141,9 @@ std::vector<PlanStep> Bridge::steps() const {
   auto steps = (hopeless_ ? whole_ : told_).steps();
   for (const Side side : kSides)
     if (leg(side)) tell_first_picture(steps, side, leg(side)->keyframe_distance());
+  for (const Side side : kSides)
+    if (const std::string &size = too_large_[index_of(side)]; !size.empty())
+      tell_too_large(steps, side, size);
   return steps;
 }
 
@@ -276,6 +280,9 @@ Result<std::unique_ptr<MediaPath>> Bridge::make_path(bool sending) {
     if (auto self = weak.lock(); self && !self->stopped_)
       self->events_.first_packet(side, medium, when);
   };
+  events.too_large = [weak](Side to, const std::string &size) {
+    if (auto self = weak.lock()) self->on_too_large(to, size);
+  };
   events.failed = [weak](const std::string &element, const std::string &message) {
     if (auto self = weak.lock()) self->on_path_failed(element, message);
   };
@@ -294,6 +301,7 @@ void Bridge::drop_path() {
   path_key_.clear();
   path_failed_ = false;
   flowing_since_ = {};
+  too_large_ = {};
 }
 
 void Bridge::force_keyframe(Side side) {
@@ -322,6 +330,14 @@ void Bridge::on_push_media(Side side, const std::string &state) {
   } else if (state == "lost") {
     events_.silent(side);
   }
+}
+
+void Bridge::on_too_large(Side to, const std::string &size) {
+  if (stopped_) return;
+  too_large_[index_of(to)] = size;
+  around_->log(LogLevel::Warning, "call " + id_ + ": pictures of " + size + " to the " +
+                                      std::string(to_string(to)) + " are left out: no more than " +
+                                      kMostSamples + " samples are decoded here");
 }
 
 void Bridge::on_path_failed(const std::string &element, const std::string &message) {

@@ -76,6 +76,7 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   Time next_rebuild() const;
   unsigned tries_left(Side side) const;
   void on_push_media(Side side, const std::string &state);
+  void on_too_large(Side to, const std::string &size);
   void on_path_failed(const std::string &element, const std::string &message);
   const std::shared_ptr<Leg> &leg(Side side) const {
     return side == Side::Caller ? caller_ : callee_;
@@ -101,6 +102,8 @@ class Bridge : public std::enable_shared_from_this<Bridge> {
   std::array<std::array<bool, 2>, 2>
       path_receives_{};        ///< by Side and Medium: the leg sent it when the path was made
   std::uint64_t surplus_ = 0;  ///< packets of paths that are gone
+  /// By Side that does not get them: the size of pictures that the running path leaves out.
+  std::array<std::string, 2> too_large_;
   unsigned path_failures_ = 0;
   bool path_failed_ = false;  ///< the running path, which is to be replaced
   /// By Side: its push terminal's media, through the running path.

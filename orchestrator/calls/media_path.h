@@ -33,6 +33,9 @@ struct PathEvents {
   std::function<void(Side, const std::string &state)> media;
   /// The first packet of a medium is on its way to the phone of that side.
   std::function<void(Side, Medium, Time)> first_packet;
+  /// Pictures on their way to that side are left out: they are larger than what may be decoded
+  /// (common/picture_size.h). `size` as in "16000x16000". Once for a path and a side.
+  std::function<void(Side to, const std::string &size)> too_large;
   /// An element failed; the path carries nothing reliably from here on.
   std::function<void(const std::string &element, const std::string &message)> failed;
 };

@@ -9,6 +9,7 @@
 #include "calls/catch_up.h"
 #include "calls/coding_probes.h"
 #include "calls/elements_of.h"
+#include "calls/picture_gate.h"
 #include "calls/picture_numbers.h"
 #include "calls/sound_gate.h"
 #include "common/handle.h"
@@ -178,6 +179,11 @@ class Pipeline : public MediaPath {
     const auto routes = coding_routes(parsed);
     sound_.attach(routes);
     coding_.attach(routes);
+    bound_pictures(routes, [mailbox = mailbox_](Side to, const std::string &size) {
+      mailbox->post([to, size](const PathEvents &events) {
+        if (events.too_large) events.too_large(to, size);
+      });
+    });
     let_decoders_catch_up(parsed);
     number_pictures(parsed);
     if (!spec.sending) hold_back();

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "calls/picture_bound.h"
 #include "calls/receiver.h"
 #include "calls/sentence.h"
+#include "common/picture_size.h"
 
 namespace junctor::calls {
 
@@ -14,6 +16,11 @@ namespace {
 /// What carrying, and conversion between decoder and encoder, cost beside CodecRow's figures, in
 /// percent of a core.
 constexpr double kCarryVideo = 0.8, kCarryAudio = 0.3, kConvertVideo = 0.5, kConvertAudio = 0.5;
+
+/// Of pictures that are larger.
+std::string most_decoded() {
+  return std::string("no more than ") + kMostSamples + " samples are decoded here.";
+}
 
 /// As people write what SIP carries: the codec, and the format where the codec has several.
 std::string described(const FormatRow &format) {
@@ -301,8 +308,13 @@ Route make_route(Medium medium, const LegMedia &giver, const LegMedia &taker, co
   }
   if (is_phone(giver) && is_phone(taker)) return stopped("Two phones are not joined here.");
   if (is_phone(giver)) return phone_to_pull(*sent, *wanted, names);
-  return is_phone(taker) ? push_to_phone(*got, *track, names)
-                         : push_to_pull(*track, *wanted, names);
+  Route route =
+      is_phone(taker) ? push_to_phone(*got, *track, names) : push_to_pull(*track, *wanted, names);
+  if (route.transcoded)
+    if (const std::string size = too_large_to_decode(*track); !size.empty())
+      return stopped(at_start(names.giver) + " sends pictures of " + size + ", which " +
+                     names.taker + " cannot have as they are: " + most_decoded());
+  return route;
 }
 
 /// What sentences call the ends of a call: with their sides where there are two alike.
@@ -398,6 +410,12 @@ void tell_first_picture(std::vector<PlanStep> &steps, Side from, std::int64_t di
         " Its keyframes come each " + seconds +
         " s and cannot be asked for: a picture that is lost on the way is missed so long.";
   }
+}
+
+void tell_too_large(std::vector<PlanStep> &steps, Side to, const std::string &size) {
+  for (PlanStep &step : steps)
+    if (step.direction == kDirections[index_of(other(to))] && step.medium == Medium::Video)
+      step.reason += " Its pictures of " + size + " are left out: " + most_decoded();
 }
 
 namespace {

@@ -80,6 +80,10 @@ Plan make_plan(const LegMedia &caller, const LegMedia &callee);
 /// keyframes; 0: not known.
 void tell_first_picture(std::vector<PlanStep> &steps, Side from, std::int64_t distance_ms);
 
+/// Writes into the step of the picture to a side that what comes is left out, for `size`, as in
+/// "16000x16000", is more than what is decoded here.
+void tell_too_large(std::vector<PlanStep> &steps, Side to, const std::string &size);
+
 /// What is offered to a phone: everything that this build can carry. First what passes through
 /// from the push terminal, then what nearly every phone has, then the rest, in the table's order.
 /// `names` are those that may be offered, as rtp::find_formats() knows them; none: all.

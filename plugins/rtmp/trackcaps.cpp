@@ -7,9 +7,9 @@
 #include "common/avc.h"
 #include "common/gst/shared_buffer.h"
 #include "common/handle.h"
+#include "common/picture_size.h"
 #include "rtmp/core/aac.h"
 #include "rtmp/core/speex.h"
-#include "rtmp/spssize.h"
 
 namespace junctor::rtmp {
 
@@ -85,7 +85,10 @@ Result<GstCaps *> h264_caps(const Track &track) {
                       nullptr);
   // What the pictures say themselves is right where metadata differs.
   PictureSize size{track.width, track.height};
-  if (const auto coded = picture_size(config->sps.front())) size = *coded;
+  constexpr int kLargest = 16384;
+  if (const auto told = picture_size(config->sps.front());
+      told && told->width <= kLargest && told->height <= kLargest)
+    size = *told;
   if (size.width > 0 && size.height > 0)
     gst_caps_set_simple(caps.get(), "width", G_TYPE_INT, size.width, "height", G_TYPE_INT,
                         size.height, nullptr);

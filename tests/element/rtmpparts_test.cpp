@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "rtmp/spssize.h"
+#include "common/picture_size.h"
 #include "rtmp/timeline.h"
 
 namespace junctor::rtmp {
@@ -39,6 +39,10 @@ TEST_P(PictureSizeTest, IsThatOfTheEncoder) {
   ASSERT_TRUE(size);
   EXPECT_EQ(size->width, GetParam().width);
   EXPECT_EQ(size->height, GetParam().height);
+  EXPECT_EQ(size->coded_width, (GetParam().width + 15) / 16 * 16);
+  // Of interlaced ones, whole macroblocks of each field.
+  EXPECT_GE(size->coded_height, GetParam().height);
+  EXPECT_EQ(size->coded_height % 16, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Encoded, PictureSizeTest, testing::ValuesIn(kParameterSets),

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "common/avc.h"
+#include "common/picture_size.h"
 #include "input.h"
-#include "rtmp/spssize.h"
 #include "rtp/core/formats.h"
 #include "rtp/core/packetizer.h"
 
@@ -84,9 +84,12 @@ void packetize(ByteSpan record, const AvcConfig &config, ByteSpan access_unit, b
 }
 
 void look_at_size(ByteSpan sps) {
-  const auto size = rtmp::picture_size(sps);
-  fuzz::require(!size || (size->width > 0 && size->height > 0 && size->width <= 16384 &&
-                          size->height <= 16384));
+  for (const auto payload : {SpsPayload::Unescaped, SpsPayload::AsItStands}) {
+    const auto size = picture_size(sps, payload);
+    fuzz::require(!size ||
+                  (size->width > 0 && size->height > 0 && size->coded_width >= size->width &&
+                   size->coded_height >= size->height));
+  }
 }
 
 }  // namespace

@@ -62,6 +62,9 @@ class PipelineTest : public testing::Test {
     spec.settings = std::move(settings);
     PathEvents events;
     events.first_packet = [this](Side, Medium medium, Time) { first_.push_back(medium); };
+    events.too_large = [this](Side to, const std::string &size) {
+      too_large_.push_back(std::string(to_string(to)) + " " + size);
+    };
     events.failed = [this](const std::string &element, const std::string &message) {
       failures_.push_back(element + ": " + message);
     };
@@ -75,6 +78,7 @@ class PipelineTest : public testing::Test {
   GMainContext *context_ = nullptr;
   std::vector<Medium> first_;
   std::vector<std::string> failures_;
+  std::vector<std::string> too_large_;
 };
 
 TEST_F(PipelineTest, TellsTheFirstPacketOfEachMediumOnce) {
@@ -97,6 +101,48 @@ TEST_F(PipelineTest, TellsTheFirstPacketOfAPadThatComesLater) {
       "matroskademux name=caller caller.video_0 ! callee.video");
   ASSERT_TRUE(path) << path.error().detail;
   iterate_until([&] { return !first_.empty() || !failures_.empty(); });
+  EXPECT_EQ(first_, std::vector{Medium::Video});
+  EXPECT_TRUE(failures_.empty());
+}
+
+/// Pictures of that size that are decoded. Lines and columns are cheap, however long.
+std::string decoded(const std::string &caps, const std::string &encode, const std::string &decode) {
+  return "videotestsrc num-buffers=3 ! video/x-raw,format=I420," + caps + " ! " + encode +
+         " ! identity name=caller ! " + decode + " ! callee.video ";
+}
+
+TEST_F(PipelineTest, DecodesNoPicturesThatAreTooLarge) {
+  const std::vector<std::pair<std::string, std::string>> codecs = {
+      {"vp8enc deadline=1", "vp8dec"},
+      {"x264enc tune=zerolatency speed-preset=ultrafast ! video/x-h264,stream-format=avc",
+       "h264parse ! avdec_h264"},
+      {"avenc_flv", "avdec_flv"},
+  };
+  for (const auto &[encode, decode] : codecs) {
+    first_.clear();
+    too_large_.clear();
+    auto large = make("testcallee name=callee " + decoded("width=8704,height=16", encode, decode));
+    ASSERT_TRUE(large) << large.error().detail;
+    iterate_until([&] { return !too_large_.empty() || !first_.empty() || !failures_.empty(); });
+    EXPECT_EQ(too_large_, std::vector<std::string>{"callee 8704x16"}) << decode;
+    EXPECT_TRUE(first_.empty()) << decode;
+    large->reset();
+    auto fits = make("testcallee name=callee " + decoded("width=8688,height=16", encode, decode));
+    ASSERT_TRUE(fits) << fits.error().detail;
+    iterate_until([&] { return too_large_.size() > 1 || !first_.empty() || !failures_.empty(); });
+    EXPECT_EQ(first_, std::vector{Medium::Video}) << decode;
+    EXPECT_EQ(too_large_.size(), 1u) << decode;
+  }
+}
+
+TEST_F(PipelineTest, DecodesNoMoreWhenPicturesBecomeTooLarge) {
+  auto path = make(
+      "testcallee name=callee concat name=both ! identity name=caller ! vp8dec ! callee.video "
+      "videotestsrc num-buffers=3 ! video/x-raw,width=64,height=64 ! vp8enc deadline=1 ! both. "
+      "videotestsrc num-buffers=3 ! video/x-raw,width=16,height=8704 ! vp8enc deadline=1 ! both. ");
+  ASSERT_TRUE(path) << path.error().detail;
+  iterate_until([&] { return !too_large_.empty() || !failures_.empty(); });
+  EXPECT_EQ(too_large_, std::vector<std::string>{"callee 16x8704"});
   EXPECT_EQ(first_, std::vector{Medium::Video});
   EXPECT_TRUE(failures_.empty());
 }

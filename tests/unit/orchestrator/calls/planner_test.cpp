@@ -524,6 +524,33 @@ TEST(Planner, SaysWhyARouteIsLeftOut) {
   EXPECT_EQ(whole.without({}, ""), whole);
 }
 
+TEST(Planner, LeavesPicturesOutThatAreTooLargeToBeDecoded) {
+  rtmp::Track large;
+  large.codec = Codec::Vp8;
+  large.width = large.height = 16383;
+  const PushTracks push = tracks(Codec::Pcma, large);
+  const Plan encoded = make_plan({media(Codec::Pcma), media(Codec::H264)}, push, std::nullopt);
+  EXPECT_FALSE(encoded.callee(Medium::Video).flows);
+  EXPECT_EQ(encoded.callee(Medium::Video).reason,
+            "The push terminal sends pictures of 16383x16383, which the callee cannot have as they "
+            "are: no more than 4096x2304 samples are decoded here.");
+  EXPECT_TRUE(encoded.callee(Medium::Audio).flows);
+  const Plan passed = make_plan({media(Codec::Pcma), media(Codec::Vp8)}, push, std::nullopt);
+  EXPECT_TRUE(passed.callee(Medium::Video).flows) << "nothing of it is decoded here";
+}
+
+TEST(Planner, TellsThatPicturesAreLeftOutOnTheWay) {
+  const Plan plan =
+      make_plan({media(Codec::Pcma), media(Codec::Vp8)}, tracks(Codec::Pcma, kHigh), PullCodecs{});
+  auto steps = plan.steps();
+  tell_too_large(steps, Side::Caller, "16000x16000");
+  for (const PlanStep &step : steps)
+    EXPECT_EQ(step.reason.ends_with(" Its pictures of 16000x16000 are left out: no more than "
+                                    "4096x2304 samples are decoded here."),
+              step.direction == kToCaller && step.medium == Medium::Video)
+        << step.reason;
+}
+
 TEST(Planner, SendsAndReceivesOnlyWhatTheTableKnows) {
   for (const auto &[codec, name] : {std::pair(Codec::Vp8, "VP8"), std::pair(Codec::Aac, "AAC")}) {
     rtp::Format format = *rtp::find_format(Codec::Pcma);

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "rtmp/spssize.h"
+#include "common/picture_size.h"
 
 #include <array>
 #include <cstdint>
 
 #include "common/bit_reader.h"
 
-namespace junctor::rtmp {
+namespace junctor {
 
 namespace {
 
-constexpr std::int64_t kLargest = 16384;
-/// Profiles whose parameter sets tell the chroma format (7.3.2.1.1).
-constexpr std::array kHighProfiles = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135};
+constexpr std::int64_t kLargest = 1 << 24;
+/// Profiles whose parameter sets tell the chroma format (7.3.2.1.1); 144 is High 4:4:4 as it was
+/// before 2007.
+constexpr std::array kHighProfiles = {100, 110, 122, 244, 44,  83,  86,
+                                      118, 128, 138, 139, 134, 135, 144};
 
 /// A NAL unit's payload without its emulation prevention bytes (7.4.1).
 Bytes raw_payload(ByteSpan unit) {
@@ -95,10 +97,11 @@ void skip_order_count(SpsReader &reader) {
 
 }  // namespace
 
-std::optional<PictureSize> picture_size(ByteSpan sps) {
+std::optional<PictureSize> picture_size(ByteSpan sps, SpsPayload payload) {
   if (sps.empty()) return std::nullopt;
-  const Bytes raw = raw_payload(sps.subspan(1));
-  SpsReader reader(raw);
+  Bytes raw;
+  if (payload == SpsPayload::Unescaped) raw = raw_payload(sps.subspan(1));
+  SpsReader reader(payload == SpsPayload::Unescaped ? ByteSpan(raw) : sps.subspan(1));
   const auto profile = static_cast<int>(reader.bits(8));
   reader.bits(16);           // constraint flags, level
   reader.unsigned_golomb();  // seq_parameter_set_id
@@ -113,6 +116,7 @@ std::optional<PictureSize> picture_size(ByteSpan sps) {
   const std::int64_t map_units = reader.unsigned_golomb() + 1;
   const bool frames_only = reader.flag();
   std::int64_t height = map_units * 16 * (frames_only ? 1 : 2);
+  const std::int64_t coded_width = width, coded_height = height;
   if (!frames_only) reader.flag();  // mb_adaptive_frame_field_flag
   reader.flag();                    // direct_8x8_inference_flag
   if (reader.flag()) {
@@ -124,9 +128,19 @@ std::optional<PictureSize> picture_size(ByteSpan sps) {
     width -= (left + right) * unit_x;
     height -= (top + bottom) * unit_y;
   }
-  if (reader.failed() || width <= 0 || height <= 0 || width > kLargest || height > kLargest)
+  if (reader.failed() || width <= 0 || height <= 0 || coded_width > kLargest ||
+      coded_height > kLargest)
     return std::nullopt;
-  return PictureSize{static_cast<int>(width), static_cast<int>(height)};
+  return PictureSize{static_cast<int>(width), static_cast<int>(height),
+                     static_cast<int>(coded_width), static_cast<int>(coded_height)};
 }
 
-}  // namespace junctor::rtmp
+bool may_be_decoded(int width, int height) {
+  constexpr std::int64_t kMacroblock = 16;
+  const std::int64_t wide = (width + kMacroblock - 1) / kMacroblock;
+  const std::int64_t high = (height + kMacroblock - 1) / kMacroblock;
+  return wide * high <= kMostMacroblocks && wide * wide <= 8 * kMostMacroblocks &&
+         high * high <= 8 * kMostMacroblocks;
+}
+
+}  // namespace junctor

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "calls/picture_gate.h"
+
+#include <array>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "calls/picture_bound.h"
+
+namespace junctor::calls {
+
+namespace {
+
+/// What is in front of one decoder; used by the thread that feeds it alone.
+struct Gate {
+  Side taker;
+  TooLarge tell;
+  std::optional<PictureBound> bound{};  ///< since the caps are known
+};
+
+std::optional<Codec> codec_of(const GstStructure *caps) {
+  constexpr std::array<std::pair<std::string_view, Codec>, 4> kTypes{{
+      {"video/x-h264", Codec::H264},
+      {"video/x-h263", Codec::H263},
+      {"video/x-flash-video", Codec::Sorenson},
+      {"video/x-vp8", Codec::Vp8},
+  }};
+  for (const auto &[type, codec] : kTypes)
+    if (type == gst_structure_get_name(caps)) return codec;
+  return std::nullopt;
+}
+
+template <class Function>
+bool with_bytes(GstBuffer *buffer, Function function) {
+  GstMapInfo map;
+  if (buffer == nullptr || !gst_buffer_map(buffer, &map, GST_MAP_READ)) return false;
+  const bool result = function(std::as_bytes(std::span(map.data, map.size)));
+  gst_buffer_unmap(buffer, &map);
+  return result;
+}
+
+bool take_caps(Gate &gate, const GstCaps *caps) {
+  const GstStructure *structure = gst_caps_get_structure(caps, 0);
+  const auto codec = codec_of(structure);
+  gate.bound.reset();
+  if (!codec) return false;
+  gate.bound.emplace(*codec);
+  if (*codec != Codec::H264) return true;
+  const GValue *data = gst_structure_get_value(structure, "codec_data");
+  return with_bytes(data != nullptr ? gst_value_get_buffer(data) : nullptr,
+                    [&gate](ByteSpan record) { return gate.bound->configure(record); });
+}
+
+GstPadProbeReturn on_coded(GstPad *, GstPadProbeInfo *info, gpointer data) {
+  Gate &gate = *static_cast<Gate *>(data);
+  bool may_pass = true;
+  if ((GST_PAD_PROBE_INFO_TYPE(info) & GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM) != 0) {
+    GstEvent *event = GST_PAD_PROBE_INFO_EVENT(info);
+    if (GST_EVENT_TYPE(event) != GST_EVENT_CAPS) return GST_PAD_PROBE_OK;
+    GstCaps *caps = nullptr;
+    gst_event_parse_caps(event, &caps);
+    may_pass = take_caps(gate, caps);
+  } else {
+    may_pass = gate.bound && with_bytes(GST_PAD_PROBE_INFO_BUFFER(info), [&gate](ByteSpan picture) {
+                 return gate.bound->admit(picture);
+               });
+  }
+  if (may_pass) return GST_PAD_PROBE_OK;
+  if (gate.bound && !gate.bound->too_large().empty())
+    if (const auto tell = std::exchange(gate.tell, nullptr))
+      tell(gate.taker, gate.bound->too_large());
+  return GST_PAD_PROBE_DROP;
+}
+
+}  // namespace
+
+void bound_pictures(const std::vector<CodingRoute> &routes, const TooLarge &tell) {
+  for (const CodingRoute &route : routes) {
+    if (route.medium != Medium::Video) continue;
+    const ElementRef decoder(gst_pad_get_parent_element(route.decoded.get()));
+    const PadRef sink(decoder ? gst_element_get_static_pad(decoder.get(), "sink") : nullptr);
+    if (!sink) continue;
+    gst_pad_add_probe(sink.get(),
+                      static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER |
+                                                   GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM),
+                      on_coded, new Gate{route.taker, tell},
+                      [](gpointer data) { delete static_cast<Gate *>(data); });
+  }
+}
+
+}  // namespace junctor::calls
