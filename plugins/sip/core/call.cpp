@@ -5,6 +5,7 @@
 #include <sofia-sip/nta.h>
 #include <sofia-sip/nua_tag.h>
 #include <sofia-sip/sip_header.h>
+#include <sofia-sip/sip_protos.h>
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/sip_tag.h>
 #include <sofia-sip/su_tag_io.h>
@@ -18,6 +19,7 @@
 #include "sip/core/challenge.h"
 #include "sip/core/dtmf_info.h"
 #include "sip/core/sip_body.h"
+#include "sip/core/transaction.h"
 
 namespace junctor::sip {
 
@@ -144,6 +146,23 @@ void CallImpl::on_event(nua_event_t event, int status, const char *phrase, const
       return on_state(status, phrase, tags);
     default:
       return;
+  }
+}
+
+bool CallImpl::is_ended_by(const sip_t &sip) {
+  if (state_ == CallState::Ended) return false;
+  switch (sip.sip_request->rq_method) {
+    case sip_method_cancel:
+      return state_ != CallState::Answered && !invite_.empty() &&
+             transaction_of(sip, "INVITE") == invite_;
+    case sip_method_bye: {
+      std::string transaction = transaction_of(sip, sip.sip_request->rq_method_name);
+      if (bye_) return !transaction.empty() && transaction == *bye_;
+      bye_ = std::move(transaction);
+      return true;
+    }
+    default:
+      return false;
   }
 }
 

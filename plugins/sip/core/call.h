@@ -84,7 +84,11 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   std::optional<Refusal> take(nua_handle_t *handle, const sip_t *sip);
   /// One event of the handle. The caller holds a reference.
   void on_event(nua_event_t event, int status, const char *phrase, const sip_t *sip, tagi_t *tags);
-  /// Whether the peer may make another request in this call; BYE apart.
+  /// Whether the request is the end of this call while it has none: the CANCEL of its INVITE, for
+  /// which nothing is kept, or its first BYE, which may be repeated. Any other opens a transaction
+  /// like all requests, whether or not the call ends.
+  bool is_ended_by(const sip_t &sip);
+  /// Whether the peer may make another request in this call.
   bool take_request(Time now) { return requests_.take(now).has_value(); }
   /// Of a call that came to us: the tag of its INVITE's From.
   const std::string &caller_tag() const { return caller_tag_; }
@@ -193,6 +197,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   std::optional<sdp::Description> offer_;  ///< of a call that came to us, until it is answered
   bool offered_in_reinvite_ = false;       ///< the answer comes with the ACK
   std::string caller_tag_;
+  std::string invite_;              ///< transaction of a call that came to us
+  std::optional<std::string> bye_;  ///< the first that the peer sent: its transaction
   std::optional<TlsTarget> dialog_target_;
   std::uint64_t sdp_id_;
   std::uint64_t sdp_version_;

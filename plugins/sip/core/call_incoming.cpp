@@ -9,6 +9,7 @@
 #include "sip/core/call.h"
 #include "sip/core/cause.h"
 #include "sip/core/sip_body.h"
+#include "sip/core/transaction.h"
 
 namespace junctor::sip {
 
@@ -77,6 +78,7 @@ std::optional<CallImpl::Refusal> CallImpl::take(nua_handle_t *handle, const sip_
   handle_ = Handle(handle);
   nua_handle_bind(handle, reinterpret_cast<nua_hmagic_t *>(this));
   if (sip->sip_from->a_tag) caller_tag_ = sip->sip_from->a_tag;
+  invite_ = transaction_of(*sip, sip->sip_request->rq_method_name);
   dialog_target_ = tls_target_of_dialog(*sip);
   plan_refresh(sip);
   timer_ = ContextTimer(host_->context(), kLongestRing, [this] {

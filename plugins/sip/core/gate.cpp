@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Which requests get as far as a transaction.
-#include <glib.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_protos.h>
 #include <sys/socket.h>
 
 #include <charconv>
-#include <cstring>
 
 #include "sip/core/stack.h"
+#include "sip/core/transaction.h"
 #include "sip/core/uri.h"
 
 namespace junctor::sip {
@@ -28,27 +27,6 @@ std::string text_of(const Header *header) {
   const char *text =
       sip_header_as_string(home.get(), reinterpret_cast<const sip_header_t *>(header));
   return text ? text : "";
-}
-
-/// What a repetition has in common with what it repeats (RFC 3261 section 17.2.3), and what Sofia
-/// compares besides: whoever differs in it opens another transaction. As a digest, which has a
-/// bound. Empty where the branch is not of this RFC, and may be anybody's.
-std::string transaction_of(const sip_t &sip) {
-  const sip_via_t &via = *sip.sip_via;
-  constexpr std::string_view kCookie = "z9hG4bK";
-  if (!via.v_branch || g_ascii_strncasecmp(via.v_branch, kCookie.data(), kCookie.size()) != 0)
-    return {};
-  const std::string number = std::to_string(sip.sip_cseq->cs_seq);
-  std::unique_ptr<GChecksum, Releaser<g_checksum_free>> digest(g_checksum_new(G_CHECKSUM_SHA256));
-  for (const char *part : {static_cast<const char *>(via.v_branch), via.v_host, via.v_port,
-                           sip.sip_request->rq_method_name, number.c_str(), sip.sip_call_id->i_id,
-                           sip.sip_from->a_tag}) {
-    // With the NUL, which none of them has.
-    if (!part) part = "";
-    g_checksum_update(digest.get(), reinterpret_cast<const guchar *>(part),
-                      static_cast<gssize>(std::strlen(part) + 1));
-  }
-  return g_checksum_get_string(digest.get());
 }
 
 /// As RFC 3261 section 18.2.1 and RFC 3581 section 4 have it: with where the request came from.
@@ -145,14 +123,13 @@ bool AgentImpl::admit(const FencedRequest &request) {
   const Time now = Clock::now();
   if (CallImpl *call = call_of(sip)) {
     // Its end is never put off.
-    const bool ends = method == sip_method_bye || method == sip_method_cancel;
-    if ((ends && call->state() != CallState::Ended) || call->take_request(now)) return true;
+    if (call->is_ended_by(sip) || call->take_request(now)) return true;
     log_about(request.source,
               "refused at " + name_of(sip) + ": 503, too many requests of one call at once");
     if (busy_answers_.take(now)) answer_busy(request, kCallPause);
     return false;
   }
-  const std::string transaction = transaction_of(sip);
+  const std::string transaction = transaction_of(sip, sip.sip_request->rq_method_name);
   // Its transaction, which is there already, answers it as it did before.
   if (!transaction.empty() && admission_.holds(transaction, now)) return true;
   // All else that is sent to us is answered at once: there is nothing to be cancelled.

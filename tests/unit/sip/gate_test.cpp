@@ -311,6 +311,23 @@ TEST_F(Gate, OneCallHasItsShareOfRequests) {
   EXPECT_EQ(peer_.final_response().status(), 200) << "its end is never put off";
 }
 
+TEST_F(Gate, ByesThatEndNothingAreOfTheShareToo) {
+  const Message invite = answered_call();
+  constexpr int kAll = 120;
+  peer_.send(peer_.in_dialog(invite, "INFO", kAll + 1, "", "application/dtmf", "5"),
+             agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200);
+  // Out of order (RFC 3261 section 12.2.2): refused by a transaction each, and the call goes on.
+  for (int i = 1; i <= kAll; ++i) peer_.send(peer_.in_dialog(invite, "BYE", i), agent_->local());
+  int out_of_order = 0, refused = 0;
+  for (int i = 0; i < kAll; ++i)
+    (peer_.final_response().status() == 500 ? out_of_order : refused) += 1;
+  EXPECT_GE(out_of_order, 30);
+  EXPECT_GT(refused, 0);
+  EXPECT_THAT(log_, HasSubstr("refused at BYE: 503, too many requests of one call at once"));
+  EXPECT_EQ(call_->state(), CallState::Answered);
+}
+
 TEST_F(NarrowGate, RepetitionsAreAnsweredAsBefore) {
   const std::string text = peer_.request_text("OPTIONS", target());
   for (int i = 0; i < 20; ++i) {

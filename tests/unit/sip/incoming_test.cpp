@@ -407,6 +407,22 @@ TEST_F(Incoming, IsCancelled) {
   expect_alive();
 }
 
+TEST_F(Incoming, CancelsOfAnotherTransactionAreOfTheShareOfTheCall) {
+  ring();
+  constexpr int kAll = 120;  // fewer than are told of a refusal in a second, beside the share
+  for (int i = 0; i < kAll; ++i)
+    send(request("CANCEL", 2, "", "", "", "guess" + std::to_string(i)));
+  int taken = 0, refused = 0;
+  for (int i = 0; i < kAll; ++i) (peer_.final_response().status() == 503 ? refused : taken) += 1;
+  EXPECT_GE(taken, 30);
+  EXPECT_GT(refused, 0);
+  EXPECT_THAT(log_, HasSubstr("refused at CANCEL: 503, too many requests of one call at once"));
+  EXPECT_EQ(call_->state(), CallState::Ringing);
+  send(request("CANCEL", 2, "", "", "", "INVITE2"));
+  ASSERT_TRUE(ended()) << "its end is never put off";
+  EXPECT_EQ(recorder_->reason, EndReason::CallerHangup);
+}
+
 struct Refused {
   EndReason reason;
   int status;
