@@ -245,8 +245,19 @@ sdp::MediaLine refused(const sdp::MediaLine &offered) {
   return line;
 }
 
+/// How well what we would send goes as it is into `theirs`, one of several formats that `own`
+/// takes: whole packets of H.264 (RFC 6184 section 5.4) come before a profile that covers ours, for
+/// in packetization mode 0 a stream that was not made for it has to be encoded anew.
+int fitness(const OwnMedium &medium, const OwnFormat &own, const sdp::Format &theirs) {
+  if (own.format->codec != Codec::H264) return 0;
+  const auto first = std::ranges::find(medium.formats, own.format, &OwnFormat::format);
+  const auto receiver = rtp::H264Profile::from_fmtp(theirs.fmtp);
+  return (receiver.packetization_mode != 0 ? 2 : 0) +
+         (rtp::can_receive(receiver, rtp::H264Profile::from_fmtp(first->fmtp)) ? 1 : 0);
+}
+
 /// The format of the offer to go on with: the one in use if it is still there, else the first
-/// that is also ours.
+/// that is also ours, or what is the same and fits better.
 const sdp::Format *choose(const OwnMedium &medium, const Agreed *current,
                           const sdp::MediaLine &line) {
   if (current && current->accepted)
@@ -256,12 +267,16 @@ const sdp::Format *choose(const OwnMedium &medium, const Agreed *current,
           (current->format->codec == Codec::H264 || find_own(medium, format)))
         return &format;
   const sdp::Format *best = nullptr;
-  int rank = 0;
+  const OwnFormat *of_best = nullptr;
   for (const sdp::Format &format : line.formats) {
     const OwnFormat *own = find_own(medium, format);
-    if (!own || (best && own->rank >= rank)) continue;
+    if (!own) continue;
+    const bool same = best && own->rank == of_best->rank && own->format == of_best->format;
+    if (best && own->rank >= of_best->rank &&
+        !(same && fitness(medium, *own, format) > fitness(medium, *of_best, *best)))
+      continue;
     best = &format;
-    rank = own->rank;
+    of_best = own;
   }
   return best;
 }

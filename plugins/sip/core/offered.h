@@ -18,7 +18,8 @@ struct Offered {
   /// Of a variable format, whose `fmtp` follows from it; nothing: as the table says.
   std::optional<rtp::AacConfig> aac{};
   /// In an answer of ours the lowest rank that the offer has is taken; of equals, what the offer
-  /// has first.
+  /// has first. Of several formats of H264 the one that takes what we send: packetization mode 1,
+  /// then a profile that covers the first one here.
   int rank = 0;
 };
 

@@ -209,6 +209,63 @@ TEST(Offers, AreAnsweredInTheirOwnNumbers) {
   EXPECT_THAT(sdp::to_string(answer.description), Not(HasSubstr("telephone-event")));
 }
 
+struct SeveralH264 {
+  const char *name;
+  const char *first, *second;  ///< fmtp of 96 and 97
+  int taken;
+};
+class OfSeveralH264 : public testing::TestWithParam<SeveralH264> {};
+
+TEST_P(OfSeveralH264, TheOneThatTakesOursAsItIs) {
+  const auto profile = rtp::H264Profile::from_profile_level_id("640028");
+  const std::vector<OwnMedium> media{
+      {Medium::Video, 20002, own_formats(Medium::Video, {}, profile)}};
+  const auto offer = [](const SeveralH264 &tried) {
+    return parsed(
+        answer_text(std::string("m=video 40002 RTP/AVP 96 97\r\na=rtpmap:96 H264/90000\r\n"
+                                "a=rtpmap:97 H264/90000\r\na=fmtp:96 ") +
+                    tried.first + "\r\na=fmtp:97 " + tried.second + "\r\n"));
+  };
+  const Answer answer = make_answer(kUs, media, {}, offer(GetParam()));
+  ASSERT_TRUE(answer.acceptable);
+  EXPECT_EQ(answer.agreed[0].stream.payload_type, GetParam().taken);
+  EXPECT_EQ(answer.agreed[0].fmtp, GetParam().taken == 96 ? GetParam().first : GetParam().second);
+  // What is in use stays, be it not the best.
+  auto current = answer.agreed;
+  current[0].stream.payload_type = 96;
+  const Answer again = make_answer(kUs, media, current, offer(GetParam()));
+  EXPECT_EQ(again.agreed[0].stream.payload_type, 96);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, OfSeveralH264,
+    testing::Values(SeveralH264{"Baresip", "profile-level-id=42801f;packetization-mode=0",
+                                "profile-level-id=42801f;packetization-mode=1", 97},
+                    SeveralH264{"NoModeIsModeNought", "profile-level-id=640028",
+                                "profile-level-id=42e01f;packetization-mode=1", 97},
+                    SeveralH264{"Covering", "profile-level-id=42e01f;packetization-mode=1",
+                                "profile-level-id=64002a;packetization-mode=1", 97},
+                    SeveralH264{"LevelTooLow", "profile-level-id=64001f;packetization-mode=1",
+                                "profile-level-id=640028;packetization-mode=1", 97},
+                    SeveralH264{"BothCover", "profile-level-id=640032;packetization-mode=1",
+                                "profile-level-id=640028;packetization-mode=1", 96},
+                    SeveralH264{"NeitherCovers", "profile-level-id=42e01f;packetization-mode=1",
+                                "profile-level-id=4d001f;packetization-mode=1", 96}),
+    [](const auto &tried) { return std::string(tried.param.name); });
+
+TEST(Offers, OfOtherCodecsStayBeforeAFormatOfH264ThatFitsBetter) {
+  std::vector<Offered> all;
+  for (const rtp::Format &format : rtp::formats()) all.push_back({&format});
+  const std::vector<OwnMedium> media{
+      {Medium::Video, 20002, offered_formats(Medium::Video, all, {})}};
+  const Answer answer = make_answer(
+      kUs, media, {},
+      parsed(answer_text("m=video 40002 RTP/AVP 98 97\r\na=rtpmap:98 VP8/90000\r\na=rtpmap:97 "
+                         "H264/90000\r\na=fmtp:97 packetization-mode=1\r\n")));
+  ASSERT_TRUE(answer.acceptable);
+  EXPECT_EQ(answer.agreed[0].format->codec, Codec::Vp8);
+}
+
 TEST(Offers, KeepTheFormatInUse) {
   const auto media = both();
   const auto current = read_answer(media, parsed(answer_text("m=audio 9 RTP/AVP 8\r\n")));
