@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "common/avc.h"
 #include "rtp/core/parameters.h"
 
 namespace junctor::rtp {
@@ -206,12 +207,13 @@ H264Profile H264Profile::from_fmtp(std::string_view fmtp) {
 }
 
 std::optional<H264Profile> H264Profile::from_avcc(std::span<const std::byte> config) {
-  // ISO/IEC 14496-15 section 5.3.3.1: version 1, profile, compatibility, level, lengths, count.
-  if (config.size() < 7 || config[0] != std::byte{1}) return std::nullopt;
+  // From the SPS: the copies in front of it are of the muxer's making, and phones decode the SPS.
+  const auto parsed = parse_avc_config(config);
+  if (!parsed) return std::nullopt;
   H264Profile profile;
-  profile.profile_idc = std::to_integer<std::uint8_t>(config[1]);
-  profile.constraints = std::to_integer<std::uint8_t>(config[2]);
-  profile.level_idc = std::to_integer<std::uint8_t>(config[3]);
+  profile.profile_idc = parsed->profile;
+  profile.constraints = parsed->constraints;
+  profile.level_idc = parsed->level;
   return profile;
 }
 

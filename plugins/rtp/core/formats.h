@@ -58,7 +58,7 @@ struct H264Profile {
   static H264Profile from_fmtp(std::string_view fmtp);
   /// From six hex digits; nothing if it is not that.
   static std::optional<H264Profile> from_profile_level_id(std::string_view hex);
-  /// From an AVCDecoderConfigurationRecord; nothing if it is not one.
+  /// Of the SPS in an AVCDecoderConfigurationRecord; nothing if it is not one.
   static std::optional<H264Profile> from_avcc(std::span<const std::byte> config);
   std::string profile_level_id() const;  ///< six hex digits
 };

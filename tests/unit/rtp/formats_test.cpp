@@ -100,14 +100,17 @@ TEST(H264Profile, FromFmtp) {
   EXPECT_EQ(H264Profile::from_fmtp("profile-level-id=+2e01f").profile_level_id(), "42e01f");
 }
 
-TEST(H264Profile, FromAvcc) {
-  constexpr std::array config{std::byte{1},    std::byte{0x64}, std::byte{0}, std::byte{0x1e},
-                              std::byte{0xff}, std::byte{0xe1}, std::byte{0}};
+TEST(H264Profile, FromTheSpsOfAvcc) {
+  // The header says high, the SPS constrained baseline.
+  constexpr unsigned char kConfig[] = {1,    0x64, 0,    0x28, 0xff, 0xe1, 0,    5,    0x67, 0x42,
+                                       0xe0, 0x1e, 0xda, 1,    0,    4,    0x68, 0xce, 0x3c, 0x80};
+  const auto config = std::as_bytes(std::span(kConfig));
   const auto profile = H264Profile::from_avcc(config);
   ASSERT_TRUE(profile);
-  EXPECT_EQ(profile->profile_level_id(), "64001e");
-  EXPECT_FALSE(H264Profile::from_avcc(std::span(config).first(6)));
-  EXPECT_FALSE(H264Profile::from_avcc(std::span(config).subspan(1)));
+  EXPECT_EQ(profile->profile_level_id(), "42e01e");
+  for (std::size_t size = 0; size < config.size(); ++size)
+    EXPECT_FALSE(H264Profile::from_avcc(config.first(size))) << size;
+  EXPECT_FALSE(H264Profile::from_avcc(config.subspan(1)));
 }
 
 namespace {
