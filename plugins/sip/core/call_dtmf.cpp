@@ -36,11 +36,15 @@ Result<void> CallImpl::send_dtmf(std::string_view digits, Duration length) {
   const auto audio = std::ranges::find_if(agreed_, [](const Agreed &agreed) {
     return agreed.accepted && agreed.medium == Medium::Audio;
   });
-  const bool sends = state_ != CallState::Ended && audio != agreed_.end() && audio->remote.send;
-  const rtp::EventStream events = sends ? audio->stream.events : rtp::EventStream{};
+  const bool live = state_ != CallState::Ended && audio != agreed_.end();
+  const rtp::EventStream events = live ? audio->stream.events : rtp::EventStream{};
   const bool by_rtp = events.payload_type >= 0 && std::ranges::all_of(digits, [&](char digit) {
                         return events.taken >> *rtp::event_of(digit) & 1U;
                       });
+  // Who knows them as events takes none by INFO.
+  if (by_rtp && !audio->remote.send)
+    return refused(
+        "The phone takes no sound at the moment (it is on hold), and digits go with it.");
   if (!by_rtp && state_ != CallState::Answered)
     return refused("Digits can be sent when the call is answered.");
   if (!by_rtp && infos_.size() + digits.size() > kMaxInfos)

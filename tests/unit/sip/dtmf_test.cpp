@@ -60,6 +60,20 @@ TEST_F(Digits, GoByInfoWhereThePhoneTakesNoSuchEvent) {
   EXPECT_THAT(peer_.request("INFO").body(), HasSubstr("Signal=A"));
 }
 
+TEST_F(Digits, AreRefusedWhileThePhoneThatTakesEventsHolds) {
+  const Message invite = answered_call(with_events(40000));
+  std::string held = with_events(40000);
+  held.insert(held.find("m=audio"), "a=sendonly\r\n");
+  peer_.send(peer_.in_dialog(invite, "INVITE", 1, "", "application/sdp", held), agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200);
+  peer_.send(peer_.in_dialog(invite, "ACK", 1), agent_->local());
+  const auto sent = call_->send_dtmf("1");
+  EXPECT_EQ(sent.error().fault, Fault::Refused);
+  EXPECT_THAT(sent.error().detail, HasSubstr("on hold"));
+  expect_alive();
+  EXPECT_FALSE(peer_.has_request("INFO")) << "which it never said it takes";
+}
+
 TEST_F(Digits, GoByInfoOneAfterTheOther) {
   answered_call();
   EXPECT_TRUE(call_->send_dtmf("12", 100ms));
