@@ -173,6 +173,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   // call_refresh.cpp: session timers (RFC 4028), which nua keeps.
   /// After each INVITE or UPDATE that has gone well: the peer's request, or its answer to ours.
   void plan_refresh(const sip_t *sip);
+  /// The interval counts from our 200 (RFC 4028 section 9), which may come long after the INVITE.
+  void start_refreshing();
   /// Of the UPDATE that refreshes the session.
   void on_refresh_response(int status, const char *phrase);
   void refresh_by_reinvite();
@@ -218,6 +220,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   mutable std::mutex mutex_;                           ///< guards media_ for media_snapshot()
   std::vector<Media> media_;
   ContextTimer timer_;
+  Duration refresh_after_{};  ///< then we refresh by INVITE; 0: we need not
   ContextTimer refresh_timer_;
 };
 

@@ -112,6 +112,7 @@ Result<void> CallImpl::answer(const AnswerOptions &options) {
   nua_respond(handle_.get(), SIP_200_OK, SIPTAG_CONTACT_STR(setup_.contact.c_str()),
               SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(description->c_str()),
               TAG_END());
+  start_refreshing();
   return {};
 }
 

@@ -33,6 +33,7 @@ bool sender_refreshes(const sip_t &sip) {
 
 void CallImpl::plan_refresh(const sip_t *sip) {
   refresh_timer_.reset();
+  refresh_after_ = {};
   if (!sip) return;
   // nua refreshes halfway, by an empty UPDATE where it may. Its INVITE would repeat our first
   // offer, which by then may be wrong, so where there is no UPDATE ours comes before it.
@@ -48,8 +49,14 @@ void CallImpl::plan_refresh(const sip_t *sip) {
     interval = std::chrono::seconds(std::min(told->x_delta, kLongestInterval));
   if (interval.count() == 0) return;
   interval = std::max(interval, setup_.min_session_expires);
-  refresh_timer_ = ContextTimer(host_->context(), std::chrono::milliseconds(400) * interval.count(),
-                                [this] { refresh_by_reinvite(); });
+  refresh_after_ = std::chrono::milliseconds(400) * interval.count();
+  if (state_ == CallState::Answered) start_refreshing();
+}
+
+void CallImpl::start_refreshing() {
+  if (refresh_after_ == Duration{}) return;
+  refresh_timer_ =
+      ContextTimer(host_->context(), refresh_after_, [this] { refresh_by_reinvite(); });
 }
 
 void CallImpl::on_refresh_response(int status, const char *phrase) {

@@ -249,6 +249,30 @@ TEST_F(Incoming, IsHungUpByUs) {
   EXPECT_EQ(recorder_->reason, EndReason::CalleeHangup);
 }
 
+class RefreshedIncoming : public IncomingFromAnyone {
+ protected:
+  AgentOptions options() override {
+    AgentOptions options = IncomingFromAnyone::options();
+    options.session_expires = std::chrono::seconds(2);
+    options.min_session_expires = std::chrono::seconds(1);
+    return options;
+  }
+};
+
+TEST_F(RefreshedIncoming, TheIntervalCountsFromTheAnswer) {
+  send(request("INVITE", 1, "Supported: timer\r\nSession-Expires: 2;refresher=uas\r\n",
+               phone_sdp()));
+  peer_.response(180);
+  // Longer than until it would be refreshed, had it been answered at once.
+  run_until([] { return false; }, std::chrono::milliseconds(1000));
+  ASSERT_TRUE(call_->answer(answering()));
+  const Message ok = peer_.response(200);
+  EXPECT_EQ(ok.header("Session-Expires"), "2;refresher=uas");
+  send(request("ACK", 1, "", "", tag_of(ok), "ack"));
+  const Message again = peer_.request("INVITE");
+  EXPECT_EQ(again.body(), ok.body()) << "what is said again changes nothing";
+}
+
 TEST_F(Incoming, PutsOnHoldAndResumes) {
   const Message ok = answered();
   send(request("INVITE", 3, "", phone_sdp(40000, 40002, "a=sendonly\r\n", "127.0.0.1", 2),
