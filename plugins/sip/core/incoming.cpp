@@ -60,6 +60,12 @@ std::optional<RegisterReply> AgentImpl::check_caller(const sip_t &sip, const End
   }
   const Credentials shown = read_credentials(sip, source);
   if (options_.callers == Callers::Anyone && !shown.has_credentials) return std::nullopt;
+  if (!are_for_target(shown, sip)) {
+    RegisterReply other;
+    other.status = 400;
+    other.phrase = "Credentials For Another Request";
+    return other;
+  }
   RegisterReply reply = registrar_->authenticate(shown, "INVITE", Clock::now());
   if (reply.status != 200) return reply;
   account = shown.to_user;

@@ -84,6 +84,17 @@ Credentials read_credentials(const sip_t &sip, const Endpoint &source) {
   return request;
 }
 
+bool are_for_target(const Credentials &credentials, const sip_t &sip) {
+  const auto uri = credentials.credentials.find("uri");
+  if (uri == credentials.credentials.end()) return true;  // of no use to the digest either
+  Home home;
+  const url_t *meant = url_make(home.get(), uri->second.c_str());
+  if (!meant) return false;
+  const char *called = sip.sip_request->rq_url->url_user;
+  return !meant->url_user ||
+         percent_decode(meant->url_user) == percent_decode(called ? called : "");
+}
+
 std::string transport_of(const sip_t &sip) {
   // Sofia refuses a Via that names another transport than the one it came by.
   const char *protocol = sip.sip_via ? sip.sip_via->v_protocol : nullptr;

@@ -12,6 +12,12 @@ namespace junctor::sip {
 /// names, else that of From.
 Credentials read_credentials(const sip_t &sip, const Endpoint &source);
 
+/// Whether the credentials were made for this request (RFC 2617 section 3.2.2.5, RFC 3261 section
+/// 22.4): whoever hears them on the way could else spend them on a call to somebody else. Its user
+/// has to be the same, which says who is called; hosts are renamed on the way, by proxies above
+/// all. Where the credentials name no user, as of some gateways, they are for any.
+bool are_for_target(const Credentials &credentials, const sip_t &sip);
+
 /// `sip` is a REGISTER that came from `source`.
 RegisterRequest read_register(const sip_t &sip, const Endpoint &source);
 

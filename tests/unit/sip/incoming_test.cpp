@@ -66,14 +66,15 @@ class Incoming : public AgentTest {
         .value_or(Message{"SIP/2.0 000 Nothing\r\n\r\n"});
   }
   std::string credentials(const Message &challenged, const std::string &password,
-                          const std::string &header = "Authorization") {
+                          const std::string &header = "Authorization",
+                          const std::string &uri = "sip:bob@junctor") {
     const std::string value = challenged.header("WWW-Authenticate");
     const auto start = value.find("nonce=\"") + 7;
     const std::string nonce = value.substr(start, value.find('"', start) - start);
     return header + ": Digest username=\"carol\", realm=\"junctor\", nonce=\"" + nonce +
-           "\", uri=\"sip:bob@junctor\", response=\"" +
+           "\", uri=\"" + uri + "\", response=\"" +
            digest_response(digest_ha1("carol", "junctor", password), nonce, "00000001", "c", "auth",
-                           "INVITE", "sip:bob@junctor") +
+                           "INVITE", uri) +
            "\", algorithm=MD5, cnonce=\"c\", qop=auth, nc=00000001\r\n";
   }
   /// Calls with the right password, until it rings.
@@ -173,6 +174,26 @@ TEST_F(Incoming, WhoNamesNoUserIsAskedForOne) {
   known.replace(known.find("sip:carol@"), 10, "sip:");
   send(known);
   peer_.response(180);
+  ASSERT_EQ(came_.size(), 1u);
+  EXPECT_EQ(came_[0].account, "carol");
+}
+
+TEST_F(Incoming, CredentialsForAnotherCalleeAreNoneForThisOne) {
+  int cseq = 0;
+  const auto answer_to = [&](const std::string &uri) {
+    send(request("INVITE", ++cseq, "", phone_sdp()));
+    const Message challenged = final_of(cseq);
+    send(request("INVITE", ++cseq, credentials(challenged, "secret", "Authorization", uri),
+                 phone_sdp()));
+    return peer_.receive([&](const Message &m) { return m.status() >= 180 && m.cseq() == cseq; })
+        .value_or(Message{"SIP/2.0 000 Nothing\r\n\r\n"});
+  };
+  for (const char *other : {"sip:dave@junctor", "sip:Bob@junctor", "sip:bob%20@junctor"})
+    EXPECT_EQ(answer_to(other).start_line(), "SIP/2.0 400 Credentials For Another Request")
+        << other;
+  EXPECT_TRUE(came_.empty());
+  // Escaped otherwise, or of a server that goes by another name.
+  EXPECT_EQ(answer_to("sips:%62ob@example.org:5061;transport=tcp").status(), 180);
   ASSERT_EQ(came_.size(), 1u);
   EXPECT_EQ(came_[0].account, "carol");
 }
