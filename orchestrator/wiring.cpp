@@ -55,6 +55,28 @@ void note_call(accounts::BusyTable &busy, const calls::View &call) {
       busy.call_ended(account, call.id);
 }
 
+namespace {
+
+/// Nothing where the rules do not allow the target.
+std::optional<sip::Redirection> redirection(const Result<accounts::Target> &target,
+                                            const accounts::Snapshot &accounts,
+                                            rtp::SrtpPolicy usual) {
+  if (!target) return std::nullopt;
+  if (const auto *own = std::get_if<accounts::AccountTarget>(&*target)) {
+    const auto *account = accounts.find(own->name);
+    return sip::Redirection{.srtp = account ? account->srtp.value_or(usual) : usual};
+  }
+  const auto &uri = std::get<accounts::UriTarget>(*target);
+  return sip::Redirection{.uri = uri.uri,
+                          .proxy = uri.proxy,
+                          .user = uri.user,
+                          .password = uri.password,
+                          .asserted = uri.asserted,
+                          .srtp = uri.srtp.value_or(usual)};
+}
+
+}  // namespace
+
 Result<calls::Callee> Dialler::contacts(const std::string &from, const std::string &to) const {
   const auto target = rules->resolve(to, *book->snapshot(), from);
   if (!target) return target.error();
@@ -76,8 +98,8 @@ Result<calls::Callee> Dialler::contacts(const std::string &from, const std::stri
     }
     invite.srtp = uri->srtp.value_or(srtp);
     // The rules hold for wherever the callee sends us, or they could be got around.
-    invite.may_redirect = [rules = rules, book = book, from](const std::string &moved) {
-      return static_cast<bool>(rules->resolve(moved, *book->snapshot(), from));
+    invite.redirect = [rules = rules, book = book, from, usual = srtp](const std::string &moved) {
+      return redirection(rules->resolve(moved, *book->snapshot(), from), *book->snapshot(), usual);
     };
     return calls::Callee{"", {invite}};
   }

@@ -96,6 +96,16 @@ class CallListener {
   virtual void on_ended(Call &, EndReason, int /*code*/, const std::string & /*text*/) {}
 };
 
+/// Where a call goes that its callee redirects, and what goes along.
+struct Redirection {
+  std::string uri{};  ///< empty: what the callee named
+  /// As in InviteOptions. To the host that the call was for, what is empty stays as it was there;
+  /// to another one goes nothing but what is here.
+  std::string proxy{}, user{}, password{}, asserted{};
+  /// The stricter one of this and the call's holds from then on.
+  rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;
+};
+
 struct InviteOptions {
   std::string uri;             ///< "sip:bob@host:port;transport=tcp"
   std::string from_user;       ///< user part of From
@@ -104,10 +114,10 @@ struct InviteOptions {
   std::string asserted;        ///< URI of a P-Asserted-Identity (RFC 3325); empty for none
   std::string proxy;           ///< outbound proxy URI, empty for none
   std::string user, password;  ///< for 401/407; empty: cannot answer challenges
-  /// Whether the callee may redirect us (3xx) to this URI, which has no parameter but transport.
-  /// Unset: no redirection is followed. Agent's thread; what it needs must outlive the call. To
-  /// another host go neither user and password nor the proxy.
-  std::function<bool(const std::string &uri)> may_redirect;
+  /// What becomes of a redirection (3xx) to this URI, which has no parameter but transport;
+  /// nothing: it is not followed. Unset: none is. Agent's thread; what it needs must outlive the
+  /// call.
+  std::function<std::optional<Redirection>(const std::string &uri)> redirect;
   /// Offered, in order of preference within each medium; a medium without any has no line. Empty:
   /// as `codecs` say.
   std::vector<Offered> offer;

@@ -3,26 +3,10 @@
 #include "sip/core/challenge.h"
 #include "sip/core/source_address.h"
 #include "sip/core/stack.h"
+#include "sip/core/target.h"
 #include "sip/core/uri.h"
 
 namespace junctor::sip {
-
-namespace {
-
-struct Target : Uri {
-  std::string name;  ///< of its host; empty for an address
-};
-/// "localhost" becomes its address: Sofia would ask a name server for it.
-Result<Target> parse_target(const std::string &text) {
-  auto uri = Uri::parse(text);
-  if (!uri) return uri.error();
-  Target target{*std::move(uri), {}};
-  if (!is_address(target.host)) target.name = target.host;
-  if (target.name == "localhost") target.host = "127.0.0.1";
-  return target;
-}
-
-}  // namespace
 
 /// Whether all of them can be reached by what is served here.
 Result<void> AgentImpl::check_transports(const std::vector<Uri> &uris) const {
@@ -42,11 +26,11 @@ Result<void> AgentImpl::check_transports(const std::vector<Uri> &uris) const {
 }
 
 Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
-  auto uri = parse_target(options.uri);
+  auto uri = Target::parse(options.uri);
   if (!uri) return uri.error();
   Target next_hop = *uri;
   if (!options.proxy.empty()) {
-    auto proxy = parse_target(options.proxy);
+    auto proxy = Target::parse(options.proxy);
     if (!proxy) return proxy.error();
     next_hop = *proxy;
   }
@@ -63,7 +47,7 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   if (!options.proxy.empty()) setup.proxy = next_hop.to_string();
   setup.user = options.user;
   setup.password = options.password;
-  setup.may_redirect = options.may_redirect;
+  setup.redirect = options.redirect;
   setup.tcp = options_.tcp;
   setup.tls = options_.tls.has_value();
   setup.srtp = options.srtp;
@@ -85,7 +69,7 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   if (!options.asserted.empty()) {
     auto asserted = Uri::parse(options.asserted);
     if (!asserted) return asserted.error();
-    setup.asserted = "P-Asserted-Identity: <" + asserted->to_string() + '>';
+    setup.asserted = asserted->to_string();
   }
   uri->parameters.clear();
   setup.to = '<' + uri->to_string() + '>';
@@ -154,13 +138,13 @@ Result<std::shared_ptr<Call>> AgentImpl::invite(const InviteOptions &options,
 Result<void> AgentImpl::add_trunk(TrunkOptions options,
                                   std::function<void(const TrunkStatus &)> changed) {
   if (stopping_) return refused("the SIP agent is shutting down");
-  auto uri = parse_target(options.uri);
+  auto uri = Target::parse(options.uri);
   if (!uri) return uri.error();
   if (options.user.empty()) return bad_input("a trunk needs a user");
   if (auto plain = check_credentials(options.user, options.password); !plain) return plain;
   Target next_hop = *uri;
   if (!options.proxy.empty()) {
-    auto proxy = parse_target(options.proxy);
+    auto proxy = Target::parse(options.proxy);
     if (!proxy) return proxy.error();
     next_hop = *proxy;
   }

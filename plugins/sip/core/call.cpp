@@ -19,6 +19,7 @@
 #include "sip/core/challenge.h"
 #include "sip/core/dtmf_info.h"
 #include "sip/core/sip_body.h"
+#include "sip/core/target.h"
 #include "sip/core/transaction.h"
 
 namespace junctor::sip {
@@ -97,9 +98,11 @@ Result<void> CallImpl::send_invite() {
     medium.srtp =
         own_srtp(insists_ ? rtp::SrtpPolicy::Require : setup_.srtp, setup_.transport == "tls");
   const std::string offer = describe_ours(make_offer(identity(), setup_.media));
+  const std::string asserted =
+      setup_.asserted.empty() ? "" : "P-Asserted-Identity: <" + setup_.asserted + '>';
   nua_invite(handle_.get(), TAG_IF(!setup_.proxy.empty(), NUTAG_PROXY(setup_.proxy.c_str())),
              SIPTAG_CALL_ID_STR(setup_.id.c_str()), SIPTAG_CONTACT_STR(setup_.contact.c_str()),
-             TAG_IF(!setup_.asserted.empty(), SIPTAG_HEADER_STR(setup_.asserted.c_str())),
+             TAG_IF(!asserted.empty(), SIPTAG_HEADER_STR(asserted.c_str())),
              SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(offer.c_str()), TAG_END());
   return {};
 }
@@ -272,7 +275,7 @@ void CallImpl::on_final(int status, const char *phrase, bool heard) {
   end(reason, 0, std::string("no answer from there: ") + (phrase ? phrase : "no reason told"));
 }
 
-Result<Uri> CallImpl::redirect_target(int status, const sip_t *sip) const {
+Result<CallImpl::Move> CallImpl::read_redirection(int status, const sip_t *sip) const {
   const sip_contact_t *contact = sip ? sip->sip_contact : nullptr;
   if (status > 302 || !contact) return bad_input("the callee cannot be reached there");
   Home home;
@@ -281,43 +284,54 @@ Result<Uri> CallImpl::redirect_target(int status, const sip_t *sip) const {
   if (!uri) return bad_input("it redirects to no address that can be called");
   // Nothing else counts: maddr, for one, would lead elsewhere than the host that is asked about.
   uri->parameters = uri->transport.empty() ? "" : ";transport=" + uri->transport;
-  const std::string where = clean_text(uri->to_string());
-  const std::string carrier = uri->carrier();
-  const bool served =
-      carrier == "udp" || (carrier == "tcp" && setup_.tcp) || (carrier == "tls" && setup_.tls);
-  if (!served)
-    return bad_input("it redirects to " + where + ", over a transport that is not served here");
-  if (setup_.srtp == rtp::SrtpPolicy::Require && carrier != "tls")
-    return refused("it redirects to " + where +
-                   ", not over TLS, and SRTP is required for this call");
-  if (!setup_.may_redirect)
-    return refused("it redirects to " + where + ", and redirections of this call are not followed");
-  if (!setup_.may_redirect(uri->to_string()))
-    return refused("it redirects to " + where + ", which may not be called");
+  const std::string to = "it redirects to " + clean_text(uri->to_string());
+  if (!setup_.redirect) return refused(to + ", and redirections of this call are not followed");
+  auto how = setup_.redirect(uri->to_string());
+  if (!how) return refused(to + ", which may not be called");
   if (redirects_ >= kMaxRedirects) return refused("it redirects again and again");
-  return uri;
+
+  const auto target = Target::parse(how->uri.empty() ? uri->to_string() : how->uri);
+  if (!target) return target.error();
+  if (const auto before = Uri::parse(setup_.uri);
+      before && ::strcasecmp(before->host.c_str(), target->host.c_str()) == 0) {
+    if (how->proxy.empty()) how->proxy = setup_.proxy;
+    if (how->user.empty()) {
+      how->user = setup_.user;
+      how->password = setup_.password;
+    }
+    if (how->asserted.empty()) how->asserted = setup_.asserted;
+  }
+  if (const auto asserted = Uri::parse(how->asserted); !how->asserted.empty() && !asserted)
+    return asserted.error();
+  const auto proxy = how->proxy.empty() ? target : Target::parse(how->proxy);
+  if (!proxy) return proxy.error();
+  for (const Uri &each : {Uri(*target), Uri(*proxy)})
+    if (const std::string carrier = each.carrier();
+        carrier != "udp" && !(carrier == "tcp" && setup_.tcp) && !(carrier == "tls" && setup_.tls))
+      return bad_input(to + ", over a transport that is not served here");
+  how->srtp = std::max(how->srtp, setup_.srtp);
+  if (how->srtp == rtp::SrtpPolicy::Require && proxy->carrier() != "tls")
+    return refused(to + ", not over TLS, and SRTP is required for this call");
+  return Move{*target, *proxy, proxy->name, *std::move(how)};
 }
 
 void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
-  auto target = redirect_target(status, sip);
-  if (!target) {
-    end(EndReason::Unreachable, status, status_text(status, phrase) + ": " + target.error().detail);
+  auto move = read_redirection(status, sip);
+  if (!move) {
+    end(EndReason::Unreachable, status, status_text(status, phrase) + ": " + move.error().detail);
     return drop();
   }
   ++redirects_;
-  const auto before = Uri::parse(setup_.uri);
-  if (!before || ::strcasecmp(before->host.c_str(), target->host.c_str()) != 0) {
-    setup_.user.clear();
-    setup_.password.clear();
-    setup_.proxy.clear();
-  }
-  setup_.uri = target->to_string();
-  const auto proxy = Uri::parse(setup_.proxy);
-  const Uri &next_hop = proxy ? *proxy : *target;
-  setup_.transport = next_hop.carrier();
-  setup_.next_hop = next_hop;
-  setup_.next_name = is_address(next_hop.host) ? "" : next_hop.host;
-  setup_.contact = host_->contact_towards(next_hop, setup_.user_part);
+  setup_.uri = move->uri.to_string();
+  setup_.proxy = move->how.proxy.empty() ? "" : move->next_hop.to_string();
+  setup_.user = std::move(move->how.user);
+  setup_.password = std::move(move->how.password);
+  setup_.asserted = std::move(move->how.asserted);
+  setup_.srtp = move->how.srtp;
+  setup_.transport = move->next_hop.carrier();
+  setup_.next_hop = std::move(move->next_hop);
+  setup_.next_name = std::move(move->next_name);
+  setup_.contact = host_->contact_towards(setup_.next_hop, setup_.user_part);
   challenged_ = rung_ = insists_ = false;
   state_ = CallState::Trying;
   forget_early_media();

@@ -56,8 +56,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     std::string from, to;    ///< headers
     std::string uri, proxy;  ///< checked
     std::string user, password;
-    std::string asserted;  ///< P-Asserted-Identity header, with its name; empty: none
-    std::function<bool(const std::string &uri)> may_redirect;  ///< as in InviteOptions
+    std::string asserted;  ///< URI of P-Asserted-Identity, checked; empty: none
+    std::function<std::optional<Redirection>(const std::string &uri)> redirect;  ///< the same
     bool tcp = true, tls = false;  ///< what it may redirect to, beside UDP
     rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;
     std::string transport = "udp";  ///< to the next hop
@@ -129,8 +129,13 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   /// `heard`: the callee's side said so, not our own stack.
   void on_final(int status, const char *phrase, bool heard = true);
   void on_redirect(int status, const char *phrase, const sip_t *sip);
-  /// The target that a 3xx names, if we may and can go there; else why not.
-  Result<Uri> redirect_target(int status, const sip_t *sip) const;
+  /// Where a 3xx leads, if we may and can go there; else why not.
+  struct Move {
+    Uri uri, next_hop;
+    std::string next_name;  ///< as in Setup
+    Redirection how;
+  };
+  Result<Move> read_redirection(int status, const sip_t *sip) const;
   Result<void> send_invite();
   void forget_early_media();
   /// Whether the callee is asked again, under SRTP alone.

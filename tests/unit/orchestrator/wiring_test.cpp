@@ -22,8 +22,9 @@ class Wiring : public calls::ServiceTest {
     ASSERT_TRUE(accounts_);
     for (const char *name : {"alice", "bob", "carol"})
       ASSERT_TRUE(accounts_->add(name, std::nullopt, kNow));
-    auto rules =
-        accounts::DialRules::compile({{"sip:*@example.org", "user", "secret", "sip:proxy"}});
+    auto rules = accounts::DialRules::compile(
+        {{"sip:*@example.org", "user", "secret", "sip:proxy"},
+         {.uri = "sip:*@strict.example", .srtp = rtp::SrtpPolicy::Require}});
     ASSERT_TRUE(rules);
     rules_ = std::make_shared<accounts::DialRules>(*rules);
     accounts::BuiltinAuthenticator::Options options;
@@ -182,7 +183,7 @@ TEST_F(Wiring, AnAccountIsCalledAtItsPhonesTheNewestFirst) {
     EXPECT_EQ(contact.proxy, "sip:192.0.2.99;lr");
     EXPECT_EQ(contact.from_user, "alice");
     EXPECT_EQ(contact.user, "") << "no rule's secret goes to a phone";
-    EXPECT_FALSE(contact.may_redirect) << "a phone cannot send the call elsewhere";
+    EXPECT_FALSE(contact.redirect) << "a phone cannot send the call elsewhere";
   }
   agent_->registered.clear();
   const auto gone = dialler_.contacts("alice", "bob");
@@ -200,11 +201,20 @@ TEST_F(Wiring, ACalleeMayRedirectOnlyToWhatTheRulesAllow) {
   EXPECT_EQ(invite.user, "user");
   EXPECT_EQ(invite.password, "secret");
   EXPECT_EQ(invite.proxy, "sip:proxy");
-  ASSERT_TRUE(invite.may_redirect);
-  EXPECT_TRUE(invite.may_redirect("sip:y@example.org"));
-  EXPECT_TRUE(invite.may_redirect("sip:y@example.org;transport=tcp"));
-  EXPECT_FALSE(invite.may_redirect("sip:y@example.net"));
-  EXPECT_FALSE(invite.may_redirect("sip:+49900@carrier.example"));
+  ASSERT_TRUE(invite.redirect);
+  const auto moved = invite.redirect("sip:y@example.org;transport=tcp");
+  ASSERT_TRUE(moved);
+  EXPECT_EQ(moved->uri, "sip:y@example.org;transport=tcp");
+  EXPECT_EQ(moved->user, "user");
+  EXPECT_EQ(moved->password, "secret");
+  EXPECT_EQ(moved->proxy, "sip:proxy");
+  EXPECT_EQ(moved->srtp, rtp::SrtpPolicy::Off);
+  const auto strict = invite.redirect("sip:y@strict.example");
+  ASSERT_TRUE(strict);
+  EXPECT_EQ(strict->srtp, rtp::SrtpPolicy::Require) << "as its own rule says";
+  EXPECT_EQ(strict->user + strict->password + strict->proxy, "");
+  EXPECT_FALSE(invite.redirect("sip:y@example.net"));
+  EXPECT_FALSE(invite.redirect("sip:+49900@carrier.example"));
   EXPECT_FALSE(dialler_.contacts("alice", "sip:x@example.net"));
 }
 

@@ -80,9 +80,9 @@ TEST_F(AgentTest, FollowsRedirectionThatIsAllowed) {
   elsewhere.set_agent(agent_->local());
   std::vector<std::string> asked;
   InviteOptions options = invite_options();
-  options.may_redirect = [&](const std::string &uri) {
+  options.redirect = [&](const std::string &uri) {
     asked.push_back(uri);
-    return true;
+    return Redirection{};
   };
   call(options);
   const Message invite = peer_.request("INVITE");
@@ -108,7 +108,7 @@ TEST_F(AgentTest, RedirectionThatNobodyAllowedEndsTheCall) {
       ScriptedPeer elsewhere;
       recorder_ = std::make_shared<Recorder>();
       InviteOptions options = invite_options();
-      if (asked) options.may_redirect = [](const std::string &) { return false; };
+      if (asked) options.redirect = [](const std::string &) { return std::nullopt; };
       call(options);
       peer_.reply(peer_.request("INVITE"), status, "Contact: " + elsewhere.contact() + "\r\n");
       ASSERT_TRUE(ended());
@@ -130,7 +130,8 @@ TEST_F(AgentTest, CredentialsDoNotFollowToAnotherHost) {
   InviteOptions options = invite_options();
   options.user = "trunk";
   options.password = "secret";
-  options.may_redirect = [](const std::string &) { return true; };
+  options.asserted = "sip:+4930@carrier.example";
+  options.redirect = [](const std::string &) { return Redirection{}; };
   for (const bool same_host : {true, false}) {
     ScriptedPeer elsewhere(same_host ? "127.0.0.1" : "127.0.0.2");
     elsewhere.set_agent(agent_->local());
@@ -148,6 +149,7 @@ TEST_F(AgentTest, CredentialsDoNotFollowToAnotherHost) {
     peer_.reply(second, "302 Moved", "Contact: " + elsewhere.contact() + "\r\n");
     const Message third = elsewhere.request("INVITE");
     EXPECT_EQ(third.header("Authorization"), "");
+    EXPECT_EQ(third.header("P-Asserted-Identity"), same_host ? "<sip:+4930@carrier.example>" : "");
     elsewhere.reply(third, "401 Unauthorized", kChallenge);
     if (same_host) {
       EXPECT_TRUE(elsewhere.receive([](const Message &m) {
@@ -163,6 +165,49 @@ TEST_F(AgentTest, CredentialsDoNotFollowToAnotherHost) {
   }
 }
 
+TEST_F(AgentTest, WhatARedirectionLeadsToSaysWhatGoesAlong) {
+  ScriptedPeer elsewhere("127.0.0.2");
+  elsewhere.set_agent(agent_->local());
+  InviteOptions options = invite_options();
+  options.user = "trunk";
+  options.password = "secret";
+  options.redirect = [&](const std::string &) {
+    return Redirection{.uri = "sip:carol@example.org",
+                       .proxy = "sip:" + elsewhere.local().to_string() + ";lr",
+                       .user = "other",
+                       .password = "word",
+                       .asserted = "sip:+4940@example.org"};
+  };
+  call(options);
+  peer_.reply(peer_.request("INVITE"), "302 Moved", "Contact: <sip:x@example.org>\r\n");
+  const Message invite = elsewhere.request("INVITE");
+  EXPECT_EQ(invite.start_line(), "INVITE sip:carol@example.org SIP/2.0");
+  EXPECT_EQ(invite.header("P-Asserted-Identity"), "<sip:+4940@example.org>");
+  elsewhere.reply(invite, "401 Unauthorized",
+                  "WWW-Authenticate: Digest realm=\"x\", nonce=\"n1\", algorithm=MD5\r\n");
+  const auto again = elsewhere.receive([](const Message &m) {
+    return m.method() == "INVITE" && !m.header("Authorization").empty();
+  });
+  ASSERT_TRUE(again);
+  EXPECT_THAT(again->header("Authorization"), HasSubstr("username=\"other\""));
+  EXPECT_EQ(call_->redirected_to(), "sip:carol@example.org");
+}
+
+TEST_F(AgentTest, ARedirectionIsEncryptedAsTheStricterOneSays) {
+  ScriptedPeer elsewhere;
+  InviteOptions options = invite_options();
+  options.redirect = [](const std::string &) {
+    return Redirection{.srtp = rtp::SrtpPolicy::Require};
+  };
+  call(options);
+  peer_.reply(peer_.request("INVITE"), "302 Moved", "Contact: " + elsewhere.contact() + "\r\n");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Unreachable);
+  EXPECT_THAT(recorder_->text, HasSubstr("not over TLS, and SRTP is required"));
+  expect_alive();
+  EXPECT_FALSE(elsewhere.has_request("INVITE"));
+}
+
 TEST_F(AgentTest, ByeIsNotRedirected) {
   ScriptedPeer elsewhere;
   answered_call();
@@ -174,7 +219,7 @@ TEST_F(AgentTest, ByeIsNotRedirected) {
 
 TEST_F(AgentTest, EndlessRedirectionEnds) {
   InviteOptions options = invite_options();
-  options.may_redirect = [](const std::string &) { return true; };
+  options.redirect = [](const std::string &) { return Redirection{}; };
   call(options);
   int invites = 0;
   while (recorder_->count("ended") == 0 && invites < 20) {
