@@ -48,6 +48,7 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   setup.user = options.user;
   setup.password = options.password;
   setup.redirect = options.redirect;
+  setup.reactor = options.reactor;
   setup.tcp = options_.tcp;
   setup.tls = options_.tls.has_value();
   setup.srtp = options.srtp;
@@ -58,8 +59,7 @@ Result<CallImpl::Setup> AgentImpl::prepare(const InviteOptions &options) {
   setup.session_expires = options_.session_expires;
   setup.min_session_expires = options_.min_session_expires;
   const std::string own = signalling_address(local_, next_hop.host);
-  setup.media_address = options_.media_address.empty() ? source_address_towards(next_hop.host)
-                                                       : options_.media_address;
+  setup.media_address = media_address_towards(next_hop.host);
 
   const std::string fallback = options.user.empty() ? "anonymous" : options.user;
   const std::string user = escape_user(options.from_user.empty() ? fallback : options.from_user);
@@ -85,6 +85,10 @@ std::string AgentImpl::contact_towards(const Uri &next_hop, const std::string &u
   return (next_hop.secure ? "<sips:" : "<sip:") + user + '@' +
          bracketed(signalling_address(local, next_hop.host)) + ':' + std::to_string(local.port) +
          (carrier == "udp" || next_hop.secure ? ">" : ";transport=" + carrier + '>');
+}
+
+std::string AgentImpl::media_address_towards(const std::string &host) const {
+  return options_.media_address.empty() ? source_address_towards(host) : options_.media_address;
 }
 
 Result<std::shared_ptr<rtp::Session>> AgentImpl::open_session(std::shared_ptr<Reactor> reactor,

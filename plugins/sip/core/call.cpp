@@ -336,10 +336,21 @@ void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
   state_ = CallState::Trying;
   forget_early_media();
   host_->log(LogLevel::Info, "call " + setup_.id + " is redirected to " + setup_.uri);
-  if (auto sent = send_invite(); !sent) {
+  auto sent = move_media();
+  if (sent) sent = send_invite();
+  if (!sent) {
     end(EndReason::Internal, 0, sent.error().detail);
     drop();
   }
+}
+
+Result<void> CallImpl::move_media() {
+  std::string address = host_->media_address_towards(setup_.next_hop.host);
+  if (address == setup_.media_address) return {};
+  setup_.media_address = std::move(address);
+  for (const auto &session : setup_.sessions)
+    if (session) session->close();
+  return open_sessions(setup_.reactor);
 }
 
 /// What one callee said before it sent us elsewhere.

@@ -35,6 +35,8 @@ class CallHost {
   virtual void retire(const std::string &id) = 0;
   /// Nothing is left of the call's handle.
   virtual void forget(const std::string &id) = 0;
+  /// Where media from a peer is wanted whose signalling goes to `host`.
+  virtual std::string media_address_towards(const std::string &host) const = 0;
   /// A port for one medium of a call.
   virtual Result<std::shared_ptr<rtp::Session>> open_session(std::shared_ptr<Reactor> reactor,
                                                              Medium medium,
@@ -64,6 +66,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     Uri next_hop;                   ///< it
     std::string next_name;          ///< its host as it was named; empty for an address
     std::string media_address;
+    std::shared_ptr<Reactor> reactor;  ///< of our own calls
     Duration answer_timeout{};
     std::chrono::seconds session_expires{}, min_session_expires{};  ///< as in AgentOptions
     std::vector<OwnMedium> media;
@@ -136,6 +139,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     Redirection how;
   };
   Result<Move> read_redirection(int status, const sip_t *sip) const;
+  /// To the address that peers of the new next hop reach.
+  Result<void> move_media();
   Result<void> send_invite();
   void forget_early_media();
   /// Whether the callee is asked again, under SRTP alone.

@@ -10,7 +10,6 @@
 
 #include "common/percent.h"
 #include "sip/core/register_message.h"
-#include "sip/core/source_address.h"
 #include "sip/core/stack.h"
 #include "sip/core/uri.h"
 
@@ -89,8 +88,7 @@ CallImpl::Setup AgentImpl::prepare_incoming(const sip_t &sip, const Endpoint &so
   setup.tcp = options_.tcp;
   setup.session_expires = options_.session_expires;
   setup.min_session_expires = options_.min_session_expires;
-  setup.media_address = options_.media_address.empty() ? source_address_towards(source.address)
-                                                       : options_.media_address;
+  setup.media_address = media_address_towards(source.address);
   setup.tls = options_.tls.has_value();
   setup.transport = transport_of(sip);
   Uri next_hop;

@@ -61,6 +61,7 @@ class AgentImpl final : public Agent, public CallHost {
   void log(LogLevel level, std::string_view text) override;
   void retire(const std::string &id) override;
   void forget(const std::string &id) override;
+  std::string media_address_towards(const std::string &host) const override;
   Result<std::shared_ptr<rtp::Session>> open_session(std::shared_ptr<Reactor> reactor,
                                                      Medium medium, const std::string &address,
                                                      const std::string &cname) override;

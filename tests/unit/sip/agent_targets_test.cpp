@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "agent_fixture.h"
+#include "sip/core/source_address.h"
 
 namespace junctor::sip::test {
 namespace {
@@ -206,6 +207,33 @@ TEST_F(AgentTest, ARedirectionIsEncryptedAsTheStricterOneSays) {
   EXPECT_THAT(recorder_->text, HasSubstr("not over TLS, and SRTP is required"));
   expect_alive();
   EXPECT_FALSE(elsewhere.has_request("INVITE"));
+}
+
+TEST_F(AgentTest, MediaIsWantedWhereTheRedirectionLeads) {
+  const std::string address = source_address_towards("192.0.2.1");
+  if (address == "127.0.0.1") GTEST_SKIP() << "this machine has the loopback alone";
+  ScriptedPeer elsewhere(address);
+  elsewhere.set_agent(agent_->local());
+  InviteOptions options = invite_options();
+  options.redirect = [](const std::string &) { return Redirection{}; };
+  call(options);
+  const Message first = peer_.request("INVITE");
+  EXPECT_THAT(first.body(), HasSubstr("c=IN IP4 127.0.0.1\r\n"));
+  peer_.reply(first, "302 Moved", "Contact: " + elsewhere.contact() + "\r\n");
+  const Message second = elsewhere.request("INVITE");
+  EXPECT_THAT(second.body(), HasSubstr("c=IN IP4 " + address + "\r\n"));
+  EXPECT_THAT(second.body(), ::testing::Not(HasSubstr("127.0.0.1")));
+  elsewhere.reply(second, "200 OK", "", phone_sdp(40000, 40002, "", address));
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+  ASSERT_EQ(call_->media().size(), 2u);
+  for (const Media &media : call_->media()) {
+    const std::string kind(to_string(media.medium));
+    EXPECT_THAT(second.body(),
+                HasSubstr("m=" + kind + " " + std::to_string(media.session->port()) + " "));
+    // Bound there: nobody else can have it, and another address of this machine is free.
+    EXPECT_FALSE(bind_udp({address, media.session->port()}));
+    EXPECT_TRUE(bind_udp({"127.0.0.1", media.session->port()}));
+  }
 }
 
 TEST_F(AgentTest, ByeIsNotRedirected) {
