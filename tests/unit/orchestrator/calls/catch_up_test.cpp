@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "calls/elements_of.h"
+#include "common/handle.h"
 
 namespace junctor::calls {
 namespace {
@@ -32,8 +33,13 @@ class CatchUp : public testing::Test {
         "appsrc name=in format=time caps=video/x-flash-video,flvversion=1,width=64,height=64,"
         "framerate=30/1 ! " +
         way + " ! fakesink name=out sync=false signal-handoffs=true";
-    pipeline_.reset(GST_ELEMENT(gst_object_ref_sink(gst_parse_launch(line.c_str(), nullptr))));
-    ASSERT_TRUE(pipeline_);
+    // What is missing is an error, not left out.
+    GError *raw = nullptr;
+    GstElement *pipeline =
+        gst_parse_launch_full(line.c_str(), nullptr, GST_PARSE_FLAG_FATAL_ERRORS, &raw);
+    const std::unique_ptr<GError, Releaser<g_error_free>> error(raw);
+    ASSERT_TRUE(pipeline) << error->message;
+    pipeline_.reset(GST_ELEMENT(gst_object_ref_sink(pipeline)));
     let_decoders_catch_up(pipeline_.get());
     const ElementRef out(gst_bin_get_by_name(GST_BIN(pipeline_.get()), "out"));
     g_signal_connect(out.get(), "handoff", G_CALLBACK(on_picture), this);
@@ -119,20 +125,22 @@ class CatchUp : public testing::Test {
 };
 
 TEST_F(CatchUp, NothingIsLeftOutWhileNothingWaits) {
-  start("queue max-size-buffers=600 ! avdec_flv ! identity sleep-time=1000");
+  ASSERT_NO_FATAL_FAILURE(
+      start("queue max-size-buffers=600 ! avdec_flv ! identity sleep-time=1000"));
   std::vector<int> all;
   for (int i = 0; i < 40; ++i) {
     push(i);
-    wait(i);
+    ASSERT_NO_FATAL_FAILURE(wait(i));
     all.push_back(i);
   }
   EXPECT_EQ(seen(), all);
 }
 
 TEST_F(CatchUp, WhatAnEncoderCannotTakeIsLeftOut) {
-  start("queue name=q max-size-buffers=600 ! avdec_flv ! identity sleep-time=20000");
+  ASSERT_NO_FATAL_FAILURE(
+      start("queue name=q max-size-buffers=600 ! avdec_flv ! identity sleep-time=20000"));
   for (int i = 0; i < 300; ++i) push(i);
-  wait(299);
+  ASSERT_NO_FATAL_FAILURE(wait(299));
   const auto pictures = seen();
   EXPECT_LT(pictures.size(), 60u);  // 6 s of encoding otherwise
   EXPECT_EQ(pictures.back(), 299);  // the newest is not left out
@@ -140,22 +148,22 @@ TEST_F(CatchUp, WhatAnEncoderCannotTakeIsLeftOut) {
   // And where it has caught up all come again.
   for (int i = 300; i < 310; ++i) {
     push(i);
-    wait(i);
+    ASSERT_NO_FATAL_FAILURE(wait(i));
   }
   EXPECT_EQ(seen().size(), pictures.size() + 10);
 }
 
 // As in the template: what is left out is not made up for by more pictures than the rate allows.
 TEST_F(CatchUp, TheRateIsKept) {
-  start(
+  ASSERT_NO_FATAL_FAILURE(start(
       "queue max-size-buffers=600 ! avdec_flv name=decoder ! picturefit max-rate=100 ! identity "
-      "sleep-time=5000");
+      "sleep-time=5000"));
   for (int i = 0; i < 300; ++i) push(i);
   for (int i = 300; i < 400; ++i) {
     push(i);
-    wait_decoded(i);
+    ASSERT_NO_FATAL_FAILURE(wait_decoded(i));
   }
-  wait(380);
+  ASSERT_NO_FATAL_FAILURE(wait(380));
   const auto pictures = seen();
   for (std::size_t i = 1; i < pictures.size(); ++i)
     EXPECT_GE(pictures[i] - pictures[i - 1], 7) << pictures[i];
@@ -165,9 +173,10 @@ TEST_F(CatchUp, TheRateIsKept) {
 
 // A decoder that is too slow itself: not all may be left out.
 TEST_F(CatchUp, SomethingIsAlwaysSeen) {
-  start("queue max-size-buffers=600 ! identity sleep-time=20000 ! avdec_flv");
+  ASSERT_NO_FATAL_FAILURE(
+      start("queue max-size-buffers=600 ! identity sleep-time=20000 ! avdec_flv"));
   for (int i = 0; i < 100; ++i) push(i);
-  wait(99);
+  ASSERT_NO_FATAL_FAILURE(wait(99));
   EXPECT_GE(seen().size(), 5u);  // in 2 s and more
   EXPECT_LT(seen().size(), 20u);
 }
