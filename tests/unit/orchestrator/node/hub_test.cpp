@@ -72,7 +72,8 @@ class Client {
   std::optional<nat::Puncher> puncher;
   nat::ChannelKeys keys;
   std::vector<Bytes> rtp, rtcp;
-  bool named = true;  // whether it tells where it is
+  unsigned heard = 0;  // datagrams of any kind
+  bool named = true;   // whether it tells where it is
   bool silent = false;
 
  private:
@@ -87,6 +88,7 @@ class Client {
     const ssize_t size = ::recvfrom(fd_.get(), bytes.data(), bytes.size(), 0,
                                     reinterpret_cast<sockaddr *>(&from), &length);
     if (size <= 0) return;
+    ++heard;
     bytes.resize(static_cast<std::size_t>(size));
     const auto kind = rtp::packet_kind(bytes);
     if (kind == rtp::PacketKind::Rtp)
@@ -175,7 +177,7 @@ TEST_F(HubTest, TwoClientsHearEachOther) {
   EXPECT_EQ(bob.rtp[0], media(1));
   EXPECT_EQ(alice.rtp[0], media(2));
   EXPECT_EQ(hub->stats().legs_up, 2U);
-  EXPECT_EQ(hub->stats().forwarded_packets, 2U);
+  EXPECT_GE(hub->stats().forwarded_packets, 2U);  // reports, too, when they are due
 }
 
 TEST_F(HubTest, NobodyIsSentToBeforeItsChannelIsUp) {
@@ -247,8 +249,12 @@ TEST_F(HubTest, AClientThatMovesIsFollowed) {
                             nat::MoreCandidates{2, {{nat::CandidateKind::Host, bob.local()}}}))));
   ASSERT_TRUE(until([&] { return heard("s1 callee moved"); })) << told.back();
   EXPECT_FALSE(before == bob.local());
-  alice.send(media(5));
-  EXPECT_TRUE(until([&] { return !bob.rtp.empty(); }));
+  // What comes before the new path is chosen is lost.
+  std::uint16_t sequence = 5;
+  EXPECT_TRUE(until([&] {
+    alice.send(media(sequence++));
+    return !bob.rtp.empty();
+  }));
 }
 
 TEST_F(HubTest, SessionsDoNotMeet) {
@@ -312,11 +318,10 @@ TEST_F(HubTest, WhoHasGoneIsSentNothingAnyMore) {
   come_up();
   bob.silent = true;
   ASSERT_TRUE(until([&] { return heard("s1 callee failed"); }));
-  bob.rtp.clear();
-  const auto before = hub->stats().forwarded_packets;
+  until([] { return false; }, 5);  // what was on its way to him
+  const unsigned before = bob.heard;
   for (std::uint16_t i = 0; i < 20; ++i) alice.send(media(i));
-  ASSERT_FALSE(until([&] { return !bob.rtp.empty(); }, 20));
-  EXPECT_EQ(hub->stats().forwarded_packets, before);
+  EXPECT_FALSE(until([&] { return bob.heard > before; }, 20));
 }
 
 TEST_F(HubTest, WhoNeverComesFailsInTimeAndTheSessionLapses) {
