@@ -114,7 +114,9 @@ void add_latency(const std::vector<calls::View> &running, std::vector<MetricFami
     const auto &[direction, medium, stage] = key;
     const auto middle = its.medians.begin() + static_cast<std::ptrdiff_t>(its.medians.size() / 2);
     std::ranges::nth_element(its.medians, middle);
-    const auto labels = [&](const char *quantile) {
+    // Named anew, as clang 14 captures no structured bindings.
+    const auto labels = [&direction = direction, &medium = medium,
+                         &stage = stage](const char *quantile) {
       return Labels{{"direction", direction},
                     {"medium", std::string(to_string(medium))},
                     {"stage", std::string(stage)},

@@ -157,7 +157,7 @@ void Phone::on(const wire::Session &session) {
     client_->send(wire::Bye{session.session, "caller-hangup", ""});
     return;
   }
-  call_.emplace();
+  call_ = Call();
   call_->session = session.session;
   call_->peer = options_.call;
   call_->caller = true;
@@ -179,7 +179,7 @@ void Phone::on(const wire::Invite &invite) {
     client_->send(wire::Decline{invite.session, busy ? "busy" : "declined"});
     return;
   }
-  call_.emplace();
+  call_ = Call();
   call_->session = invite.session;
   call_->peer = invite.from;
   call_->offer = invite.offer;

@@ -37,7 +37,8 @@ std::vector<std::string> host_addresses() {
   const Scope widest = widest_scope(found);
   std::erase_if(found, [&](const std::string &each) { return scope_of({each, 9}) < widest; });
   std::ranges::sort(found);
-  found.erase(std::ranges::unique(found).begin(), found.end());
+  // Not std::ranges::unique(): clang 14 cannot read libstdc++'s subranges.
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   if (found.size() > kMostHostAddresses) found.resize(kMostHostAddresses);
   return found;
 }
