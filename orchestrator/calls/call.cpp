@@ -191,6 +191,7 @@ void Call::join(const std::shared_ptr<Leg> &callee) {
   bridge_->join(callee);
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the caller's own may be what is reset here.
 void Call::connect(std::shared_ptr<Leg> winner) {
   waiting_for_tracks_.reset();
   answering_.reset();

@@ -111,6 +111,7 @@ class Leg {
   virtual void follow(const Course &) {}
   /// A path begins that carries the other leg's media here; `ask` is that leg's
   /// keyframe_request().
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): those that carry media keep it.
   virtual void receive(const Course &, std::function<void()> /*ask*/) {}
   /// No path does any more: `all` of its media are over, else another follows at once.
   virtual void part(bool /*all*/) {}

@@ -22,7 +22,7 @@ class SoundBudget {
   static constexpr Duration kMostOwed = std::chrono::seconds(10);
   /// Bytes that come at once: two seconds of G.711. The longest AAC frame has 6144 bits a channel
   /// (ISO/IEC 14496-3, 4.5.3.1).
-  static constexpr std::size_t kMostBytes = 16 * 1024;
+  static constexpr std::size_t kMostBytes = 16UL * 1024;
   /// What a packet costs, however little sound it has.
   static constexpr Duration kPerPacket = std::chrono::microseconds(500);
 

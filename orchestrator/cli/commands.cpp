@@ -425,7 +425,7 @@ int trunks(const CommandLine &line, const Streams &streams) {
 /// "p2p", or "p2p and relay" where the two directions differ.
 std::string carried_by(const json &channel) {
   const json rungs = channel.value("carried_by", json::object());
-  const std::string caller = text_of(rungs, "caller"), callee = text_of(rungs, "callee");
+  std::string caller = text_of(rungs, "caller"), callee = text_of(rungs, "callee");
   if (caller == callee || callee.empty()) return caller;
   return caller.empty() ? callee : caller + " and " + callee;
 }

@@ -92,7 +92,7 @@ Hub::Hub(std::shared_ptr<Reactor> reactor, HubOptions options, HubEvents events)
 
 Hub::~Hub() = default;
 
-void Hub::set_stun_servers(std::vector<Endpoint> servers) {
+void Hub::set_stun_servers(const std::vector<Endpoint> &servers) {
   const Time now = Clock::now();
   for (const Endpoint &each : servers)
     if (has_family(nat::is_v6(each))) gathering_.add_server(each, now);

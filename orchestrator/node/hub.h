@@ -104,7 +104,7 @@ class Hub {
   Result<void> take(const std::string &session, const std::string &leg, std::string_view signal);
   void release(const std::string &session);
   /// Other ones, or again: the machine is somewhere else.
-  void set_stun_servers(std::vector<Endpoint> servers);
+  void set_stun_servers(const std::vector<Endpoint> &servers);
 
   HubStats stats() const;
   std::vector<std::string> sessions() const;

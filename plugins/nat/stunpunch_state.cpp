@@ -77,6 +77,17 @@ void on_received(JunctorStunPunch *self, const SharedBytes &packet, bool rtcp) {
   outlet->flush();
 }
 
+void on_signal(JunctorStunPunch *self, const std::string &text) {
+  // Not the string itself: ICE has a password in it.
+  GST_LOG_OBJECT(self, "%zu bytes for the peer", text.size());
+  g_signal_emit(self, signals[kLocalCandidates], 0, text.c_str());
+}
+
+void on_complaint(JunctorStunPunch *self, const std::string &text) {
+  GST_ELEMENT_WARNING(self, RESOURCE, FAILED, ("%s", text.c_str()),
+                      ("a string of set-remote-candidates was not taken"));
+}
+
 void on_batch_end(JunctorStunPunch *self) {
   State &state = *self->state;
   const GstFlowReturn flow = state.rtp_out->flush();
@@ -170,11 +181,7 @@ bool open_channel(JunctorStunPunch *self) {
   state.failed = false;
   state.rtp_out = std::make_shared<Outlet>(GST_ELEMENT(self), state.src, kRtp);
   nat::ChannelEvents events;
-  events.signal = [self](const std::string &text) {
-    // Not the string itself: ICE has a password in it.
-    GST_LOG_OBJECT(self, "%zu bytes for the peer", text.size());
-    g_signal_emit(self, signals[kLocalCandidates], 0, text.c_str());
-  };
+  events.signal = [self](const std::string &text) { on_signal(self, text); };
   events.event = [self](const nat::ChannelEvent &event) { on_event(self, event); };
   events.received = [self](const SharedBytes &packet, bool rtcp) {
     on_received(self, packet, rtcp);
@@ -185,10 +192,7 @@ bool open_channel(JunctorStunPunch *self) {
       g_signal_emit(self, signals[kWant], 0, std::string(nat::to_string(rung)).c_str());
     };
   events.rung = [self](const nat::LadderEntry &entry) { on_rung(self, entry); };
-  events.complaint = [self](const std::string &text) {
-    GST_ELEMENT_WARNING(self, RESOURCE, FAILED, ("%s", text.c_str()),
-                        ("a string of set-remote-candidates was not taken"));
-  };
+  events.complaint = [self](const std::string &text) { on_complaint(self, text); };
   {
     const std::lock_guard lock(state.mutex);
     state.rtp_out->set_caps(state.settings.caps.get());

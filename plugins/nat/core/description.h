@@ -14,9 +14,9 @@
 
 namespace junctor::nat {
 
-inline constexpr std::size_t kMostCandidates = 32;        ///< of one string
-inline constexpr std::size_t kMostSignalSize = 8 * 1024;  ///< bytes
-inline constexpr std::size_t kTagSize = 16;               ///< hexadecimal digits
+inline constexpr std::size_t kMostCandidates = 32;          ///< of one string
+inline constexpr std::size_t kMostSignalSize = 8UL * 1024;  ///< bytes
+inline constexpr std::size_t kTagSize = 16;                 ///< hexadecimal digits
 inline constexpr std::uint32_t kMostGeneration = 1'000'000;
 inline constexpr int kDescriptionVersion = 1;
 

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMostOfferSize = 16 * 1024, kMostWhy = 500, kMostUrls = 8;
+constexpr std::size_t kMostOfferSize = 16UL * 1024, kMostWhy = 500, kMostUrls = 8;
 constexpr std::uint64_t kMostTtl = std::numeric_limits<std::uint32_t>::max();
 
 Error wrong(const std::string &what) { return bad_input("an offer: " + what); }

@@ -17,12 +17,12 @@ namespace junctor::nat::rendezvous {
 inline constexpr int kVersion = 1;
 inline constexpr const char *kPath = "/api/v1/rendezvous";
 inline constexpr const char *kSubprotocol = "junctor.rendezvous.1";
-inline constexpr std::size_t kMostBytes = 16 * 1024;  ///< of a message
-inline constexpr std::size_t kMostObject = 8 * 1024;  ///< of an object that nobody here reads
-inline constexpr std::size_t kMostName = 64;          ///< of what is named: session, account …
-inline constexpr std::size_t kMostText = 512;         ///< of a sentence
-inline constexpr std::size_t kMostListed = 64;        ///< of a list
-inline constexpr std::size_t kMostDepth = 16;         ///< of objects in objects
+inline constexpr std::size_t kMostBytes = 16UL * 1024;  ///< of a message
+inline constexpr std::size_t kMostObject = 8UL * 1024;  ///< of an object that nobody here reads
+inline constexpr std::size_t kMostName = 64;            ///< of what is named: session, account …
+inline constexpr std::size_t kMostText = 512;           ///< of a sentence
+inline constexpr std::size_t kMostListed = 64;          ///< of a list
+inline constexpr std::size_t kMostDepth = 16;           ///< of objects in objects
 
 enum class Role : std::uint8_t { Client, Node };
 std::string_view to_string(Role role);

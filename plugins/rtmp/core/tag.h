@@ -20,7 +20,7 @@ struct TagContent {
 };
 
 /// Of an audio tag: eight seconds of G.711, ten times the longest AAC frame.
-inline constexpr std::size_t kMostSoundBytes = 64 * 1024;
+inline constexpr std::size_t kMostSoundBytes = 64UL * 1024;
 
 /// Reads the tags of one medium of one publisher: legacy tags (Adobe FLV 10.1, E.4.2 and E.4.3)
 /// and Enhanced RTMP v2 (avc1, vp08, mp4a; its ModEx packets are skipped). Frames share the

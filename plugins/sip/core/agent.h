@@ -238,9 +238,11 @@ class Agent {
   virtual Result<std::shared_ptr<Call>> invite(const InviteOptions &options,
                                                std::weak_ptr<CallListener> listener) = 0;
   /// Who takes the calls that come to us, in the agent's thread; until then they are refused (480).
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): an agent keeps it.
   virtual void set_incoming(std::function<void(const IncomingCall &)>) {}
   /// Registers there, and again and again until shutdown(), which takes it back. Fails at once for
   /// what cannot be used. `changed` is called for each change of state.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): an agent keeps both.
   virtual Result<void> add_trunk(TrunkOptions, std::function<void(const TrunkStatus &)>) {
     return refused("there are no trunks here");
   }
