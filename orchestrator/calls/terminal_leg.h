@@ -123,7 +123,7 @@ class TerminalLeg final : public Leg, public std::enable_shared_from_this<Termin
   Course course_;
   std::optional<LastWords> last_words_;
   bool failed_ = false;  ///< the call that it made, before any answer
-  Farewell farewell_;  ///< once it has ended
+  Farewell farewell_;    ///< once it has ended
   std::optional<Card> card_;
   std::optional<Tone> tone_;
   bool video_live_ = false, card_due_ = false;  ///< see update_loops()

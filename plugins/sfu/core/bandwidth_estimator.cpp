@@ -11,9 +11,9 @@ constexpr Duration kBurst = std::chrono::milliseconds(5);
 constexpr std::size_t kPoints = 20;
 /// Milliseconds that the delay grows from the first point to the last, until a queue grows.
 constexpr double kThreshold = 6;
-constexpr unsigned kSure = 2;           // judgements in a row
-constexpr Quarters kWindow = 4 * 500;   // of the arriving rate
-constexpr std::size_t kArrived = 4096;  // packets of it
+constexpr unsigned kSure = 2;                    // judgements in a row
+constexpr Quarters kWindow = Quarters{4} * 500;  // of the arriving rate
+constexpr std::size_t kArrived = 4096;           // packets of it
 constexpr double kDown = 0.85, kUp = 0.08, kBeyond = 1.5;
 constexpr double kMuchLoss = 0.10, kLittleLoss = 0.02;
 constexpr Duration kLossPause = std::chrono::milliseconds(300);

@@ -58,7 +58,7 @@ std::optional<Fields> read_fields(ByteSpan packet) {
   if (head >> 24 & 0x10) {
     if (packet.size() < fields.header_size + 4) return std::nullopt;
     fields.extension_at = fields.header_size;
-    fields.header_size += 4 + (u32_at(packet, fields.header_size) & 0xffff) * 4;
+    fields.header_size += 4 + std::size_t{u32_at(packet, fields.header_size) & 0xffff} * 4;
   }
   if (packet.size() < fields.header_size) return std::nullopt;
   return fields;
