@@ -198,7 +198,10 @@ void Call::connect(std::shared_ptr<Leg> winner) {
   if (state() == State::Ended) return;
   if (const auto accepted = caller_->accept(winner->media()); !accepted) {
     // Its end is on its way, and says whose it is.
-    if (accepted.error().fault == Fault::PeerClosed) return;
+    if (accepted.error().fault == Fault::PeerClosed) {
+      caller_gone_ = true;
+      return;
+    }
     const bool ours = accepted.error().fault != Fault::Refused;
     return end(ours ? EndReason::Internal : EndReason::NotAcceptable, 0, accepted.error().detail);
   }
@@ -334,11 +337,17 @@ void Call::end_for_silence(Side side) {
           " ms.");
 }
 
-bool Call::answer() {
-  for (const auto &leg : std::vector(callees_))
-    if (leg->answer()) return true;
-  return false;
+Result<void> Call::answer() {
+  for (const auto &leg : std::vector(callees_)) {
+    if (!leg->answer()) continue;
+    if (state() == State::Ended) return refused(record_.detail);
+    if (caller_gone_) return refused("The caller hung up before the call could be answered.");
+    return {};
+  }
+  return rings_nowhere();
 }
+
+Error Call::rings_nowhere() { return refused("The call does not ring at a terminal."); }
 
 bool Call::rings_at_terminal() const {
   return std::ranges::any_of(callees_, [](const auto &leg) { return leg->rings_here(); });

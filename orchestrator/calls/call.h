@@ -31,8 +31,10 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   /// Rings all `callees`. If more of the caller's media may be known in a moment, waits so long,
   /// so that the offer names the profile that will be sent.
   void dial(std::vector<std::shared_ptr<Leg>> callees);
-  /// Answers for a terminal that rings; false if none does.
-  bool answer();
+  /// Answers for a terminal that rings. Refused where none does, or where the answer has come to
+  /// nothing: the sentence says why.
+  Result<void> answer();
+  static Error rings_nowhere();
   bool rings_at_terminal() const;
   /// `detail` is for people; empty: the reason's own sentence. Further calls do nothing.
   void end(EndReason reason, int sip_code, const std::string &detail);
@@ -96,6 +98,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   std::optional<Failure> worst_;  ///< the most telling end of a callee so far
   std::shared_ptr<void> waiting_for_tracks_;
   std::shared_ptr<Leg> answering_;  ///< has answered, and its tracks are waited for
+  bool caller_gone_ = false;        ///< found out at the answer; its end is on its way
   std::optional<Time> answered_at_;
   /// By Side and Medium, after the answer.
   std::array<std::array<std::optional<Time>, 2>, 2> first_to_;

@@ -247,14 +247,13 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   Result<void> answer(const std::string &id) override {
     const auto found = running_.find(id);
     if (found == running_.end()) return bad_input("There is no such running call.");
-    if (!std::shared_ptr(found->second)->answer()) return rings_nowhere();
-    return {};
+    return std::shared_ptr(found->second)->answer();
   }
 
   Result<void> decline(const std::string &id) override {
     const auto found = running_.find(id);
     if (found == running_.end()) return bad_input("There is no such running call.");
-    if (!found->second->rings_at_terminal()) return rings_nowhere();
+    if (!found->second->rings_at_terminal()) return Call::rings_nowhere();
     std::shared_ptr(found->second)->end(EndReason::Declined, 0, "");
     return {};
   }
@@ -329,8 +328,6 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     running_[call->id()] = call;
     return call;
   }
-
-  static Error rings_nowhere() { return refused("The call does not ring at a terminal."); }
 
   /// Of the leg that was there before the players are taken over: it lets go of them first.
   std::shared_ptr<TerminalLeg> make_leg(Side side, const std::string &account,

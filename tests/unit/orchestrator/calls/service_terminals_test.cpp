@@ -378,6 +378,26 @@ TEST_F(CalledTerminal, AnAnswerThatCrossesTheCallersEndIsTheCallersEnd) {
   expect_ended(EndReason::CallerHangup);
 }
 
+TEST_F(CalledTerminal, AnAnswerThatComesToNothingIsNoSuccess) {
+  play_as("alice", 100);
+  publish_as("alice", 1);
+  tracks_of("alice");
+  fakes::Call &gone = phone_calls();
+  gone.cannot_answer = Error{Fault::PeerClosed, "it was over before it could be answered"};
+  const auto late = service_->answer(last().id);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().fault, Fault::Refused);
+  EXPECT_EQ(late.error().detail, "The caller hung up before the call could be answered.");
+  gone.end(EndReason::CallerHangup, 0, "the caller gave up");
+  pump();
+  fakes::Call &strange = phone_calls();
+  strange.cannot_answer = refused("none of the media can be carried");
+  const auto refusal = service_->answer(last().id);
+  ASSERT_FALSE(refusal);
+  EXPECT_EQ(refusal.error().detail, "None of the media can be carried.");
+  expect_ended(EndReason::NotAcceptable);
+}
+
 TEST_F(CalledTerminal, WhosePlayerComesWhileItRingsShowsWhoCalls) {
   publish_as("alice", 1);
   tracks_of("alice");
