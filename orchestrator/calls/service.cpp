@@ -239,7 +239,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       if (auto can = incoming.call->can_encrypt(around_->options.srtp(incoming)); !can)
         return refuse(EndReason::NotAcceptable, as_sentence(can.error().detail));
     const auto call = make_call(from, to, PhoneLeg::caller(around_, incoming));
-    const auto rung = make_leg(Side::Callee, to, from);
+    const auto rung = make_leg(Side::Callee, to, from, incoming.display);
     take_part(rung, call);
     call->dial({rung});
   }
@@ -331,9 +331,9 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
 
   /// Of the leg that was there before the players are taken over: it lets go of them first.
   std::shared_ptr<TerminalLeg> make_leg(Side side, const std::string &account,
-                                        const std::string &peer) {
+                                        const std::string &peer, const std::string &display = {}) {
     make_way(terminals_[account]);
-    return TerminalLeg::create(around_, side, account, peer);
+    return TerminalLeg::create(around_, side, account, peer, display);
   }
 
   /// The account's terminal belongs to the call until the leg is over.

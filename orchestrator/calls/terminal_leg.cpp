@@ -48,19 +48,19 @@ Farewell farewell_to_publisher(EndReason reason) {
 }
 
 std::shared_ptr<TerminalLeg> TerminalLeg::create(std::shared_ptr<const Surroundings> around,
-                                                 Side side, std::string account, std::string peer) {
+                                                 Side side, std::string account, std::string peer,
+                                                 const std::string &display) {
+  std::string shown = shown_name(peer);
+  if (!display.empty() && display != shown) shown += " \u201c" + display + "\u201d";
   std::shared_ptr<TerminalLeg> leg(
-      new TerminalLeg(std::move(around), side, std::move(account), std::move(peer)));
+      new TerminalLeg(std::move(around), side, std::move(account), std::move(shown)));
   leg->open();
   return leg;
 }
 
 TerminalLeg::TerminalLeg(std::shared_ptr<const Surroundings> around, Side side, std::string account,
                          std::string peer)
-    : Leg(side),
-      around_(std::move(around)),
-      account_(std::move(account)),
-      peer_(shown_name(peer)) {}
+    : Leg(side), around_(std::move(around)), account_(std::move(account)), peer_(std::move(peer)) {}
 
 TerminalLeg::~TerminalLeg() {
   // Its timer belongs to the reactor, where it must end.

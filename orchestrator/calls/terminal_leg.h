@@ -24,9 +24,11 @@ Farewell farewell_to_publisher(EndReason reason);
 /// callee rings, a callee that it is called, which it answers by publishing or by answer().
 class TerminalLeg final : public Leg, public std::enable_shared_from_this<TerminalLeg> {
  public:
-  /// `peer` is whom the cards name.
+  /// `peer` is whom the cards name; behind it comes what the peer calls itself, which nothing
+  /// proves.
   static std::shared_ptr<TerminalLeg> create(std::shared_ptr<const Surroundings> around, Side side,
-                                             std::string account, std::string peer);
+                                             std::string account, std::string peer,
+                                             const std::string &display = {});
   ~TerminalLeg() override;
 
   const std::string &account() const { return account_; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Who may call us, and what becomes of the INVITE.
+#include <glib.h>
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/nua_tag.h>
 #include <sofia-sip/sip_status.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 
+#include "common/handle.h"
 #include "common/percent.h"
 #include "sip/core/register_message.h"
 #include "sip/core/stack.h"
@@ -19,6 +21,19 @@ namespace {
 
 constexpr std::size_t kLongestName = 128, kLongestId = 128;
 
+/// In any script, without controls and what turns the direction of text around.
+std::string printable(const std::string &text, std::size_t longest) {
+  const std::unique_ptr<char, Releaser<g_free>> valid(
+      g_utf8_make_valid(text.data(), static_cast<gssize>(text.size())));
+  std::string out;
+  for (const char *at = valid.get(); *at != '\0'; at = g_utf8_next_char(at)) {
+    const std::string_view one(at, static_cast<std::size_t>(g_utf8_next_char(at) - at));
+    if (out.size() + one.size() > longest) break;
+    if (g_unichar_isprint(g_utf8_get_char(at))) out += one;
+  }
+  return out;
+}
+
 /// A quoted or bare display name as people write it.
 std::string display_of(const sip_from_t &from) {
   std::string_view text = from.a_display ? from.a_display : "";
@@ -29,7 +44,7 @@ std::string display_of(const sip_from_t &from) {
     if (text[i] == '\\' && i + 1 < text.size()) ++i;
     out += text[i];
   }
-  return clean_text(out, kLongestName);
+  return printable(out, kLongestName);
 }
 
 std::string uri_of(const url_t &url) {

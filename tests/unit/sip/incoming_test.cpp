@@ -164,6 +164,15 @@ TEST_F(Incoming, RingsOnceTheCallerHasProvedWhoItIs) {
   EXPECT_THAT(ringing_.header("Contact"), HasSubstr("sip:bob@127.0.0.1:"));
 }
 
+TEST_F(IncomingFromAnyone, NamesAreOfAnyScriptButTurnNothingAround) {
+  std::string text = request("INVITE", 1, "", phone_sdp());
+  text.replace(text.find("\"Carol \\\"C\\\"\""), 13, "\"J\xc3\xbcrgen\xe2\x80\xae \xff!\"");
+  send(text);
+  peer_.response(180);
+  ASSERT_EQ(came_.size(), 1u);
+  EXPECT_EQ(came_[0].display, "J\xc3\xbcrgen \xef\xbf\xbd!");
+}
+
 TEST_F(Incoming, WhoNamesNoUserIsAskedForOne) {
   std::string nameless = request("INVITE", 1, "", phone_sdp());
   nameless.replace(nameless.find("sip:carol@"), 10, "sip:");

@@ -79,7 +79,7 @@ TEST_F(CalledTerminal, RingsForAPhoneAndItsPublishAnswers) {
   EXPECT_EQ(last().uri, "sip:bob@192.0.2.9");
   EXPECT_THAT(last().terminals, ElementsAre("alice"));
   EXPECT_EQ(card_, Card::Incoming);
-  EXPECT_EQ(card_name_, "bob");
+  EXPECT_EQ(card_name_, "bob “Bob”");
   EXPECT_EQ(tone_, Tone::Ring);
   EXPECT_THAT(phone.answers, IsEmpty());
 
@@ -249,13 +249,13 @@ TEST_F(CalledTerminal, TheCallerGivesUp) {
   pump();
   expect_ended(EndReason::CallerHangup);
   EXPECT_EQ(card_, Card::Missed);
-  EXPECT_EQ(card_name_, "bob");
+  EXPECT_EQ(card_name_, "bob “Bob”");
   EXPECT_EQ(tone_, Tone::Silence);
   // It can be called again at once, and is shown that instead.
   phone_calls("alice", "carol");
   EXPECT_EQ(state(), State::Ringing);
   EXPECT_EQ(card_, Card::Incoming);
-  EXPECT_EQ(card_name_, "carol");
+  EXPECT_EQ(card_name_, "carol “Bob”");
   EXPECT_EQ(tone_, Tone::Ring);
   pass(seconds(10));
   publish_as("alice", 1);
@@ -338,7 +338,7 @@ TEST_F(CalledTerminal, StrangersAreCalledByTheirAddress) {
   play_as("alice", 100);
   phone_calls("alice", "");
   EXPECT_EQ(last().from, "sip:bob@192.0.2.9");
-  EXPECT_EQ(card_name_, "bob@192.0.2.9");
+  EXPECT_EQ(card_name_, "bob@192.0.2.9 “Bob”") << "what is known of them first";
 }
 
 TEST_F(CalledTerminal, AnAnswerThatCannotBeGivenEndsTheCall) {
