@@ -24,7 +24,7 @@ class Wiring : public calls::ServiceTest {
       ASSERT_TRUE(accounts_->add(name, std::nullopt, kNow));
     auto rules = accounts::DialRules::compile(
         {{"sip:*@example.org", "user", "secret", "sip:proxy"},
-         {.uri = "sip:*@strict.example", .srtp = rtp::SrtpPolicy::Require}});
+         {"sip:*@strict.example", "", "", "", rtp::SrtpPolicy::Require}});
     ASSERT_TRUE(rules);
     rules_ = std::make_shared<accounts::DialRules>(*rules);
     accounts::BuiltinAuthenticator::Options options;
