@@ -156,7 +156,7 @@ class G9_Srtp(SecureTest):
     def test_a_phone_that_requires_it_is_refused_where_it_is_off(self):
         self.serve('srtp = "off"')
         self.phone("srtp-mand")
-        self.ended(self.call(), "not-acceptable|declined|unreachable", ".")
+        self.ended(self.call(), "^not-acceptable$", "488 Not Acceptable Here")
 
     def test_a_terminal_that_requires_encryption_comes_by_rtmps(self):
         self.serve()
