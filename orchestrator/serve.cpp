@@ -422,7 +422,7 @@ class Orchestrator {
     if (rtmp_) sample.rtmp = rtmp_->stats();
     if (stun_) sample.stun = stun_->stats();
     if (webhook_) sample.webhook = webhook_->stats();
-    if (relay_ && relay_->child()) sample.turn_runs = relay_->child()->running();
+    if (relay_) sample.turn_runs = relay_->up();
     sample.rendezvous = rendezvous_->rendezvous().stats();
     const auto accounts = book_->snapshot();
     sample.accounts = accounts->accounts.size();

@@ -33,13 +33,14 @@ std::unique_ptr<rendezvous::Socket> make_rendezvous(
   own.wall = [] { return std::chrono::system_clock::now(); };
   if (relay)
     own.relay = [relay](const std::string &account) -> std::optional<rendezvous::wire::Turn> {
-      const turn::Offer offer = relay->offer(account, seconds_now());
+      const auto offer = relay->offer(account, seconds_now());
+      if (!offer) return std::nullopt;
       return rendezvous::wire::Turn{"",
-                                    offer.urls,
-                                    offer.credentials.username,
-                                    offer.credentials.password,
-                                    static_cast<std::uint32_t>(offer.life.count()),
-                                    offer.certificate_sha256};
+                                    offer->urls,
+                                    offer->credentials.username,
+                                    offer->credentials.password,
+                                    static_cast<std::uint32_t>(offer->life.count()),
+                                    offer->certificate_sha256};
     };
   own.log = log;
   options.bearer = [book](std::string_view token) -> Result<rendezvous::Bearer> {

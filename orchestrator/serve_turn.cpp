@@ -26,6 +26,16 @@ Result<std::unique_ptr<turn::Relay>> other_relay(const config::Turn &turn) {
   return std::make_unique<turn::Relay>(std::move(options));
 }
 
+/// Where our own answers as this machine sees it: `host` may be an address of the router before it.
+Endpoint seen_from_here(const config::Config &config, const std::string &host) {
+  const Endpoint &listen = config.turn.listen;
+  if (listen.address != "0.0.0.0" && listen.address != "::") return listen;
+  if (bind_udp({host, 0})) return {host, listen.port};
+  config::Config inside = config;
+  inside.public_host.clear();
+  return {config::public_host(inside, listen), listen.port};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<turn::Relay>> open_relay(
@@ -58,6 +68,7 @@ Result<std::unique_ptr<turn::Relay>> open_relay(
   turn::RelayOptions options;
   options.secret = *secret;
   options.life = turn.lifetime;
+  options.look_at = seen_from_here(config, host);
   const std::string plain = "turn:" + Endpoint{host, turn.listen.port}.to_string();
   options.urls = {plain + "?transport=udp", plain + "?transport=tcp"};
   if (turn.tls) {

@@ -28,7 +28,7 @@ struct Sample {
   std::optional<rtmp::Server::Stats> rtmp;      ///< nothing where RTMP is off
   std::optional<nat::StunServer::Stats> stun;   ///< nothing where it is off
   std::optional<rendezvous::Stats> rendezvous;  ///< nothing where there is none
-  std::optional<bool> turn_runs;                ///< our own relay; nothing where there is none
+  std::optional<bool> turn_runs;                ///< and answers: our own relay; nothing without one
   std::optional<accounts::WebhookClient::Stats> webhook;  ///< nothing where none is asked
   std::size_t accounts = 0, phones = 0;                   ///< phones that are registered
   std::map<std::string, std::size_t> trunks;              ///< by sip::TrunkState

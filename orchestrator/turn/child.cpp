@@ -2,6 +2,7 @@
 #include "turn/child.h"
 
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <csignal>
@@ -43,7 +44,12 @@ Result<void> Child::launch() {
   const Ref<GSubprocessLauncher> launcher(g_subprocess_launcher_new(static_cast<GSubprocessFlags>(
       G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_MERGE)));
   g_subprocess_launcher_set_child_setup(
-      launcher.get(), [](gpointer) { ::prctl(PR_SET_PDEATHSIG, SIGKILL); }, nullptr, nullptr);
+      launcher.get(),
+      [](gpointer) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::umask(0077);
+      },
+      nullptr, nullptr);
   std::vector<const gchar *> arguments;
   for (const std::string &each : options_.arguments) arguments.push_back(each.c_str());
   arguments.push_back(nullptr);

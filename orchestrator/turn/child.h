@@ -17,7 +17,7 @@
 namespace junctor::turn {
 
 /// Starts it again when it ends by itself, later each time; ends it with this process, however that
-/// ends, or when destroyed. Signalling thread.
+/// ends, or when destroyed. The files that it makes are its owner's alone. Signalling thread.
 class Child {
  public:
   struct Options {

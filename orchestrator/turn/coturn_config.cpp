@@ -120,6 +120,8 @@ Result<std::string> coturn_config(const CoturnOptions &options) {
   line("total-quota", options.allocations);
   if (options.bytes_per_second > 0) line("max-bps", options.bytes_per_second);
 
+  // Its ports for tests of NAT behaviour (RFC 5780), which our own STUN server is for.
+  out << "no-rfc5780\n";
   out << "no-multicast-peers\nno-tcp-relay\n";
   for (const Network &each : kPrivate)
     out << "denied-peer-ip=" << each.first << "-" << each.last << "\n";

@@ -16,6 +16,7 @@
 #include "turn/child.h"
 #include "turn/coturn_config.h"
 #include "turn/credentials.h"
+#include "turn/look.h"
 
 namespace junctor::turn {
 
@@ -36,6 +37,10 @@ struct RelayOptions {
   std::chrono::seconds life{3600};
   TlsFiles files{};  ///< what our own shows under TLS; empty: it does not
   bool pin = false;  ///< clients cannot verify that certificate otherwise
+  /// Where our own is looked for after each start, over UDP; nothing: nowhere.
+  std::optional<Endpoint> look_at{};
+  /// See Look.
+  Duration look_patience = std::chrono::seconds(10);
 };
 
 /// Somebody's coturn, or one that runs as our child. Signalling thread.
@@ -43,24 +48,33 @@ class Relay {
  public:
   /// One that runs by itself and knows the secret.
   explicit Relay(RelayOptions options) : options_(std::move(options)) {}
-  /// One of our own, as `turnserver` of PATH, or `program`. Unreachable if it is not installed.
+  /// One of our own, as `turnserver` of PATH, or `program`. Unreachable if it is not installed;
+  /// other faults where it could not listen, as it says so to nobody itself: what has the port may
+  /// be an orchestrator's that ends just now, so for that a call may take kPortPatience.
+  static constexpr Duration kPortPatience = std::chrono::seconds(2);
   static Result<std::unique_ptr<Relay>> start(RelayOptions options, const CoturnOptions &coturn,
                                               LogSink log,
                                               const std::string &program = "turnserver");
 
-  /// For an account whose right to it has been checked.
-  Offer offer(const std::string &account, std::int64_t now) const;
+  /// For an account whose right to it has been checked. Nothing while our own is known not to
+  /// answer: who waits for a dead relay has no other way meanwhile.
+  std::optional<Offer> offer(const std::string &account, std::int64_t now) const;
   /// A line for people: where it is, and whether it runs.
   std::string description() const;
-  /// Nothing: it is not ours.
-  const Child *child() const { return child_.get(); }
+  /// Whether our own runs and has answered. Nothing: it is not ours.
+  std::optional<bool> up() const;
 
  private:
+  enum class Seen { NotYet, Answers, Silent };
+  void look();
   void look_at_certificate();
   void look_later();
 
   RelayOptions options_;
+  LogSink log_;
   std::unique_ptr<Child> child_;
+  std::unique_ptr<Look> look_;
+  Seen seen_ = Seen::NotYet;
   TlsStamp stamp_;
   std::string certificate_sha256_;
   ContextTimer timer_;

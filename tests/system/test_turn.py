@@ -10,7 +10,7 @@ import socket
 import subprocess
 
 from support.case import SystemTest
-from support.junctor import ApiError, Junctor
+from support.junctor import BUILD, ApiError, Junctor, environment
 from support.ports import HOST, free_port, free_range
 from support.process import wait_until
 
@@ -26,11 +26,11 @@ def relayed(port, user, password, peer=None):
 
 
 class N6_Relay(SystemTest):
-    def serve(self, mode="auto", config="", extra=None, ends=True):
+    def serve(self, mode="auto", config="", extra=None, ends=True, listen=HOST):
         """`ends` False: the test kills it itself."""
         self.port, self.tls = free_port(), free_port()
         low = free_range(200)
-        config = (f'[turn]\nlisten = "{HOST}:{self.port}"\ntls-listen = "{HOST}:{self.tls}"\n'
+        config = (f'[turn]\nlisten = "{listen}:{self.port}"\ntls-listen = "{listen}:{self.tls}"\n'
                   f'ports = "{low}-{low + 199}"\n{config}')
         self.junctor = Junctor(self.workspace, config, ["--turn", mode], environment_extra=extra)
         self.addCleanup(self.junctor.stop if ends else self.junctor.process.stop)
@@ -48,6 +48,14 @@ class N6_Relay(SystemTest):
         with open(f"/proc/{self.junctor.process.pid}/task/{self.junctor.process.pid}/children",
                   encoding="ascii") as file:
             return [int(each) for each in file.read().split()]
+
+    def up(self):
+        return "junctor_turn_up 1" in self.junctor.request("GET", "/metrics")
+
+    def fake(self, script):
+        """A `turnserver` of our own, first in PATH."""
+        path = self.workspace.write("programs/turnserver", f"#!/bin/sh\n{script}\n", 0o700)
+        return {"PATH": f"{os.path.dirname(path)}:{os.environ['PATH']}"}
 
     def offer(self):
         return self.junctor.get("accounts/alice/turn")
@@ -72,7 +80,10 @@ class N6_Relay(SystemTest):
         self.assertNotIn(offer["credential"], self.junctor.log())
         with open(os.path.join(self.junctor.data_dir, "turn-secret"), encoding="ascii") as file:
             self.assertNotIn(file.read().strip(), self.junctor.log())
-        self.assertIn("junctor_turn_up 1", self.junctor.request("GET", "/metrics"))
+        wait_until(self.up, 20, "the server to see that it answers")
+        turn = os.path.join(self.junctor.data_dir, "turn")
+        for name in os.listdir(turn):
+            self.assertEqual(os.stat(os.path.join(turn, name)).st_mode & 0o777, 0o600, name)
 
     def test_private_peers_are_refused(self):
         self.serve()
@@ -107,6 +118,44 @@ class N6_Relay(SystemTest):
         [second] = self.children()
         os.kill(self.junctor.process.pid, signal.SIGKILL)
         wait_until(lambda: not os.path.exists(f"/proc/{second}"), 20, "coturn to end")
+
+    def test_it_listens_nowhere_else(self):
+        self.serve(listen="0.0.0.0")
+        wait_until(self.up, 20, "coturn")
+        [child] = self.children()
+        mine = {os.readlink(f"/proc/{child}/fd/{fd}") for fd in os.listdir(f"/proc/{child}/fd")}
+        ports = set()
+        for kind, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+            with open(f"/proc/net/{kind}", encoding="ascii") as file:
+                rows = [line.split() for line in file][1:]
+            ports |= {int(row[1].split(":")[1], 16) for row in rows
+                      if row[3] == state and f"socket:[{row[9]}]" in mine}
+        self.assertEqual(ports, {self.port, self.tls})
+
+    def test_one_that_does_not_answer_is_offered_to_nobody(self):
+        self.serve(extra=self.fake("exec sleep 600"))
+        wait_until(lambda: f"nothing answers at {HOST}:{self.port}" in self.junctor.log(), 40,
+                   "the server to notice")
+        with self.assertRaises(ApiError) as refused:
+            self.offer()
+        self.assertEqual(refused.exception.status, 503)
+        self.assertIn("junctor_turn_up 0", self.junctor.request("GET", "/metrics"))
+
+    def test_a_port_that_is_taken_ends_the_start(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind((HOST, 0))
+            place = f"{HOST}:{other.getsockname()[1]}"
+            config = self.workspace.write("taken.toml", f'[turn]\nlisten = "{place}"\n'
+                                          'tls-listen = "off"\n')
+            off = [f"--{each}=off" for each in ("rtmp", "sip", "http", "stun")]
+            done = subprocess.run(
+                [os.path.join(BUILD, "orchestrator", "junctor"), "serve", "--config", config,
+                 "--data-dir", self.workspace.file("taken"), "--turn", "auto", *off],
+                capture_output=True, text=True, timeout=60, check=False,
+                env={**os.environ, **environment()})
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(f"TURN (--turn auto): cannot bind {place}: Address already in use",
+                      done.stderr)
 
     def test_without_coturn_calls_go_on(self):
         programs = os.path.dirname(self.workspace.file("programs", "x"))

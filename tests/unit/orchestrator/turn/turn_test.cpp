@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <fstream>
 #include <sstream>
@@ -16,6 +17,7 @@
 #include "turn/child.h"
 #include "turn/coturn_config.h"
 #include "turn/credentials.h"
+#include "turn/look.h"
 #include "turn/relay.h"
 
 namespace junctor::turn {
@@ -61,7 +63,8 @@ TEST(CoturnConfig, SaysWhereItListensAndWhoMayCome) {
        {"\nlistening-ip=203.0.113.5\n", "\nlistening-port=3480\n", "\ntls-listening-port=5349\n",
         "\ncert=/c.pem\n", "\npkey=/k.pem\n", "\nmin-port=50000\n", "\nmax-port=50999\n",
         "\nuse-auth-secret\n", "\nstatic-auth-secret=north\n", "\nrealm=junctor\n",
-        "\nno-multicast-peers\n", "\nno-cli\n", "\ndenied-peer-ip=10.0.0.0-10.255.255.255\n",
+        "\nno-multicast-peers\n", "\nno-cli\n", "\nno-rfc5780\n",
+        "\ndenied-peer-ip=10.0.0.0-10.255.255.255\n",
         "\ndenied-peer-ip=127.0.0.0-127.255.255.255\n"})
     EXPECT_THAT(text, HasSubstr(line));
   EXPECT_THAT(text, Not(HasSubstr("allowed-peer-ip")));
@@ -274,32 +277,191 @@ TEST(Child, WhatIsNotThereIsNamed) {
   EXPECT_THAT(child.error().detail, HasSubstr("/nonexistent/turnserver"));
 }
 
-TEST(TurnRelay, StartsTheProgramWithAPrivateFile) {
-  const TemporaryDirectory directory;
-  CoturnOptions made = options();
-  made.directory = directory.path() + "/turn";
-  const std::string program = directory.path() + "/program";
-  std::ofstream(program) << "#!/bin/sh\necho \"$@\" >" << directory.path() << "/arguments\n";
-  ASSERT_EQ(::chmod(program.c_str(), 0700), 0);
-  RelayOptions offered;
-  offered.urls = {"turn:203.0.113.5:3480"};
-  offered.secret = "north";
-  auto relay = Relay::start(
-      offered, made, [](LogLevel, std::string_view) {}, program);
-  ASSERT_TRUE(relay) << relay.error().detail;
-  std::string arguments;
-  for (int i = 0; i < 2000 && arguments.empty(); ++i) {
-    g_usleep(5000);
-    std::ifstream file(directory.path() + "/arguments");
-    std::getline(file, arguments);
+/// A server of STUN that answers when it is told to.
+class Server {
+ public:
+  Endpoint at() const { return local_endpoint(fd_.get()); }
+  /// Answers what has come; returns how much that was. `id` is changed in the answer where `right`
+  /// is false.
+  unsigned answer(bool right = true) const {
+    unsigned count = 0;
+    sockaddr_storage from{};
+    for (std::array<std::byte, 2048> bytes;; ++count) {
+      socklen_t length = sizeof from;
+      const ssize_t size = ::recvfrom(fd_.get(), bytes.data(), bytes.size(), 0,
+                                      reinterpret_cast<sockaddr *>(&from), &length);
+      if (size < 0) return count;
+      const auto request =
+          rtp::stun::Message::parse(ByteSpan(bytes).first(static_cast<std::size_t>(size)));
+      EXPECT_TRUE(request && request->kind() == rtp::stun::Class::Request);
+      auto id = request->id();
+      if (!right) id[0] ^= std::byte{1};
+      const Bytes reply =
+          rtp::stun::Writer(rtp::stun::Class::Success, rtp::stun::Method::Binding, id).finish();
+      EXPECT_EQ(::sendto(fd_.get(), reply.data(), reply.size(), 0,
+                         reinterpret_cast<const sockaddr *>(&from), length),
+                static_cast<ssize_t>(reply.size()));
+    }
   }
-  EXPECT_EQ(arguments, "-c " + made.directory + "/turnserver.conf");
-  struct stat status {};
-  ASSERT_EQ(::stat((made.directory + "/turnserver.conf").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0600U);
-  const Offer offer = (*relay)->offer("alice", 1735689600);
-  EXPECT_THAT(offer.urls, ElementsAre("turn:203.0.113.5:3480"));
-  EXPECT_EQ(offer.credentials.username, "1735693200:alice");
+
+ private:
+  const UniqueFd fd_ = *bind_udp({"127.0.0.1", 0});
+};
+
+/// Iterates the default context until `check` holds; false after 20 s.
+template <class Check>
+bool wait_for(Check check) {
+  const Time end = Clock::now() + 20s;
+  while (!check() && Clock::now() < end) {
+    g_main_context_iteration(nullptr, FALSE);
+    g_usleep(1000);
+  }
+  return check();
+}
+
+class LookTest : public testing::Test {
+ protected:
+  void start() {
+    look_ = *Look::start({server_.at(), nullptr, 5ms, 30ms, 10ms}, [this](bool answers) {
+      told_.push_back(answers);
+      if (answers) look_.reset();
+    });
+  }
+  const Server server_;
+  std::vector<bool> told_;
+  std::unique_ptr<Look> look_;
+};
+
+TEST_F(LookTest, TellsAnAnswerAndAsksNoMore) {
+  start();
+  ASSERT_TRUE(wait_for([&] {
+    server_.answer();
+    return !told_.empty();
+  }));
+  EXPECT_THAT(told_, ElementsAre(true));
+}
+
+TEST_F(LookTest, TellsSilenceOnceAndGoesOnAsking) {
+  start();
+  ASSERT_TRUE(wait_for([&] { return !told_.empty(); }));
+  unsigned asked = 0;
+  ASSERT_TRUE(wait_for([&] { return (asked += server_.answer(false)) > 10; }));
+  EXPECT_THAT(told_, ElementsAre(false)) << "what answers another question is nobody";
+  ASSERT_TRUE(wait_for([&] {
+    server_.answer();
+    return told_.size() == 2;
+  }));
+  EXPECT_TRUE(told_.back());
+}
+
+TEST(Look, WantsAnAddress) { EXPECT_FALSE(Look::start({{"relay.example", 3480}}, {})); }
+
+/// A relay whose program is a script.
+class TurnRelayTest : public testing::Test {
+ protected:
+  TurnRelayTest() {
+    options_.directory = directory_.path() + "/turn";
+    options_.listen = {"127.0.0.1", local_endpoint(bind_udp({"127.0.0.1", 0})->get()).port};
+    options_.tls.reset();
+    offered_.urls = {"turn:203.0.113.5:3480"};
+    offered_.secret = "north";
+    offered_.look_patience = 30ms;
+  }
+  Result<void> start(const std::string &script) {
+    const std::string program = directory_.path() + "/program";
+    std::ofstream(program) << "#!/bin/sh\n" << script << "\n";
+    EXPECT_EQ(::chmod(program.c_str(), 0700), 0);
+    auto relay = Relay::start(
+        offered_, options_,
+        [this](LogLevel level, std::string_view text) {
+          if (level >= LogLevel::Warning) log_ += std::string(text) + "\n";
+        },
+        program);
+    if (!relay) return relay.error();
+    relay_ = *std::move(relay);
+    return {};
+  }
+  std::string first_line(const std::string &name) {
+    std::string line;
+    std::ifstream file(directory_.path() + "/" + name);
+    std::getline(file, line);
+    return line;
+  }
+
+  const TemporaryDirectory directory_;
+  CoturnOptions options_ = options();
+  RelayOptions offered_;
+  std::string log_;
+  std::unique_ptr<Relay> relay_;
+};
+
+TEST_F(TurnRelayTest, StartsTheProgramWithAPrivateFile) {
+  ASSERT_TRUE(start("cd " + directory_.path() + "; echo \"$@\" >arguments; exec sleep 600"));
+  ASSERT_TRUE(wait_for([&] { return !first_line("arguments").empty(); }));
+  EXPECT_EQ(first_line("arguments"), "-c " + options_.directory + "/turnserver.conf");
+  for (const std::string &path :
+       {options_.directory + "/turnserver.conf", directory_.path() + "/arguments"}) {
+    struct stat status {};
+    ASSERT_EQ(::stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0600U) << path;
+  }
+  const auto offer = relay_->offer("alice", 1735689600);
+  ASSERT_TRUE(offer);
+  EXPECT_THAT(offer->urls, ElementsAre("turn:203.0.113.5:3480"));
+  EXPECT_EQ(offer->credentials.username, "1735693200:alice");
+}
+
+TEST_F(TurnRelayTest, IsOfferedAndUpWhereItAnswers) {
+  const Server server;
+  offered_.look_at = server.at();
+  ASSERT_TRUE(start("exec sleep 600"));
+  EXPECT_EQ(relay_->up(), false);
+  EXPECT_TRUE(relay_->offer("alice", 0)) << "it has only just begun";
+  ASSERT_TRUE(wait_for([&] { return log_ != ""; }));
+  EXPECT_THAT(log_, HasSubstr("nothing answers at " + server.at().to_string()));
+  EXPECT_THAT(log_, HasSubstr("turn.listen"));
+  EXPECT_EQ(relay_->up(), false);
+  EXPECT_FALSE(relay_->offer("alice", 0));
+  EXPECT_THAT(relay_->description(), HasSubstr("does not answer"));
+  ASSERT_TRUE(wait_for([&] {
+    server.answer();
+    return *relay_->up();
+  }));
+  EXPECT_TRUE(relay_->offer("alice", 0));
+}
+
+TEST_F(TurnRelayTest, IsNotOfferedWhereItEndsBeforeItAnswers) {
+  offered_.look_at = options_.listen;
+  offered_.look_patience = 1h;
+  ASSERT_TRUE(start("exit 7"));
+  ASSERT_TRUE(wait_for([&] { return !relay_->offer("alice", 0); }));
+  EXPECT_EQ(relay_->up(), false);
+  EXPECT_THAT(log_, HasSubstr("ended with status 7"));
+}
+
+TEST_F(TurnRelayTest, IsNotStartedWhereItCannotListen) {
+  const auto udp = bind_udp(options_.listen);
+  const auto taken = start("exec sleep 600");
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().fault, Fault::Refused);
+  EXPECT_THAT(taken.error().detail, HasSubstr(options_.listen.to_string()));
+  options_.listen.address = "9.9.9.9";
+  const auto elsewhere = start("exec sleep 600");
+  ASSERT_FALSE(elsewhere);
+  EXPECT_THAT(elsewhere.error().detail, HasSubstr("9.9.9.9"));
+  options_.listen = {"127.0.0.1", 0};
+  const auto tcp = listen_tcp({"127.0.0.1", 0});
+  options_.tls = local_endpoint(tcp->get());
+  EXPECT_FALSE(start("exec sleep 600"));
+}
+
+TEST_F(TurnRelayTest, SaysWhereThereIsNoProgram) {
+  const auto udp = bind_udp(options_.listen);
+  const auto relay = Relay::start(
+      offered_, options_, [](LogLevel, std::string_view) {}, "/nonexistent/turnserver");
+  ASSERT_FALSE(relay);
+  EXPECT_EQ(relay.error().fault, Fault::Unreachable) << "and no port is in its way";
+  EXPECT_THAT(relay.error().detail, HasSubstr("/nonexistent/turnserver"));
 }
 
 }  // namespace
