@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "accounts/authorities.h"
 #include "accounts/secrets.h"
 #include "common/handle.h"
 #include "config/places.h"
@@ -40,14 +41,30 @@ Result<std::string> announced_url(const std::string &data_dir) {
   return announced->substr(0, announced->find('\n'));
 }
 
-Result<Client> Client::make(const std::string &url, const std::string &data_dir) {
-  std::string base = url;
-  if (base.empty()) {
+namespace {
+
+Result<std::string> base_of(std::string url, const std::string &data_dir) {
+  if (url.empty()) {
     auto announced = announced_url(data_dir);
-    if (!announced) return announced.error();
-    base = *announced;
+    if (!announced) return announced;
+    url = *announced;
   }
-  while (base.ends_with('/')) base.pop_back();
+  while (url.ends_with('/')) url.pop_back();
+  return url;
+}
+
+}  // namespace
+
+Result<Client> Client::as_anybody(const std::string &url, const std::string &data_dir,
+                                  Trust trust) {
+  const auto base = base_of(url, data_dir);
+  if (!base) return base.error();
+  return Client(*base, "", std::move(trust));
+}
+
+Result<Client> Client::make(const std::string &url, const std::string &data_dir) {
+  const auto base = base_of(url, data_dir);
+  if (!base) return base.error();
   const std::string path = config::admin_token_path(data_dir);
   if (::access(path.c_str(), F_OK) != 0)
     return Error{Fault::Unreachable,
@@ -57,7 +74,7 @@ Result<Client> Client::make(const std::string &url, const std::string &data_dir)
   auto token = accounts::read_private_file(path, kMaxFile);
   if (!token) return token.error();
   while (!token->empty() && (token->back() == '\n' || token->back() == '\r')) token->pop_back();
-  return Client(base, *token);
+  return Client(*base, *token);
 }
 
 Result<Answer> Client::send(const std::string &method, const std::string &path,
@@ -67,7 +84,8 @@ Result<Answer> Client::send(const std::string &method, const std::string &path,
   if (!message)
     return bad_input("'" + url_ + "' is no URL; write for example http://127.0.0.1:8080");
   SoupMessageHeaders *headers = soup_message_get_request_headers(message.get());
-  soup_message_headers_replace(headers, "Authorization", ("Bearer " + token_).c_str());
+  if (!token_.empty())
+    soup_message_headers_replace(headers, "Authorization", ("Bearer " + token_).c_str());
   if (!body.is_null()) {
     const std::string text = body.dump();
     const std::unique_ptr<GBytes, Releaser<g_bytes_unref>> bytes(
@@ -76,11 +94,25 @@ Result<Answer> Client::send(const std::string &method, const std::string &path,
   }
   const ObjectRef<SoupSession> session(
       soup_session_new_with_options("timeout", kTimeoutSeconds, nullptr));
+  if (!trust_.ca_file.empty()) {
+    const auto authorities = accounts::read_authorities(trust_.ca_file);
+    if (!authorities) return authorities.error();
+    g_object_set(session.get(), "tls-database", authorities->get(), nullptr);
+  }
+  if (trust_.insecure)
+    g_signal_connect(message.get(), "accept-certificate",
+                     G_CALLBACK(+[](SoupMessage *, GTlsCertificate *, GTlsCertificateFlags,
+                                    gpointer) -> gboolean { return TRUE; }),
+                     nullptr);
   GError *raw = nullptr;
   const std::unique_ptr<GBytes, Releaser<g_bytes_unref>> answer(
       soup_session_send_and_read(session.get(), message.get(), nullptr, &raw));
   if (!answer) {
     const std::unique_ptr<GError, Releaser<g_error_free>> failure(raw);
+    if (g_error_matches(raw, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE))
+      return refused("the certificate of " + url_ +
+                     " cannot be verified. Name who vouches for it with --ca FILE.pem (for one of "
+                     "the server's own making its tls-cert.pem), or take any with --insecure");
     return Error{Fault::Unreachable, "no orchestrator answers at " + url_ + " (" +
                                          failure->message +
                                          "). Start one with `junctor serve`, or name it with "

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "cli/trust.h"
 #include "common/result.h"
 
 namespace junctor::cli {
@@ -19,12 +20,15 @@ struct Answer {
 /// whoever has its port since.
 Result<std::string> announced_url(const std::string &data_dir);
 
-/// One orchestrator's REST API, with the admin token.
+/// One orchestrator's REST API, with the admin token or as anybody.
 class Client {
  public:
   /// `url`: where it is; empty: what the server that runs with the data directory wrote there, and
   /// Fault::Unreachable if none runs. Fails when the admin token cannot be read.
   static Result<Client> make(const std::string &url, const std::string &data_dir);
+  /// For what the API tells everybody: it sends no token, and needs none. The URL as above.
+  static Result<Client> as_anybody(const std::string &url, const std::string &data_dir,
+                                   Trust trust);
 
   /// Blocks. A problem document becomes an Error with its detail; no answer at all one with
   /// Fault::Unreachable that says how to start the orchestrator.
@@ -33,8 +37,10 @@ class Client {
   const std::string &url() const { return url_; }
 
  private:
-  Client(std::string url, std::string token) : url_(std::move(url)), token_(std::move(token)) {}
-  std::string url_, token_;
+  Client(std::string url, std::string token, Trust trust = {})
+      : url_(std::move(url)), token_(std::move(token)), trust_(std::move(trust)) {}
+  std::string url_, token_;  ///< no token: anybody
+  Trust trust_;
 };
 
 }  // namespace junctor::cli

@@ -352,6 +352,11 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       ->check(CLI::Range(1U, 3600U));
   nat->add_flag("--json", line.json, "Print as JSON, with --watch a line for each change");
   client(nat);
+  nat->add_option("--ca", line.trust.ca_file,
+                  "Who vouches for the orchestrator's certificate; for one of its own making its "
+                  "tls-cert.pem (the system's authorities)")
+      ->type_name("FILE.pem");
+  nat->add_flag("--insecure", line.trust.insecure, "Take any certificate: for first steps only");
   verb(nat, Verb::Nat);
 
   CLI::App *node = app.add_subcommand(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "accounts/token.h"
+#include "cli/trust.h"
 #include "config/config.h"
 
 namespace junctor::cli {
@@ -72,6 +73,7 @@ struct CommandLine {
   std::string save;               ///< file for a new token; empty: it is printed
   std::string srtp;               ///< of the new account; empty: nothing said
   std::vector<std::string> stun;  ///< servers that `nat` asks
+  Trust trust;                    ///< of `nat`
   PhoneLine phone;
   bool watch = false;
   unsigned every = 15;  ///< seconds between two looks of `nat --watch`

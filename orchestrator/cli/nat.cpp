@@ -43,11 +43,15 @@ std::string host_of(const std::string &url) {
 
 /// What the orchestrator says: its regions, else its own server.
 Result<std::vector<std::pair<std::string, std::string>>> ask_orchestrator(const CommandLine &line) {
-  const std::string hint = "; or name a STUN server with --stun HOST:PORT";
-  const auto client = Client::make(line.url, line.config.data_dir);
-  if (!client) return Error{client.error().fault, client.error().detail + hint};
+  const auto hinted = [](const Error &error) {
+    std::string detail = error.detail;
+    if (detail.ends_with('.')) detail.pop_back();
+    return Error{error.fault, detail + "; or name a STUN server with --stun HOST:PORT"};
+  };
+  const auto client = Client::as_anybody(line.url, line.config.data_dir, line.trust);
+  if (!client) return hinted(client.error());
   const auto regions = client->send("GET", "/api/v1/regions");
-  if (!regions) return Error{regions.error().fault, regions.error().detail + hint};
+  if (!regions) return hinted(regions.error());
   std::vector<std::pair<std::string, std::string>> list;
   for (const json &region : regions->body.value("regions", json::array()))
     list.emplace_back(region.value("name", ""), region.value("stun", ""));
@@ -58,7 +62,7 @@ Result<std::vector<std::pair<std::string, std::string>>> ask_orchestrator(const 
   const auto own = stun.is_object() ? Endpoint::parse(stun.value("address", ""))
                                     : Result<Endpoint>(internal_error("off"));
   if (!own)
-    return refused("the orchestrator has neither regions nor a STUN server of its own" + hint);
+    return hinted(refused("the orchestrator has neither regions nor a STUN server of its own"));
   const bool any = own->address == "0.0.0.0" || own->address == "::";
   const std::string text =
       Endpoint{any ? host_of(client->url()) : own->address, own->port}.to_string();

@@ -64,6 +64,31 @@ class G9_Https(SystemTest):
         other.request("GET", "/api/v1/health")
         self.assertEqual(json.load(other.getresponse())["status"], "ok")
 
+    def test_a_client_learns_the_regions_without_a_token(self):
+        stun = free_port()
+        self.serve(f'[[regions]]\nname = "here"\nstun = "{HOST}:{stun}"\n',
+                   ["--stun", f"{HOST}:{stun}"])
+
+        def ask(*arguments):
+            return subprocess.run(
+                [os.path.join(BUILD, "orchestrator", "junctor"), "nat", *arguments],
+                env={**os.environ, **environment(),
+                     "JUNCTOR_DATA_DIR": self.workspace.file("nowhere")},
+                capture_output=True, text=True, timeout=60, check=False)
+
+        url = ("--url", f"https://{HOST}:{self.port}")
+        own = os.path.join(self.junctor.data_dir, "tls-cert.pem")
+        for trust in (("--ca", own), ("--insecure",)):
+            done = ask(*url, *trust, "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual([each["name"] for each in json.loads(done.stdout)["servers"]],
+                             ["here"])
+        for arguments, status, says in (
+                (url, 1, "--ca FILE.pem"), ((*url, "--ca", "/none"), 2, "/none"),
+                ((), 3, "or its URL with --url; or name a STUN server with --stun")):
+            done = ask(*arguments)
+            self.assertEqual((done.returncode, says in done.stderr), (status, True), done.stderr)
+
     def test_nothing_in_clear_and_nothing_old(self):
         self.serve()
         with socket.create_connection((HOST, self.port), 20) as plain:
