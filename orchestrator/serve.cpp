@@ -229,6 +229,9 @@ class Orchestrator {
   }
 
   Result<void> start_stun() {
+    if (!config_.listen.stun && config_.stun.alternate)
+      return bad_input(
+          "stun.alternate is set, but listen.stun (--stun) is off: set both or neither");
     if (!config_.listen.stun) return {};
     nat::StunServerOptions options;
     options.listen = *config_.listen.stun;

@@ -9,6 +9,7 @@
 
 #include "accounts/book.h"
 #include "cli/phone_flags.h"
+#include "common/text.h"
 #include "config/nearest.h"
 #include "config/turn.h"
 
@@ -95,6 +96,20 @@ Result<accounts::Rights> parse_rights(const std::string &text) {
   return bad_input("--rights: '" + text + "' is not push, pull or push,pull");
 }
 
+/// For an option whose default is what an empty text would mean: who writes one meant another.
+const CLI::Validator kNotEmpty(
+    [](const std::string &text) { return text.empty() ? std::string("it is empty") : ""; }, "");
+
+/// Whoever lends his device for less than nothing, or for what is no number, has mistyped it.
+const CLI::Validator kPrice(
+    [](const std::string &text) {
+      const auto price = number<double>(text);
+      return price && *price >= 0 && *price <= 1e6
+                 ? std::string()
+                 : "'" + text + "' is no price; write a number from 0 to 1000000, like 0.05";
+    },
+    "");
+
 /// The app whose command was being read when something went wrong.
 const CLI::App *deepest(const CLI::App *app) {
   for (;;) {
@@ -108,6 +123,9 @@ std::string explain_extra(const CLI::App &app) {
   const CLI::App *at = deepest(&app);
   const auto extras = app.remaining(true);
   const std::string word = extras.empty() ? "" : extras.front().substr(0, extras.front().find('='));
+  if (at != &app && !app.remaining().empty() && word.starts_with("--") &&
+      at->get_option_no_throw(word))
+    return word + " comes after the command: junctor " + at->get_name() + " " + word;
   if (std::find(std::begin(kLater), std::end(kLater), word) != std::end(kLater))
     return word + " is not in this version of Junctor";
   std::vector<std::string> known;
@@ -369,7 +387,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   node->add_option("--token-file", line.node.token_file,
                    "Token of an account, in a file that only you may read; or in JUNCTOR_TOKEN")
       ->type_name("FILE");
-  node->add_option("--name", line.node.name, "Among the nodes of the account (the host's name)");
+  node->add_option("--name", line.node.name, "Among the nodes of the account (the host's name)")
+      ->check(kNotEmpty);
   node->add_option("--listen", line.node.listen,
                    "UDP port of all clients ([::]:0: any free one, of IPv4 and IPv6)")
       ->type_name("ADDRESS:PORT");
@@ -380,16 +399,20 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   node->add_option("--stun", line.stun, "STUN server to ask instead of the orchestrator's")
       ->type_name("HOST:PORT");
   node->add_option("--region", line.node.region, "Where it is (the nearest that it measures)");
-  node->add_option("--price", line.node.price, "Of a gigabyte (0)")->check(CLI::NonNegativeNumber);
+  node->add_option("--price", line.node.price, "Of a gigabyte, from 0 to 1000000 (0)")
+      ->type_name("NUMBER")
+      ->check(kPrice);
   node->add_option("--max-users", line.node.users, "Clients at once (100)")
       ->type_name("N")
       ->check(CLI::Range(2U, 10000U));
   node->add_option("--max-bytes", line.node.bytes,
-                   "What it forwards until it stops, like 500M or 2G")
-      ->type_name("BYTES");
+                   "What it forwards until it stops, like 1500k, 500M or 2G (0: as much as comes)")
+      ->type_name("BYTES")
+      ->check(kNotEmpty);
   node->add_option("--hours", line.node.hours,
-                   "When it serves, local time, like 22:00-06:30,12:00-13:00")
-      ->type_name("HOURS");
+                   "When it serves, local time, like 22:00-06:30,12:00-13:00 (always)")
+      ->type_name("HOURS")
+      ->check(kNotEmpty);
   node->add_option("--min-battery", line.node.battery,
                    "Percent below which a device that is not charged does not serve (20)")
       ->type_name("PERCENT")
@@ -449,7 +472,9 @@ CommandLine parse(const std::vector<std::string> &arguments) {
     return wrong(app, failure.what());
   } catch (const CLI::ArgumentMismatch &failure) {
     const std::string what = failure.what();
-    return wrong(app, what.substr(0, what.find(':')) + " needs a value");
+    const bool twice = what.find(" received ") != std::string::npos;
+    return wrong(app,
+                 what.substr(0, what.find(':')) + (twice ? " is given twice" : " needs a value"));
   } catch (const CLI::ParseError &failure) {
     return wrong(app, failure.what());
   }

@@ -14,7 +14,10 @@ void add_phone_flags(CLI::App &command, PhoneLine &line) {
        "Who vouches for the orchestrator's certificate; for one of its own making its tls-cert.pem "
        "(the system's authorities)");
   command.add_flag("--insecure", line.insecure, "Take any certificate: for first steps only");
-  text("--call", line.call, "NAME", "Account to call (none: waits to be called)");
+  text("--call", line.call, "NAME",
+       "Account to call; where no orchestrator answers within 20 s, the exit status is 3 (none: "
+       "waits "
+       "to be called, and goes on trying to reach the orchestrator)");
   text("--answer", line.answer, "auto|no", "What becomes of calls that come (auto)")
       ->check(CLI::IsMember({"auto", "no"}));
   command.add_flag("--once", line.once, "End with the first call");

@@ -56,7 +56,7 @@ Result<std::vector<Hours>> parse_hours(std::string_view text) {
 Result<std::uint64_t> parse_bytes(std::string_view text) {
   const auto wrong = [&] {
     return bad_input("'" + std::string(text) +
-                     "' is no amount of bytes; write for example 500M or 2G");
+                     "' is no amount of bytes; write for example 1500k, 500M or 2G");
   };
   double value = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -64,8 +64,10 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   constexpr std::string_view kUnits = "kMGT";
   double scale = 1;
-  if (unit.size() == 1 && kUnits.find(unit[0]) != std::string_view::npos)
-    scale = std::pow(1000.0, static_cast<double>(kUnits.find(unit[0]) + 1));
+  const auto power =
+      unit.size() == 1 ? kUnits.find(unit[0] == 'K' ? 'k' : unit[0]) : std::string_view::npos;
+  if (power != std::string_view::npos)
+    scale = std::pow(1000.0, static_cast<double>(power + 1));
   else if (!unit.empty())
     return wrong();
   if (value * scale > 1e18) return wrong();

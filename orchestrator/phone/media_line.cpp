@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "nat/core/rung_list.h"
+
 namespace junctor::phone {
 
 namespace {
@@ -102,6 +104,8 @@ std::string caps_of(unsigned payload_type, const std::string &codec) {
 Result<std::string> media_line(const MediaOptions &options) {
   if (options.codec != "h264" && options.codec != "vp8")
     return bad_input("--codec: '" + options.codec + "' is not h264 or vp8");
+  if (const auto rungs = nat::parse_rungs(options.rungs); !rungs)
+    return bad_input("--rungs: " + rungs.error().detail);
   const bool picture = options.video != "off", sound = options.audio != "off";
   // Each stream of the peer's costs a thread; it names its SSRCs itself.
   std::string line =

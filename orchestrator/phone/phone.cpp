@@ -69,12 +69,19 @@ Result<void> Phone::start() {
   if (!client) return client.error();
   client_ = std::move(*client);
   ticker_ = ContextTimer(nullptr, 1s, [this] { tick(); });
+  if (!options_.call.empty())
+    welcome_ = ContextTimer(nullptr, options_.welcome_patience, [this] {
+      err_ << "junctor: no orchestrator answers at " << options_.client.url
+           << (away_.empty() ? "" : " (" + away_ + ")") << ", so nobody can be called" << std::endl;
+      finish(kUnreachable);
+    });
   return {};
 }
 
 // --- The rendezvous ------------------------------------------------------------------------------
 
 void Phone::on_welcome(const wire::Welcome &welcome) {
+  welcome_.reset();
   tell("connected", {{"account", welcome.account}, {"resumed", welcome.resumed}},
        "connected as " + welcome.account + (welcome.resumed ? ", again" : ""));
   if (call_ && !welcome.resumed) {
@@ -128,6 +135,7 @@ void Phone::on_message(const wire::Message &message) {
 }
 
 void Phone::on_away(const std::string &why, Duration wait) {
+  away_ = why;
   tell("away", {{"why", why}, {"again_in_s", seconds(wait)}},
        "no rendezvous (" + why + "), tried again in " + brief(seconds(wait)) + " s");
 }
@@ -385,6 +393,7 @@ void Phone::finish(int code) {
   if (std::exchange(finishing_, true)) return;
   code_ = code;
   patience_.reset();
+  welcome_.reset();
   client_->close([this, alive = std::weak_ptr<int>(alive_)] {
     if (!alive.expired()) ended_(code_);
   });

@@ -32,6 +32,8 @@ struct PhoneOptions {
   std::chrono::seconds pictures_every{};  ///< 0: when save_picture() is called
   std::chrono::seconds duration{};        ///< of a call, from when it is up; 0: any
   bool stats = false, json = false;
+  /// For the first answer of the rendezvous, where there is somebody to call.
+  Duration welcome_patience = std::chrono::seconds(20);
 };
 
 /// What it uses of the world; tests replace it.
@@ -124,7 +126,8 @@ class Phone {
   unsigned pictures_ = 0;
   std::optional<Time> next_picture_;
   int code_ = kDone;
-  ContextTimer patience_, ticker_;
+  ContextTimer patience_, welcome_, ticker_;
+  std::string away_;                                       ///< why the rendezvous is not reached
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  ///< for what comes later
 };
 

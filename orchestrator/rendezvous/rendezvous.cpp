@@ -359,6 +359,9 @@ void Rendezvous::on(Device &from, const wire::Open &open, Time now) {
     return each.second.account == open.to && each.second.id != from.id && each.second.link &&
            each.second.role == wire::Role::Client;
   });
+  if (!there && open.to == from.account)
+    return refuse(EndReason::Unreachable,
+                  "You call yourself: no other device of " + open.to + " is connected.");
   if (!there) return refuse(EndReason::Unreachable, open.to + " is not connected.");
   Session session;
   session.view.id = options_.new_id();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "nat/core/offer.h"
+#include "nat/core/rung_list.h"
 
 #define GST_CAT_DEFAULT junctor_stun_punch_debug
 
@@ -100,19 +101,15 @@ void on_batch_end(JunctorStunPunch *self) {
 
 /// Those that are wanted and can be had: a node only where the application names one.
 Result<std::vector<nat::Rung>> rungs_of(JunctorStunPunch *self, const Settings &settings) {
-  std::vector<nat::Rung> rungs;
+  auto rungs = nat::parse_rungs(settings.rungs);
+  if (!rungs) return bad_input("rungs: " + rungs.error().detail);
   const bool asks = g_signal_has_handler_pending(self, signals[kWant], 0, FALSE);
-  std::string_view rest = settings.rungs;
-  while (!rest.empty()) {
-    const auto comma = std::min(rest.find(','), rest.size());
-    const auto rung = nat::rung_from_string(rest.substr(0, comma));
-    if (!rung) return bad_input("rungs are p2p, sfu and relay, with \",\" between");
-    rest.remove_prefix(std::min(comma + 1, rest.size()));
-    const bool there = *rung == nat::Rung::P2p || asks ||
-                       (*rung == nat::Rung::Relay && !settings.turn_server.empty());
-    if (there && std::ranges::count(rungs, *rung) == 0) rungs.push_back(*rung);
-  }
-  if (rungs.empty())
+  std::erase_if(*rungs, [&](nat::Rung rung) {
+    const bool there = rung == nat::Rung::P2p || asks ||
+                       (rung == nat::Rung::Relay && !settings.turn_server.empty());
+    return !there;
+  });
+  if (rungs->empty())
     return bad_input(
         "rungs: none of them can be had; sfu needs a handler of `want`, relay that or turn-server");
   return rungs;

@@ -96,6 +96,15 @@ TEST(CommandLine, MistakesNameTheFix) {
            Row{{"hangup"}, "ID is required"},
            Row{{"dtmf", "id"}, "DIGITS is required"},
            Row{{"nat", "--every", "0"}, "--every"},
+           Row{{"serve", "--rtmp"}, "--rtmp needs a value"},
+           Row{{"serve", "--rtmp", "1.1.1.1:1", "--rtmp", "1.1.1.1:2"}, "--rtmp is given twice"},
+           Row{{"--data-dir", "x", "calls"}, "comes after the command: junctor calls --data-dir"},
+           Row{{"node", "--url", "u", "--price", "nan"}, "--price: 'nan' is no price"},
+           Row{{"node", "--url", "u", "--price", "-1"}, "--price: '-1' is no price"},
+           Row{{"node", "--url", "u", "--price", "1e9"}, "--price: '1e9' is no price"},
+           Row{{"node", "--url", "u", "--name", ""}, "--name: it is empty"},
+           Row{{"node", "--url", "u", "--hours", ""}, "--hours: it is empty"},
+           Row{{"node", "--url", "u", "--max-bytes", ""}, "--max-bytes: it is empty"},
            Row{{"nat", "--sutn", "x"}, "did you mean '--stun'?"},
        }) {
     const auto line = parse(row.arguments);
@@ -103,6 +112,13 @@ TEST(CommandLine, MistakesNameTheFix) {
     EXPECT_EQ(line.exit_code, kWrongUsage);
     EXPECT_NE(line.message.find(row.part), std::string::npos) << line.message;
   }
+}
+
+TEST(CommandLine, PricesAndTrustAreTaken) {
+  EXPECT_EQ(parse({"node", "--url", "u", "--price", "0.05"}).node.price, 0.05);
+  const auto line = parse({"nat", "--url", "u", "--ca", "c.pem", "--insecure"});
+  EXPECT_EQ(line.trust.ca_file, "c.pem");
+  EXPECT_TRUE(line.trust.insecure);
 }
 
 TEST(CommandLine, EveryCommandNamesTheOptionThatItDoesNotKnow) {

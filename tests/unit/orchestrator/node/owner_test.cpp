@@ -31,6 +31,8 @@ TEST(Owner, HoursAreReadAndRunOverMidnight) {
 TEST(Owner, BytesAreRead) {
   EXPECT_EQ(*parse_bytes("0"), 0U);
   EXPECT_EQ(*parse_bytes("1500"), 1500U);
+  EXPECT_EQ(*parse_bytes("1500k"), 1'500'000U);
+  EXPECT_EQ(*parse_bytes("1500K"), 1'500'000U);
   EXPECT_EQ(*parse_bytes("500M"), 500'000'000U);
   EXPECT_EQ(*parse_bytes("1.5T"), 1'500'000'000'000U);
   for (const char *wrong : {"", "G", "-1", "5X", "5GB", "1e300", "nan"})

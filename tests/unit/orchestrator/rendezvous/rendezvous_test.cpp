@@ -85,6 +85,10 @@ TEST_F(RendezvousTest, RefusesWhoCannotBeReached) {
   say(alice, wire::Open{"1", "bob"});
   EXPECT_EQ(last<wire::Refused>(alice),
             (wire::Refused{"1", "unreachable", "bob is not connected."}));
+  say(alice, wire::Open{"2", "alice"});
+  EXPECT_EQ(last<wire::Refused>(alice),
+            (wire::Refused{"2", "unreachable",
+                           "You call yourself: no other device of alice is connected."}));
   say(alice, wire::Open{"2", "nobody"});
   EXPECT_EQ(last<wire::Refused>(alice).detail, "There is no account 'nobody'.");
   say(alice, wire::Open{"3", "alice"});
