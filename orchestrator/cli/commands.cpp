@@ -12,6 +12,7 @@
 #include "accounts/secrets.h"
 #include "api/api.h"
 #include "cli/client.h"
+#include "common/text.h"
 #include "config/places.h"
 #include "store/call_json.h"
 
@@ -422,6 +423,17 @@ int trunks(const CommandLine &line, const Streams &streams) {
   return kDone;
 }
 
+constexpr std::size_t kWidestState = 64;  // in bytes
+
+/// For a column: all of a long sentence is shown with its channel alone.
+std::string cut(const std::string &text) {
+  if (text.size() <= kWidestState) return text;
+  std::size_t end = kWidestState - 3;
+  // Before a character of UTF-8 that would not fit.
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return text.substr(0, end) + "...";
+}
+
 /// "p2p", or "p2p and relay" where the two directions differ.
 std::string carried_by(const json &channel) {
   const json rungs = channel.value("carried_by", json::object());
@@ -446,7 +458,7 @@ void print_channel(std::ostream &out, const json &channel) {
         << text_of(each, "rung");
     if (const auto node = text_of(each, "node"); !node.empty()) out << " " << node;
     out << " " << text_of(each, "state");
-    if (const double ms = each.value("ms", 0.0); ms > 0) out << " after " << ms << " ms";
+    if (const double ms = each.value("ms", 0.0); ms > 0) out << " after " << brief(ms) << " ms";
     if (const auto why = text_of(each, "why"); !why.empty()) out << ": " << why;
     out << "\n";
   }
@@ -500,7 +512,7 @@ int channels(const CommandLine &line, const Streams &streams) {
       {"ID", "FROM", "TO", "CREATED", "STATE", "MEDIA BY"}};
   for (const auto &each : list)
     rows.push_back({text_of(each, "id"), text_of(each, "from"), text_of(each, "to"),
-                    text_of(each, "created"), outcome(each), carried_by(each)});
+                    text_of(each, "created"), cut(outcome(each)), carried_by(each)});
   print_table(streams.out, rows);
   return kDone;
 }

@@ -2,12 +2,14 @@
 #include "phone/media.h"
 
 #include <gst/app/gstappsink.h>
+#include <gst/base/gsttypefindhelper.h>
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -32,6 +34,7 @@ using Text = std::unique_ptr<gchar, Releaser<g_free>>;
 
 constexpr GstClockTime kEncodePatience = 2 * GST_SECOND;
 constexpr GstClockTime kFinishPatience = 2 * GST_SECOND;
+constexpr std::size_t kHead = 256UL * 1024;  // of a file, by which its kind is known
 
 std::string text_of(const GstStructure *structure, const char *field) {
   const gchar *text = gst_structure_get_string(structure, field);
@@ -208,7 +211,8 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     if (const ElementRef file = element("picture-file"))
       g_object_set(file.get(), options_.video.starts_with("/dev/") ? "device" : "location",
                    options_.video.c_str(), nullptr);
-    if (const ElementRef file = element("sound-file"))
+    const ElementRef file = element("sound-file");
+    if (file && g_object_class_find_property(G_OBJECT_GET_CLASS(file.get()), "location"))
       g_object_set(file.get(), "location", options_.audio.c_str(), nullptr);
   }
 
@@ -349,18 +353,38 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     return GST_PAD_PROBE_OK;
   }
 
+  /// "--video FILE: " where the element is of what that option names, else nothing.
+  std::string option_of(GstObject *source) const {
+    struct Row {
+      const char *element, *option;
+      const std::string &value;
+    };
+    for (const Row &row : {Row{"picture-file", "--video", options_.video},
+                           Row{"picture-reader", "--video", options_.video},
+                           Row{"sound-file", "--audio", options_.audio},
+                           Row{"sound-reader", "--audio", options_.audio},
+                           Row{"sound", "--save-sound", options_.save_sound}}) {
+      const ElementRef named = element(row.element);
+      if (named && (source == GST_OBJECT(named.get()) ||
+                    gst_object_has_as_ancestor(source, GST_OBJECT(named.get()))))
+        return std::string(row.option) + " " + row.value + ": ";
+    }
+    return "";
+  }
+
   void take_message(GstMessage *message) {
     switch (GST_MESSAGE_TYPE(message)) {
       case GST_MESSAGE_ERROR: {
         GError *raw = nullptr;
         gst_message_parse_error(message, &raw, nullptr);
         const ErrorRef error(raw);
+        const std::string said = option_of(GST_MESSAGE_SRC(message)) + error->message;
         {
           const std::lock_guard lock(mutex_);
-          why_ = error->message;
+          why_ = said;
         }
         const bool way = GST_MESSAGE_SRC(message) == GST_OBJECT(channel_.get());
-        return tell_over(way ? &MediaEvents::failed : &MediaEvents::broken, error->message);
+        return tell_over(way ? &MediaEvents::failed : &MediaEvents::broken, said);
       }
       case GST_MESSAGE_ELEMENT:
         break;
@@ -463,9 +487,32 @@ Result<std::unique_ptr<Media>> Media::start(GMainContext *context, MediaOptions 
   return std::unique_ptr<Media>(std::move(owned));
 }
 
+namespace {
+
+/// What is plainly no film and no sound is told before anybody is called.
+Result<void> check_content(const char *option, const std::string &path) {
+  std::error_code failure;
+  if (!std::filesystem::is_regular_file(path, failure)) return {};
+  std::vector<guint8> head(kHead);
+  const std::unique_ptr<std::FILE, Releaser<std::fclose>> file(std::fopen(path.c_str(), "rbe"));
+  if (!file) return bad_input(std::string(option) + " " + path + ": it cannot be read");
+  head.resize(std::fread(head.data(), 1, head.size(), file.get()));
+  const CapsRef found(
+      head.empty() ? nullptr
+                   : gst_type_find_helper_for_data(nullptr, head.data(), head.size(), nullptr));
+  const std::string_view type =
+      found ? gst_structure_get_name(gst_caps_get_structure(found.get(), 0)) : "";
+  if (!type.empty() && !type.starts_with("text/")) return {};
+  return bad_input(std::string(option) + " " + path +
+                   ": there is neither film nor sound in it that GStreamer knows");
+}
+
+}  // namespace
+
 Result<void> check_media(const MediaOptions &options) {
-  const auto line = media_line(options);
-  return line ? Result<void>() : Result<void>(line.error());
+  if (const auto line = media_line(options); !line) return line.error();
+  if (auto checked = check_content("--video", options.video); !checked) return checked;
+  return check_content("--audio", options.audio);
 }
 
 }  // namespace junctor::phone

@@ -42,7 +42,7 @@ Result<std::string> picture_source(const MediaOptions &options) {
   }
   if (options.video.starts_with("/dev/video")) return std::string("v4l2src name=picture-file");
   if (auto there = check_file("--video", options.video); !there) return there.error();
-  return std::string("filesrc name=picture-file ! decodebin ! clocksync");
+  return std::string("filesrc name=picture-file ! decodebin name=picture-reader ! clocksync");
 }
 
 Result<std::string> sound_source(const MediaOptions &options) {
@@ -55,9 +55,9 @@ Result<std::string> sound_source(const MediaOptions &options) {
     return "audiotestsrc is-live=true samplesperbuffer=480 volume=0.5 freq=" +
            std::to_string(hertz);
   }
-  if (options.audio == "mic") return std::string("autoaudiosrc");
+  if (options.audio == "mic") return std::string("autoaudiosrc name=sound-file");
   if (auto there = check_file("--audio", options.audio); !there) return there.error();
-  return std::string("filesrc name=sound-file ! decodebin ! clocksync");
+  return std::string("filesrc name=sound-file ! decodebin name=sound-reader ! clocksync");
 }
 
 std::string picture_coder(const MediaOptions &options) {

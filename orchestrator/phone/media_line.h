@@ -18,9 +18,10 @@ inline constexpr unsigned kPictureAgainType = 98, kSoundAgainType = 99;
 inline constexpr const char *kAgainMap = "application/x-rtp-pt-map,96=(uint)98,97=(uint)99";
 
 /// Elements that the program sets itself: `channel`, `rtp`, `picture-file` and `sound-file` where a
-/// file is sent; what `rtp-out` and `rtcp-out` get is for the channel (see Bridge). What a user
-/// typed is in none of the text but patterns and numbers that have been checked. `channel`'s src is
-/// left to be linked with `rtp`, once that has been told what it asks for.
+/// file or a device is sent, with `picture-reader` and `sound-reader` behind those of files; what
+/// `rtp-out` and `rtcp-out` get is for the channel (see Bridge). What a user typed is in none of
+/// the text but patterns and numbers that have been checked. `channel`'s src is left to be linked
+/// with `rtp`, once that has been told what it asks for.
 Result<std::string> media_line(const MediaOptions &options);
 
 /// The way of what is received, to be added where its stream shows: its head is `depay`.

@@ -15,6 +15,7 @@ namespace junctor::rendezvous {
 namespace {
 
 constexpr std::size_t kMostCloseReason = 123;  // RFC 6455 section 5.5
+constexpr unsigned short kTooBig = 1009;       // RFC 6455 section 7.4.1
 constexpr const char *kRungStates[] = {"trying", "up", "carrying", "failed", "lost", "stopped"};
 
 /// What is larger than a node reads is not carried there.
@@ -67,6 +68,9 @@ void Rendezvous::received(LinkId id, std::string_view text, Time now) {
   if (!link.throttle.may(now))
     return close(link, kPolicy, "too many messages; send fewer a second", now);
   link.throttle.take(now);
+  if (text.size() > wire::kMostBytes)
+    return close(link, kTooBig,
+                 "a message has at most " + std::to_string(wire::kMostBytes) + " bytes", now);
   if (link.device) ++link.device->heard;
   const auto message = wire::read(text);
   if (!message) return wrong(link, "", message.error().detail, now);
@@ -410,7 +414,7 @@ void Rendezvous::on(Device &from, const wire::Invite &invite, Time now) {
   tell(from, wire::Trying{session->view.id, static_cast<std::uint32_t>(session->ringing.size())});
   say(LogLevel::Info, "channel " + session->view.id + ": " + session->view.from + " calls " +
                           session->view.to + ", " + std::to_string(session->ringing.size()) +
-                          " devices ring");
+                          (session->ringing.size() == 1 ? " device rings" : " devices ring"));
   changed_(session->view);
 }
 

@@ -189,7 +189,8 @@ class SoupSocket final : public Socket {
   void let_in(SoupWebsocketConnection *connection, GSocket *socket, const Result<Bearer> &bearer,
               const Endpoint &peer) {
     const Time now = options_.now();
-    soup_websocket_connection_set_max_incoming_payload_size(connection, wire::kMostBytes);
+    // libsoup parts without a word who sends more than this; the rendezvous says why.
+    soup_websocket_connection_set_max_incoming_payload_size(connection, options_.unjoined_bytes);
     soup_websocket_connection_set_keepalive_interval(
         connection, static_cast<guint>(
                         std::chrono::duration_cast<std::chrono::seconds>(options_.ping).count()));

@@ -116,7 +116,7 @@ class N8_Phones(PhoneTest):
             # What ICE has open goes a moment later.
             wait_until(lambda: len(os.listdir(f"/proc/{bob.process.pid}/task")) <= idle, 20,
                        "the threads of the call to end")
-        self.assertIn("heard.wav", bob.events("ended")[0]["detail"])
+        self.assertIn(f"--save-sound {bob.sound}: ", bob.events("ended")[0]["detail"])
         os.mkdir(gone)
         alice = self.phone("alice", "--call", "bob", *self.media_of(ALICE, "ALICE"))
         alice.wait("channel", state="up")
@@ -157,6 +157,8 @@ class N8_Phones(PhoneTest):
                  ("--url", self.url, *flags["token"], "--rungs", "")),
                 (3, "no orchestrator answers at http://127.0.0.1:1 (",
                  ("--url", "http://127.0.0.1:1", *flags["token"], "--call", "bob")),
+                (2, "--video /etc/passwd: there is neither film nor sound in it",
+                 ("--url", self.url, *flags["token"], "--video", "/etc/passwd")),
                 (2, "there is no file", ("--url", self.url, *flags["token"], "--video", "/none")),
                 (2, "there is no directory",
                  ("--url", self.url, *flags["token"], "--save-pictures", "/none")),
@@ -206,6 +208,7 @@ class N8_BehindNats(PhoneLab):
         identifier = alice.wait("answered")["session"]
         shown = self.junctor("channels", identifier)
         self.assertRegex(shown, "relay carrying")
+        self.assertNotRegex(shown, r"after \d+\.\d\d")
         self.assertRegex(shown, "sfu failed.*no node")
         print("# " + shown.replace("\n", "\n# "))
 
@@ -217,6 +220,9 @@ class N8_BehindNats(PhoneLab):
         self.assertEqual(ended["reason"], "unreachable")
         self.assertRegex(ended["detail"], "p2p")
         bob.wait("ended")
+        listed = self.junctor("channels")
+        self.assertIn("...", listed)
+        self.assertLess(max(map(len, listed.splitlines())), 180, listed)
 
     def test_a_phone_moves_in_mid_call(self):
         self.serve()

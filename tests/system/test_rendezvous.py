@@ -64,7 +64,7 @@ class N2_Rendezvous(SystemTest):
             [os.path.join(BUILD, "orchestrator", "junctor"), "channels", session, "--data-dir",
              self.junctor.data_dir], env={**os.environ, **environment()}, capture_output=True,
             text=True, timeout=30, check=True).stdout
-        self.assertIn("p2p carrying after 21.5 ms: both let probes in", listed)
+        self.assertIn("p2p carrying after 22 ms: both let probes in", listed)
         bob.send(type="bye", session=session)
         self.assertEqual(alice.expect("bye")["reason"], "callee-hangup")
         self.assertEqual(self.junctor.get(f"channels/{session}")["reason"], "callee-hangup")
@@ -119,7 +119,8 @@ class N2_Rendezvous(SystemTest):
         alice, bob = self.client("alice"), self.client("bob")
         session = self.join(alice, bob)
         for name, code, frames in (
-                ("too large", None, [(TEXT, b"x" * 20000, True, True)]),
+                ("too large", 1009, [(TEXT, b"x" * 20000, True, True)]),
+                ("far too large", None, [(TEXT, b"x" * 200000, True, True)]),
                 ("without a mask", 1002, [(TEXT, b"{}", True, False)]),
                 ("no such kind", None, [(11, b"x", True, True)]),
                 ("a long ping", None, [(PING, b"x" * 200, True, True)]),

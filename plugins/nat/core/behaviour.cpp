@@ -47,6 +47,8 @@ std::string summary(const Behaviour &behaviour) {
   if (behaviour.udp == UdpAccess::Blocked) return "UDP is blocked; TCP gets through";
   if (behaviour.udp == UdpAccess::NoAnswer) return "nothing answers: " + behaviour.udp_why;
   const std::string filtering = std::string(to_string(behaviour.filtering)) + " filtering";
+  if (!behaviour.translated && behaviour.filtering == Dependence::Unknown)
+    return "on an address that nothing translates (whether a firewall is in front is not known)";
   if (!behaviour.translated)
     return behaviour.filtering == Dependence::EndpointIndependent
                ? "a public address with nothing in front of it"

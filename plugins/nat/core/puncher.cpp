@@ -165,6 +165,7 @@ void Puncher::clear_remote() {
 
 void Puncher::restart(Time now) {
   began_ = now;
+  counts_before_ = counts_;
   peer_up_ = false;
   watch_.forget();
   state_ = path_ ? State::Repairing : State::Trying;
@@ -481,16 +482,19 @@ std::string Puncher::why() const {
   if (links_.empty()) return "the peer named no address that can be reached from here";
   std::size_t asked = 0;
   for (const Link &each : links_) asked += each.sent > 0;
-  std::string text = std::to_string(counts_.probes_sent) + " probes to " + std::to_string(asked) +
+  const auto sent = counts_.probes_sent - counts_before_.probes_sent,
+             came = counts_.probes_received - counts_before_.probes_received,
+             refused = counts_.refused - counts_before_.refused;
+  std::string text = std::to_string(sent) + " probes to " + std::to_string(asked) +
                      (asked == 1 ? " address" : " addresses");
-  if (counts_.acks_received == 0)
+  if (counts_.acks_received == counts_before_.acks_received)
     text += ", none was answered";
   else
     text += ", the last ones were not answered";
-  if (counts_.probes_received > 0)
-    text += "; " + std::to_string(counts_.probes_received) + " of the peer's came in";
-  else if (counts_.refused > 0)
-    text += "; " + std::to_string(counts_.refused) +
+  if (came > 0)
+    text += "; " + std::to_string(came) + " of the peer's came in";
+  else if (refused > 0)
+    text += "; " + std::to_string(refused) +
             " came in that the keys of this channel do not fit: both ends want the same session, "
             "and one of them is the caller";
   else

@@ -145,7 +145,7 @@ class Puncher {
   /// What has happened since it was asked last, in order.
   std::vector<Event> take_events();
   const Counts &counts() const { return counts_; }
-  /// Why there is no path: a sentence about what was sent and what came.
+  /// Why there is no path: a sentence about what was sent and what came in this attempt.
   std::string why() const;
   const std::string &own_tag() const { return options_.own_tag; }
 
@@ -218,8 +218,8 @@ class Puncher {
   ReplayWindow window_;
   Throttle own_budget_;
   std::shared_ptr<Throttle> budget_;
-  unsigned unanswered_ = 0;  ///< probes since the last verified packet
-  Counts counts_;
+  unsigned unanswered_ = 0;        ///< probes since the last verified packet
+  Counts counts_, counts_before_;  ///< in all, and before this attempt
 
   PathWatch watch_{options_.watch};
   Time last_path_media_{};

@@ -72,8 +72,9 @@ Reach reach(const Behaviour &left, const Behaviour &right) {
       found.plain || one.admits_by_prediction(other) || other.admits_by_prediction(one);
   found.many_sockets = found.prediction || one.admits_by_luck(other) || other.admits_by_luck(one);
   if (found.plain) {
-    found.reason = found.guessed ? "a direct path is tried, though not all of the NATs is known"
-                                 : "a probe gets in on one side, and the answer goes back to it";
+    found.reason = found.guessed
+                       ? "a direct path is tried, though not everything about the NATs is known"
+                       : "a probe gets in on one side, and the answer goes back to it";
   } else {
     found.reason = who_changes(one, other);
     if (found.prediction)

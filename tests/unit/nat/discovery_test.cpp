@@ -86,6 +86,13 @@ TEST(Discovery, KnowsAPublicAddressAndAFirewall) {
   }
 }
 
+TEST(Discovery, TellsNoFirewallOfWhichNothingIsKnown) {
+  Behaviour found;
+  found.udp = UdpAccess::Works;
+  EXPECT_EQ(summary(found),
+            "on an address that nothing translates (whether a firewall is in front is not known)");
+}
+
 TEST(Discovery, IsRightUnderLoss) {
   int wrong = 0, all = 0;
   for (unsigned seed = 0; seed < 40; ++seed)

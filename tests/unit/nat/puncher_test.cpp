@@ -107,6 +107,21 @@ const AccessKind &kind(std::string_view name) {
                             [](const AccessKind &each) { return std::string_view(each.name); });
 }
 
+TEST_F(Punching, CountsOfThisAttemptSayWhyItFailed) {
+  make(kind("symmetric"), kind("symmetric"));
+  exchange();
+  run(4s);
+  ASSERT_EQ(left_->puncher.state(), State::Failed);
+  const auto first = std::stoul(left_->puncher.why());
+  for (int i = 0; i < 3; ++i) {
+    left_->puncher.restart(net_.now);
+    run(4s);
+  }
+  ASSERT_EQ(left_->puncher.state(), State::Failed);
+  EXPECT_LE(std::stoul(left_->puncher.why()), first + first / 2) << left_->puncher.why();
+  EXPECT_GT(left_->puncher.counts().probes_sent, 3 * first) << "those of all attempts";
+}
+
 class EveryPair : public Punching,
                   public testing::WithParamInterface<std::tuple<AccessKind, AccessKind>> {};
 
