@@ -56,6 +56,7 @@ struct NodeWords {
 struct PhoneLine {
   std::string token, token_file, ca, call, answer = "auto";
   std::string video = "test", audio = "test", codec = "h264";
+  std::vector<std::string> answer_from;  ///< accounts; empty: all
   std::string save_pictures, save_sound, rungs = "p2p,sfu,relay", ladder = "parallel";
   unsigned bitrate = 600, timeout = 3000, save_every = 0, duration = 0;
   bool insecure = false, once = false, stats = false, no_prediction = false, many_sockets = false;

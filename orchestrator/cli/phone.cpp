@@ -35,6 +35,7 @@ Result<phone::PhoneOptions> options_of(const CommandLine &line) {
   options.client.hello.agent = "junctor-phone/" JUNCTOR_VERSION;
   options.call = said.call;
   options.answer = said.answer == "auto";
+  options.answer_from = said.answer_from;
   options.once = said.once;
   options.media.video = said.video;
   options.media.audio = said.audio;

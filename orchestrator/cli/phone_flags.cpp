@@ -18,8 +18,16 @@ void add_phone_flags(CLI::App &command, PhoneLine &line) {
        "Account to call; where no orchestrator answers within 20 s, the exit status is 3 (none: "
        "waits "
        "to be called, and goes on trying to reach the orchestrator)");
-  text("--answer", line.answer, "auto|no", "What becomes of calls that come (auto)")
+  text("--answer", line.answer, "auto|no",
+       "What becomes of calls that come: auto shows every account that calls what --video and "
+       "--audio send (auto)")
       ->check(CLI::IsMember({"auto", "no"}));
+  command.add_option("--answer-from", line.answer_from, "Answer these alone, decline all others")
+      ->type_name("ACCOUNT,...")
+      ->delimiter(',')
+      ->check([](const std::string &name) {
+        return name.empty() ? std::string("it is empty") : std::string();
+      });
   command.add_flag("--once", line.once, "End with the first call");
   text("--video", line.video, "WHAT", "test, off, /dev/videoN, or a file (test)");
   text("--audio", line.audio, "WHAT", "test, test:HERTZ, mic, off, or a file (test)");

@@ -183,7 +183,10 @@ void Phone::on(const wire::Trying &trying) {
 void Phone::on(const wire::Invite &invite) {
   tell("invited", {{"from", invite.from}, {"session", invite.session}}, invite.from + " calls");
   const bool busy = call_ || placed_;
-  if (busy || !options_.answer || finishing_) {
+  const auto &from = options_.answer_from;
+  const bool wanted =
+      options_.answer && (from.empty() || std::ranges::find(from, invite.from) != from.end());
+  if (busy || !wanted || finishing_) {
     client_->send(wire::Decline{invite.session, busy ? "busy" : "declined"});
     return;
   }

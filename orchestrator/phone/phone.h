@@ -26,6 +26,7 @@ struct PhoneOptions {
   rendezvous::ClientOptions client;
   std::string call;                       ///< an account; empty: it waits to be called
   bool answer = true;                     ///< calls that come; false: they are declined
+  std::vector<std::string> answer_from;   ///< accounts whose calls are answered; empty: all
   bool once = false;                      ///< it ends with its first call
   MediaOptions media;                     ///< but for session, caller and stun_servers
   std::string pictures;                   ///< directory; empty: none are saved

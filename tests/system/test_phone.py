@@ -76,6 +76,16 @@ class N8_Phones(PhoneTest):
         self.assertEqual(alice.ended(), 1)
         self.assertEqual(alice.events("ended")[0]["reason"], "declined")
 
+    def test_only_those_who_are_wanted_are_answered(self):
+        self.serve()
+        bob = self.there("bob", "--video", "off", "--answer-from", "carol,alice")
+        self.tokens["eve"] = self.junctor.account("eve").token
+        eve = self.phone("eve", "--call", "bob", "--video", "off")
+        self.assertEqual(eve.ended(), 1)
+        self.assertEqual(eve.events("ended")[0]["reason"], "declined")
+        self.assertEqual(bob.events("answered"), [])
+        self.phone("alice", "--call", "bob", "--video", "off").wait("channel", state="up")
+
     def test_one_call_at_a_time(self):
         self.serve()
         bob = self.there("bob", "--video", "off")

@@ -121,6 +121,13 @@ TEST(CommandLine, PricesAndTrustAreTaken) {
   EXPECT_TRUE(line.trust.insecure);
 }
 
+TEST(CommandLine, APhoneAnswersWhomItIsTold) {
+  EXPECT_TRUE(parse({"phone"}).phone.answer_from.empty());
+  EXPECT_EQ(parse({"phone", "--answer-from", "alice,bob", "--once"}).phone.answer_from,
+            (std::vector<std::string>{"alice", "bob"}));
+  EXPECT_EQ(parse({"phone", "--answer-from", ""}).exit_code, kWrongUsage);
+}
+
 TEST(CommandLine, EveryCommandNamesTheOptionThatItDoesNotKnow) {
   const std::vector<std::vector<std::string>> commands = {
       {},
