@@ -111,8 +111,11 @@ class States(SystemTest):
             self.assertLess(max(steps), 1.0, stream)
 
     def lengths(self, heard, sounding):
-        """What stretches of sound (or silence) are heard, in ms."""
-        return [ms for loud, ms in cadence(heard) if loud == sounding]
+        """What stretches of sound (or silence) are heard, in ms, from the first sound on."""
+        stretches = cadence(heard)
+        if stretches and not stretches[0][0]:
+            stretches = stretches[1:]
+        return [ms for loud, ms in stretches if loud == sounding]
 
     def assert_lengths(self, heard, on, off):
         for sounding, wanted in ((True, on), (False, off)):
