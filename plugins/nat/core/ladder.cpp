@@ -113,7 +113,7 @@ bool Ladder::offer_node(const std::string &name, Time now) {
   asked_.reset();
   if (ended_ || !wanted(Rung::Sfu)) return false;
   const Try *known = find(attempt);
-  if (!known) tries_.push_back({attempt});
+  if (!known) tries_.push_back({.attempt = attempt, .since = now});
   if (!known || known->state != State::Failed) return true;
   // Named again after it had failed: there is no other.
   no_node(known->why, now);
@@ -293,7 +293,8 @@ void Ladder::stop_the_rest(Time now) {
     // Worse ones, and other nodes. What is only tried will not be needed; what is up may still
     // carry the other side's media. A node that was named too late does not wait for us for long:
     // it is to be free, and asked again when it is needed.
-    const bool named = one.state == State::Idle && one.attempt.rung == Rung::Sfu;
+    const bool named = one.state == State::Idle && one.attempt.rung == Rung::Sfu &&
+                       now >= one.since + options_.named_wait;
     if (one.state != State::Trying && !named && !(one.state == State::Up && settled)) continue;
     one.state = State::Idle;
     if (one.attempt.rung == Rung::Sfu) let_go.push_back(one.attempt);
@@ -332,6 +333,8 @@ std::optional<Time> Ladder::next() const {
     if (when > polled_ && (!next || when < *next)) next = when;
   };
   for (const Try &one : tries_) {
+    if (one.state == State::Idle && one.attempt.rung == Rung::Sfu && carrying_)
+      at(one.since + options_.named_wait);
     if (one.state != State::Trying) continue;
     at(one.deadline);
     if (one.attempt.rung == Rung::Sfu) at(one.since + options_.node_stagger);

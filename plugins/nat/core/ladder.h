@@ -51,6 +51,9 @@ struct LadderOptions {
   Duration node_stagger = std::chrono::milliseconds(300);
   /// What no longer carries is kept for so long: the other side moves a little later.
   Duration settle = std::chrono::seconds(2);
+  /// For how long a node is kept that is named while a way carries that is as good: the other side
+  /// may have lost it a moment earlier.
+  Duration named_wait = std::chrono::seconds(1);
   std::size_t most_nodes = 8;  ///< that are tried between two times of carrying
 };
 

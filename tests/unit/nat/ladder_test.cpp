@@ -332,11 +332,26 @@ TEST_F(Parallel, ANodeThatIsNamedTooLateIsFreeForTheTimeWhenItIsNeeded) {
   told_.clear();
   ladder_->offer_node("n2", now_);
   run(5s);
-  EXPECT_EQ(told_, Told{"1000 stop node n2"});
+  EXPECT_EQ(told_, Told{"2000 stop node n2"});
   names_ = {"n2"};
   ladder_->lost(node("n1"), "nothing is answered", now_);
   run(6s);
   EXPECT_EQ(ladder_->carrying(), node("n2"));
+}
+
+TEST_F(Strict, ANodeThatTheOtherSideHasHadNamedIsTriedWhenOursIsLostToo) {
+  fate(kP2p, 10ms, "no direct path");
+  fate(node("n1"), 30ms);
+  fate(node("n2"), 30ms);
+  nodes({"n1"});
+  run(5s);
+  told_.clear();
+  ladder_->offer_node("n2", now_);
+  run(5500ms);
+  ladder_->lost(node("n1"), "nothing is answered", now_);
+  run(20s);
+  EXPECT_EQ(told_, (Told{"5500 stop node n1", "5500 prepare node n2", "5530 carry node n2"}))
+      << "nobody is asked: it has a name already";
 }
 
 TEST_F(Parallel, NodesAreAskedForAgainWhileARelayCarries) {
@@ -408,7 +423,7 @@ TEST_F(Parallel, WhatNobodyAskedForIsIgnored) {
   ladder_->offer_node("x", now_);
   ladder_->no_node("late", now_);
   run(30s);
-  EXPECT_EQ(told_, Told{"20000 stop node x"}) << "it is let go, and nothing else";
+  EXPECT_EQ(told_, Told{"21000 stop node x"}) << "it is let go, and nothing else";
   EXPECT_EQ(ladder_->carrying(), kP2p);
 }
 
