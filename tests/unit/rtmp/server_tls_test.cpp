@@ -102,6 +102,16 @@ TEST_F(TlsServerTest, ASlowPlayerUnderTlsIsSkippedAndHearsTheEndOfIt) {
     ASSERT_TRUE(turn_until([&] { return quick.has("video key " + std::to_string(i * 40)); })) << i;
   }
   slow.listens = true;
-  ASSERT_TRUE(turn_until([&] { return slow.has("video key 2360"); }));
+  // On a slow machine the last one may come too late as well; then one of those that follow comes.
+  const auto has = [](const Client &player, int number) {
+    return player.has("video key " + std::to_string(number * 40));
+  };
+  bool heard = has(slow, 59);
+  for (int i = 60; !heard && i < 160; ++i) {
+    give(publisher, picture(Picture::Key, i * 40, 1000));
+    ASSERT_TRUE(turn_until([&] { return has(quick, i); })) << i;
+    for (int number = 59; number <= i; ++number) heard = heard || has(slow, number);
+  }
+  EXPECT_TRUE(heard);
   EXPECT_FALSE(slow.has("video key 1600")) << "pictures that came too late are left out";
 }
