@@ -64,14 +64,6 @@ bool speaks(std::string_view offered) {
   return false;
 }
 
-Endpoint peer_of(GSocketAddress *address) {
-  if (!address || !G_IS_INET_SOCKET_ADDRESS(address)) return {};
-  auto *inet = G_INET_SOCKET_ADDRESS(address);
-  const std::unique_ptr<char, Releaser<g_free>> text(
-      g_inet_address_to_string(g_inet_socket_address_get_address(inet)));
-  return {text.get(), g_inet_socket_address_get_port(inet)};
-}
-
 void answer(SoupServerMessage *message, unsigned status, const char *phrase,
             const std::string &detail) {
   SoupMessageHeaders *headers = soup_server_message_get_response_headers(message);
@@ -183,7 +175,7 @@ class SoupSocket final : public Socket {
     auto *socket = static_cast<GSocket *>(g_object_get_data(G_OBJECT(message), kSocketKey));
     // It may have been revoked while the answer was on its way.
     self.let_in(connection, socket, self.options_.bearer(token ? token : ""),
-                peer_of(soup_server_message_get_remote_address(message)));
+                https::endpoint_of(soup_server_message_get_remote_address(message)));
   }
 
   void let_in(SoupWebsocketConnection *connection, GSocket *socket, const Result<Bearer> &bearer,
@@ -330,7 +322,8 @@ class SoupSocket final : public Socket {
     if (!left_out || !options_.rendezvous.log) return;
     options_.rendezvous.log(
         LogLevel::Warning,
-        "rendezvous " + peer_of(soup_server_message_get_remote_address(message)).to_string() +
+        "rendezvous " +
+            https::endpoint_of(soup_server_message_get_remote_address(message)).to_string() +
             ": refused: " + why +
             (*left_out ? " (and " + std::to_string(*left_out) + " more that were not logged)"
                        : ""));
