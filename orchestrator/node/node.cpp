@@ -170,8 +170,9 @@ void Node::surveyed(rendezvous::Surroundings found) {
   auto servers = surroundings_.stun_servers;
   if (servers.size() > kMostServers) servers.resize(kMostServers);
   thread_->reactor()->post([this, servers] { hub_->set_stun_servers(servers); });
-  server_->set_network(network());
-  server_->send(network());
+  const wire::Moved here = network();
+  server_->set_network(here);
+  server_->send(here);
 }
 
 void Node::on(const wire::Message &message) {

@@ -125,8 +125,9 @@ void Phone::on_surroundings(rendezvous::Surroundings found) {
     tell("nearest", {{"name", nearest.name}, {"round_trip_ms", nearest.round_trip_ms}},
          "nearest STUN server: " + nearest.name + ", " + brief(nearest.round_trip_ms) + " ms");
   }
-  client_->set_network(network());
-  client_->send(network());
+  const wire::Moved here = network();
+  client_->set_network(here);
+  client_->send(here);
   place_call();
 }
 
