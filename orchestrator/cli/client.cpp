@@ -6,7 +6,6 @@
 
 #include <memory>
 
-#include "accounts/authorities.h"
 #include "accounts/secrets.h"
 #include "common/handle.h"
 #include "config/places.h"
@@ -56,7 +55,7 @@ Result<std::string> base_of(std::string url, const std::string &data_dir) {
 }  // namespace
 
 Result<Client> Client::as_anybody(const std::string &url, const std::string &data_dir,
-                                  Trust trust) {
+                                  accounts::Trust trust) {
   const auto base = base_of(url, data_dir);
   if (!base) return base.error();
   return Client(*base, "", std::move(trust));
@@ -94,25 +93,15 @@ Result<Answer> Client::send(const std::string &method, const std::string &path,
   }
   const ObjectRef<SoupSession> session(
       soup_session_new_with_options("timeout", kTimeoutSeconds, nullptr));
-  if (!trust_.ca_file.empty()) {
-    const auto authorities = accounts::read_authorities(trust_.ca_file);
-    if (!authorities) return authorities.error();
-    g_object_set(session.get(), "tls-database", authorities->get(), nullptr);
-  }
-  if (trust_.insecure)
-    g_signal_connect(message.get(), "accept-certificate",
-                     G_CALLBACK(+[](SoupMessage *, GTlsCertificate *, GTlsCertificateFlags,
-                                    gpointer) -> gboolean { return TRUE; }),
-                     nullptr);
+  if (auto trusted = accounts::trust_by(session.get(), trust_); !trusted) return trusted.error();
+  accounts::trust_by(message.get(), trust_);
   GError *raw = nullptr;
   const std::unique_ptr<GBytes, Releaser<g_bytes_unref>> answer(
       soup_session_send_and_read(session.get(), message.get(), nullptr, &raw));
   if (!answer) {
     const std::unique_ptr<GError, Releaser<g_error_free>> failure(raw);
     if (g_error_matches(raw, G_TLS_ERROR, G_TLS_ERROR_BAD_CERTIFICATE))
-      return refused("the certificate of " + url_ +
-                     " cannot be verified. Name who vouches for it with --ca FILE.pem (for one of "
-                     "the server's own making its tls-cert.pem), or take any with --insecure");
+      return accounts::not_trusted(url_);
     return Error{Fault::Unreachable, "no orchestrator answers at " + url_ + " (" +
                                          failure->message +
                                          "). Start one with `junctor serve`, or name it with "

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "cli/trust.h"
+#include "accounts/authorities.h"
 #include "common/result.h"
 
 namespace junctor::cli {
@@ -28,7 +28,7 @@ class Client {
   static Result<Client> make(const std::string &url, const std::string &data_dir);
   /// For what the API tells everybody: it sends no token, and needs none. The URL as above.
   static Result<Client> as_anybody(const std::string &url, const std::string &data_dir,
-                                   Trust trust);
+                                   accounts::Trust trust);
 
   /// Blocks. A problem document becomes an Error with its detail; no answer at all one with
   /// Fault::Unreachable that says how to start the orchestrator.
@@ -37,10 +37,10 @@ class Client {
   const std::string &url() const { return url_; }
 
  private:
-  Client(std::string url, std::string token, Trust trust = {})
+  Client(std::string url, std::string token, accounts::Trust trust = {})
       : url_(std::move(url)), token_(std::move(token)), trust_(std::move(trust)) {}
   std::string url_, token_;  ///< no token: anybody
-  Trust trust_;
+  accounts::Trust trust_;
 };
 
 }  // namespace junctor::cli

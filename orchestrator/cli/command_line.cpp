@@ -370,11 +370,7 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       ->check(CLI::Range(1U, 3600U));
   nat->add_flag("--json", line.json, "Print as JSON, with --watch a line for each change");
   client(nat);
-  nat->add_option("--ca", line.trust.ca_file,
-                  "Who vouches for the orchestrator's certificate; for one of its own making its "
-                  "tls-cert.pem (the system's authorities)")
-      ->type_name("FILE.pem");
-  nat->add_flag("--insecure", line.trust.insecure, "Take any certificate: for first steps only");
+  add_trust_flags(*nat, line.trust);
   verb(nat, Verb::Nat);
 
   CLI::App *node = app.add_subcommand(
@@ -421,8 +417,9 @@ CommandLine parse(const std::vector<std::string> &arguments) {
                    "When it is to stop, its calls may take so long to move away (15)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0U, 3600U));
-  node->add_option("--ca", line.node.ca_file, "Certificates to believe, PEM")->type_name("FILE");
-  node->add_flag("--insecure", line.node.insecure,
+  node->add_option("--ca", line.node.trust.ca_file, "Certificates to believe, PEM")
+      ->type_name("FILE");
+  node->add_flag("--insecure", line.node.trust.insecure,
                  "Believe whatever certificate the orchestrator shows: who stands between could "
                  "give this node work, and learn its token");
   node->add_option("--every", line.node.every, "Seconds between two lines of figures (10; 0: none)")

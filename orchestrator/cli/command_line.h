@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "accounts/authorities.h"
 #include "accounts/token.h"
-#include "cli/trust.h"
 #include "config/config.h"
 
 namespace junctor::cli {
@@ -42,8 +42,8 @@ enum class Verb {
 
 /// What `node` was told.
 struct NodeWords {
-  std::string token, token_file, name, region, listen = "[::]:0", hours, bytes, ca_file;
-  bool insecure = false;
+  std::string token, token_file, name, region, listen = "[::]:0", hours, bytes;
+  accounts::Trust trust;
   std::vector<std::string> announced;
   double price = 0;
   std::uint32_t users = 100;
@@ -54,12 +54,13 @@ struct NodeWords {
 
 /// What `junctor phone` was told.
 struct PhoneLine {
-  std::string token, token_file, ca, call, answer = "auto";
+  std::string token, token_file, call, answer = "auto";
+  accounts::Trust trust;
   std::string video = "test", audio = "test", codec = "h264";
   std::vector<std::string> answer_from;  ///< accounts; empty: all
   std::string save_pictures, save_sound, rungs = "p2p,sfu,relay", ladder = "parallel";
   unsigned bitrate = 600, timeout = 3000, save_every = 0, duration = 0;
-  bool insecure = false, once = false, stats = false, no_prediction = false, many_sockets = false;
+  bool once = false, stats = false, no_prediction = false, many_sockets = false;
 };
 
 struct CommandLine {
@@ -74,7 +75,7 @@ struct CommandLine {
   std::string save;               ///< file for a new token; empty: it is printed
   std::string srtp;               ///< of the new account; empty: nothing said
   std::vector<std::string> stun;  ///< servers that `nat` asks
-  Trust trust;                    ///< of `nat`
+  accounts::Trust trust;          ///< of `nat`
   PhoneLine phone;
   bool watch = false;
   unsigned every = 15;  ///< seconds between two looks of `nat --watch`

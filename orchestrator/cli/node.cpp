@@ -40,8 +40,7 @@ Result<node::NodeOptions> options_of(const CommandLine &line) {
   if (!token) return token.error();
   options.server.url = line.url;
   options.server.token = *token;
-  options.server.ca_file = words.ca_file;
-  options.server.insecure = words.insecure;
+  options.server.trust = words.trust;
   options.offer.name = words.name.empty() ? host_name() : words.name;
   if (!is_name(options.offer.name))
     return bad_input("--name: '" + options.offer.name +

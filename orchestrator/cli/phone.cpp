@@ -30,8 +30,7 @@ Result<phone::PhoneOptions> options_of(const CommandLine &line) {
     if (!url) return url.error();
     options.client.url = *url;
   }
-  options.client.ca_file = said.ca;
-  options.client.insecure = said.insecure;
+  options.client.trust = said.trust;
   options.client.hello.agent = "junctor-phone/" JUNCTOR_VERSION;
   options.call = said.call;
   options.answer = said.answer == "auto";

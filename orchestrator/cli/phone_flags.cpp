@@ -3,6 +3,15 @@
 
 namespace junctor::cli {
 
+void add_trust_flags(CLI::App &command, accounts::Trust &trust) {
+  command
+      .add_option("--ca", trust.ca_file,
+                  "Who vouches for the orchestrator's certificate; for one of its own making its "
+                  "tls-cert.pem (the system's authorities)")
+      ->type_name("FILE.pem");
+  command.add_flag("--insecure", trust.insecure, "Take any certificate: for first steps only");
+}
+
 void add_phone_flags(CLI::App &command, PhoneLine &line) {
   const auto text = [&](const char *flag, std::string &into, const char *type, const char *help) {
     return command.add_option(flag, into, help)->type_name(type);
@@ -10,10 +19,7 @@ void add_phone_flags(CLI::App &command, PhoneLine &line) {
   text("--token-file", line.token_file, "FILE",
        "Token of the account, in a file of mode 0600; or the environment variable JUNCTOR_TOKEN");
   text("--token", line.token, "TOKEN", "The same here, where other users of this machine see it");
-  text("--ca", line.ca, "FILE.pem",
-       "Who vouches for the orchestrator's certificate; for one of its own making its tls-cert.pem "
-       "(the system's authorities)");
-  command.add_flag("--insecure", line.insecure, "Take any certificate: for first steps only");
+  add_trust_flags(command, line.trust);
   text("--call", line.call, "NAME",
        "Account to call; where no orchestrator answers within 20 s, the exit status is 3 (none: "
        "waits "

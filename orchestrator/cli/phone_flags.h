@@ -8,6 +8,8 @@
 
 namespace junctor::cli {
 
+/// Of `phone`, and of others that ask an orchestrator under TLS.
+void add_trust_flags(CLI::App &command, accounts::Trust &trust);
 void add_phone_flags(CLI::App &command, PhoneLine &line);
 
 }  // namespace junctor::cli

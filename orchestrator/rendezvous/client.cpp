@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <deque>
 
-#include "accounts/authorities.h"
 #include "common/handle.h"
 #include "common/main_context.h"
 
@@ -57,16 +56,12 @@ class SoupClient final : public Client {
     if (scheme != "http" && scheme != "https")
       return bad_input("'" + options_.url +
                        "' is no URL of an orchestrator; write for example https://HOST:8443");
-    if (scheme == "http" && !options_.insecure && !is_here(soup_message_get_uri(probe.get())))
+    if (scheme == "http" && !options_.trust.insecure && !is_here(soup_message_get_uri(probe.get())))
       return bad_input("'" + options_.url +
                        "' would send the token and the keys of calls in clear; write https://, or "
                        "add --insecure");
     session_.reset(soup_session_new_with_options("proxy-resolver", nullptr, nullptr));
-    if (!options_.ca_file.empty()) {
-      const auto authorities = accounts::read_authorities(options_.ca_file);
-      if (!authorities) return authorities.error();
-      g_object_set(session_.get(), "tls-database", authorities->get(), nullptr);
-    }
+    if (auto trusted = accounts::trust_by(session_.get(), options_.trust); !trusted) return trusted;
     connect();
     return {};
   }
@@ -110,11 +105,7 @@ class SoupClient final : public Client {
     message_.reset(soup_message_new("GET", address_.c_str()));
     soup_message_headers_replace(soup_message_get_request_headers(message_.get()), "Authorization",
                                  ("Bearer " + options_.token).c_str());
-    if (options_.insecure)
-      g_signal_connect(message_.get(), "accept-certificate",
-                       G_CALLBACK(+[](SoupMessage *, GTlsCertificate *, GTlsCertificateFlags,
-                                      gpointer) -> gboolean { return TRUE; }),
-                       nullptr);
+    accounts::trust_by(message_.get(), options_.trust);
     const char *protocols[] = {wire::kSubprotocol, nullptr};
     struct Call {
       SoupClient *self;
@@ -178,11 +169,7 @@ class SoupClient final : public Client {
                                          std::to_string(status) +
                                          "): another program, or an older version"});
     if (failure->domain == G_TLS_ERROR && failure->code == G_TLS_ERROR_BAD_CERTIFICATE)
-      return refuse({Fault::Refused,
-                     "the certificate of " + options_.url +
-                         " cannot be verified. Name who vouches for it with --ca FILE.pem (for one "
-                         "of the server's own making its tls-cert.pem), or take any with "
-                         "--insecure"});
+      return refuse(accounts::not_trusted(options_.url));
     lost(failure->message);
   }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "accounts/authorities.h"
 #include "common/clock.h"
 #include "common/result.h"
 #include "nat/core/rendezvous_message.h"
@@ -13,11 +14,9 @@
 namespace junctor::rendezvous {
 
 struct ClientOptions {
-  std::string url;      ///< of the orchestrator: "https://HOST:PORT"; http for this machine alone
-  std::string token;    ///< of an account
-  std::string ca_file;  ///< PEM of who is believed about its certificate; empty: the system's
-  /// Whatever certificate it shows, and http to other machines: others may listen and change.
-  bool insecure = false;
+  std::string url;        ///< of the orchestrator: "https://HOST:PORT"; http for this machine alone
+  std::string token;      ///< of an account
+  accounts::Trust trust;  ///< `insecure`: http to other machines, too
   /// What is said first; its `resume` is filled in here.
   nat::rendezvous::Hello hello;
   /// Between two tries to come back: doubled each time up to the second.
