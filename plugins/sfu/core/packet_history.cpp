@@ -2,18 +2,39 @@
 #include "sfu/core/packet_history.h"
 
 #include <algorithm>
+#include <cstring>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace junctor::sfu {
+
+namespace {
+
+/// To whole lines of the cache, which need not be read first then. What follows the packet in the
+/// last one is left as it was.
+void copy_past_cache(std::byte *to, ByteSpan from) {
+  std::size_t done = 0;
+#ifdef __SSE2__
+  for (; done + sizeof(__m128i) <= from.size(); done += sizeof(__m128i))
+    _mm_stream_si128(reinterpret_cast<__m128i *>(to + done),
+                     _mm_loadu_si128(reinterpret_cast<const __m128i *>(&from[done])));
+#endif
+  std::memcpy(to + done, from.data() + done, from.size() - done);
+}
+
+}  // namespace
 
 void PacketHistory::remember(std::uint16_t sequence, ByteSpan packet, Time now) {
   if (packet.empty() || packet.size() > kLeastBytes) return;
   if (const Entry *there = held(sequence, now); there && there->contested) return;
   if (entries_.empty()) {
     entries_.resize(kLeastPackets);
-    bytes_.resize(kLeastBytes);
+    lines_.resize(kLeastBytes / sizeof(Line));
+    lap_end_ = capacity();
     lap_began_ = now;
   }
-  if (head_ % bytes_.size() + packet.size() > bytes_.size()) wrap(now);
+  if (head_ + packet.size() > lap_end_) wrap(now);
   Entry *entry = &entries_[sequence % entries_.size()];
   if (holds(*entry) && now - entry->at < kAge && entry->sequence != sequence &&
       entries_.size() < kMostPackets) {
@@ -25,25 +46,27 @@ void PacketHistory::remember(std::uint16_t sequence, ByteSpan packet, Time now) 
     entry = &entries_[sequence % entries_.size()];
   }
   *entry = {head_, now, static_cast<std::uint16_t>(packet.size()), sequence};
-  std::ranges::copy(packet, bytes_.begin() + static_cast<std::ptrdiff_t>(head_ % bytes_.size()));
-  head_ += packet.size();
+  copy_past_cache(place(head_), packet);
+  head_ += (packet.size() + sizeof(Line) - 1) / sizeof(Line) * sizeof(Line);
 }
 
 void PacketHistory::wrap(Time now) {
   // Packets lie in one piece: the rest of the lap stays empty.
-  head_ += bytes_.size() - head_ % bytes_.size();
-  if (now - lap_began_ < kAge && bytes_.size() < kMostBytes) {
+  head_ = lap_end_;
+  if (now - lap_began_ < kAge && capacity() < kMostBytes) {
     // Too few bytes for what is asked of it. What this lap wrote keeps its place, and the next
     // follows behind it.
-    const std::uint64_t base = head_ - bytes_.size();
+    const std::uint64_t base = head_ - capacity();
     for (Entry &entry : entries_) {
       if (entry.position < base) entry.size = 0;
       entry.position -= base;
     }
     head_ -= base;
-    bytes_.resize(bytes_.size() * 2);
-    return;  // the lap goes on
+    lines_.resize(lines_.size() * 2);
+    lap_end_ = capacity();  // it goes on
+    return;
   }
+  lap_end_ += capacity();
   lap_began_ = now;
 }
 
@@ -56,13 +79,13 @@ PacketHistory::Entry *PacketHistory::held(std::uint16_t sequence, Time now) {
 ByteSpan PacketHistory::find(std::uint16_t sequence, Time now) const {
   const Entry *entry = const_cast<PacketHistory *>(this)->held(sequence, now);
   if (!entry || entry->contested) return {};
-  return {&bytes_[entry->position % bytes_.size()], entry->size};
+  return {const_cast<PacketHistory *>(this)->place(entry->position), entry->size};
 }
 
 bool PacketHistory::is_repeated(std::uint16_t sequence, ByteSpan packet, Time now) {
   Entry *entry = held(sequence, now);
   if (!entry || entry->contested) return false;
-  const ByteSpan known{&bytes_[entry->position % bytes_.size()], entry->size};
+  const ByteSpan known{place(entry->position), entry->size};
   entry->contested = !std::ranges::equal(known, packet);
   return !entry->contested;
 }

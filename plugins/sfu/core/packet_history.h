@@ -12,7 +12,8 @@
 namespace junctor::sfu {
 
 /// A ring of bytes that grows to what the source sends in kAge, up to kMostBytes and kMostPackets.
-/// One copy for a packet and no allocation once it has grown.
+/// One copy for a packet and no allocation once it has grown. The copy goes past the processor's
+/// cache where it can: hardly any packet is asked for again.
 class PacketHistory {
  public:
   static constexpr Duration kAge =
@@ -23,10 +24,7 @@ class PacketHistory {
   void remember(std::uint16_t sequence, ByteSpan packet, Time now);
   /// Has what remember() will write to brought into the processor's cache meanwhile.
   void expect(std::uint16_t sequence) const {
-    if (entries_.empty()) return;
-    __builtin_prefetch(&entries_[sequence % entries_.size()], 1);
-    const std::byte *place = &bytes_[head_ % bytes_.size()];
-    for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(place + line * 64, 1);
+    if (!entries_.empty()) __builtin_prefetch(&entries_[sequence % entries_.size()], 1);
   }
   /// Valid until the next remember(); empty where it is not there, too old or contested.
   ByteSpan find(std::uint16_t sequence, Time now) const;
@@ -35,7 +33,7 @@ class PacketHistory {
   /// on.
   bool is_repeated(std::uint16_t sequence, ByteSpan packet, Time now);
   /// What it holds on to.
-  std::size_t capacity() const { return bytes_.size(); }
+  std::size_t capacity() const { return lines_.size() * sizeof(Line); }
 
  private:
   struct Entry {
@@ -44,15 +42,22 @@ class PacketHistory {
     std::uint16_t size = 0, sequence = 0;  // size 0: none
     bool contested = false;                // another one came under this number
   };
+  /// Of the processor's cache: each packet begins in one of its own.
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
   void wrap(Time now);
   Entry *held(std::uint16_t sequence, Time now);
   bool holds(const Entry &entry) const {
-    return entry.size > 0 && entry.position + bytes_.size() >= head_;
+    return entry.size > 0 && entry.position + capacity() >= head_;
+  }
+  std::byte *place(std::uint64_t position) {
+    return lines_[position % capacity() / sizeof(Line)].bytes;
   }
 
   std::vector<Entry> entries_;  // by sequence, a power of two
-  std::vector<std::byte> bytes_;
-  std::uint64_t head_ = 0;
+  std::vector<Line> lines_;
+  std::uint64_t head_ = 0, lap_end_ = 0;
   Time lap_began_{};
 };
 

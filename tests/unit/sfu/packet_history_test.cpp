@@ -54,6 +54,38 @@ TEST(PacketHistory, GrowsToHalfASecondOfAPicture) {
   EXPECT_LE(history.capacity(), PacketHistory::kMostBytes);
 }
 
+TEST(PacketHistory, GrowsWherePacketsFillEachLapExactly) {
+  for (const std::size_t size : {64U, 256U, 1024U, 4096U, 8192U}) {
+    PacketHistory history;
+    Time now = kStart;
+    std::uint16_t sequence = 0;
+    for (int i = 0; i < 400; ++i, ++sequence, now += 20ms)
+      history.remember(sequence, packet(sequence, size), now);
+    now -= 20ms;
+    for (int back = 1; back <= 25; ++back) {
+      const auto old = static_cast<std::uint16_t>(sequence - back);
+      ASSERT_TRUE(holds(history, old, size, now)) << size << ", " << back;
+    }
+    EXPECT_LE(history.capacity(), std::max(64 * size, PacketHistory::kLeastBytes)) << size;
+  }
+}
+
+TEST(PacketHistory, KeepsEachByteOfAnySize) {
+  PacketHistory history;
+  std::uint16_t sequence = 0;
+  Bytes random(1500);
+  std::uint32_t state = 1;
+  for (std::byte &each : random)
+    each = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 24);
+  for (std::size_t size = 1; size <= random.size(); ++size, ++sequence) {
+    // From any place: as they lie in what was received.
+    const ByteSpan sent =
+        ByteSpan(random).subspan(size % 17 < random.size() - size ? size % 17 : 0, size);
+    history.remember(sequence, sent, kStart);
+    ASSERT_TRUE(std::ranges::equal(history.find(sequence, kStart), sent)) << size;
+  }
+}
+
 TEST(PacketHistory, StaysWithinItsBounds) {
   PacketHistory history;
   Time now = kStart;
