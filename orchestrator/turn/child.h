@@ -23,7 +23,10 @@ class Child {
   struct Options {
     std::vector<std::string> arguments;  ///< the program first, found by PATH
     GMainContext *context = nullptr;     ///< that iterates; null: the default one
-    Duration first_wait = std::chrono::seconds(1), longest_wait = std::chrono::minutes(1);
+    /// Calls are silent while it is gone.
+    Duration first_wait = std::chrono::milliseconds(100);
+    /// Each wait is twice the last.
+    Duration longest_wait = std::chrono::minutes(1);
     /// What ran for so long starts again as quickly as at first.
     Duration proven = std::chrono::minutes(1);
   };

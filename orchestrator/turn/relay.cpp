@@ -71,7 +71,7 @@ Result<std::unique_ptr<Relay>> Relay::start(RelayOptions options, const CoturnOp
   events.ended = [log, self = relay.get()](const std::string &why, Duration wait) {
     log(LogLevel::Warning,
         "turn: " + why + "; it is started again in " +
-            std::to_string(std::chrono::ceil<std::chrono::seconds>(wait).count()) + " s");
+            std::to_string(std::chrono::ceil<std::chrono::milliseconds>(wait).count()) + " ms");
     self->look_.reset();
     // One that has served comes back in a moment; one that never answers does not.
     self->seen_ = self->seen_ == Seen::Answers ? Seen::NotYet : Seen::Silent;

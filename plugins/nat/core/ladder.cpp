@@ -193,7 +193,9 @@ void Ladder::time_out(Time now) {
   for (Try &one : tries_)
     if (one.state == State::Trying && now >= one.deadline)
       fail(one,
-           "no answer within " + std::to_string(milliseconds(timeout(one.attempt.rung))) + " ms",
+           "no answer within " + std::to_string(milliseconds(timeout(one.attempt.rung))) + " ms" +
+               // libnice keeps to itself what a TURN server says of a peer.
+               (one.attempt.rung == Rung::Relay ? ", or a relay refuses the other's address" : ""),
            now);
   if (asked_ && now >= *asked_ + options_.naming_timeout) no_node("nobody named a node", now);
 }
