@@ -83,11 +83,14 @@ void Control::send_dtmf(std::string digits, Duration length) {
     const auto call = self->call();
     const auto sent = call ? call->send_dtmf(digits, length)
                            : Result<void>(refused("Digits can be sent when there is a call."));
-    if (!sent)
-      GST_ELEMENT_WARNING(self->element_, RESOURCE, WRITE, ("%s", sent.error().detail.c_str()),
-                          // Not which: they may be somebody's PIN.
-                          ("of %" G_GSIZE_FORMAT " digits", digits.size()));
+    if (!sent) self->warn_unsent(digits.size(), sent.error().detail);
   });
+}
+
+void Control::warn_unsent(std::size_t digits, const std::string &why) {
+  GST_ELEMENT_WARNING(element_, RESOURCE, WRITE, ("%s", why.c_str()),
+                      // Not which: they may be somebody's PIN.
+                      ("of %" G_GSIZE_FORMAT " digits", digits));
 }
 
 void Control::request_keyframe_by_info() {

@@ -74,6 +74,7 @@ class Control final : public sip::CallListener, public std::enable_shared_from_t
   void begin(sip::Agent &agent, const sip::InviteOptions &options);
   void tell_media(const char *state, sip::Call &call);
   void ended(EndReason reason, int code, const std::string &text);
+  void warn_unsent(std::size_t digits, const std::string &why);
   std::shared_ptr<sip::Call> call() const;
 
   std::shared_ptr<Line> line_;

@@ -374,6 +374,7 @@ void Discovery::find_ports(Behaviour &behaviour) const {
     return;
   }
   std::vector<std::uint16_t> ports;
+  ports.reserve(samples.size());
   for (const Sample &sample : samples) ports.push_back(sample.external);
   const auto step = common_step(ports);
   behaviour.ports = step ? PortPattern::Sequential : PortPattern::Random;

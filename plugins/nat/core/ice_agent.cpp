@@ -264,7 +264,7 @@ class IceAgent::Worker : public std::enable_shared_from_this<Worker> {
   std::string tunnel_why_;
 };
 
-Result<std::unique_ptr<IceAgent>> IceAgent::start(std::shared_ptr<ContextThread> thread,
+Result<std::unique_ptr<IceAgent>> IceAgent::start(const std::shared_ptr<ContextThread> &thread,
                                                   IceOptions options, IceEvents events) {
   auto worker = std::make_shared<Worker>(thread, std::move(options), std::move(events));
   Result<void> started;

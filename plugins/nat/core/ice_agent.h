@@ -62,7 +62,7 @@ class IceAgent {
 
   /// Begins to gather candidates. Blocks while DNS is asked for servers that are named, and what
   /// else runs on the thread.
-  static Result<std::unique_ptr<IceAgent>> start(std::shared_ptr<ContextThread> thread,
+  static Result<std::unique_ptr<IceAgent>> start(const std::shared_ptr<ContextThread> &thread,
                                                  IceOptions options, IceEvents events);
   ~IceAgent();  ///< it ends on its thread, later
   IceAgent(const IceAgent &) = delete;

@@ -111,7 +111,7 @@ StunServer::StunServer(std::shared_ptr<Reactor> reactor, StunServerOptions optio
 
 StunServer::~StunServer() { close(); }
 
-Result<std::shared_ptr<StunServer>> StunServer::listen(std::shared_ptr<Reactor> reactor,
+Result<std::shared_ptr<StunServer>> StunServer::listen(const std::shared_ptr<Reactor> &reactor,
                                                        StunServerOptions options) {
   // Several sockets share a number: of those that the system chooses one may be taken elsewhere.
   const bool chosen =

@@ -41,7 +41,7 @@ class StunServer {
   };
 
   /// Any thread. The error says what cannot be bound, or what is wrong with `alternate`.
-  static Result<std::shared_ptr<StunServer>> listen(std::shared_ptr<Reactor> reactor,
+  static Result<std::shared_ptr<StunServer>> listen(const std::shared_ptr<Reactor> &reactor,
                                                     StunServerOptions options);
   ~StunServer();
   StunServer(const StunServer &) = delete;
