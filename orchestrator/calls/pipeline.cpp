@@ -9,12 +9,12 @@
 #include "calls/catch_up.h"
 #include "calls/coding_probes.h"
 #include "calls/elements_of.h"
-#include "calls/picture_gate.h"
 #include "calls/picture_numbers.h"
 #include "calls/sound_gate.h"
 #include "common/handle.h"
 #include "common/main_context.h"
 #include "common/shared_box.h"
+#include "pictures/picture_gate.h"
 
 namespace junctor::calls {
 
@@ -179,11 +179,7 @@ class Pipeline : public MediaPath {
     const auto routes = coding_routes(parsed);
     sound_.attach(routes);
     coding_.attach(routes);
-    bound_pictures(routes, [mailbox = mailbox_](Side to, const std::string &size) {
-      mailbox->post([to, size](const PathEvents &events) {
-        if (events.too_large) events.too_large(to, size);
-      });
-    });
+    bound_pictures(routes);
     let_decoders_catch_up(parsed);
     number_pictures(parsed);
     if (!spec.sending) hold_back();
@@ -218,6 +214,21 @@ class Pipeline : public MediaPath {
   }
 
  private:
+  void bound_pictures(const std::vector<CodingRoute> &routes) {
+    for (const CodingRoute &route : routes) {
+      if (route.medium != Medium::Video) continue;
+      const ElementRef decoder(gst_pad_get_parent_element(route.decoded.get()));
+      const PadRef sink(decoder ? gst_element_get_static_pad(decoder.get(), "sink") : nullptr);
+      if (!sink) continue;
+      const auto tell = [mailbox = mailbox_, to = route.taker](const std::string &size) {
+        mailbox->post([to, size](const PathEvents &events) {
+          if (events.too_large) events.too_large(to, size);
+        });
+      };
+      pictures::bound_pictures(sink.get(), tell);
+    }
+  }
+
   /// The source stays where it is while the rest runs; so that it begins, when it does, with a
   /// picture that can be decoded.
   void hold_back() {

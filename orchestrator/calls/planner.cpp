@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "calls/picture_bound.h"
 #include "calls/receiver.h"
 #include "calls/sentence.h"
 #include "common/picture_size.h"
+#include "pictures/picture_bound.h"
 
 namespace junctor::calls {
 
@@ -311,7 +311,7 @@ Route make_route(Medium medium, const LegMedia &giver, const LegMedia &taker, co
   Route route =
       is_phone(taker) ? push_to_phone(*got, *track, names) : push_to_pull(*track, *wanted, names);
   if (route.transcoded)
-    if (const std::string size = too_large_to_decode(*track); !size.empty())
+    if (const std::string size = pictures::too_large_to_decode(*track); !size.empty())
       return stopped(at_start(names.giver) + " sends pictures of " + size + ", which " +
                      names.taker + " cannot have as they are: " + most_decoded());
   return route;

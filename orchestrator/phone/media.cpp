@@ -19,6 +19,7 @@
 #include "common/main_context.h"
 #include "phone/bridge.h"
 #include "phone/media_line.h"
+#include "pictures/picture_gate.h"
 
 namespace junctor::phone {
 
@@ -305,6 +306,11 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
       const PadRef pad(gst_element_get_static_pad(sink.get(), "sink"));
       gst_pad_add_probe(pad.get(), GST_PAD_PROBE_TYPE_BUFFER, &PipelineMedia::on_picture, this,
                         nullptr);
+      const ElementRef decoder = element("decoder");
+      const PadRef coded(gst_element_get_static_pad(decoder.get(), "sink"));
+      pictures::bound_pictures(coded.get(), [this](const std::string &size) {
+        later([size](PipelineMedia &self) { self.tell(&MediaEvents::too_large, size); });
+      });
     }
     const PadRef head(gst_element_get_static_pad(branch, "sink"));
     gst_pad_add_probe(head.get(), GST_PAD_PROBE_TYPE_BUFFER, &PipelineMedia::on_packet, this,

@@ -56,6 +56,8 @@ struct MediaEvents {
   std::function<void(const ChannelNews &)> channel;
   std::function<void(const RungNews &)> rung;
   std::function<void(std::chrono::milliseconds)> first_picture;  ///< since the start
+  /// The peer's pictures, of a size as in "16000x16000", are left out.
+  std::function<void(const std::string &size)> too_large;
   std::function<void(std::string why)> failed;  ///< no way is left; nothing comes afterwards
   /// A source, a codec or a file of this end has failed; nothing comes afterwards.
   std::function<void(std::string why)> broken;

@@ -141,8 +141,9 @@ Result<std::string> media_line(const MediaOptions &options) {
 std::string picture_sink_line(const std::string &codec) {
   return std::string("queue ! ") +
          (codec == "vp8"
-              ? "rtpvp8depay name=depay request-keyframe=true ! vp8dec"
-              : "rtph264depay name=depay request-keyframe=true ! h264parse ! avdec_h264") +
+              ? "rtpvp8depay name=depay request-keyframe=true ! vp8dec name=decoder"
+              : "rtph264depay name=depay request-keyframe=true ! h264parse "
+                "! video/x-h264,stream-format=avc,alignment=au ! avdec_h264 name=decoder") +
          " ! videoconvert ! video/x-raw,format=RGB "
          "! appsink name=pictures sync=false max-buffers=1 drop=true emit-signals=false";
 }

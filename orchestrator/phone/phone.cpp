@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "common/picture_size.h"
 #include "common/text.h"
 #include "nat/core/behaviour_json.h"
 #include "nat/core/host_addresses.h"
@@ -216,6 +217,11 @@ Result<void> Phone::start_media() {
   events.first_picture = [this](std::chrono::milliseconds since) {
     tell("picture", {{"ms", since.count()}},
          "first picture, " + std::to_string(since.count()) + " ms after the start");
+  };
+  events.too_large = [this](const std::string &size) {
+    tell("too-large", {{"size", size}},
+         "pictures of " + size + " are left out: no more than " + kMostSamples +
+             " samples are decoded here");
   };
   events.failed = [this](const std::string &why) { end_call(EndReason::Unreachable, why, true); };
   events.broken = [this](const std::string &why) { end_call(EndReason::Internal, why, true); };

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "calls/picture_gate.h"
+#include "pictures/picture_gate.h"
 
 #include <array>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include "calls/picture_bound.h"
+#include "pictures/picture_bound.h"
 
-namespace junctor::calls {
+namespace junctor::pictures {
 
 namespace {
 
 /// What is in front of one decoder; used by the thread that feeds it alone.
 struct Gate {
-  Side taker;
   TooLarge tell;
   std::optional<PictureBound> bound{};  ///< since the caps are known
 };
@@ -68,25 +67,17 @@ GstPadProbeReturn on_coded(GstPad *, GstPadProbeInfo *info, gpointer data) {
   }
   if (may_pass) return GST_PAD_PROBE_OK;
   if (gate.bound && !gate.bound->too_large().empty())
-    if (const auto tell = std::exchange(gate.tell, nullptr))
-      tell(gate.taker, gate.bound->too_large());
+    if (const auto tell = std::exchange(gate.tell, nullptr)) tell(gate.bound->too_large());
   return GST_PAD_PROBE_DROP;
 }
 
 }  // namespace
 
-void bound_pictures(const std::vector<CodingRoute> &routes, const TooLarge &tell) {
-  for (const CodingRoute &route : routes) {
-    if (route.medium != Medium::Video) continue;
-    const ElementRef decoder(gst_pad_get_parent_element(route.decoded.get()));
-    const PadRef sink(decoder ? gst_element_get_static_pad(decoder.get(), "sink") : nullptr);
-    if (!sink) continue;
-    gst_pad_add_probe(sink.get(),
-                      static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER |
-                                                   GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM),
-                      on_coded, new Gate{route.taker, tell},
-                      [](gpointer data) { delete static_cast<Gate *>(data); });
-  }
+void bound_pictures(GstPad *decoder_sink, TooLarge tell) {
+  gst_pad_add_probe(
+      decoder_sink,
+      static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM),
+      on_coded, new Gate{std::move(tell)}, [](gpointer data) { delete static_cast<Gate *>(data); });
 }
 
-}  // namespace junctor::calls
+}  // namespace junctor::pictures

@@ -8,7 +8,7 @@
 #include "common/codec.h"
 #include "rtmp/core/server.h"
 
-namespace junctor::calls {
+namespace junctor::pictures {
 
 /// Looks at the coded pictures of one track on their way to a decoder, whose memory and time grow
 /// with the size that they tell: none that is larger than may_be_decoded() reaches it, nor what
@@ -40,4 +40,4 @@ class PictureBound {
 /// may_be_decoded(), as in "16000x16000"; else empty.
 std::string too_large_to_decode(const rtmp::Track &track);
 
-}  // namespace junctor::calls
+}  // namespace junctor::pictures

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What decoders are not given.
-#include "calls/picture_bound.h"
+#include "pictures/picture_bound.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include "common/avc.h"
 #include "common/picture_size.h"
 
-namespace junctor::calls {
+namespace junctor::pictures {
 namespace {
 
 Bytes from_hex(std::string_view hex) {
@@ -171,4 +171,4 @@ TEST(PictureBound, OfATrackIsKnownBeforeItFlows) {
 }
 
 }  // namespace
-}  // namespace junctor::calls
+}  // namespace junctor::pictures

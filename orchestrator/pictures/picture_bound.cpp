@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "calls/picture_bound.h"
+#include "pictures/picture_bound.h"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include "common/picture_size.h"
 #include "rtmp/core/picture.h"
 
-namespace junctor::calls {
+namespace junctor::pictures {
 
 namespace {
 
@@ -85,4 +85,4 @@ std::string too_large_to_decode(const rtmp::Track &track) {
   return may_be_decoded(track.width, track.height) ? "" : written(track.width, track.height);
 }
 
-}  // namespace junctor::calls
+}  // namespace junctor::pictures
