@@ -10,7 +10,8 @@
 
 namespace junctor {
 
-/// Runs until the last reference is gone; that may be dropped on the thread itself.
+/// Runs until the last reference is gone; that may be dropped on the thread itself. What runs still
+/// when the program exits is given half a second, and then ended wherever its loop is.
 class ContextThread {
  public:
   /// `name` is what debuggers and top show; at most 15 characters.
@@ -29,6 +30,8 @@ class ContextThread {
 
  private:
   struct State;
+  class Roster;
+  static void quit(const State &state);
   explicit ContextThread(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };

@@ -441,6 +441,23 @@ class N6_LastResort(LadderTest):
         self.up(phones, "relay")
         self.see_each_other(phones)
 
+    def test_nodes_and_relay_gone_is_a_clear_end(self):
+        secret = "of a relay"
+        relay = Coturn(self.lab, self.lab.host("relay-1", addresses=2), secret=secret)
+        file = self.workspace.write("turn.secret", secret, 0o600)
+        self.serve("--turn", f"turn:{relay.host.address}:3478?transport=udp",
+                   config=f'[turn]\nsecret-file = "{file}"\n')
+        node = self.node("n1")
+        phones = self.join("symmetric", "symmetric", "--timeout", "1000")
+        self.up(phones, "sfu", "n1")
+        node.send_signal(signal.SIGKILL)
+        self.moved(phones, "relay")
+        relay.kill()
+        self.assertEqual(phones[0].ended(60), 1)
+        ended = phones[0].events("ended")[0]
+        self.assertEqual(ended["reason"], "unreachable")
+        self.assertRegex(ended["detail"], "node n1 failed: .*; relay failed: ")
+
     def test_everything_gone_is_a_clear_end(self):
         self.serve()
         node = self.node("n1")

@@ -2,7 +2,10 @@
 #include "common/context_thread.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <cstdlib>
 #include <future>
 #include <thread>
 
@@ -54,6 +57,55 @@ TEST(ContextThread, WhoPostsTheLastReferenceWaitsForNothing) {
   auto where = ended.get_future();
   ASSERT_EQ(where.wait_for(20s), std::future_status::ready);
   EXPECT_NE(where.get(), poster.get());
+}
+
+/// In a fresh program each, whose first thread it is: what is to be done at exit before that is
+/// done after the thread's end.
+class ContextThreadAtExit : public testing::Test {
+ protected:
+  ContextThreadAtExit() { testing::FLAGS_gtest_death_test_style = "threadsafe"; }
+};
+
+TEST_F(ContextThreadAtExit, ThatNobodyWaitsForDoesWhatItWasAsked) {
+  const auto run = [] {
+    static std::atomic<bool> done = false;
+    std::atexit([] {
+      if (!done) _exit(3);
+    });
+    ContextThread::post(ContextThread::start("test"), [] {
+      g_usleep(100'000);
+      done = true;
+    });
+    std::exit(0);
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
+}
+
+TEST_F(ContextThreadAtExit, ThatGoesOnForEverIsEnded) {
+  const auto run = [] {
+    static std::atomic<int> turns = 0;
+    std::atexit([] {
+      const int before = turns;
+      g_usleep(100'000);
+      if (before == 0 || turns != before) _exit(3);
+    });
+    static auto *const held =
+        new std::shared_ptr<ContextThread>(ContextThread::start("test"));  // for ever
+    (*held)->invoke([] {
+      GSource *source = g_timeout_source_new(1);
+      g_source_set_callback(
+          source,
+          [](gpointer) -> gboolean {
+            ++turns;
+            return G_SOURCE_CONTINUE;
+          },
+          nullptr, nullptr);
+      g_source_attach(source, (*held)->context());
+      g_source_unref(source);
+    });
+    std::exit(0);
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
