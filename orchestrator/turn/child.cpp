@@ -107,15 +107,18 @@ void Child::on_end(GAsyncResult *) {
   process_.reset();
   output_.reset();
   if (Clock::now() - launched_ >= options_.proven) wait_ = options_.first_wait;
+  start_later(why);
+}
+
+void Child::start_later(const std::string &why) {
   const Duration wait = wait_;
   wait_ = std::min(wait_ * 2, options_.longest_wait);
   timer_ = ContextTimer(options_.context, wait, [this] {
     ++restarts_;
-    if (auto launched = launch(); !launched) {
-      if (events_.ended) events_.ended(launched.error().detail, wait_);
-    } else if (events_.started) {
+    if (auto launched = launch(); !launched)
+      start_later(launched.error().detail);
+    else if (events_.started)
       events_.started();
-    }
   });
   if (events_.ended) events_.ended(why, wait);
 }

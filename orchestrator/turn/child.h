@@ -58,6 +58,7 @@ class Child {
   void read_on();
   void on_line(GAsyncResult *result);
   void on_end(GAsyncResult *result);
+  void start_later(const std::string &why);
 
   const Options options_;
   const Events events_;

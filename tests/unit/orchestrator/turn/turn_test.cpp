@@ -192,9 +192,10 @@ TEST(Digest, IsThatOfTheCertificate) {
 
 class ChildTest : public testing::Test {
  protected:
-  void start(const std::string &script) {
+  void start(const std::string &script) { start_program({"/bin/sh", "-c", script}); }
+  void start_program(std::vector<std::string> arguments) {
     Child::Options made;
-    made.arguments = {"/bin/sh", "-c", script};
+    made.arguments = std::move(arguments);
     made.context = context_.get();
     made.first_wait = 5ms;
     made.longest_wait = 20ms;
@@ -246,6 +247,27 @@ TEST_F(ChildTest, StartsAgainLaterEachTime) {
   waits_.resize(4);
   EXPECT_THAT(waits_, ElementsAre(5, 10, 20, 20));
   EXPECT_GE(child_->restarts(), 3U);
+}
+
+TEST_F(ChildTest, StartsAgainAlsoAfterAStartThatFailed) {
+  const TemporaryDirectory directory;
+  const std::string program = directory.path() + "/program";
+  const auto write = [&] {
+    std::ofstream(program) << "#!/bin/sh\nexit 7\n";
+    std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  };
+  write();
+  start_program({program});
+  std::filesystem::remove(program);
+  const auto failed = [&] {
+    return std::ranges::count(
+        ends_, true, [&](const std::string &why) { return why.starts_with("cannot start"); });
+  };
+  ASSERT_TRUE(wait([&] { return failed() >= 2; }));
+  write();
+  ends_.clear();
+  EXPECT_TRUE(
+      wait([&] { return !ends_.empty() && ends_.back() == program + " has ended with status 7"; }));
 }
 
 TEST_F(ChildTest, TellsTheSignalThatEndedIt) {
