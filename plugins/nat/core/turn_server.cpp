@@ -76,6 +76,8 @@ Result<TurnServer> TurnServer::parse(std::string_view text) {
   if (text.starts_with("//")) text.remove_prefix(2);
   std::string_view parameters = text;
   std::string_view place = take(parameters, '?');
+  if (parameters.find('@') != std::string_view::npos)
+    return wrong("a '?' in user or password is written %3F");
   if (tls) server.transport = TurnTransport::Tls;
   while (!parameters.empty())
     if (auto applied = apply(take(parameters, '&'), server); !applied)

@@ -52,6 +52,11 @@ TEST(TurnServer, AnErrorSaysWhatAndShowsNoPassword) {
     EXPECT_NE(server.error().detail.find("write turn://"), std::string::npos);
     EXPECT_EQ(server.error().detail.find("secret"), std::string::npos) << server.error().detail;
   }
+  for (const char *text : {"turn://u:pa?ss@h", "turn://u:p?transport=ss@h"}) {
+    const auto cut = TurnServer::parse(text);
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().detail.find("ss@"), std::string::npos) << "part of a password";
+  }
   EXPECT_FALSE(TurnServer::parse("turn://u:" + std::string(600, 'p') + "@h"));
 }
 
