@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/secret.h"
+#include "common/text.h"
 #include "nat/core/behaviour_json.h"
 #include "nat/core/ladder.h"
 #include "nat/core/reach.h"
@@ -290,7 +291,7 @@ void Rendezvous::wrong(Link &link, const std::string &session, const std::string
   ++wrongs_;
   if (++link.wrongs > options_.limits.wrongs)
     return close(link, kPolicy, "too many wrong messages; the last one: " + detail, now);
-  const wire::Wrong said{session, detail.substr(0, wire::kMostText)};
+  const wire::Wrong said{session, std::string(shortened(detail, wire::kMostText))};
   if (link.device)
     tell(*link.device, said);
   else

@@ -19,6 +19,13 @@ inline std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
+/// At most `most` bytes of UTF-8, and no half of a character.
+inline std::string_view shortened(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80) --most;
+  return text.substr(0, most);
+}
+
 /// A decimal number and nothing else; nothing if it does not fit into `Number`.
 template <class Number = unsigned>
 std::optional<Number> number(std::string_view text) {

@@ -7,6 +7,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "common/text.h"
+
 namespace junctor::nat {
 
 namespace {
@@ -39,7 +41,7 @@ Result<std::string> node_in(const json &object) {
 /// A sentence of somebody else's, in one line and not for ever.
 std::string why_in(const json &object) {
   const std::string *why = text_in(object, "why");
-  std::string text = why ? why->substr(0, kMostWhy) : "";
+  std::string text(why ? shortened(*why, kMostWhy) : "");
   for (char &each : text)
     if (static_cast<unsigned char>(each) < ' ') each = ' ';
   return text;

@@ -13,6 +13,17 @@ TEST(Text, HasNoSpaceAroundIt) {
   EXPECT_EQ(trimmed(" \r\n"), "");
 }
 
+TEST(Text, IsCutBetweenCharacters) {
+  EXPECT_EQ(shortened("abc", 3), "abc");
+  EXPECT_EQ(shortened("abc", 2), "ab");
+  EXPECT_EQ(shortened("aé", 3), "aé");
+  EXPECT_EQ(shortened("aé", 2), "a");
+  EXPECT_EQ(shortened("a€b", 3), "a");
+  EXPECT_EQ(shortened("a€b", 4), "a€");
+  EXPECT_EQ(shortened("€", 2), "");
+  EXPECT_EQ(shortened("€", 0), "");
+}
+
 TEST(Text, IsANumberAndNothingElse) {
   EXPECT_EQ(number("42"), 42U);
   EXPECT_EQ(number<int>("-1"), -1);

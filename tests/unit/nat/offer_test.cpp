@@ -29,6 +29,10 @@ TEST(Offer, IsReadOrRefused) {
   const auto none = parse_offer("{\"type\":\"no-node\",\"why\":\"all\\nbusy\"}");
   ASSERT_TRUE(none);
   EXPECT_EQ(std::get<NoNode>(*none).why, "all busy");
+  const auto cut =
+      parse_offer("{\"type\":\"no-node\",\"why\":\"" + std::string(499, 'x') + "é\"}");
+  ASSERT_TRUE(cut);
+  EXPECT_EQ(std::get<NoNode>(*cut).why, std::string(499, 'x'));
   for (const std::string &wrong :
        {std::string(), std::string("[]"), std::string("{}"), std::string(R"({"type":"nodes"})"),
         R"({"type":"node","node":"","description":)" + good + "}",
