@@ -61,6 +61,7 @@ Result<void> Phone::start() {
   events.away = [this](const std::string &why, Duration wait) { on_away(why, wait); };
   events.refused = [this](const Error &error) {
     err_ << "junctor: " << error.detail << std::endl;
+    refused_ = true;
     if (call_ && call_->up) return;  // it needs nobody
     finish(kFailed);
   };
@@ -89,6 +90,11 @@ void Phone::on_welcome(const wire::Welcome &welcome) {
     if (!call_->up)
       return end_call(EndReason::Unreachable, "The rendezvous has forgotten the call.", false);
     tell("forgotten", {}, "the rendezvous has forgotten the call; media goes on without it");
+  }
+  if (placed_ && !call_ && !welcome.resumed) {
+    // It was asked for on a connection that nothing is known of there.
+    placed_ = false;
+    place_call();
   }
   addresses_ = nat::host_addresses();
   const std::vector<wire::Region> servers = rendezvous::servers_of(welcome);
@@ -346,7 +352,7 @@ void Phone::on_rung(const RungNews &news) {
   // What was seen says little of why it was so.
   if (news.rung == "p2p" && news.state == "failed" && !call_->no_direct.empty())
     why = call_->no_direct + (why.empty() ? "" : ": " + why);
-  if (why.size() > wire::kMostText) why.resize(wire::kMostText);
+  why.resize(shortened(why, wire::kMostText).size());
   client_->send(wire::Rung{call_->session, news.rung, news.node, news.state, why, news.took_ms});
   tell("rung",
        {{"rung", news.rung},
@@ -373,7 +379,7 @@ void Phone::end_call(EndReason reason, const std::string &detail, bool by_us) {
     // What is wrong here, with which of our files, is nobody else's.
     const std::string told = reason == EndReason::Internal
                                  ? "The other end cannot send or receive its media."
-                                 : detail.substr(0, wire::kMostText);
+                                 : std::string(shortened(detail, wire::kMostText));
     if (!over.caller && !over.answered)
       client_->send(wire::Decline{over.session, "busy"});
     else
@@ -390,6 +396,7 @@ void Phone::end_call(EndReason reason, const std::string &detail, bool by_us) {
   const bool good = over.up && reason != EndReason::Unreachable && reason != EndReason::Internal;
   over.media.reset();
   next_picture_.reset();
+  if (refused_) return finish(kFailed);  // nobody could call any more
   if (!options_.call.empty() || options_.once) finish(good ? kDone : kFailed);
 }
 

@@ -123,6 +123,7 @@ class Phone {
   rendezvous::Surroundings surroundings_;
   rendezvous::Lookout lookout_;
   bool looked_ = false, placed_ = false, finishing_ = false;
+  bool refused_ = false;  ///< by the rendezvous, for good
   std::optional<Call> call_;
   unsigned pictures_ = 0;
   std::optional<Time> next_picture_;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The course of a phone whose rendezvous comes and goes.
+#include "phone/phone.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <vector>
+
+namespace junctor::phone {
+namespace {
+
+class FakeMedia : public Media {
+ public:
+  void take_remote(const std::string &) override {}
+  void take_offer(const std::string &) override {}
+  Result<void> save_picture(const std::string &) override { return {}; }
+  MediaStats stats() override { return {}; }
+};
+
+class PhoneTest : public testing::Test {
+ protected:
+  struct FakeClient : rendezvous::Client {
+    explicit FakeClient(PhoneTest &owner) : test(owner) {}
+    void send(const wire::Message &message) override { test.said_.push_back(message); }
+    void reconnect() override {}
+    void set_network(const wire::Moved &) override {}
+    void close(std::function<void()> done) override { done(); }
+    PhoneTest &test;
+  };
+
+  void start(PhoneOptions options) {
+    PhoneWorld world;
+    world.connect =
+        [this](rendezvous::ClientOptions,
+               rendezvous::ClientEvents events) -> Result<std::unique_ptr<rendezvous::Client>> {
+      rendezvous_ = std::move(events);
+      return std::unique_ptr<rendezvous::Client>(std::make_unique<FakeClient>(*this));
+    };
+    world.media = [this](MediaOptions, MediaEvents events) -> Result<std::unique_ptr<Media>> {
+      media_ = std::move(events);
+      return std::unique_ptr<Media>(std::make_unique<FakeMedia>());
+    };
+    world.survey = [](const auto &) { return rendezvous::Surroundings(); };
+    phone_ = std::make_unique<Phone>(std::move(options), std::move(world), out_, err_,
+                                     [this](int code) { ended_ = code; });
+    ASSERT_TRUE(phone_->start());
+    welcome(false);
+  }
+  void welcome(bool resumed) {
+    wire::Welcome welcome;
+    welcome.account = "alice";
+    welcome.resumed = resumed;
+    rendezvous_.welcome(welcome);
+  }
+  template <class Kind>
+  std::size_t count() const {
+    std::size_t found = 0;
+    for (const wire::Message &each : said_) found += std::holds_alternative<Kind>(each);
+    return found;
+  }
+  void wait_for_open(std::size_t times) {
+    const Time end = Clock::now() + std::chrono::seconds(20);
+    while (count<wire::Open>() < times && Clock::now() < end)
+      g_main_context_iteration(nullptr, FALSE);
+    ASSERT_EQ(count<wire::Open>(), times);
+  }
+  /// A call of bob's that is up.
+  void be_called() {
+    rendezvous_.message(wire::Invite{"s1", "bob", "", {}});
+    ASSERT_TRUE(media_.channel);
+    media_.signal("{}");
+    media_.channel({"up", "p2p", "", "192.0.2.1:1", "192.0.2.2:2", 20, ""});
+  }
+
+  std::ostringstream out_, err_;
+  rendezvous::ClientEvents rendezvous_;
+  MediaEvents media_;
+  std::vector<wire::Message> said_;
+  std::optional<int> ended_;
+  std::unique_ptr<Phone> phone_;
+};
+
+TEST_F(PhoneTest, AsksAgainForWhomItCallsWhereTheRendezvousForgotIt) {
+  PhoneOptions options;
+  options.call = "bob";
+  start(std::move(options));
+  wait_for_open(1);
+  welcome(false);
+  EXPECT_EQ(count<wire::Open>(), 2U);
+  welcome(true);
+  EXPECT_EQ(count<wire::Open>(), 2U) << "nothing was forgotten";
+  EXPECT_FALSE(ended_);
+}
+
+TEST_F(PhoneTest, ThatIsRefusedGoesOnUntilItsCallEnds) {
+  start({});
+  be_called();
+  rendezvous_.refused(refused("the token has been revoked"));
+  EXPECT_FALSE(ended_);
+  rendezvous_.message(wire::Bye{"s1", "caller-hangup", ""});
+  EXPECT_EQ(ended_, Phone::kFailed);
+}
+
+TEST_F(PhoneTest, WaitsForTheNextCall) {
+  start({});
+  be_called();
+  rendezvous_.message(wire::Bye{"s1", "caller-hangup", ""});
+  EXPECT_FALSE(ended_);
+}
+
+}  // namespace
+}  // namespace junctor::phone
