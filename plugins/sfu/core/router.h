@@ -101,6 +101,9 @@ class Router {
   static constexpr std::size_t kMaxRoutes = 256;  ///< of one leg
   static constexpr std::size_t kMaxSources = 32;  ///< SSRCs of one leg
   static constexpr unsigned kMaxRtcpRate = 200;   ///< datagrams a second of one leg
+  /// Reports and BYEs of one leg that are passed on: a burst, and then one each interval.
+  static constexpr unsigned kMostTold = 2 * kMaxSources;
+  static constexpr Duration kToldInterval = std::chrono::milliseconds(25);
   static constexpr Duration kReportInterval = std::chrono::seconds(1);
   static constexpr Duration kFeedbackInterval = std::chrono::milliseconds(100);
   static constexpr Duration kChoiceInterval =

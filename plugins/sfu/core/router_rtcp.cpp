@@ -16,6 +16,10 @@ constexpr std::size_t kMaxRtcp = 1600;       // bytes of one datagram, its trail
 constexpr std::size_t kBlocksAReport = 31;   // RFC 3550 section 6.4.1
 constexpr std::size_t kNacksAMessage = 256;  // packets that one message of ours asks for
 
+/// A sender report of a source, and its BYE, pass at most so often: what follows sooner tells
+/// nothing.
+constexpr Duration kToldPause = std::chrono::milliseconds(200);
+
 std::uint32_t middle(std::uint64_t ntp) { return static_cast<std::uint32_t>(ntp >> 16); }
 
 }  // namespace
@@ -60,23 +64,39 @@ struct Router::ItemReader {
   void operator()(const SourceDescription &description) const {
     if (Source *source = own(description.ssrc)) source->cname = description.cname;
   }
+  /// One for all that it names: each item of a datagram of theirs must not become many of ours.
   void operator()(const Bye &bye) const {
-    for (const std::uint32_t ssrc : bye.ssrcs) {
-      if (!own(ssrc)) continue;
-      for (Route &route : leg.routes) {
-        Bytes compound;
-        append(compound, ReceiverReport{ssrc, {}});
-        append(compound, Bye{{ssrc}, bye.reason});
-        router.send_rtcp(*route.to, std::move(compound), now);
-      }
+    Bye passed{{}, bye.reason};
+    for (const std::uint32_t ssrc : bye.ssrcs)
+      if (Source *source = own(ssrc); source && is_due(source->bye_passed))
+        passed.ssrcs.push_back(ssrc);
+    if (passed.ssrcs.empty() || !may_tell()) return;
+    for (Route &route : leg.routes) {
+      Bytes compound;
+      append(compound, ReceiverReport{passed.ssrcs.front(), {}});
+      append(compound, passed);
+      router.send_rtcp(*route.to, std::move(compound), now);
     }
   }
   void operator()(const Pli &pli) const { keyframe(pli.media, false); }
   void operator()(const Fir &fir) const { keyframe(fir.media, true); }
   void operator()(const Nack &nack) const;
 
+  bool is_due(std::optional<Time> &last) const {
+    if (last && now - *last < kToldPause) return false;
+    last = now;
+    return true;
+  }
+  /// Of what this leg says to all its receivers.
+  bool may_tell() const {
+    if (!leg.told.may(now)) return false;
+    leg.told.take(now);
+    return true;
+  }
+
   /// The publisher's clock, our count: what it says of packets and bytes is about its own hop.
-  void pass_on(const SenderReport &report, const Source &source) const {
+  void pass_on(const SenderReport &report, Source &source) const {
+    if (!is_due(source.report_passed) || !may_tell()) return;
     const auto index = static_cast<std::size_t>(
         std::ranges::find(leg.sources, source.ssrc, [](const auto &each) { return each->ssrc; }) -
         leg.sources.begin());

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/peer_log_budget.h"
 #include "rtp/core/reception.h"
 #include "rtp/core/unwrap.h"
 #include "sfu/core/arrivals.h"
@@ -50,6 +51,7 @@ struct Router::Source {
   std::uint8_t fir_request = 0;        // sequence number of our own
   std::unique_ptr<RepeatLimit> asked;  // made when a packet is missing
   std::string cname;
+  std::optional<Time> report_passed, bye_passed;  // to its receivers
 };
 
 /// What one receiver got of one source.
@@ -91,6 +93,7 @@ struct Router::Leg {
   Time next_report{};
   double rtcp_credit = kMaxRtcpRate;
   Time rtcp_credit_at{};
+  Throttle told{kMostTold, kToldInterval};  // its reports and BYEs, to each receiver
   std::optional<Duration> round_trip;
   struct Layered {  // one picture in several layers
     std::string mid;

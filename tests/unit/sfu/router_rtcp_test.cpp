@@ -129,6 +129,7 @@ TEST_F(RouterRtcpTest, SenderReportsKeepTheClockAndTellOurCount) {
   publish(1, 4, 100);
   send_rtcp(kAlice, SenderReport{1, 0x0123456789ABCDEF, 777, 4000, 99999, {}},
             SourceDescription{1, "alice@example"});
+  now += 1s;
   send_rtcp(kAlice, SenderReport{1, 0x0123456789ABCDEF, 777, 4000, 99999, {}});
   const auto at_bob = take(kBob);
   const auto reports = items_of<SenderReport>(at_bob);
@@ -182,6 +183,68 @@ TEST_F(RouterRtcpTest, AGoodbyeIsPassedOn) {
   ASSERT_EQ(byes.size(), 1U);
   EXPECT_EQ(byes[0].ssrcs, std::vector<std::uint32_t>{1});
   EXPECT_EQ(byes[0].reason, "done");
+}
+
+// Many items in few bytes must not become many datagrams for others.
+TEST_F(RouterRtcpTest, AGoodbyeThatNamesManyIsOneForEachReceiver) {
+  std::vector<std::uint32_t> all;
+  for (std::uint32_t ssrc = 1; ssrc <= 31; ++ssrc) {
+    send(kAlice, rtp_packet(ssrc, 1));
+    all.push_back(ssrc);
+  }
+  clear();
+  const Bye bye{all, "done"}, again{std::vector<std::uint32_t>(31, 7), {}};
+  send_rtcp(kAlice, ReceiverReport{1, {}}, bye, bye, again, again, again);
+  send_rtcp(kAlice, ReceiverReport{1, {}}, again);
+  for (const std::string &to : {kBob, kCarol}) {
+    const auto datagrams = take(to);
+    EXPECT_EQ(datagrams.size(), 1U);
+    const auto byes = items_of<Bye>(datagrams);
+    ASSERT_EQ(byes.size(), 1U);
+    EXPECT_EQ(byes[0].ssrcs, all);
+  }
+  // It may have been lost: said again a little later, it passes again.
+  now += 200ms;
+  send_rtcp(kAlice, ReceiverReport{1, {}}, Bye{{7, 7}, {}});
+  const auto byes = items_of<Bye>(take(kBob));
+  ASSERT_EQ(byes.size(), 1U);
+  EXPECT_EQ(byes[0].ssrcs, std::vector<std::uint32_t>{7});
+}
+
+TEST_F(RouterRtcpTest, AFloodOfSenderReportsIsThinnedOut) {
+  for (std::uint32_t ssrc = 1; ssrc <= Router::kMaxSources; ++ssrc)
+    send(kAlice, rtp_packet(ssrc, 1));
+  clear();
+  Bytes compound;
+  for (std::uint32_t i = 0; i < 57; ++i) append(compound, SenderReport{1 + i % 32, 1, 2, 3, 4, {}});
+  // Each source at once, but each once.
+  send(kAlice, compound);
+  EXPECT_EQ(take(kBob).size(), Router::kMaxSources);
+  clear();
+  std::size_t came = 0;
+  for (int i = 0; i < 2000; ++i, now += 5ms) {
+    send(kAlice, compound);
+    came += take(kBob).size();
+    clear();
+  }
+  EXPECT_LE(came, 10 * (1s / Router::kToldInterval) + Router::kMostTold);
+  EXPECT_GT(came, 5 * (1s / Router::kToldInterval));
+}
+
+// What honest clients send: each of 32 sources reports once a second, and all of them leave.
+TEST_F(RouterRtcpTest, ReportsOfManySourcesAllPass) {
+  for (std::uint32_t ssrc = 1; ssrc <= Router::kMaxSources; ++ssrc)
+    send(kAlice, rtp_packet(ssrc, 1));
+  clear();
+  for (int second = 0; second < 10; ++second, now += 1s) {
+    for (std::uint32_t ssrc = 1; ssrc <= Router::kMaxSources; ++ssrc)
+      send_rtcp(kAlice, SenderReport{ssrc, 1, 2, 3, 4, {}});
+    EXPECT_EQ(take(kBob).size(), Router::kMaxSources);
+    clear();
+  }
+  for (std::uint32_t ssrc = 1; ssrc <= Router::kMaxSources; ++ssrc)
+    send_rtcp(kAlice, Bye{{ssrc}, {}});
+  EXPECT_EQ(items_of<Bye>(take(kBob)).size(), Router::kMaxSources);
 }
 
 TEST_F(RouterRtcpTest, OneLegsFloodOfFeedbackIsBounded) {
