@@ -16,6 +16,7 @@ constexpr std::size_t kMaxRtcp = 1600;       // bytes of one datagram, its trail
 constexpr std::size_t kBlocksAReport = 31;   // RFC 3550 section 6.4.1
 constexpr std::size_t kNacksAMessage = 256;  // packets that one message of ours asks for
 
+constexpr unsigned kMostSpokenFor = 256;  // SSRCs of a leg in its life, in reports and BYEs
 /// A sender report of a source, and its BYE, pass at most so often: what follows sooner tells
 /// nothing.
 constexpr Duration kToldPause = std::chrono::milliseconds(200);
@@ -68,7 +69,7 @@ struct Router::ItemReader {
   void operator()(const Bye &bye) const {
     Bye passed{{}, bye.reason};
     for (const std::uint32_t ssrc : bye.ssrcs)
-      if (Source *source = own(ssrc); source && is_due(source->bye_passed))
+      if (Source *source = own(ssrc); source && may_speak(*source) && is_due(source->bye_passed))
         passed.ssrcs.push_back(ssrc);
     if (passed.ssrcs.empty() || !may_tell()) return;
     for (Route &route : leg.routes) {
@@ -82,6 +83,15 @@ struct Router::ItemReader {
   void operator()(const Fir &fir) const { keyframe(fir.media, true); }
   void operator()(const Nack &nack) const;
 
+  /// Each SSRC that we speak for stays in the receivers' SRTP contexts as long as they live:
+  /// removed from there it would begin again at index 0 under the same key.
+  bool may_speak(Source &source) const {
+    if (!source.spoken_for) {
+      source.spoken_for = leg.spoken_for < kMostSpokenFor;
+      leg.spoken_for += *source.spoken_for;
+    }
+    return *source.spoken_for;
+  }
   bool is_due(std::optional<Time> &last) const {
     if (last && now - *last < kToldPause) return false;
     last = now;
@@ -96,7 +106,7 @@ struct Router::ItemReader {
 
   /// The publisher's clock, our count: what it says of packets and bytes is about its own hop.
   void pass_on(const SenderReport &report, Source &source) const {
-    if (!is_due(source.report_passed) || !may_tell()) return;
+    if (!may_speak(source) || !is_due(source.report_passed) || !may_tell()) return;
     const auto index = static_cast<std::size_t>(
         std::ranges::find(leg.sources, source.ssrc, [](const auto &each) { return each->ssrc; }) -
         leg.sources.begin());

@@ -52,6 +52,7 @@ struct Router::Source {
   std::unique_ptr<RepeatLimit> asked;  // made when a packet is missing
   std::string cname;
   std::optional<Time> report_passed, bye_passed;  // to its receivers
+  std::optional<bool> spoken_for;                 // whether they pass; decided at the first one
 };
 
 /// What one receiver got of one source.
@@ -93,6 +94,7 @@ struct Router::Leg {
   Time next_report{};
   double rtcp_credit = kMaxRtcpRate;
   Time rtcp_credit_at{};
+  unsigned spoken_for = 0;                  // of its SSRCs, ever
   Throttle told{kMostTold, kToldInterval};  // its reports and BYEs, to each receiver
   std::optional<Duration> round_trip;
   struct Layered {  // one picture in several layers

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // RTCP, made anew for each hop.
+#include <algorithm>
+#include <set>
+
 #include "router_fixture.h"
 #include "sfu/core/feedback_requests.h"
 
@@ -245,6 +248,24 @@ TEST_F(RouterRtcpTest, ReportsOfManySourcesAllPass) {
   for (std::uint32_t ssrc = 1; ssrc <= Router::kMaxSources; ++ssrc)
     send_rtcp(kAlice, Bye{{ssrc}, {}});
   EXPECT_EQ(items_of<Bye>(take(kBob)).size(), Router::kMaxSources);
+}
+
+// Each SSRC in whose name we send stays in a receiver's SRTP context for ever.
+TEST_F(RouterRtcpTest, SourcesThatComeAndGoAreSpokenForUpToABound) {
+  std::set<std::uint32_t> reported, ended;
+  std::size_t media = 0;
+  for (std::uint32_t ssrc = 1; ssrc <= 400; ++ssrc, now += 1s) {
+    send(kAlice, rtp_packet(ssrc, 1));
+    send_rtcp(kAlice, SenderReport{ssrc, 1, 2, 3, 4, {}}, Bye{{ssrc}, {}});
+    const auto datagrams = take(kBob);
+    for (const auto &each : items_of<SenderReport>(datagrams)) reported.insert(each.ssrc);
+    for (const auto &each : items_of<Bye>(datagrams)) ended.insert(each.ssrcs.front());
+    media += std::ranges::count(datagrams, rtp_packet(ssrc, 1));
+    clear();
+  }
+  EXPECT_EQ(reported.size(), 256U);
+  EXPECT_EQ(ended, reported);
+  EXPECT_EQ(media, 400U);
 }
 
 TEST_F(RouterRtcpTest, OneLegsFloodOfFeedbackIsBounded) {
