@@ -15,7 +15,8 @@ constexpr Quarters kReferenceStep = 256;                         // 64 ms
 
 enum Symbol : std::uint8_t { kLost = 0, kSmall = 1, kLarge = 2 };
 
-std::optional<TransportFeedback> read_feedback(ByteReader &reader) {
+/// `packets` may still be told of; it is less by as many as this one claims, right or wrong.
+std::optional<TransportFeedback> read_feedback(ByteReader &reader, std::size_t &packets) {
   TransportFeedback feedback;
   feedback.sender = reader.u32();
   feedback.media = reader.u32();
@@ -23,7 +24,8 @@ std::optional<TransportFeedback> read_feedback(ByteReader &reader) {
   const std::size_t count = reader.u16();
   const auto reference = static_cast<std::int32_t>(reader.u24() << 8) >> 8;  // signed
   feedback.number = reader.u8();
-  if (reader.failed() || count == 0 || count > TransportFeedback::kMostPackets) return std::nullopt;
+  if (reader.failed() || count == 0 || count > packets) return std::nullopt;
+  packets -= count;
   std::vector<std::uint8_t> symbols;
   symbols.reserve(count + 14);
   while (symbols.size() < count) {
@@ -41,6 +43,7 @@ std::optional<TransportFeedback> read_feedback(ByteReader &reader) {
         symbols.push_back(static_cast<std::uint8_t>(chunk >> (2 * pair) & 3U));
     }
   }
+  feedback.arrivals.reserve(count);
   Quarters at = Quarters{reference} * kReferenceStep;
   for (std::size_t i = 0; i < count; ++i) {
     if (symbols[i] == kSmall) {
@@ -67,8 +70,8 @@ std::optional<Remb> read_remb(ByteReader &reader) {
   const std::uint32_t rate = reader.u24();
   const unsigned exponent = rate >> 18;
   remb.bits_per_second = std::uint64_t{rate & 0x3ffffU} << std::min(exponent, 45U);
+  if (reader.failed() || reader.left() < count * 4) return std::nullopt;
   for (std::size_t i = 0; i < count; ++i) remb.ssrcs.push_back(reader.u32());
-  if (reader.failed()) return std::nullopt;
   return remb;
 }
 
@@ -82,7 +85,7 @@ void finish(Bytes &out, std::size_t start) {
 
 }  // namespace
 
-std::vector<CongestionItem> read_congestion(ByteSpan compound) {
+std::vector<CongestionItem> read_congestion(ByteSpan compound, std::size_t packets) {
   std::vector<CongestionItem> items;
   ByteReader reader(compound);
   while (reader.left() >= 4) {
@@ -93,7 +96,7 @@ std::vector<CongestionItem> read_congestion(ByteSpan compound) {
     ByteReader inner(body);
     const unsigned format = first & 0x1fU;
     if (type == kTransportLayer && format == kTransportWide) {
-      if (auto feedback = read_feedback(inner)) items.emplace_back(std::move(*feedback));
+      if (auto feedback = read_feedback(inner, packets)) items.emplace_back(std::move(*feedback));
     } else if (type == kPayloadSpecific && format == kApplicationLayer) {
       if (auto remb = read_remb(inner)) items.emplace_back(std::move(*remb));
     }

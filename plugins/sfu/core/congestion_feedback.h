@@ -23,7 +23,7 @@ struct TransportFeedback {
   /// By the receiver's clock, which wraps after 12 days; nothing for one that has not come.
   std::vector<std::optional<Quarters>> arrivals;
 
-  static constexpr std::size_t kMostPackets = 4096;  ///< that one may tell of
+  static constexpr std::size_t kMostPackets = 4096;  ///< that those of one datagram may tell of
   bool operator==(const TransportFeedback &) const = default;
 };
 
@@ -36,8 +36,11 @@ struct Remb {
 
 using CongestionItem = std::variant<TransportFeedback, Remb>;
 
-/// Those of a compound packet; others, and those that contradict themselves, are skipped.
-std::vector<CongestionItem> read_congestion(ByteSpan compound);
+/// Those of a compound packet; others, and those that contradict themselves, are skipped. So is
+/// feedback that tells of more than `packets`, with what was told before it: 20 bytes may tell of
+/// thousands.
+std::vector<CongestionItem> read_congestion(ByteSpan compound,
+                                            std::size_t packets = TransportFeedback::kMostPackets);
 
 /// Each appends one RTCP packet. The first arrival is taken to the 64 ms before it; an arrival too
 /// far from the one before (8.19 s) is left out.

@@ -133,7 +133,10 @@ void Router::choose_layers(Leg &publisher, Route &route, Time now) {
 // ---- Rates ----
 
 void Router::on_congestion(Leg &leg, ByteSpan compound, Time now) {
-  for (const CongestionItem &item : read_congestion(compound)) {
+  const bool numbered = std::ranges::any_of(
+      leg.publishers, [](const Leg *publisher) { return publisher->numbered != nullptr; });
+  for (const CongestionItem &item :
+       read_congestion(compound, numbered ? TransportFeedback::kMostPackets : 0)) {
     if (const auto *remb = std::get_if<Remb>(&item)) {
       leg.estimate().on_remb(static_cast<double>(remb->bits_per_second), now);
       continue;

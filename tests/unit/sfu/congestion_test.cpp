@@ -87,6 +87,45 @@ TEST(TransportFeedback, WhatContradictsItselfIsSkipped) {
     EXPECT_TRUE(read_congestion(ByteSpan(whole).first(size)).empty());
 }
 
+// One chunk may say of thousands that they are lost.
+TEST(TransportFeedback, ThoseOfADatagramTellOfSoManyPacketsInAll) {
+  const auto told = [](const std::vector<CongestionItem> &items) {
+    std::size_t packets = 0;
+    for (const CongestionItem &item : items)
+      if (const auto *feedback = std::get_if<TransportFeedback>(&item))
+        packets += feedback->arrivals.size();
+    return packets;
+  };
+  TransportFeedback feedback{1, 2, 1, 0, {}};
+  feedback.arrivals.resize(1000);
+  Bytes compound;
+  for (int i = 0; i < 66; ++i) append(compound, feedback);
+  append(compound, Remb{5, 300'000, {7}});
+  EXPECT_LT(compound.size(), 1700U);
+  auto items = read_congestion(compound);
+  EXPECT_GE(told(items), 4000U);
+  EXPECT_LE(told(items), TransportFeedback::kMostPackets);
+  EXPECT_TRUE(std::holds_alternative<Remb>(items.back()));
+  // Nobody numbers packets: what is said of them is not looked at.
+  items = read_congestion(compound, 0);
+  ASSERT_EQ(items.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Remb>(items[0]));
+  // What turns out to be wrong has been read as well.
+  Bytes wrong;
+  feedback.arrivals.resize(TransportFeedback::kMostPackets);
+  append(wrong, feedback);
+  wrong[20] |= std::byte{0x60};  // symbols that have no meaning
+  append(wrong, TransportFeedback{1, 2, 1, 0, {4, 5, 6}});
+  EXPECT_TRUE(read_congestion(wrong).empty());
+}
+
+TEST(Remb, OneThatNamesMoreThanItHoldsIsSkipped) {
+  Bytes wire;
+  append(wire, Remb{5, 300'000, {7, 8}});
+  wire[16] = std::byte{255};
+  EXPECT_TRUE(read_congestion(wire).empty());
+}
+
 TEST(NumberedPackets, TellsWhatCameSinceTheLastTime) {
   NumberedPackets packets;
   EXPECT_FALSE(packets.take_feedback());
