@@ -303,10 +303,10 @@ void Router::on_rtp(Leg &leg, ByteSpan packet, Time now) {
   const auto octets = static_cast<std::uint32_t>(packet.size() - fields->header_size);
   for (Route &route : leg.routes) {
     Leg &to = *route.to;
-    const bool passed = to.reachable() && passes(route, *source, seen.key);
+    Out &out = route.outs[leg.last_index];
+    const bool passed = to.reachable() && passes(route, out, *source, seen.key);
     if (seen.number) route.note(*seen.number, passed);
     if (!passed) continue;
-    Out &out = route.outs[leg.last_index];
     ++out.packets;
     out.octets += octets;
     out.credit.earn(packet.size());

@@ -163,7 +163,7 @@ class Router {
     std::optional<std::uint16_t> number;
   };
   Seen read_extension(Leg &leg, Source &source, ByteSpan packet, std::size_t at, Time now);
-  static bool passes(Route &route, const Source &source, bool key);
+  static bool passes(Route &route, Out &out, const Source &source, bool key);
   void forget_layer(Leg &leg, const Source &source);
   void choose(Leg &leg, Time now);
   void choose_layers(Leg &publisher, Route &route, Time now);

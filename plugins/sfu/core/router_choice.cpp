@@ -71,9 +71,14 @@ void Router::forget_layer(Leg &leg, const Source &source) {
   for (Route &route : leg.routes) route.selectors[*source.group] = LayerSelector();
 }
 
-bool Router::passes(Route &route, const Source &source, bool key) {
+bool Router::passes(Route &route, Out &out, const Source &source, bool key) {
   if (source.kind == Class::Picture && !route.pictures) return false;
-  return !source.group || route.selectors[*source.group].pass(source.layer, key);
+  if (!source.group) return true;
+  LayerSelector &selector = route.selectors[*source.group];
+  const bool may_begin = key && selector.current() != source.layer;
+  if (!selector.pass(source.layer, key)) return false;
+  if (may_begin) out.resume(source.highest);
+  return true;
 }
 
 void Router::choose(Leg &leg, Time now) {
@@ -86,9 +91,12 @@ void Router::choose(Leg &leg, Time now) {
       Leg &publisher = *leg.publishers[i];
       Route &route = *publisher.route_to(leg);
       if (speakers[i].chosen && !route.pictures)
-        for (const auto &source : publisher.sources)
-          if (source->kind == Class::Picture && !source->group)
-            want_keyframe(publisher, *source, false, now);
+        for (std::size_t k = 0; k < publisher.sources.size(); ++k) {
+          Source &source = *publisher.sources[k];
+          if (source.kind != Class::Picture) continue;
+          route.outs[k].resume(source.highest + 1);
+          if (!source.group) want_keyframe(publisher, source, false, now);
+        }
       route.pictures = speakers[i].chosen;
     }
     if (!next_choice_ || now + kChoiceInterval < *next_choice_)

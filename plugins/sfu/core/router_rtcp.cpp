@@ -127,8 +127,10 @@ struct Router::ItemReader {
   void about(const ReportBlock &block) const {
     const Heard that = heard(block.ssrc);
     if (!that) return;
-    leg.stats.remote_fraction_lost = block.fraction_lost / 256.0;
-    leg.estimate().on_loss(leg.stats.remote_fraction_lost, now);
+    if (that.out->is_of_path(block.highest_sequence)) {
+      leg.stats.remote_fraction_lost = block.fraction_lost / 256.0;
+      leg.estimate().on_loss(leg.stats.remote_fraction_lost, now);
+    }
     if (block.last_sr == 0 || block.last_sr != that.out->last_sr) return;
     const Duration held =
         std::chrono::nanoseconds(std::uint64_t{block.delay_since_last_sr} * 1'000'000'000 / 65536);
@@ -151,11 +153,12 @@ void Router::ItemReader::operator()(const Nack &nack) const {
   std::vector<std::uint16_t> missing;
   if (!that.source->asked) that.source->asked = std::make_unique<RepeatLimit>();
   for (const std::uint16_t sequence : nack.lost) {
+    const auto behind =
+        static_cast<std::uint16_t>(static_cast<std::uint16_t>(that.source->highest) - sequence);
+    if (that.out->was_withheld(behind, that.source->highest)) continue;
     const ByteSpan packet = that.source->history.find(sequence, now);
     if (packet.empty()) {
       // Older or newer than anything that the source has sent: not worth a question.
-      const auto behind =
-          static_cast<std::uint16_t>(static_cast<std::uint16_t>(that.source->highest) - sequence);
       if (behind < RepeatLimit::kPackets && missing.size() < kNacksAMessage &&
           that.source->asked->allow(sequence, now, that.publisher->pause()))
         missing.push_back(sequence);

@@ -61,7 +61,31 @@ struct Router::Out {
   RetransmissionCredit credit;
   std::unique_ptr<RepeatLimit> repeated;  // made at its first NACK
   std::uint32_t last_sr = 0;              // middle 32 bits of its NTP time
+  std::uint8_t unsettled = 0;             // reports at most that may tell of the gap
   Time last_sr_at{};
+  std::uint64_t resumed_at = 0;  // packets before this one were withheld
+  static constexpr std::uint8_t kUnsettled = 3;
+
+  /// It gets the source again, from this extended number on. RTP's numbers do not stop meanwhile:
+  /// what was withheld looks like loss to it.
+  void resume(std::uint64_t first) {
+    if (packets == 0) return;  // it begins with the first that it gets
+    resumed_at = first;
+    unsettled = kUnsettled;
+  }
+  /// Whether the losses of its report up to the packet `highest` can only be those of the path.
+  bool is_of_path(std::uint32_t highest) {
+    if (unsettled == 0) return true;
+    // This one has the gap in it, the next begins behind it; one before may be on its way yet.
+    const auto ahead = static_cast<std::int16_t>(static_cast<std::uint16_t>(highest - resumed_at));
+    unsettled = ahead >= 0 ? 0 : unsettled - 1;
+    return false;
+  }
+  /// Of the packet so many behind the source's `highest`.
+  bool was_withheld(std::uint16_t behind, std::uint64_t highest) {
+    if (resumed_at > highest + 1) resumed_at = 0;  // it has gone on with other numbers since
+    return behind < 0x8000 && highest - behind < resumed_at;
+  }
 };
 
 struct Router::Route {

@@ -227,6 +227,83 @@ TEST_F(RouterChoiceTest, WhatWasNotPassedOnIsNoLoss) {
   EXPECT_GE(*router.stats(bob)->estimate, BandwidthEstimator::kStart);
 }
 
+TEST_F(RouterChoiceTest, TheGapOfAPictureThatWasWithheldIsNoLoss) {
+  const LegId alice = publisher(kAlice), bob = publisher(kBob);
+  LegOptions options;
+  options.last_n = 1;
+  const LegId carol = leg(kCarol, options);
+  ASSERT_TRUE(router.route(alice, carol));
+  ASSERT_TRUE(router.route(bob, carol));
+  std::uint16_t number = 0;
+  const auto talk = [&](int alice_level, int bob_level) {
+    sound(kAlice, 11, alice_level);
+    sound(kBob, 21, bob_level);
+    send(kBob, rtp_packet(22, ++number));
+    pass(20ms);
+  };
+  for (int i = 0; i < 100; ++i) talk(20, 100);
+  send_rtcp(kCarol, ReceiverReport{3, {ReportBlock{22, 32, 1, 10, 0, 0, 0}}});
+  EXPECT_DOUBLE_EQ(router.stats(carol)->remote_fraction_lost, 0.125);
+  clear();
+  for (int i = 0; i < 200 && heard(kCarol)[22] == 0; ++i) talk(110, 20);
+  const std::uint16_t first = number;  // that she got again
+  ASSERT_GT(first, 100);
+  ASSERT_LT(first, 300);
+  talk(110, 20);
+  clear();
+  send_rtcp(kCarol,
+            Nack{3,
+                 22,
+                 {static_cast<std::uint16_t>(first - 2), static_cast<std::uint16_t>(first - 1),
+                  first, static_cast<std::uint16_t>(first - 150)}});
+  EXPECT_EQ(take(kCarol), only(rtp_packet(22, first)));
+  EXPECT_TRUE(items_of<Nack>(take(kBob)).empty());
+  // One that was on its way yet, the one that has the gap, and those after it.
+  const auto report = [&](int fraction, int highest) {
+    send_rtcp(kCarol, ReceiverReport{3,
+                                     {ReportBlock{22, static_cast<std::uint8_t>(fraction), 1,
+                                                  static_cast<std::uint32_t>(highest), 0, 0, 0}}});
+    return router.stats(carol)->remote_fraction_lost;
+  };
+  const auto estimate = router.stats(carol)->estimate;
+  EXPECT_DOUBLE_EQ(report(64, first - 1), 0.125);
+  EXPECT_DOUBLE_EQ(report(200, first + 1), 0.125);
+  EXPECT_EQ(router.stats(carol)->estimate, estimate);
+  EXPECT_DOUBLE_EQ(report(64, first + 1), 0.25);
+}
+
+TEST_F(RouterChoiceTest, TheGapOfALayerThatComesBackIsNoLoss) {
+  const LegId alice = publisher(kAlice), bob = leg(kBob);
+  ASSERT_TRUE(router.route(alice, bob));
+  // Until he gets a packet of that source: its number.
+  const auto until = [&](std::uint32_t ssrc) -> std::optional<std::uint16_t> {
+    for (int i = 0; i < 500; ++i, pass(20ms)) {
+      picture(kAlice, 10, "low", i % 25 == 24, 300);
+      picture(kAlice, 20, "high", i % 25 == 24, 1400);
+      for (const Bytes &each : take(kBob))
+        if (!rtp::looks_like_rtcp(each))
+          if (const auto header = rtp::parse_packet(each)->header; header.ssrc == ssrc)
+            return header.sequence;
+    }
+    return std::nullopt;
+  };
+  const auto limit = [&](std::uint64_t rate) {
+    Bytes remb;
+    append(remb, Remb{3, rate, {}});
+    send(kBob, remb);
+  };
+  ASSERT_TRUE(until(20));
+  limit(300'000);
+  ASSERT_TRUE(until(10));
+  limit(30'000'000);
+  const auto first = until(20);
+  ASSERT_TRUE(first);
+  send_rtcp(kBob, Nack{3, 20, {static_cast<std::uint16_t>(*first - 1), *first}});
+  const auto again = take(kBob);
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(rtp::parse_packet(again[0])->header.sequence, *first);
+}
+
 TEST_F(RouterChoiceTest, APublisherHearsWhenItsPacketsCame) {
   const LegId alice = publisher(kAlice), bob = leg(kBob);
   ASSERT_TRUE(router.route(alice, bob));
