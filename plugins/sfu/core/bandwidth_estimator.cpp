@@ -53,9 +53,10 @@ void BandwidthEstimator::on_arrival(const PacketResult &result) {
     arrived_.pop_front();
   if (group_.any && result.sent - group_.first_sent > kBurst) close_group();
   if (!group_.any) group_.first_sent = result.sent;
+  // The receiver's clock may be negative.
+  group_.arrival = group_.any ? std::max(group_.arrival, *result.arrival) : *result.arrival;
   group_.any = true;
   group_.last_sent = result.sent;
-  group_.arrival = std::max(group_.arrival, *result.arrival);
 }
 
 void BandwidthEstimator::close_group() {

@@ -152,10 +152,12 @@ TEST(NumberedPackets, TellsWhatCameSinceTheLastTime) {
   EXPECT_FALSE(packets.find(65534));
 }
 
-/// A path of some rate with a queue in front of it, and a sender of another rate.
+/// A path of some rate with a queue in front of it, and a sender of another rate. `clock` is what
+/// the receiver's shows beyond the sender's.
 class Path {
  public:
-  explicit Path(double capacity, double loss = 0) : capacity_(capacity), loss_(loss) {}
+  explicit Path(double capacity, double loss = 0, Quarters clock = 0)
+      : capacity_(capacity), loss_(loss), clock_(clock) {}
   /// Sends for a second, with feedback each 100 ms.
   void second(BandwidthEstimator &estimator, double rate) {
     for (int part = 0; part < 10; ++part) {
@@ -168,13 +170,11 @@ class Path {
                                             std::chrono::duration<double>(kSize * 8 / capacity_));
         random_ = random_ * 1664525 + 1013904223;
         const bool lost = (random_ >> 8) % 1000 < loss_ * 1000;
-        const auto arrival = (free_ + 30ms).time_since_epoch();
-        results.push_back(
-            {now_, kSize,
-             lost ? std::nullopt
-                  : std::optional<Quarters>(
-                        std::chrono::duration_cast<std::chrono::microseconds>(arrival).count() /
-                        250)});
+        const auto arrival = std::chrono::duration_cast<std::chrono::microseconds>(
+            (free_ + 30ms).time_since_epoch());
+        // The wire has room for so much of a clock.
+        const auto shown = static_cast<std::int32_t>(clock_ + arrival.count() / 250);
+        results.push_back({now_, kSize, lost ? std::nullopt : std::optional<Quarters>(shown)});
       }
       estimator.on_feedback(results, now_);
     }
@@ -187,6 +187,7 @@ class Path {
  private:
   static constexpr std::uint32_t kSize = 1200;
   double capacity_, loss_;
+  Quarters clock_;
   Time now_{std::chrono::seconds(100)}, free_{};
   std::uint32_t random_ = 1;
 };
@@ -209,6 +210,15 @@ TEST(BandwidthEstimator, FindsTheRateOfABottleneck) {
   EXPECT_GT(sum, 1.4e6);
   EXPECT_LT(sum, 2.1e6);
   EXPECT_LT(worst, 150);
+}
+
+TEST(BandwidthEstimator, TakesClocksThatAreNegative) {
+  BandwidthEstimator estimator, narrow;
+  Path path(100e6, 0, -1'000'000), bottleneck(0.5e6, 0, -1'000'000);
+  for (int i = 0; i < 20; ++i) path.second(estimator, 2e6);
+  EXPECT_GT(*estimator.estimate(path.now()), 1.9e6);
+  for (int i = 0; i < 3; ++i) bottleneck.second(narrow, 1e6);
+  EXPECT_LT(*narrow.estimate(bottleneck.now()), 0.55e6);
 }
 
 TEST(BandwidthEstimator, FallsWhenThePathGetsNarrow) {
