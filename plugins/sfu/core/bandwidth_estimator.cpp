@@ -14,6 +14,8 @@ constexpr double kThreshold = 6;
 constexpr unsigned kSure = 2;                    // judgements in a row
 constexpr Quarters kWindow = Quarters{4} * 500;  // of the arriving rate
 constexpr std::size_t kArrived = 4096;           // packets of it
+/// Farther behind the one before, an arrival is by a clock that has wrapped.
+constexpr Quarters kBehind = Quarters{4} * 1000;
 constexpr double kDown = 0.85, kUp = 0.08, kBeyond = 1.5;
 constexpr double kMuchLoss = 0.10, kLittleLoss = 0.02;
 constexpr Duration kLossPause = std::chrono::milliseconds(300);
@@ -47,6 +49,7 @@ void BandwidthEstimator::on_feedback(std::span<const PacketResult> results, Time
 }
 
 void BandwidthEstimator::on_arrival(const PacketResult &result) {
+  if (!arrived_.empty() && *result.arrival < arrived_.back().at - kBehind) arrived_.clear();
   arrived_.push_back({*result.arrival, result.size});
   while (!arrived_.empty() &&
          (arrived_.back().at - arrived_.front().at > kWindow || arrived_.size() > kArrived))

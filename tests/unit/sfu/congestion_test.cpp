@@ -221,6 +221,16 @@ TEST(BandwidthEstimator, TakesClocksThatAreNegative) {
   EXPECT_LT(*narrow.estimate(bottleneck.now()), 0.55e6);
 }
 
+TEST(BandwidthEstimator, GoesOnWhereTheClockWraps) {
+  BandwidthEstimator estimator;
+  constexpr Quarters kSecond = 4000;
+  Path path(2e6, 0, INT32_MAX - 130 * kSecond);  // it begins at 100 s
+  for (int i = 0; i < 60; ++i) {
+    path.second(estimator, estimator.estimate(path.now()).value_or(1e6));
+    if (i > 20) EXPECT_LT(path.queue_ms(), 150) << i;
+  }
+}
+
 TEST(BandwidthEstimator, FallsWhenThePathGetsNarrow) {
   BandwidthEstimator estimator;
   Path wide(5e6);
