@@ -2,6 +2,7 @@
 #include "sfu/core/packet_history.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -31,13 +32,14 @@ void PacketHistory::remember(std::uint16_t sequence, ByteSpan packet, Time now) 
   if (entries_.empty()) {
     entries_.resize(kLeastPackets);
     lines_.resize(kLeastBytes / sizeof(Line));
+    if (budget_) budget_->used += held_bytes();
     lap_end_ = capacity();
     lap_began_ = now;
   }
   if (head_ + packet.size() > lap_end_) wrap(now);
   Entry *entry = &entries_[sequence % entries_.size()];
   if (holds(*entry) && now - entry->at < kAge && entry->sequence != sequence &&
-      entries_.size() < kMostPackets) {
+      entries_.size() < kMostPackets && take(entries_.size() * sizeof(Entry))) {
     // Each goes to where its sequence leads among twice as many.
     std::vector<Entry> more(entries_.size() * 2);
     for (const Entry &old : entries_)
@@ -53,7 +55,7 @@ void PacketHistory::remember(std::uint16_t sequence, ByteSpan packet, Time now) 
 void PacketHistory::wrap(Time now) {
   // Packets lie in one piece: the rest of the lap stays empty.
   head_ = lap_end_;
-  if (now - lap_began_ < kAge && capacity() < kMostBytes) {
+  if (now - lap_began_ < kAge && capacity() < kMostBytes && take(capacity())) {
     // Too few bytes for what is asked of it. What this lap wrote keeps its place, and the next
     // follows behind it.
     const std::uint64_t base = head_ - capacity();
@@ -68,6 +70,47 @@ void PacketHistory::wrap(Time now) {
   }
   lap_end_ += capacity();
   lap_began_ = now;
+}
+
+bool PacketHistory::take(std::size_t bytes) {
+  if (!budget_) return true;
+  if (budget_->used + bytes > budget_->most) return false;
+  budget_->used += bytes;
+  return true;
+}
+
+void PacketHistory::trim(Time now) {
+  if (now - lap_began_ <= kTrim || entries_.empty()) return;
+  // All that is young enough was written in this lap, one behind the other.
+  std::vector<const Entry *> kept;
+  std::uint64_t first = head_;
+  for (const Entry &entry : entries_)
+    if (holds(entry) && now - entry.at <= kAge) {
+      kept.push_back(&entry);
+      first = std::min(first, entry.position);
+    }
+  const std::size_t needed = std::bit_ceil(std::max<std::size_t>(head_ - first, kLeastBytes));
+  if (!kept.empty() && needed == capacity() &&
+      (needed > kLeastBytes || entries_.size() == kLeastPackets))
+    return;
+  std::ranges::sort(kept, {}, &Entry::position);
+  PacketHistory less;
+  if (!kept.empty()) {
+    less.entries_.resize(kLeastPackets);
+    less.lines_.resize(needed / sizeof(Line));
+    less.lap_end_ = needed;
+    less.lap_began_ = kept.front()->at;
+  }
+  for (const Entry *each : kept) {
+    less.remember(each->sequence, {place(each->position), each->size}, each->at);
+    less.entries_[each->sequence % less.entries_.size()].contested = each->contested;
+  }
+  if (budget_) budget_->used = budget_->used - held_bytes() + less.held_bytes();
+  entries_ = std::move(less.entries_);
+  lines_ = std::move(less.lines_);
+  head_ = less.head_;
+  lap_end_ = less.lap_end_;
+  lap_began_ = less.lap_began_;
 }
 
 PacketHistory::Entry *PacketHistory::held(std::uint16_t sequence, Time now) {

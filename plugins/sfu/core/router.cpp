@@ -67,6 +67,7 @@ std::optional<Fields> read_fields(ByteSpan packet) {
 }  // namespace
 
 Router::Router(Options options, Outbox &outbox) : options_(std::move(options)), outbox_(outbox) {
+  history_budget_.most = std::max(options_.max_legs * kHistoryALeg, kLeastHistory);
   RAND_bytes(reinterpret_cast<unsigned char *>(&ssrc_), sizeof ssrc_);
 }
 
@@ -233,7 +234,7 @@ Router::Source *Router::source_of(Leg &leg, std::uint32_t ssrc, std::uint8_t pay
   auto place = std::ranges::find(leg.sources, ssrc, [](const auto &each) { return each->ssrc; });
   if (place == leg.sources.end()) {
     const Kind kind = kind_of(payload_type, leg.options.payloads);
-    auto source = std::make_unique<Source>(ssrc, kind.clock_rate, kind.kind);
+    auto source = std::make_unique<Source>(ssrc, kind.clock_rate, kind.kind, history_budget_);
     source->is_known = kind.known;
     if (leg.sources.size() < kMaxSources) {
       leg.sources.push_back(std::move(source));
@@ -333,7 +334,10 @@ void Router::run(Time now) {
   for (const auto &[id, leg] : legs_) {
     if (leg->numbered) send_feedback(*leg, now);
     if (choice) choose(*leg, now);
-    if (now >= leg->next_report) report(*leg, now);
+    if (now >= leg->next_report) {
+      report(*leg, now);
+      for (const auto &source : leg->sources) source->history.trim(now);
+    }
     if (!next_report_ || leg->next_report < *next_report_) next_report_ = leg->next_report;
     for (const auto &source : leg->sources) {
       if (source->keyframes.due(now)) ask_for_keyframe(*leg, *source, now);
@@ -363,7 +367,7 @@ std::optional<LegStats> Router::stats(LegId id) const {
 }
 
 RouterStats Router::stats() const {
-  RouterStats stats{legs_.size(), 0, strangers_, unknown_, oversized_};
+  RouterStats stats{legs_.size(), 0, strangers_, unknown_, oversized_, history_budget_.used};
   for (const auto &[id, leg] : legs_) stats.routes += leg->routes.size();
   return stats;
 }

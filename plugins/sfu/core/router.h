@@ -24,6 +24,7 @@
 #include "sfu/core/datagram.h"
 #include "sfu/core/header_extensions.h"
 #include "sfu/core/outbox.h"
+#include "sfu/core/packet_history.h"
 
 namespace junctor::sfu {
 
@@ -86,6 +87,7 @@ struct RouterStats {
   std::uint64_t strangers = 0;  ///< datagrams from addresses that no leg has
   std::uint64_t unknown = 0;    ///< neither RTP, RTCP nor STUN
   std::uint64_t oversized = 0;  ///< datagrams that were cut off
+  std::size_t held_bytes = 0;   ///< of what may be asked for again
 };
 
 /// One thread. Forwards RTP byte for byte; RTCP ends here and is made anew for each hop.
@@ -100,7 +102,10 @@ class Router {
   };
   static constexpr std::size_t kMaxRoutes = 256;  ///< of one leg
   static constexpr std::size_t kMaxSources = 32;  ///< SSRCs of one leg
-  static constexpr unsigned kMaxRtcpRate = 200;   ///< datagrams a second of one leg
+  /// Packets of all sources are kept for retransmission in so many bytes for each leg that may be.
+  static constexpr std::size_t kHistoryALeg = PacketHistory::kMostBytes;
+  static constexpr std::size_t kLeastHistory = 16 * kHistoryALeg;  ///< of a router of few legs
+  static constexpr unsigned kMaxRtcpRate = 200;  ///< datagrams a second of one leg
   /// Reports and BYEs of one leg that are passed on: a burst, and then one each interval.
   static constexpr unsigned kMostTold = 2 * kMaxSources;
   static constexpr Duration kToldInterval = std::chrono::milliseconds(25);
@@ -185,6 +190,7 @@ class Router {
   Outbox &outbox_;
   std::uint32_t ssrc_;  // of our own in RTCP
   LegId last_id_ = 0;
+  HistoryBudget history_budget_;  // outlives the sources
   std::unordered_map<LegId, std::unique_ptr<Leg>> legs_;
   AddressTable<Leg> by_address_;
   std::uint64_t strangers_ = 0, unknown_ = 0, oversized_ = 0;

@@ -24,8 +24,8 @@ namespace junctor::sfu {
 
 /// One SSRC of a leg.
 struct Router::Source {
-  Source(std::uint32_t ssrc, std::uint32_t clock_rate, Class kind)
-      : ssrc(ssrc), kind(kind), reception(ssrc, clock_rate) {}
+  Source(std::uint32_t ssrc, std::uint32_t clock_rate, Class kind, HistoryBudget &budget)
+      : ssrc(ssrc), kind(kind), reception(ssrc, clock_rate), history(&budget) {}
 
   std::uint32_t ssrc;
   Class kind;

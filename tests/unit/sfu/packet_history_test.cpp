@@ -104,6 +104,79 @@ TEST(PacketHistory, StaysWithinItsBounds) {
   EXPECT_LE(kept, PacketHistory::kMostBytes / 1200);
 }
 
+TEST(PacketHistory, GivesBackWhatIsNeededNoLonger) {
+  HistoryBudget budget{0, 1 << 30};
+  PacketHistory history(&budget);
+  Time now = kStart;
+  std::uint16_t sequence = 65000;
+  const auto send = [&](int packets, std::size_t size, Duration gap) {
+    for (int i = 0; i < packets; ++i, ++sequence, now += gap) {
+      history.remember(sequence, packet(sequence, size), now);
+      if (i % 100 == 99) history.trim(now);
+    }
+  };
+  send(4000, 1200, 1ms);  // 9.6 Mbit/s
+  EXPECT_EQ(history.capacity(), PacketHistory::kMostBytes);
+  send(500, 1200, 10ms);
+  EXPECT_LE(history.capacity(), 2 * 50 * 1216U + PacketHistory::kLeastBytes);
+  history.is_repeated(static_cast<std::uint16_t>(sequence - 7), packet(0, 1200), now);
+  now += PacketHistory::kTrim;  // nothing, then a bit
+  send(3, 100, 10ms);
+  history.is_repeated(static_cast<std::uint16_t>(sequence - 2), packet(0, 100), now);
+  history.trim(now);
+  EXPECT_EQ(history.capacity(), PacketHistory::kLeastBytes);
+  EXPECT_LT(budget.used, PacketHistory::kLeastBytes + 1024);
+  EXPECT_TRUE(holds(history, static_cast<std::uint16_t>(sequence - 3), 100, now));
+  EXPECT_TRUE(history.find(static_cast<std::uint16_t>(sequence - 2), now).empty()) << "contested";
+  EXPECT_TRUE(holds(history, static_cast<std::uint16_t>(sequence - 1), 100, now));
+  history.trim(now + 2 * PacketHistory::kTrim);
+  EXPECT_EQ(history.capacity(), 0U);
+  EXPECT_EQ(budget.used, 0U);
+  now += 2 * PacketHistory::kTrim;
+  send(5, 100, 10ms);
+  EXPECT_TRUE(holds(history, static_cast<std::uint16_t>(sequence - 5), 100, now));
+}
+
+// Whatever it was sent and whenever it is trimmed, what is young enough is there.
+TEST(PacketHistory, LosesNothingYoungWhenItGivesBack) {
+  PacketHistory history;
+  Time now = kStart;
+  std::uint32_t random = 1;
+  std::uint16_t sequence = 0;
+  for (int second = 0; second < 200; ++second) {
+    random = random * 1664525 + 1013904223;
+    const int packets = (random >> 20 & 3) == 0 ? 150 : static_cast<int>(random >> 8 & 7);
+    for (int i = 0; i < packets; ++i, ++sequence, now += 2ms)
+      history.remember(sequence, packet(sequence, 40 + sequence * 7 % 1400), now);
+    std::vector<std::uint16_t> young;
+    for (std::uint16_t i = 0; i < 1000; ++i)
+      if (const auto old = static_cast<std::uint16_t>(sequence - i);
+          !history.find(old, now).empty())
+        young.push_back(old);
+    history.trim(now);
+    for (const std::uint16_t each : young)
+      ASSERT_TRUE(holds(history, each, 40 + each * 7 % 1400, now)) << second;
+    now += Duration(1s) - packets * 2ms;
+  }
+}
+
+TEST(PacketHistory, GrowsNoFurtherThanAllTogetherMay) {
+  HistoryBudget budget{0, 100'000};
+  {
+    PacketHistory one(&budget), other(&budget);
+    Time now = kStart;
+    for (std::uint16_t i = 0; i < 2000; ++i, now += 1ms) one.remember(i, packet(i, 1200), now);
+    EXPECT_GT(one.capacity(), PacketHistory::kLeastBytes);
+    EXPECT_LE(budget.used, budget.most);
+    EXPECT_TRUE(holds(one, 1999, 1200, now));
+    budget.most = budget.used;
+    for (std::uint16_t i = 0; i < 2000; ++i, now += 1ms) other.remember(i, packet(i, 1200), now);
+    EXPECT_EQ(other.capacity(), PacketHistory::kLeastBytes) << "so much it has anyway";
+    EXPECT_TRUE(holds(other, 1999, 1200, now));
+  }
+  EXPECT_EQ(budget.used, 0U);
+}
+
 TEST(KeyframeRequests, AreMergedWithinAWindow) {
   KeyframeRequests requests;
   EXPECT_TRUE(requests.ask(kStart));

@@ -233,6 +233,36 @@ TEST_F(RouterTest, SourcesOfALegAreBoundedAndIdleOnesMakeRoom) {
   EXPECT_EQ(router.stats(alice)->sources, Router::kMaxSources);
 }
 
+TEST_F(RouterTest, WhatSilentSourcesSentIsNotKept) {
+  const LegId alice = leg(kAlice), bob = leg(kBob);
+  ASSERT_TRUE(router.route(alice, bob));
+  const auto run = [&](int seconds) {
+    for (int i = 0; i < seconds; ++i) {
+      now += 1s;
+      router.run(now);
+    }
+  };
+  const auto burst = [&] {
+    for (std::uint32_t ssrc = 1; ssrc <= 4; ++ssrc)
+      for (std::uint16_t i = 0; i < 1000; ++i) send(kAlice, rtp_packet(ssrc, i, 1000));
+    EXPECT_GT(router.stats().held_bytes, 1'000'000U);
+  };
+  burst();
+  run(4);
+  EXPECT_EQ(router.stats().held_bytes, 0U);
+  // They go on, with a packet a second.
+  burst();
+  for (std::uint16_t second = 0; second < 20; ++second) {
+    for (std::uint32_t ssrc = 1; ssrc <= 4; ++ssrc)
+      send(kAlice, rtp_packet(ssrc, static_cast<std::uint16_t>(1000 + second), 12));
+    clear();
+    run(1);
+  }
+  EXPECT_LT(router.stats().held_bytes, 50'000U);
+  router.remove_leg(alice);
+  EXPECT_EQ(router.stats().held_bytes, 0U);
+}
+
 // A table that deletes must still find those that were put behind what is gone.
 TEST(AddressTable, FindsWhatIsInItAndNothingElse) {
   AddressTable<int> table;
