@@ -49,6 +49,10 @@ class LayerSelector {
     if (key && layer == wanted_) current_ = wanted_;
     return layer == current_;
   }
+  /// Another source is this layer from now on: it passes from its next key frame.
+  void begin_again(std::size_t layer) {
+    if (current_ == layer) current_.reset();
+  }
   /// Where key frames cannot be seen: what was chosen first passes from now on, for good.
   void settle() {
     if (!current_) current_ = wanted_;

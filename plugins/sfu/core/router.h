@@ -169,7 +169,9 @@ class Router {
   };
   Seen read_extension(Leg &leg, Source &source, ByteSpan packet, std::size_t at, Time now);
   static bool passes(Route &route, Out &out, const Source &source, bool key);
-  void forget_layer(Leg &leg, const Source &source);
+  static std::size_t group_of(Leg &leg, const std::string &mid);
+  static void place_layers(Leg &leg, Time now);
+  static void forget_layer(Leg &leg, const Source &source);
   void choose(Leg &leg, Time now);
   void choose_layers(Leg &publisher, Route &route, Time now);
   void on_congestion(Leg &leg, ByteSpan compound, Time now);

@@ -2,6 +2,7 @@
 // What of all that is sent a router passes to each receiver: layers, the loudest, and the rate that
 // its path carries.
 #include <algorithm>
+#include <utility>
 
 #include "rtp/core/rtcp.h"
 #include "sfu/core/router_state.h"
@@ -10,9 +11,8 @@ namespace junctor::sfu {
 
 namespace {
 
-constexpr std::size_t kMostLayers = 4, kMostLayered = 4;  // of a picture; pictures of a leg
-constexpr std::size_t kMostName = 32;                     // bytes of a MID or RID
-constexpr std::uint32_t kSoundRate = 48000;               // Opus (RFC 7587), as most that is sound
+constexpr std::size_t kMostName = 32;        // bytes of a MID or RID
+constexpr std::uint32_t kSoundRate = 48000;  // Opus (RFC 7587), as most that is sound
 constexpr Duration kLive = std::chrono::seconds(1);
 
 std::string text_of(ByteSpan bytes) {
@@ -46,25 +46,52 @@ Router::Seen Router::read_extension(Leg &leg, Source &source, ByteSpan packet, s
   if (!values.mid.empty() && source.mid.empty()) source.mid = text_of(values.mid);
   if (values.rid.empty() || !source.rid.empty()) return seen;
   source.rid = text_of(values.rid);
-  // One more layer of a picture.
-  auto layered = std::ranges::find(leg.layered, source.mid, &Leg::Layered::mid);
-  if (layered == leg.layered.end()) {
-    if (leg.layered.size() == kMostLayered) return seen;
-    leg.layered.push_back({source.mid, {}});
-    layered = leg.layered.end() - 1;
-    for (Route &route : leg.routes) route.selectors.emplace_back();
-  }
-  if (layered->layers.size() == kMostLayers) return seen;
-  source.group = static_cast<std::size_t>(layered - leg.layered.begin());
-  source.layer = layered->layers.size();
-  layered->layers.push_back(&source);
+  // One more layer of a picture, or the next source of one.
+  source.group = group_of(leg, source.mid);
   // At once: who waits for a first picture is not to wait for the next look.
   next_choice_ = now;
   return seen;
 }
 
+/// There are never more than sources: what none of them belongs to is used again.
+std::size_t Router::group_of(Leg &leg, const std::string &mid) {
+  auto found = std::ranges::find(leg.layered, mid, &Leg::Layered::mid);
+  if (found == leg.layered.end())
+    found = std::ranges::find_if(leg.layered, [&](const Leg::Layered &each) {
+      const auto group = static_cast<std::size_t>(&each - leg.layered.data());
+      return std::ranges::none_of(leg.sources,
+                                  [&](const auto &source) { return source->group == group; });
+    });
+  const auto group = static_cast<std::size_t>(found - leg.layered.begin());
+  if (found == leg.layered.end()) {
+    leg.layered.push_back({mid, {}});
+    for (Route &route : leg.routes) route.selectors.emplace_back();
+  }
+  leg.layered[group].mid = mid;
+  return group;
+}
+
+/// An encoder that began again sends the same layers under other SSRCs: each takes the place of the
+/// one before once that is silent. Not sooner: anybody may send a packet that names a layer.
+void Router::place_layers(Leg &leg, Time now) {
+  for (const auto &source : leg.sources) {
+    if (!source->group || source->layer != Source::kNoLayer || now - source->last >= kLive)
+      continue;
+    auto &layers = leg.layered[*source->group].layers;
+    const auto before = std::ranges::find(layers, source->rid, &Source::rid);
+    if (before == layers.end()) {
+      source->layer = layers.size();
+      layers.push_back(source.get());
+    } else if (now - (*before)->last >= kLive) {
+      source->layer = std::exchange((*before)->layer, Source::kNoLayer);
+      *before = source.get();
+      for (Route &route : leg.routes) route.selectors[*source->group].begin_again(source->layer);
+    }
+  }
+}
+
 void Router::forget_layer(Leg &leg, const Source &source) {
-  if (!source.group) return;
+  if (!source.group || source.layer == Source::kNoLayer) return;
   auto &layers = leg.layered[*source.group].layers;
   std::erase(layers, &source);
   for (std::size_t i = 0; i < layers.size(); ++i) layers[i]->layer = i;
@@ -103,6 +130,7 @@ void Router::choose(Leg &leg, Time now) {
       next_choice_ = now + kChoiceInterval;
   }
   if (leg.layered.empty()) return;
+  place_layers(leg, now);
   const double seconds = std::chrono::duration<double>(now - leg.rates_at).count();
   if (seconds >= 0.25) {
     for (const auto &source : leg.sources) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bitset>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,9 +43,11 @@ struct Router::Source {
     const std::uint64_t expected = count ? highest - first + 1 : 0;
     return lost_before + (expected > count ? expected - count : 0);
   }
-  std::string mid, rid;                // as its packets say
-  std::optional<std::size_t> group;    // of the leg's layered pictures
-  std::size_t layer = 0;               // in it
+  std::string mid, rid;              // as its packets say
+  std::optional<std::size_t> group;  // of the leg's layered pictures
+  // In it. kNoLayer: another one is that layer, and nobody gets this one.
+  std::size_t layer = kNoLayer;
+  static constexpr std::size_t kNoLayer = SIZE_MAX;
   double rate = 0;                     // bits per second, smoothed
   std::uint64_t bytes = 0;             // since `rate` was looked at
   bool by_fir = false;                 // how the last receiver asked
@@ -123,7 +126,7 @@ struct Router::Leg {
   std::optional<Duration> round_trip;
   struct Layered {  // one picture in several layers
     std::string mid;
-    std::vector<Source *> layers;
+    std::vector<Source *> layers;  // each of another RID
   };
   std::vector<Layered> layered;
   std::unique_ptr<NumberedPackets> numbered;  // with transport_cc

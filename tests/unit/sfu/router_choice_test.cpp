@@ -140,9 +140,9 @@ class RouterChoiceTest : public RouterTest {
     return leg(address, options);
   }
   void picture(const std::string &from, std::uint32_t ssrc, std::string_view rid, bool key,
-               std::size_t size = 1000) {
+               std::size_t size = 1000, std::string_view mid = "v") {
     const Bytes extension = one_byte({{1, octets({number_ >> 8, number_ & 255})},
-                                      {3, text("v")},
+                                      {3, text(mid)},
                                       {4, text(rid)},
                                       {5, octets({key ? 0xA0 : 0x00, 0, 0})}});
     ++number_;
@@ -201,6 +201,80 @@ TEST_F(RouterChoiceTest, AReceiverGetsTheLayerThatItsPathCarries) {
   EXPECT_EQ(at_bob, (std::map<std::uint32_t, int>{{20, 50}}));
   EXPECT_EQ(at_carol, (std::map<std::uint32_t, int>{{10, 50}}));
   EXPECT_EQ(router.stats(carol)->estimate, 300'000);
+}
+
+TEST_F(RouterChoiceTest, AnEncoderThatBeginsAgainSendsTheSameLayers) {
+  const LegId alice = publisher(kAlice), bob = leg(kBob), carol = leg(kCarol);
+  ASSERT_TRUE(router.route(alice, bob));
+  ASSERT_TRUE(router.route(alice, carol));
+  Bytes remb;
+  append(remb, Remb{3, 60'000, {}});
+  const auto second = [&](std::uint32_t first) {
+    for (int i = 0; i < 50; ++i, pass(20ms)) {
+      picture(kAlice, first, "low", i % 25 == 10, 100);
+      picture(kAlice, first + 1, "middle", i % 25 == 10, 300);
+      picture(kAlice, first + 2, "high", i % 25 == 10, 1000);
+      if (i == 0) send(kCarol, remb);
+    }
+  };
+  for (const std::uint32_t first : {10, 20, 30}) {
+    for (int i = 0; i < 3; ++i) second(first);
+    take(kAlice);
+    second(first);
+    EXPECT_TRUE(items_of<Pli>(take(kAlice)).empty());
+    clear();
+    second(first);
+    EXPECT_EQ(heard(kBob), (std::map<std::uint32_t, int>{{first + 2, 50}}));
+    EXPECT_EQ(heard(kCarol), (std::map<std::uint32_t, int>{{first, 50}}));
+  }
+}
+
+TEST_F(RouterChoiceTest, WhoNamesALayerThatLivesTakesNobodysPlace) {
+  const LegId alice = publisher(kAlice), bob = leg(kBob);
+  ASSERT_TRUE(router.route(alice, bob));
+  const auto second = [&](bool both) {
+    for (int i = 0; i < 50; ++i, pass(20ms)) {
+      picture(kAlice, 10, "high", i == 25);
+      if (both) picture(kAlice, 66, "high", true);
+    }
+  };
+  second(false);
+  second(true);
+  clear();
+  second(true);
+  EXPECT_EQ(heard(kBob), (std::map<std::uint32_t, int>{{10, 50}}));
+  // Once it is alone, it is the layer; and the other one again when it comes back alone.
+  for (const std::uint32_t ssrc : {66, 10}) {
+    for (int i = 0; i < 100; ++i, pass(20ms)) picture(kAlice, ssrc, "high", i == 99);
+    clear();
+    for (int i = 0; i < 50; ++i, pass(20ms)) picture(kAlice, ssrc, "high", false);
+    EXPECT_EQ(heard(kBob), (std::map<std::uint32_t, int>{{ssrc, 50}}));
+  }
+}
+
+TEST_F(RouterChoiceTest, OfEachPictureOneLayerPassesHoweverManyThereAre) {
+  const LegId alice = publisher(kAlice), bob = leg(kBob);
+  ASSERT_TRUE(router.route(alice, bob));
+  const auto second = [&](std::uint32_t first) {
+    for (int i = 0; i < 50; ++i, pass(20ms)) {
+      for (std::uint32_t layer = 0; layer < 8; ++layer)
+        picture(kAlice, first + layer, std::to_string(layer), i % 25 == 10, 100 + 50 * layer);
+      for (std::uint32_t each = 0; each < 12; ++each)
+        picture(kAlice, first + 10 + each, each % 2 ? "high" : "low", i % 25 == 10,
+                100 + 200 * (each % 2), std::to_string(first + each / 2));
+    }
+  };
+  // What was silent for five seconds makes room for others, and so do its MIDs.
+  for (const std::uint32_t first : {100, 200, 300}) {
+    for (int i = 0; i < 4; ++i) second(first);
+    clear();
+    second(first);
+    const auto at_bob = heard(kBob);
+    std::map<std::uint32_t, int> expected{{first + 7, 50}};
+    for (std::uint32_t each = 1; each < 12; each += 2) expected[first + 10 + each] = 50;
+    EXPECT_EQ(at_bob, expected);
+    pass(6s);
+  }
 }
 
 TEST_F(RouterChoiceTest, WhatWasNotPassedOnIsNoLoss) {
