@@ -19,22 +19,51 @@ std::vector<wire::Region> servers_of(const wire::Welcome &welcome) {
   return servers;
 }
 
+namespace {
+
+using Regions = std::vector<nat::Region>;
+using Ranking = std::vector<nat::NearestRegion::Measured>;
+
+void add(Regions &regions, const std::string &name, const Endpoint &address) {
+  // One that is named by a region and by itself is one.
+  if (regions.size() < nat::NearestRegion::kMostRegions &&
+      std::ranges::find(regions, address, &nat::Region::stun) == regions.end())
+    regions.push_back({name, address});
+}
+
+/// Empty where nothing can be measured.
+Ranking measured(const Regions &regions) {
+  if (regions.empty()) return {};
+  auto ranking = nat::measure_regions(regions);
+  return ranking ? *std::move(ranking) : Ranking();
+}
+
+bool answers(const Ranking &ranking) {
+  return std::ranges::any_of(ranking, [](const auto &each) { return each.round_trip.has_value(); });
+}
+
+}  // namespace
+
 Surroundings survey(const std::vector<wire::Region> &servers) {
   Surroundings found;
-  std::vector<nat::Region> regions;
+  // What stands between this machine and others are NATs of IPv4, if any are.
+  Regions regions, others;
   for (const wire::Region &each : servers) {
     const auto host = nat::StunHost::parse(each.stun);
-    const auto address = host ? host->resolve() : Result<Endpoint>(host.error());
-    // One that is named by a region and by itself is one.
-    if (address && std::ranges::find(regions, *address, &nat::Region::stun) == regions.end())
-      regions.push_back({each.name, *address});
+    if (!host) continue;
+    const auto addresses = host->resolve_each();
+    if (!addresses) continue;
+    for (const Endpoint &one : *addresses)
+      add(one.address.find(':') == std::string::npos ? regions : others, each.name, one);
   }
-  if (regions.size() > nat::NearestRegion::kMostRegions)
-    regions.resize(nat::NearestRegion::kMostRegions);
-  if (regions.empty()) return found;
-  const auto ranking = nat::measure_regions(std::move(regions));
-  if (!ranking) return found;
-  for (const auto &each : *ranking) {
+  Ranking ranking = measured(regions);
+  if (!answers(ranking)) {
+    if (Ranking instead = measured(others); ranking.empty() || answers(instead)) {
+      ranking = std::move(instead);
+      std::swap(regions, others);
+    }
+  }
+  for (const auto &each : ranking) {
     found.stun_servers.push_back(each.region.stun);
     if (each.round_trip && each.region.name.size() <= wire::kMostName)
       found.regions.push_back(
@@ -42,6 +71,10 @@ Surroundings survey(const std::vector<wire::Region> &servers) {
   }
   if (found.stun_servers.empty()) return found;
   if (auto behaviour = nat::discover_behaviour(found.stun_servers)) found.nat = *behaviour;
+  constexpr std::size_t kFirst = 3;
+  auto place = found.stun_servers.begin() +
+               static_cast<std::ptrdiff_t>(std::min(kFirst, found.stun_servers.size()));
+  for (const nat::Region &each : others) place = found.stun_servers.insert(place, each.stun) + 1;
   return found;
 }
 

@@ -19,7 +19,9 @@
 namespace junctor::rendezvous {
 
 struct Surroundings {
-  std::vector<Endpoint> stun_servers;  ///< of one family, the nearest first; the silent ones last
+  /// Of one family the nearest first, the silent ones last; those of the other, which nobody has
+  /// measured, behind the first three.
+  std::vector<Endpoint> stun_servers;
   std::vector<nat::rendezvous::RegionTime> regions;  ///< that answer, the nearest first
   std::optional<nat::Behaviour> nat;                 ///< nothing: there is nobody to ask
 };

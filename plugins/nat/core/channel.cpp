@@ -127,14 +127,14 @@ void Channel::resolve_servers() {
   // DNS may take its time; nobody waits for it, not even who closes the channel.
   std::thread([self = weak_from_this(), reactor = reactor_, named = std::move(named)] {
     for (const StunHost &each : named) {
-      auto resolved = each.resolve();
+      auto resolved = each.resolve_each();
       reactor->post([self, each, resolved = std::move(resolved)] {
         const auto channel = self.lock();
         if (!channel || channel->closed_) return;
         if (!resolved)
           return channel->log(LogLevel::Warning, "STUN server " + each.to_string() +
                                                      " is left out: " + resolved.error().detail);
-        channel->gathering_.add_server(*resolved, Clock::now());
+        for (const Endpoint &one : *resolved) channel->gathering_.add_server(one, Clock::now());
         channel->step();
       });
     }

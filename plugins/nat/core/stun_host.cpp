@@ -55,6 +55,12 @@ Result<StunHost> StunHost::parse(std::string_view text) {
 std::string StunHost::to_string() const { return Endpoint{host, port}.to_string(); }
 
 Result<Endpoint> StunHost::resolve() const {
+  auto each = resolve_each();
+  if (!each) return each.error();
+  return each->front();
+}
+
+Result<std::vector<Endpoint>> StunHost::resolve_each() const {
   addrinfo wanted{};
   wanted.ai_socktype = SOCK_DGRAM;
   wanted.ai_flags = AI_ADDRCONFIG;
@@ -65,7 +71,14 @@ Result<Endpoint> StunHost::resolve() const {
     return Error{Fault::Unreachable,
                  "no address of " + host + " is found: " + ::gai_strerror(failure)};
   const std::unique_ptr<addrinfo, Releaser<::freeaddrinfo>> owner(list);
-  return Endpoint{Endpoint::from_sockaddr(list->ai_addr).address, port};
+  std::vector<Endpoint> found;
+  int family = AF_UNSPEC;  // of the first
+  for (const addrinfo *each = list; each != nullptr && found.size() < 2; each = each->ai_next) {
+    if (each->ai_family == family) continue;
+    family = each->ai_family;
+    found.push_back({Endpoint::from_sockaddr(each->ai_addr).address, port});
+  }
+  return found;
 }
 
 }  // namespace junctor::nat

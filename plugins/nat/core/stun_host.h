@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/endpoint.h"
 #include "common/result.h"
@@ -22,6 +23,9 @@ struct StunHost {
   std::string to_string() const;
   /// Its first address. Blocks until DNS has answered: not for the signalling thread.
   Result<Endpoint> resolve() const;
+  /// Its first address of each family that this machine has: a socket of one can ask no other. At
+  /// least one. Blocks likewise.
+  Result<std::vector<Endpoint>> resolve_each() const;
 };
 
 }  // namespace junctor::nat

@@ -30,6 +30,14 @@ TEST(StunHost, FindsAddresses) {
   ASSERT_TRUE(numeric);
   EXPECT_EQ(*numeric, (Endpoint{"127.0.0.9", 5}));
   EXPECT_EQ(StunHost({"::1", 6}).resolve()->to_string(), "[::1]:6");
+  EXPECT_EQ(*StunHost({"127.0.0.9", 5}).resolve_each(), std::vector{*numeric});
+  const auto each = StunHost{"localhost", 7}.resolve_each();
+  ASSERT_TRUE(each);
+  EXPECT_LE(each->size(), 2U);
+  if (each->size() == 2) {
+    EXPECT_NE(each->front().address.find(':') == std::string::npos,
+              each->back().address.find(':') == std::string::npos);
+  }
 }
 
 }  // namespace

@@ -6,6 +6,9 @@
 
 #include <atomic>
 
+#include "common/reactor.h"
+#include "nat/core/stun_server.h"
+
 namespace junctor::rendezvous {
 namespace {
 
@@ -96,6 +99,45 @@ TEST(Surroundings, AWelcomeNamesRegionsAndServers) {
   EXPECT_EQ(servers_of(welcome), (std::vector<wire::Region>{{"eu", "stun.example:3478"},
                                                             {"192.0.2.1:3478", "192.0.2.1:3478"}}));
   EXPECT_TRUE(survey({}).stun_servers.empty());
+}
+
+class SurveyTest : public ::testing::Test {
+ protected:
+  /// Where a STUN server answers.
+  Endpoint listen(const std::string &address) {
+    nat::StunServerOptions options;
+    options.listen = {address, 0};
+    const auto server = nat::StunServer::listen(thread->reactor(), std::move(options));
+    if (!server) return {};
+    servers.push_back(*server);
+    return (*server)->local();
+  }
+
+  const std::shared_ptr<ReactorThread> thread = *ReactorThread::start("survey-test");
+  std::vector<std::shared_ptr<nat::StunServer>> servers;
+};
+
+TEST_F(SurveyTest, KnowsServersOfBothFamilies) {
+  const Endpoint six = listen("::1"), four = listen("127.0.0.1");
+  if (six.port == 0) GTEST_SKIP() << "this machine has no IPv6";
+  const Surroundings found =
+      survey({{"six", six.to_string()}, {"four", four.to_string()}, {"again", four.to_string()}});
+  EXPECT_EQ(found.stun_servers, (std::vector<Endpoint>{four, six}));
+  ASSERT_EQ(found.regions.size(), 1U);
+  EXPECT_EQ(found.regions.front().name, "four") << "NATs are those of IPv4";
+  EXPECT_TRUE(found.nat);
+}
+
+TEST_F(SurveyTest, MeasuresTheOtherFamilyWhereOneIsSilent) {
+  const Endpoint six = listen("::1");
+  if (six.port == 0) GTEST_SKIP() << "this machine has no IPv6";
+  const auto silent = bind_udp({"127.0.0.1", 0});
+  ASSERT_TRUE(silent);
+  const Endpoint four = local_endpoint(silent->get());
+  const Surroundings found = survey({{"four", four.to_string()}, {"six", six.to_string()}});
+  EXPECT_EQ(found.stun_servers, (std::vector<Endpoint>{six, four}));
+  ASSERT_EQ(found.regions.size(), 1U);
+  EXPECT_EQ(found.regions.front().name, "six");
 }
 
 }  // namespace
