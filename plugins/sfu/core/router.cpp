@@ -330,10 +330,12 @@ void Router::run(Time now) {
   next_keyframe_.reset();
   if (next_feedback_ && now >= *next_feedback_) next_feedback_.reset();
   const bool choice = next_choice_ && now >= *next_choice_;
-  if (choice) next_choice_.reset();
+  if (choice) {
+    next_choice_.reset();
+    choose(now);
+  }
   for (const auto &[id, leg] : legs_) {
     if (leg->numbered) send_feedback(*leg, now);
-    if (choice) choose(*leg, now);
     if (now >= leg->next_report) {
       report(*leg, now);
       for (const auto &source : leg->sources) source->history.trim(now);

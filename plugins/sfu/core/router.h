@@ -172,8 +172,9 @@ class Router {
   static std::size_t group_of(Leg &leg, const std::string &mid);
   static void place_layers(Leg &leg, Time now);
   static void forget_layer(Leg &leg, const Source &source);
-  void choose(Leg &leg, Time now);
-  void choose_layers(Leg &publisher, Route &route, Time now);
+  void choose(Time now);
+  void choose_pictures(Time now);
+  void choose_layers(Leg &leg, Time now);
   void on_congestion(Leg &leg, ByteSpan compound, Time now);
   void send_feedback(Leg &leg, Time now);
   std::optional<Remb> remb_for(const Leg &publisher, Time now) const;

@@ -108,28 +108,53 @@ bool Router::passes(Route &route, Out &out, const Source &source, bool key) {
   return true;
 }
 
-void Router::choose(Leg &leg, Time now) {
-  if (leg.options.last_n > 0) {
-    std::vector<Speaker> speakers;
-    for (Leg *publisher : leg.publishers)
-      speakers.push_back({publisher->loudness.value(now), publisher->route_to(leg)->pictures});
-    choose_loudest(speakers, leg.options.last_n);
-    for (std::size_t i = 0; i < speakers.size(); ++i) {
-      Leg &publisher = *leg.publishers[i];
-      Route &route = *publisher.route_to(leg);
-      if (speakers[i].chosen && !route.pictures)
-        for (std::size_t k = 0; k < publisher.sources.size(); ++k) {
-          Source &source = *publisher.sources[k];
-          if (source.kind != Class::Picture) continue;
-          route.outs[k].resume(source.highest + 1);
-          if (!source.group) want_keyframe(publisher, source, false, now);
-        }
-      route.pictures = speakers[i].chosen;
-    }
-    if (!next_choice_ || now + kChoiceInterval < *next_choice_)
-      next_choice_ = now + kChoiceInterval;
+/// For all legs in a few walks over all routes: to look for the route of each pair would take the
+/// cube of their number.
+void Router::choose(Time now) {
+  choose_pictures(now);
+  for (const auto &[id, leg] : legs_) leg->pictures_from = 0;
+  for (const auto &[id, leg] : legs_)
+    for (const Route &route : leg->routes) route.to->pictures_from += route.pictures;
+  bool again = false;
+  for (const auto &[id, leg] : legs_) {
+    if (!leg->layered.empty()) choose_layers(*leg, now);
+    again = again || !leg->layered.empty() || leg->options.last_n > 0;
   }
-  if (leg.layered.empty()) return;
+  if (again && (!next_choice_ || now + kChoiceInterval < *next_choice_))
+    next_choice_ = now + kChoiceInterval;
+}
+
+void Router::choose_pictures(Time now) {
+  std::vector<Leg *> legs;  // of those who are alike, who was there first
+  for (const auto &[id, leg] : legs_) legs.push_back(leg.get());
+  std::ranges::sort(legs, {}, &Leg::id);
+  for (Leg *leg : legs) {
+    const double loudness = leg->loudness.value(now);
+    for (Route &route : leg->routes)
+      if (route.to->options.last_n > 0) route.to->senders.push_back({leg, &route, loudness});
+  }
+  std::vector<Speaker> speakers;
+  for (Leg *leg : legs) {
+    speakers.clear();
+    for (const auto &[publisher, route, loudness] : leg->senders)
+      speakers.push_back({loudness, route->pictures});
+    choose_loudest(speakers, leg->options.last_n);
+    for (std::size_t i = 0; i < speakers.size(); ++i) {
+      const auto &[publisher, route, loudness] = leg->senders[i];
+      if (speakers[i].chosen && !route->pictures)
+        for (std::size_t k = 0; k < publisher->sources.size(); ++k) {
+          Source &source = *publisher->sources[k];
+          if (source.kind != Class::Picture) continue;
+          route->outs[k].resume(source.highest + 1);
+          if (!source.group) want_keyframe(*publisher, source, false, now);
+        }
+      route->pictures = speakers[i].chosen;
+    }
+    leg->senders.clear();
+  }
+}
+
+void Router::choose_layers(Leg &leg, Time now) {
   place_layers(leg, now);
   const double seconds = std::chrono::duration<double>(now - leg.rates_at).count();
   if (seconds >= 0.25) {
@@ -140,29 +165,24 @@ void Router::choose(Leg &leg, Time now) {
     }
     leg.rates_at = now;
   }
-  for (Route &route : leg.routes) choose_layers(leg, route, now);
-  if (!next_choice_ || now + kChoiceInterval < *next_choice_) next_choice_ = now + kChoiceInterval;
-}
-
-void Router::choose_layers(Leg &publisher, Route &route, Time now) {
-  const ExtensionNumbers &numbers = publisher.options.extensions;
+  const ExtensionNumbers &numbers = leg.options.extensions;
   const bool visible = numbers.frame_marking != 0 || numbers.dependency_descriptor != 0;
-  auto budget = route.to->estimator ? route.to->estimator->estimate(now) : std::optional<double>();
-  // Shared evenly with the others who send it pictures.
-  const auto senders = std::ranges::count_if(
-      route.to->publishers, [&](Leg *each) { return each->route_to(*route.to)->pictures; });
-  if (budget && senders > 1) *budget /= static_cast<double>(senders);
-  for (std::size_t i = 0; i < publisher.layered.size(); ++i) {
+  for (std::size_t i = 0; i < leg.layered.size(); ++i) {
+    const auto &layers = leg.layered[i].layers;
     std::vector<LayerRate> rates;
-    for (const Source *each : publisher.layered[i].layers)
-      rates.push_back({each->rate, now - each->last < kLive});
-    LayerSelector &selector = route.selectors[i];
-    if (!selector.choose(rates, budget, now)) continue;
-    if (!visible) {
-      selector.settle();
-      continue;
+    for (const Source *each : layers) rates.push_back({each->rate, now - each->last < kLive});
+    for (Route &route : leg.routes) {
+      const Leg &to = *route.to;
+      auto budget = to.estimator ? to.estimator->estimate(now) : std::optional<double>();
+      // Shared evenly with the others who send it pictures.
+      if (budget && to.pictures_from > 1) *budget /= static_cast<double>(to.pictures_from);
+      LayerSelector &selector = route.selectors[i];
+      if (!selector.choose(rates, budget, now)) continue;
+      if (visible)
+        want_keyframe(leg, *layers[*selector.wanted()], false, now);
+      else
+        selector.settle();
     }
-    want_keyframe(publisher, *publisher.layered[i].layers[*selector.wanted()], false, now);
   }
 }
 

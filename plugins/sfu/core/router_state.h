@@ -134,6 +134,13 @@ struct Router::Leg {
   Loudness loudness;
   std::unique_ptr<BandwidthEstimator> estimator;  // made when it says something
   LegStats stats;
+  struct Sender {  // a publisher, with its route
+    Leg *leg;
+    Route *route;
+    double loudness;
+  };
+  std::vector<Sender> senders;    // while the loudest are chosen, with last_n; else empty
+  std::size_t pictures_from = 0;  // so many of the publishers, when last was chosen
 
   bool reachable() const { return key.has_value() || options.deliver; }
   /// How long to wait before the same is sent, or asked for, again.

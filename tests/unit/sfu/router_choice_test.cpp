@@ -203,6 +203,41 @@ TEST_F(RouterChoiceTest, AReceiverGetsTheLayerThatItsPathCarries) {
   EXPECT_EQ(router.stats(carol)->estimate, 300'000);
 }
 
+TEST_F(RouterChoiceTest, APathIsSharedByThoseWhosePicturesPass) {
+  const LegId alice = publisher(kAlice), bob = publisher(kBob);
+  LegOptions options;
+  options.last_n = 1;
+  const LegId carol = leg(kCarol), loudest = leg(kEve, options);
+  for (const LegId to : {carol, loudest}) {
+    ASSERT_TRUE(router.route(alice, to));
+    ASSERT_TRUE(router.route(bob, to));
+  }
+  Bytes remb;
+  append(remb, Remb{3, 700'000, {}});
+  const auto second = [&] {
+    for (int i = 0; i < 50; ++i, pass(20ms)) {
+      for (const auto &[from, first] : {std::pair(kAlice, 10U), std::pair(kBob, 20U)}) {
+        picture(from, first, "low", i % 25 == 10, 300);        // 150 kbit/s
+        picture(from, first + 1, "high", i % 25 == 10, 1400);  // 570 kbit/s
+      }
+      sound(kAlice, 12, 20);
+      if (i == 0) send(kCarol, remb);
+      if (i == 0) send(kEve, remb);
+    }
+  };
+  const auto seconds = [&] {
+    for (int i = 0; i < 5; ++i) second();
+    clear();
+    second();
+  };
+  seconds();
+  EXPECT_EQ(heard(kCarol), (std::map<std::uint32_t, int>{{10, 50}, {12, 50}, {20, 50}}));
+  EXPECT_EQ(heard(kEve), (std::map<std::uint32_t, int>{{11, 50}, {12, 50}}));
+  router.unroute(bob, carol);
+  seconds();
+  EXPECT_EQ(heard(kCarol), (std::map<std::uint32_t, int>{{11, 50}, {12, 50}}));
+}
+
 TEST_F(RouterChoiceTest, AnEncoderThatBeginsAgainSendsTheSameLayers) {
   const LegId alice = publisher(kAlice), bob = leg(kBob), carol = leg(kCarol);
   ASSERT_TRUE(router.route(alice, bob));
