@@ -29,6 +29,7 @@ struct Hub::Leg {
   sfu::LegId relay = 0;
   nat::RemoteEnd bounds;
   bool up = false;
+  Time seen{};  // up, or made
 };
 
 namespace {
@@ -161,7 +162,7 @@ Result<std::unique_ptr<Hub::Leg>> Hub::make_leg(const std::string &session,
   auto id = relay_->add_leg(std::move(relayed));
   if (!id) return id.error();
   leg->relay = *id;
-  const Time now = Clock::now();
+  const Time now = leg->seen = Clock::now();
   for (const bool v6 : {false, true})
     if (has_family(v6)) leg->puncher.add_socket(socket_of(v6), v6, now);
   for (const Candidate &each : theirs->candidates) add_remote(*leg, each, now);
@@ -188,7 +189,6 @@ Result<std::vector<LegDescription>> Hub::serve(const std::string &session,
   if (by_tag_.size() + legs.size() > options_.max_legs)
     return refused("all " + std::to_string(options_.max_legs) + " legs are in use");
   Session made;
-  made.idle_since = Clock::now();
   const auto undo = [&] {
     for (const auto &leg : made.legs) relay_->remove_leg(leg->relay);
   };
@@ -248,7 +248,7 @@ Result<void> Hub::take(const std::string &session, const std::string &name,
   } else {
     return bad_input("leg " + name + " may send candidates only, once it is served");
   }
-  step();
+  step_alone(*leg, now);
   return {};
 }
 
@@ -295,12 +295,9 @@ void Hub::on_stun(const Endpoint &from, ByteSpan datagram) {
   const auto message = rtp::stun::Message::parse(datagram);
   Leg *leg = message ? owner_of(*message) : nullptr;
   const unsigned socket = socket_of(nat::is_v6(from));
-  if (!(leg && leg->puncher.received(socket, from, datagram, now)) &&
-      !gathering_.received(socket, from, datagram, now)) {
-    ++refused_;
-    return;
-  }
-  step();
+  if (leg && leg->puncher.received(socket, from, datagram, now)) return step_alone(*leg, now);
+  if (gathering_.received(socket, from, datagram, now)) return step();
+  ++refused_;
 }
 
 void Hub::note_probe(const rtp::stun::TransactionId &id, const std::string &tag) {
@@ -324,7 +321,20 @@ void Hub::send(const std::vector<nat::Outgoing> &out, Leg *leg) {
   }
 }
 
+/// What came for one leg is no affair of the others; if it was refused, not of that one either.
+void Hub::step_alone(Leg &leg, Time now) {
+  if (stepping_) {
+    step_again_ = true;
+    return;
+  }
+  step(leg, now);
+  arm(leg.puncher.next());
+}
+
 void Hub::step(Leg &leg, Time now) {
+  if (leg.up) leg.seen = now;
+  if (const auto due = leg.puncher.next(); !due || *due > now) return;
+  ++polls_;
   send(leg.puncher.poll(now), &leg);
   for (const Puncher::Event &each : leg.puncher.take_events()) on_event(leg, each);
 }
@@ -379,33 +389,37 @@ void Hub::step() {
     step_again_ = false;
     send(gathering_.poll(now), nullptr);
     offer_found();
-    for (auto &[name, session] : sessions_) {
-      bool up = false;
-      for (const auto &leg : session.legs) {
-        step(*leg, now);
-        up |= leg->up;
-      }
-      if (up) session.idle_since = now;
-    }
+    for (auto &[name, session] : sessions_)
+      for (const auto &leg : session.legs) step(*leg, now);
   } while (step_again_);
   std::optional<Time> next = gathering_.next();
   const auto sooner = [&](const std::optional<Time> &when) {
     if (when && (!next || *when < *next)) next = when;
   };
   for (auto &[name, session] : sessions_) {
-    if (now - session.idle_since >= options_.idle) lapsed.push_back(name);
-    sooner(session.idle_since + options_.idle);
-    for (const auto &leg : session.legs) sooner(leg->puncher.next());
+    Time seen{};
+    for (const auto &leg : session.legs) {
+      seen = std::max(seen, leg->up ? now : leg->seen);
+      sooner(leg->puncher.next());
+    }
+    if (now - seen >= options_.idle) lapsed.push_back(name);
+    sooner(seen + options_.idle);
   }
   stepping_ = false;
   for (const std::string &name : lapsed) {
     drop(name);
     if (events_.lapsed) events_.lapsed(name, "no client of it was there for a while");
   }
-  if (next)
-    timer_ = reactor_->at(*next, [this] { step(); });
-  else
-    timer_.reset();
+  armed_.reset();
+  timer_.reset();
+  arm(next);
+}
+
+/// Looks after all at `when`, unless that is to be sooner anyway.
+void Hub::arm(std::optional<Time> when) {
+  if (!when || (armed_ && *armed_ <= *when)) return;
+  armed_ = when;
+  timer_ = reactor_->at(*when, [this] { step(); });
 }
 
 // ---- Addresses ----
@@ -452,8 +466,9 @@ void Hub::addresses_changed() {
 // ---- Figures ----
 
 HubStats Hub::stats() const {
-  HubStats stats{sessions_.size(), by_tag_.size(),      0, gone_bytes_,
-                 gone_packets_,    gone_retransmitted_, 0, refused_};
+  HubStats stats{
+      sessions_.size(), by_tag_.size(), 0, gone_bytes_, gone_packets_, gone_retransmitted_, 0,
+      refused_,         polls_};
   for (const auto &[tag, leg] : by_tag_) {
     stats.legs_up += leg->up;
     stats.refused += leg->puncher.counts().refused;

@@ -77,6 +77,7 @@ struct HubStats {
   std::uint64_t retransmitted = 0;                           ///< packets that a client had missed
   std::uint64_t strangers = 0;
   std::uint64_t refused = 0;  ///< STUN that was nobody's, not verified, or came before
+  std::uint64_t polls = 0;    ///< times that a leg had something to do
 };
 
 /// Reactor thread. Media of a session is passed between its legs, encrypted from end to end; a leg
@@ -113,7 +114,6 @@ class Hub {
   struct Leg;
   struct Session {
     std::vector<std::unique_ptr<Leg>> legs;
-    Time idle_since{};  ///< while no leg is up
   };
 
   Hub(std::shared_ptr<Reactor> reactor, HubOptions options, HubEvents events);
@@ -128,6 +128,8 @@ class Hub {
   void note_probe(const rtp::stun::TransactionId &id, const std::string &tag);
   void step();
   void step(Leg &leg, Time now);
+  void step_alone(Leg &leg, Time now);
+  void arm(std::optional<Time> when);
   void offer_found();
   void addresses_changed();
   void drop(const std::string &session);
@@ -150,8 +152,10 @@ class Hub {
   std::map<rtp::stun::TransactionId, std::string> probes_;  // of ours: the tag of whose it is
   std::deque<rtp::stun::TransactionId> probe_order_;
   std::uint64_t gone_bytes_ = 0, gone_packets_ = 0, gone_retransmitted_ = 0, refused_ = 0;
+  std::uint64_t polls_ = 0;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what is posted
   bool stepping_ = false, step_again_ = false;
+  std::optional<Time> armed_;  // when timer_ is due
   Reactor::Timer timer_;
 };
 

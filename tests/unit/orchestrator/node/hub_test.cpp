@@ -313,6 +313,45 @@ TEST_F(HubTest, WhoChangesAddressesAllTheTimeIsNotFollowed) {
   EXPECT_GE(taken, 2U);
 }
 
+TEST_F(HubTest, WhatIsRefusedMakesNoWork) {
+  alice.named = bob.named = false;
+  std::string tag;
+  for (const char *session : {"s1", "s2", "s3"}) {
+    const auto answers = hub->serve(session, {alice.describe(), bob.describe()});
+    ASSERT_TRUE(answers) << answers.error().detail;
+    tag = std::get<nat::Description>(*nat::parse_signal((*answers)[0].description)).tag;
+  }
+  until([] { return false; }, 2);
+  const auto before = hub->stats().polls;
+  // The tag is no secret, the key is.
+  constexpr unsigned kForged = 50;
+  for (unsigned i = 1; i <= kForged; ++i)
+    eve.send_to(hub->local(),
+                nat::make_probe(rtp::stun::random_transaction_id(), tag, i, true, nat::ProbeKey{}));
+  ASSERT_TRUE(until([&] { return hub->stats().refused == kForged; }));
+  EXPECT_EQ(hub->stats().polls, before);
+}
+
+TEST_F(HubTest, WhatComesForOneLegIsNoWorkForOthers) {
+  alice.named = bob.named = false;
+  alice.silent = true;
+  std::vector<LegDescription> answers;
+  for (const char *session : {"s3", "s2", "s1"})
+    answers = *hub->serve(session, {alice.describe(), bob.describe()});
+  until([] { return false; }, 2);
+  const auto before = hub->stats().polls;
+  alice.punch("s1/n7", answers[0].description);
+  const std::string tag =
+      std::get<nat::Description>(*nat::parse_signal(answers[0].description)).tag;
+  constexpr unsigned kProbes = 20;
+  for (unsigned i = 1; i <= kProbes; ++i)
+    alice.send_to(hub->local(), nat::make_probe(rtp::stun::random_transaction_id(), tag, i, true,
+                                                alice.keys.probe_own));
+  ASSERT_TRUE(until([&] { return alice.heard >= kProbes; }));
+  // She answers nothing, so nothing is due of itself.
+  EXPECT_EQ(hub->stats().polls - before, kProbes);
+}
+
 TEST_F(HubTest, WhoHasGoneIsSentNothingAnyMore) {
   open(60s, 300ms);
   come_up();
