@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "common/secret.h"
-#include "common/text.h"
 #include "nat/core/behaviour_json.h"
 #include "nat/core/ladder.h"
 #include "nat/core/reach.h"
@@ -75,7 +74,9 @@ void Rendezvous::received(LinkId id, std::string_view text, Time now) {
   if (link.device) ++link.device->heard;
   const auto message = wire::read(text);
   if (!message) return wrong(link, "", message.error().detail, now);
+  speaker_ = {link.account, now};
   dispatch(link, *message, now);
+  speaker_.reset();
 }
 
 void Rendezvous::dispatch(Link &link, const wire::Message &message, Time now) {
@@ -218,6 +219,9 @@ void Rendezvous::tick(Time now) {
   }
 
   tick_nodes(now);
+  account_log_.tick(now);
+  for (auto &[id, session] : sessions_)
+    if (session.unshown) show(session, true);
   std::vector<std::string> gone;
   for (const auto &[id, device] : devices_)
     if (!device.link && !may_stay_away(device, now)) gone.push_back(id);
@@ -267,46 +271,6 @@ void Rendezvous::shutdown(Time now) {
   devices_.clear();
 }
 
-// --- Telling -------------------------------------------------------------------------------------
-
-void Rendezvous::tell(Device &device, const wire::Message &message) {
-  device.said.push_back(wire::write(message));
-  device.said_bytes += device.said.back().size();
-  if (device.link) door_.send(device.link->id, device.said.back());
-  while (device.said.size() > options_.limits.kept_messages ||
-         device.said_bytes > options_.limits.kept_bytes) {
-    device.said_bytes -= device.said.front().size();
-    device.said.pop_front();
-    ++device.said_before;
-  }
-}
-
-void Rendezvous::tell(const std::string &device, const wire::Message &message) {
-  if (const auto found = devices_.find(device); found != devices_.end())
-    tell(found->second, message);
-}
-
-void Rendezvous::wrong(Link &link, const std::string &session, const std::string &detail,
-                       Time now) {
-  ++wrongs_;
-  if (++link.wrongs > options_.limits.wrongs)
-    return close(link, kPolicy, "too many wrong messages; the last one: " + detail, now);
-  const wire::Wrong said{session, std::string(shortened(detail, wire::kMostText))};
-  if (link.device)
-    tell(*link.device, said);
-  else
-    door_.send(link.id, wire::write(said));
-}
-
-void Rendezvous::wrong(Device &from, const std::string &session, const std::string &detail,
-                       Time now) {
-  if (from.link) wrong(*from.link, session, detail, now);
-}
-
-void Rendezvous::say(LogLevel level, const std::string &text) const {
-  if (options_.log) options_.log(level, text);
-}
-
 // --- Sessions ------------------------------------------------------------------------------------
 
 template <class Other>
@@ -344,8 +308,8 @@ void Rendezvous::foresee(Session &session) {
   view.direct = told.direct;
   view.direct_why = told.why;
   tell_both(session, told);
-  say(LogLevel::Info, "channel " + view.id + ": direct way: " + told.direct + ": " + told.why);
-  changed_(view);
+  show(session, say(LogLevel::Info,
+                    "channel " + view.id + ": direct way: " + told.direct + ": " + told.why));
 }
 
 void Rendezvous::on(Device &from, const wire::Open &open, Time now) {
@@ -508,9 +472,9 @@ void Rendezvous::on(Device &from, const wire::Rung &rung, Time now) {
     carries.clear();
   if (!rung.node.empty()) node_rung(*session, caller, rung, now);
   ++rungs_[{rung.rung, rung.state}];
-  say(LogLevel::Info, "channel " + view.id + ": " + view.rungs.back().by + ": " + what + " " +
-                          rung.state + (rung.why.empty() ? "" : ": " + rung.why));
-  changed_(view);
+  show(*session,
+       say(LogLevel::Info, "channel " + view.id + ": " + view.rungs.back().by + ": " + what + " " +
+                               rung.state + (rung.why.empty() ? "" : ": " + rung.why)));
 }
 
 void Rendezvous::on(Device &from, const wire::Bye &bye, Time now) {

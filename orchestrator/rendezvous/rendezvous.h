@@ -20,6 +20,7 @@
 #include "nat/core/behaviour.h"
 #include "nat/core/rendezvous_message.h"
 #include "nodes/choice.h"
+#include "rendezvous/account_log.h"
 #include "rendezvous/session.h"
 
 namespace junctor::rendezvous {
@@ -187,6 +188,7 @@ class Rendezvous {
     std::uint32_t caller_generation = 1, callee_generation = 1;
     std::vector<Placement> placements;
     bool caller_needs = false, callee_needs = false;  ///< a node, and waits for the next
+    bool unshown = false;                             ///< its view has changed since show()
     bool has(const std::string &device) const {
       return device == caller || device == callee || ringing.contains(device);
     }
@@ -239,10 +241,15 @@ class Rendezvous {
   void foresee(Session &session);
   template <class Told>
   void learn(Device &device, const Told &told);
+
+  // Telling: rendezvous_telling.cpp.
   void tell(Device &device, const wire::Message &message);
   void tell(const std::string &device, const wire::Message &message);
   void wrong(Link &link, const std::string &session, const std::string &detail, Time now);
   void wrong(Device &from, const std::string &session, const std::string &detail, Time now);
+  bool say(LogLevel level, const std::string &text);
+  void show(Session &session, bool at_once);
+
   /// Nothing, and the sender is told, if it has no part in one that runs.
   Session *part_of(Device &from, const std::string &session, Time now);
   void end(Session &session, EndReason reason, const std::string &detail, const Device *but);
@@ -250,7 +257,6 @@ class Rendezvous {
   void close(Link &link, unsigned short code, const std::string &reason, Time now);
   void forget(Device &device, Time now);
   bool may_stay_away(const Device &device, Time now) const;
-  void say(LogLevel level, const std::string &text) const;
 
   const Options options_;
   const Door door_;
@@ -261,6 +267,12 @@ class Rendezvous {
   std::map<std::string, Session> sessions_;  ///< that run
   std::deque<View> ended_;                   ///< the newest first
   PeerLogBudget log_budget_;
+  AccountLog account_log_;
+  struct Speaker {
+    std::string account;
+    Time now{};
+  };
+  std::optional<Speaker> speaker_;  ///< whose message is being handled
   std::uint64_t messages_ = 0, wrongs_ = 0;
   std::map<std::string, std::uint64_t> ended_by_;
   std::map<std::pair<std::string, std::string>, std::uint64_t> rungs_;

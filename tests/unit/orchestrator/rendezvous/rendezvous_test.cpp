@@ -2,6 +2,8 @@
 // What the rendezvous carries, to whom, and what it does about clients that misbehave.
 #include "rendezvous/rendezvous.h"
 
+#include <algorithm>
+
 #include "fixture.h"
 
 namespace junctor::rendezvous {
@@ -414,6 +416,37 @@ TEST_F(RelayTest, GivesCredentialsToWhoHasASession) {
   say(bob, wire::Need{session, "p2p"});
   EXPECT_EQ(count<wire::Wrong>(bob), 1U);
   make();
+}
+
+TEST_F(RendezvousTest, AnAccountFillsNeitherTheLogNorWatchersEars) {
+  const LinkId alice = client("alice"), bob = client("bob");
+  const std::string session = join(alice, bob, "bob");
+  const auto lines = [this] { return std::ranges::count(log, '\n'); };
+  const auto lines_before = lines();
+  const std::size_t changes_before = changes.size();
+  constexpr int kSaid = 2000;
+  const Time begin = now;
+  for (int i = 0; i < kSaid; ++i) {
+    now += Limits{}.message_interval;
+    say(alice, wire::Rung{session, "p2p", "", i % 2 ? "failed" : "trying", "noise", 1});
+  }
+  const auto most = AccountLog::kBurst + (now - begin) / AccountLog::kInterval + 1;
+  EXPECT_LE(lines() - lines_before, most);
+  EXPECT_LE(static_cast<long>(changes.size() - changes_before), most);
+  EXPECT_EQ(heard[alice].closed, 0);
+
+  say(bob, wire::Rung{session, "p2p", "", "failed", "it is quiet here", 1});
+  EXPECT_NE(log.find("it is quiet here"), std::string::npos) << "others are heard";
+
+  say(alice, wire::Rung{session, "p2p", "", "up", "at last", 1});
+  rendezvous->tick(now);
+  EXPECT_EQ(changes.back().rungs.back().why, "at last") << "nothing is kept from who watches";
+  const std::size_t shown = changes.size();
+  rendezvous->tick(now);
+  EXPECT_EQ(changes.size(), shown);
+  now += 10s;
+  say(alice, wire::Rung{session, "p2p", "", "failed", "", 1});
+  EXPECT_NE(log.find("lines that alice caused before were left out"), std::string::npos);
 }
 
 }  // namespace
