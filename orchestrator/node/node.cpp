@@ -238,7 +238,11 @@ void Node::tick() {
     say(LogLevel::Info, "serves again");
     if (auto opened = connect(); !opened) return end(opened.error().detail);
   }
+  if (reason && !resting_) resting_since_ = now;
   resting_ = std::move(reason);
+  if (resting_ && stats.sessions > 0 &&
+      ends_calls(options_.limits, usage, now - resting_since_, options_.drain_time))
+    end_calls(*resting_);
   if (rests_for_good(options_.limits, usage) && !stopping_) stopping_ = now;
   if (stopping_ && (stats.sessions == 0 || now - *stopping_ >= options_.drain_time))
     return end(resting_);
@@ -247,6 +251,18 @@ void Node::tick() {
     server_->send(load);
     told_ = load;
   }
+}
+
+/// Those that did not move away: their rendezvous may know nothing of them any more.
+void Node::end_calls(const std::string &why) {
+  std::vector<std::string> sessions;
+  thread_->reactor()->invoke([&] {
+    sessions = hub_->sessions();
+    for (const std::string &each : sessions) hub_->release(each);
+  });
+  say(LogLevel::Warning,
+      "ends what did not move away (" + std::to_string(sessions.size()) + "): " + why);
+  for (const std::string &each : sessions) server_->send(wire::Refuse{each, why});
 }
 
 void Node::stop() {

@@ -67,6 +67,7 @@ class Node {
   void serve(const nat::rendezvous::Serve &serve);
   void surveyed(rendezvous::Surroundings found);
   void tick();
+  void end_calls(const std::string &why);
   void end(std::optional<std::string> why);
   void say(LogLevel level, const std::string &text) const;
   /// Runs it here, later, if this is still there.
@@ -85,7 +86,8 @@ class Node {
   rendezvous::Surroundings surroundings_;
   rendezvous::Lookout lookout_;
   std::optional<std::string> resting_;  // why
-  std::optional<Time> stopping_;        // since
+  Time resting_since_{};
+  std::optional<Time> stopping_;  // since
   bool over_ = false;
   HubStats last_;
   Time last_at_{};

@@ -108,4 +108,11 @@ bool rests_for_good(const OwnerLimits &limits, const Usage &usage) {
   return limits.bytes > 0 && usage.bytes >= limits.bytes;
 }
 
+bool ends_calls(const OwnerLimits &limits, const Usage &usage, Duration resting,
+                Duration drain_time) {
+  return resting >= drain_time + kRelease ||
+         (rests_for_good(limits, usage) &&
+          usage.bytes - limits.bytes >= std::max(limits.bytes / 20, kLeastOverdraft));
+}
+
 }  // namespace junctor::node

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/result.h"
 
 namespace junctor::node {
@@ -51,5 +52,14 @@ struct Usage {
 std::optional<std::string> reason_to_rest(const OwnerLimits &limits, const Usage &usage);
 /// Whether that reason will pass.
 bool rests_for_good(const OwnerLimits &limits, const Usage &usage);
+
+/// What calls that are to move away may still use: a twentieth of the bytes, and at least so many.
+inline constexpr std::uint64_t kLeastOverdraft = 20'000'000;
+/// In which a rendezvous that is there releases a call that has moved.
+inline constexpr Duration kRelease = std::chrono::seconds(10);
+/// Whether calls that a node still has are to end, moved or not, after it rested for `resting` and
+/// gave them `drain_time` to move: who was to release them may be gone.
+bool ends_calls(const OwnerLimits &limits, const Usage &usage, Duration resting,
+                Duration drain_time);
 
 }  // namespace junctor::node

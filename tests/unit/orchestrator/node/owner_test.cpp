@@ -61,6 +61,27 @@ TEST(Owner, RestsWhenALimitIsReached) {
   EXPECT_FALSE(rests_for_good(limits, usage));
 }
 
+TEST(Owner, CallsThatDoNotMoveAwayEnd) {
+  using std::chrono::seconds;
+  OwnerLimits limits;
+  Usage usage;
+  EXPECT_FALSE(ends_calls(limits, usage, seconds(24), seconds(15)));
+  EXPECT_TRUE(ends_calls(limits, usage, seconds(25), seconds(15)));
+  // What is used up is used up, however soon.
+  limits.bytes = 1'000'000'000;
+  usage.bytes = 1'049'000'000;
+  EXPECT_FALSE(ends_calls(limits, usage, seconds(1), seconds(15)));
+  usage.bytes = 1'050'000'000;
+  EXPECT_TRUE(ends_calls(limits, usage, seconds(0), seconds(15)));
+  limits.bytes = 1000;
+  usage.bytes = 19'000'000;
+  EXPECT_FALSE(ends_calls(limits, usage, seconds(1), seconds(15))) << "they are given time";
+  usage.bytes = 21'000'000;
+  EXPECT_TRUE(ends_calls(limits, usage, seconds(1), seconds(15)));
+  usage.bytes = 999;
+  EXPECT_FALSE(ends_calls(limits, usage, seconds(1), seconds(15)));
+}
+
 TEST(Owner, TheEmptiestBatteryOfTheDeviceCounts) {
   const TemporaryDirectory folder;
   EXPECT_FALSE(read_battery(folder.path()));
