@@ -386,6 +386,26 @@ class N6_LastResort(LadderTest):
         print("# the relay died and came back: silence of {:.0f} and {:.0f} ms".format(
             *self.pauses(phones, since)))
 
+    def test_a_relay_that_is_far_away_stays_while_nobody_speaks(self):
+        self.serve("--turn", "auto")
+        sites = [self.lab.site(name, "symmetric") for name in ("left", "right")]
+        for site in sites:
+            site.link.delay(0.04)
+        silent = "--video", "off", "--audio", "off", "--stats"
+        bob = self.phone("bob", sites[1], *silent)
+        bob.wait("nat")
+        phones = self.phone("alice", sites[0], "--call", "bob", *silent), bob
+        self.up(phones, "relay")
+        # Each end asks each 2.5 s, and takes the way for dead 0.6 s after that.
+        since = self.lines(phones)
+        wait_until(lambda: all(now >= before + 10 for now, before in zip(self.lines(phones), since)),
+                   60, "ten lines of figures", every=0.2)
+        for phone in phones:
+            self.assertEqual([each["state"] for each in phone.events("channel")], ["trying", "up"])
+            last = phone.events("stats")[-1]
+            self.assertEqual(last["rung"], "relay")
+            self.assertGreaterEqual(last["round_trip_ms"], 80)
+
     def test_of_two_relays_one_dies(self):
         secret = "of both relays"
         hosts = [self.lab.host(name, addresses=2) for name in ("relay-1", "relay-2")]

@@ -181,8 +181,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
     bool gathered = false;
     std::optional<IcePath> path{};
     PathWatch watch{PathWatch::Options()};
-    std::uint32_t question = 0;  ///< the number of the last one
-    Time asked{};
+    Questions questions{};
     std::optional<Duration> round_trip{};
     /// Datagrams from the agent's thread.
     struct Inbox {

@@ -233,8 +233,7 @@ void Channel::watch_ice(Time now) {
     case PathWatch::Verdict::Wait:
       break;
     case PathWatch::Verdict::Ask:
-      ice_->asked = now;
-      ask_over_ice(kAsks, ++ice_->question);
+      ask_over_ice(kAsks, ice_->questions.ask(now));
       break;
     case PathWatch::Verdict::Silent:
       ice_failed(ice_, "nothing is answered any more");
@@ -270,10 +269,11 @@ bool Channel::take_question(IceWay &way, ByteSpan packet) {
   const std::uint32_t number = reader.u32();
   if (subtype == kAsks) {
     ask_over_ice(kAnswers, number);
-  } else if (number == way.question) {
-    const Time now = Clock::now();
-    const Duration took = now - way.asked;
-    way.round_trip = way.round_trip ? (*way.round_trip * 7 + took) / 8 : took;
+    return true;
+  }
+  const Time now = Clock::now();
+  if (const auto took = way.questions.answered(number, now)) {
+    way.round_trip = way.round_trip ? (*way.round_trip * 7 + *took) / 8 : *took;
     way.watch.answered(now);
   }
   return true;

@@ -66,4 +66,17 @@ Time PathWatch::next(std::optional<Duration> round_trip) const {
   return media_expected_ ? std::min(heartbeat_at_, last_media_ + options_.silence) : heartbeat_at_;
 }
 
+std::uint32_t Questions::ask(Time now) {
+  times_[++asked_ % kKept] = now;
+  return asked_;
+}
+
+std::optional<Duration> Questions::answered(std::uint32_t number, Time now) {
+  // Differences, for numbers begin again after the last.
+  const std::uint32_t open = asked_ - answered_, before = asked_ - number;
+  if (before >= open || before >= kKept) return std::nullopt;
+  answered_ = number;
+  return now - times_[number % kKept];
+}
+
 }  // namespace junctor::nat

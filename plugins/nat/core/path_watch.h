@@ -2,6 +2,7 @@
 // Whether a way that is up still works: what comes over it tells, and questions where nothing does.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -46,6 +47,25 @@ class PathWatch {
   unsigned media_run_ = 0;  ///< packets without a pause
   bool media_expected_ = false, asked_for_media_ = false;
   std::optional<Time> asking_since_, ask_again_;
+};
+
+/// The numbers of questions over a way, and how long each takes. The next one is asked before the
+/// answer to the one before can be there where the way is long: any of the last ones counts. One
+/// thread.
+class Questions {
+ public:
+  /// What is asked for as long as PathWatch waits, where the round trip is not known, and more.
+  static constexpr std::uint32_t kKept = 32;
+
+  /// The number of the one that is sent now; the first is 1.
+  std::uint32_t ask(Time now);
+  /// How long the answer to this one took; nothing where it is none of the last, or where a later
+  /// one has been answered before.
+  std::optional<Duration> answered(std::uint32_t number, Time now);
+
+ private:
+  std::uint32_t asked_ = 0, answered_ = 0;
+  std::array<Time, kKept> times_{};
 };
 
 }  // namespace junctor::nat

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+
 namespace junctor::nat {
 namespace {
 
@@ -75,6 +77,62 @@ TEST_F(PathIsWatched, ALongRoundTripIsWaitedFor) {
   round_trip_ = 500ms;
   answers_ = false;
   EXPECT_EQ(run(5s).back(), std::pair(4500L, Verdict::Silent));
+}
+
+/// A way on which each question is answered after `took`: what its round trip is known to be after
+/// `lasted`; nothing where it was taken for dead.
+std::optional<Duration> measured(Duration took, Duration lasted) {
+  PathWatch watch{PathWatch::Options()};
+  Questions questions;
+  std::optional<Duration> round_trip;
+  std::deque<std::pair<Time, std::uint32_t>> answers;
+  Time now = Time{} + 1h;
+  watch.answered(now);
+  for (const Time end = now + lasted; now < end;) {
+    while (!answers.empty() && answers.front().first <= now) {
+      if (const auto known = questions.answered(answers.front().second, now)) {
+        round_trip = known;
+        watch.answered(now);
+      }
+      answers.pop_front();
+    }
+    switch (watch.poll(now, round_trip)) {
+      case Verdict::Ask:
+        answers.emplace_back(now + took, questions.ask(now));
+        break;
+      case Verdict::Silent:
+        return std::nullopt;
+      case Verdict::Wait:
+        break;
+    }
+    Time next = watch.next(round_trip);
+    if (!answers.empty()) next = std::min(next, answers.front().first);
+    now = std::max(next, now + 1ms);
+  }
+  return round_trip;
+}
+
+TEST(QuestionsOverAWay, AreAnsweredHoweverLongTheWayIs) {
+  for (const Duration took :
+       {Duration(1ms), Duration(49ms), Duration(80ms), Duration(160ms), Duration(500ms)})
+    EXPECT_EQ(measured(took, 10s), took) << took / 1ms;
+  EXPECT_FALSE(measured(2s, 10s));
+}
+
+TEST(QuestionsOverAWay, CountEachOfTheLastThatIsAnsweredInItsOrder) {
+  const Time now = Time{} + 1h;
+  Questions questions;
+  EXPECT_FALSE(questions.answered(0, now));
+  EXPECT_FALSE(questions.answered(1, now)) << "none was asked";
+  for (std::uint32_t i = 1; i <= 40; ++i) EXPECT_EQ(questions.ask(now + i * 1ms), i);
+  EXPECT_FALSE(questions.answered(0, now + 1s));
+  EXPECT_FALSE(questions.answered(8, now + 1s)) << "longer ago than is known";
+  EXPECT_EQ(questions.answered(9, now + 1s), 991ms);
+  EXPECT_EQ(questions.answered(30, now + 1s), 970ms) << "those between were lost";
+  EXPECT_FALSE(questions.answered(30, now + 1s));
+  EXPECT_FALSE(questions.answered(29, now + 1s));
+  EXPECT_FALSE(questions.answered(41, now + 1s)) << "not asked";
+  EXPECT_EQ(questions.answered(40, now + 1s), 960ms);
 }
 
 }  // namespace
