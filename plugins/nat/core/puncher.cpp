@@ -296,7 +296,9 @@ void Puncher::came(Link &link, std::size_t bytes, Time now) {
   // draws keeps to the pace.
   const bool due = bytes == 0 || link.due <= now;
   if (due && may_send(now) && (!link.learned || link.credit >= kProbeSize)) send_probe(link, now);
-  if (peer_up_) mark_good(link, now);
+  // The peer's word is for the addresses that it named. This one may be anybody's, who shows it in
+  // a copy of a packet of the peer's.
+  if (peer_up_ && !link.learned) mark_good(link, now);
 }
 
 void Puncher::mark_good(Link &link, Time now) {
@@ -344,7 +346,7 @@ void Puncher::media_from(unsigned socket, const Endpoint &from, std::size_t size
 void Puncher::peer_up(Time now) {
   peer_up_ = true;
   for (Link &each : links_)
-    if (each.came && !each.good) mark_good(each, now);
+    if (each.came && !each.good && !each.learned) mark_good(each, now);
   next_ = now;
 }
 
@@ -371,9 +373,11 @@ Duration Puncher::pace(const Link &link, Time now) const {
 }
 
 void Puncher::send_probe(Link &link, Time now) {
-  // Each is a transaction of its own, so that an ACK tells which one it answers.
+  // Each is a transaction of its own, so that an ACK tells which one it answers. Who has answered
+  // may get the padded ones: the peer, too, may know our address from our packets alone.
   const auto id = stun::random_transaction_id();
-  Bytes bytes = make_probe(id, options_.peer_tag, ++number_, !link.learned, options_.probe_own);
+  const bool padded = !link.learned || link.good;
+  Bytes bytes = make_probe(id, options_.peer_tag, ++number_, padded, options_.probe_own);
   if (link.learned && !link.good) link.credit -= std::min(link.credit, bytes.size());
   if (sent_.size() >= kMostSent && !sent_order_.empty()) {
     sent_.erase(sent_order_.front());

@@ -48,8 +48,9 @@ struct PuncherOptions {
 /// probe named, until it has answered, no more bytes than came from there. What does not verify, or
 /// came before, has no effect at all. One thread.
 ///
-/// A way is good for sending when a probe of ours over it was ACKed, or when the peer says that it
-/// is up and verified packets come that way. Each end chooses for itself what it sends over.
+/// A way is good for sending when a probe of ours over it was ACKed, or, to an address that the
+/// peer's strings named, when the peer says that it is up and verified packets come from there.
+/// Each end chooses for itself what it sends over.
 class Puncher {
  public:
   static constexpr unsigned kMostPerSecond = 1000, kBurst = 100;

@@ -29,7 +29,7 @@ struct End {
   std::vector<Puncher::Event> events;
   std::optional<Time> up_at;
   std::uint64_t received = 0;
-  bool deaf = false;
+  bool deaf = false, said_up = false;
 
   End(SimulatedInternet &internet, const AccessKind &kind, PuncherOptions options)
       : net(internet), site(internet.add(kind)), puncher(std::move(options)) {
@@ -87,7 +87,8 @@ class Punching : public testing::Test {
       right_->pump();
       // One string that the application carries: who is up says so.
       for (auto [one, other] : {std::pair{&left_, &right_}, std::pair{&right_, &left_}})
-        if ((*one)->up_at && signals_) (*other)->puncher.peer_up(net_.now);
+        if ((*one)->up_at && signals_ && !std::exchange((*one)->said_up, true))
+          (*other)->puncher.peer_up(net_.now);
       if (net_.now >= end) return;
       Time until = end;
       for (End *each : {left_.get(), right_.get()})
@@ -287,16 +288,52 @@ TEST_F(Punching, ThePeersWordMakesAWayGoodThatItsPacketsCameOver) {
   make(kind("open"), kind("open"));
   // What left sends never arrives; right hears ACKs of its own probes.
   net_.one_way = 1ms;
-  left_->puncher.add_remote({CandidateKind::External, {"198.51.100.9", 9}}, net_.now);
+  const Endpoint named{"198.51.100.7", 4000}, unnamed{"198.51.100.8", 4000};
+  left_->puncher.add_remote({CandidateKind::External, named}, net_.now);
   run(5ms);
-  const auto probe =
-      make_probe(rtp::stun::random_transaction_id(), left_->puncher.own_tag(), 1, true, key_of(2));
-  net_.inject({"198.51.100.7", 4000}, net_.local(left_->site, 0), probe);
-  run(1ms);
-  EXPECT_EQ(left_->puncher.state(), State::Trying);
+  unsigned number = 0;
+  const auto comes_from = [&](const Endpoint &from) {
+    net_.inject(from, net_.local(left_->site, 0),
+                make_probe(rtp::stun::random_transaction_id(), left_->puncher.own_tag(), ++number,
+                           true, key_of(2)));
+    run(1ms);
+  };
+  comes_from(unnamed);
   left_->puncher.peer_up(net_.now);
+  comes_from(unnamed);
+  EXPECT_EQ(left_->puncher.state(), State::Trying) << "it may be anybody's";
+  comes_from(named);
   EXPECT_EQ(left_->puncher.state(), State::Up);
-  EXPECT_EQ(left_->puncher.path()->remote, (Endpoint{"198.51.100.7", 4000}));
+  EXPECT_EQ(left_->puncher.path()->remote, named);
+}
+
+TEST_F(Punching, AnAddressThatCopiesOfProbesShowGetsNoMedia) {
+  make(kind("full-cone"), kind("full-cone"));
+  net_.one_way = 5ms;
+  signals_ = true;
+  // Somebody sees each packet to left, and is faster than it with a copy from a victim's address.
+  auto &victim = net_.add(kind("open"));
+  std::uint64_t shown = 0, got = 0;
+  victim.receive = [&](unsigned, const Endpoint &, const Bytes &bytes) { got += bytes.size(); };
+  left_->site.receive = [&](unsigned socket, const Endpoint &from, const Bytes &bytes) {
+    shown += bytes.size();
+    for (const Endpoint &source : {net_.local(victim, 0), from})
+      EXPECT_TRUE(left_->puncher.received(socket, source, bytes, net_.now));
+  };
+  exchange();
+  run(1500ms);
+  ASSERT_TRUE(up());
+  // Of one that comes while the way is quiet.
+  const auto probe = make_probe(rtp::stun::random_transaction_id(), left_->puncher.own_tag(), 1000,
+                                true, key_of(2));
+  shown += probe.size();
+  net_.inject(net_.local(victim, 0), net_.external(left_->site, 0), probe);
+  run(20s);
+  EXPECT_GT(got, 0U) << "what a stranger gets: ACKs, and probes that it does not answer";
+  EXPECT_LE(got, shown);
+  ASSERT_TRUE(up());
+  EXPECT_EQ(left_->puncher.path()->remote, net_.external(right_->site, 0));
+  EXPECT_FALSE(left_->told(Kind::Moved));
 }
 
 TEST_F(Punching, WhatDoesNotVerifyHasNoEffectAndNoAnswer) {
@@ -519,6 +556,31 @@ TEST_F(Punching, GuessesMeetOneOfManySockets) {
   const double seconds = std::chrono::duration<double>(took).count() + 0.3;
   EXPECT_LE(static_cast<double>(right_->site.packets_sent),
             seconds * Puncher::kMostPerSecond + 2 * Puncher::kBurst);
+}
+
+TEST_F(Punching, AGuessThatMetNeedsNoAckOfItsOwn) {
+  // Neither end's address was named to the other.
+  Time now = net_.now;
+  Puncher guesser(options(true)), many(options(false));
+  guesser.add_socket(0, false, now);
+  many.add_socket(7, false, now, Puncher::Use::Many);
+  guesser.guess("198.51.100.7", 1, now);
+  const auto guess = guesser.poll(now);
+  ASSERT_EQ(guess.size(), 1U);
+  const Endpoint here{"203.0.113.9", 5000}, there = guess[0].to;
+  EXPECT_TRUE(many.received(7, here, guess[0].bytes, now));
+  unsigned lost = 0;
+  for (const Time end = now + 200ms; now < end; now += 1ms) {
+    for (const Outgoing &each : many.poll(now)) {
+      const bool ack = rtp::stun::Message::parse(each.bytes)->kind() == rtp::stun::Class::Success;
+      if (ack && lost++ == 0) continue;
+      EXPECT_TRUE(guesser.received(0, there, each.bytes, now));
+    }
+    for (const Outgoing &each : guesser.poll(now))
+      EXPECT_TRUE(many.received(7, here, each.bytes, now));
+  }
+  EXPECT_EQ(many.state(), State::Up);
+  EXPECT_EQ(guesser.state(), State::Up);
 }
 
 TEST(Replay, WindowTakesEachNumberOnce) {
