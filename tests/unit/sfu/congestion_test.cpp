@@ -227,7 +227,9 @@ TEST(BandwidthEstimator, GoesOnWhereTheClockWraps) {
   Path path(2e6, 0, INT32_MAX - 130 * kSecond);  // it begins at 100 s
   for (int i = 0; i < 60; ++i) {
     path.second(estimator, estimator.estimate(path.now()).value_or(1e6));
-    if (i > 20) EXPECT_LT(path.queue_ms(), 150) << i;
+    if (i > 20) {
+      EXPECT_LT(path.queue_ms(), 150) << i;
+    }
   }
 }
 
