@@ -368,6 +368,8 @@ void Channel::look_at_addresses() {
     log(LogLevel::Info, why);
   else
     gather_anew(why);
+  // Sockets of libnice's keep the address that they have, which may be gone.
+  if (ice_ && ice_->path && !list.empty()) ice_->watch.doubt(Clock::now());
   // The application may have other connections to look after, and at once.
   const Puncher *puncher = puncher_of(path_of_);
   const bool gone = std::ranges::count(before.first, path_address_) > 0 &&

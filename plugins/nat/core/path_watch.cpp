@@ -34,6 +34,11 @@ void PathWatch::forget() {
   media_run_ = 0;
 }
 
+void PathWatch::doubt(Time now) {
+  asking_since_ = ask_again_ = now;
+  asked_for_media_ = true;
+}
+
 Duration PathWatch::patience(std::optional<Duration> round_trip) const {
   const Duration time = round_trip.value_or(kUnknownRoundTrip);
   return asked_for_media_ ? std::max<Duration>(milliseconds(200), 2 * time + milliseconds(50))

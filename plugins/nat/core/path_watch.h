@@ -35,6 +35,8 @@ class PathWatch {
   void media_begins(Time now) { last_media_ = now; }
   /// What came so far says nothing any more.
   void forget();
+  /// It may just have ended: to be asked at once, and not waited for for long.
+  void doubt(Time now);
   /// To be called at next() and after what is above.
   Verdict poll(Time now, std::optional<Duration> round_trip);
   Time next(std::optional<Duration> round_trip) const;

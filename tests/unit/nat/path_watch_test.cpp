@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 
 namespace junctor::nat {
@@ -77,6 +78,18 @@ TEST_F(PathIsWatched, ALongRoundTripIsWaitedFor) {
   round_trip_ = 500ms;
   answers_ = false;
   EXPECT_EQ(run(5s).back(), std::pair(4500L, Verdict::Silent));
+}
+
+TEST_F(PathIsWatched, WhatIsInDoubtIsAskedAtOnceAndNotWaitedForForLong) {
+  run(1s);
+  watch_.doubt(now_);
+  EXPECT_EQ(run(2s), (std::vector<std::pair<long, Verdict>>{{1000, Verdict::Ask}}));
+  answers_ = false;
+  watch_.doubt(now_);
+  const auto said = run(1s);
+  ASSERT_GE(said.size(), 3U);
+  EXPECT_EQ(said.front(), std::pair(3000L, Verdict::Ask));
+  EXPECT_TRUE(std::ranges::count(said, std::pair(3200L, Verdict::Silent))) << said.size();
 }
 
 /// A way on which each question is answered after `took`: what its round trip is known to be after
