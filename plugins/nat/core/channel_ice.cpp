@@ -50,7 +50,8 @@ void Channel::start_ice(const Attempt &attempt) {
   options.controlling = options_.side == Side::Caller;
   options.relay_only = relay_only;
   options.turn = turn_servers_;
-  if (!relay_only && !gathering_.servers().empty()) options.stun = gathering_.servers().front();
+  // Looked up by the agent: a peer may be here before names are found for others.
+  if (!relay_only) options.stun = options_.stun_servers;
   if (scope_ != Scope::Wider) options.addresses = addresses_;
   // What a relay sends to is the relay's to decide.
   if (!relay_only) options.scope = scope_;

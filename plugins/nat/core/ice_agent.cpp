@@ -4,9 +4,12 @@
 #include <nice/agent.h>
 
 #include <algorithm>
+#include <chrono>
+#include <future>
+#include <optional>
+#include <thread>
 
 #include "common/handle.h"
-#include "nat/core/stun_host.h"
 #include "nat/core/tls_tunnel.h"
 
 namespace junctor::nat {
@@ -39,6 +42,23 @@ std::string describe(const NiceCandidate &candidate) {
   return endpoint_of(candidate).to_string() + " " + kKinds[candidate.type];
 }
 
+/// Names for no longer than this: the machine's own addresses do not wait for a DNS that is dead.
+constexpr auto kMostLookUp = std::chrono::seconds(1);
+
+std::optional<Endpoint> find_stun(const std::vector<StunHost> &servers) {
+  for (const StunHost &each : servers)
+    if (const Endpoint at{each.host, each.port}; at.to_sockaddr()) return at;
+  const auto promise = std::make_shared<std::promise<std::optional<Endpoint>>>();
+  auto found = promise->get_future();
+  // Nobody can end a lookup; who no longer waits leaves it behind.
+  std::thread([servers, promise] {
+    for (const StunHost &each : servers)
+      if (const auto at = each.resolve()) return promise->set_value(*at);
+    promise->set_value(std::nullopt);
+  }).detach();
+  return found.wait_for(kMostLookUp) == std::future_status::ready ? found.get() : std::nullopt;
+}
+
 NiceRelayType relay_type(TurnTransport transport) {
   return transport == TurnTransport::Udp ? NICE_RELAY_TYPE_TURN_UDP : NICE_RELAY_TYPE_TURN_TCP;
 }
@@ -64,9 +84,13 @@ class IceAgent::Worker : public std::enable_shared_from_this<Worker> {
       return server.transport != TurnTransport::Udp;
     });
     g_object_set(agent_.get(), "ice-tcp", over_tcp, nullptr);
-    if (options_.stun)
-      g_object_set(agent_.get(), "stun-server", options_.stun->address.c_str(), "stun-server-port",
-                   static_cast<guint>(options_.stun->port), nullptr);
+    if (!options_.stun.empty()) {
+      if (const auto stun = find_stun(options_.stun))
+        g_object_set(agent_.get(), "stun-server", stun->address.c_str(), "stun-server-port",
+                     static_cast<guint>(stun->port), nullptr);
+      else if (events_.complaint)
+        events_.complaint("no STUN server is asked: none of the names is found within a second");
+    }
     for (const std::string &address : options_.addresses) {
       NiceAddress parsed;
       nice_address_init(&parsed);

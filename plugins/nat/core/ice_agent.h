@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "common/endpoint.h"
 #include "common/result.h"
 #include "nat/core/candidate.h"
+#include "nat/core/stun_host.h"
 #include "nat/core/turn_server.h"
 
 namespace junctor::nat {
@@ -21,7 +21,8 @@ namespace junctor::nat {
 struct IceOptions {
   bool controlling = false;  ///< of the two roles of RFC 8445 section 6.1.1; the caller's
   bool relay_only = false;   ///< no other candidates than those of TURN servers
-  std::optional<Endpoint> stun;
+  /// One of them is asked: the first that is an address, else the first whose name is found soon.
+  std::vector<StunHost> stun;
   std::vector<TurnServer> turn;
   /// Of this machine, to gather candidates from; empty: all of it but those of loopback.
   std::vector<std::string> addresses{};
@@ -49,7 +50,7 @@ struct IceEvents {
   std::function<void(ByteSpan)> received;
   /// No path, or not any more: a part of a sentence.
   std::function<void(std::string why)> failed;
-  /// What the peer has said was not taken: a sentence.
+  /// What the peer has said was not taken, or no STUN server is found: a sentence.
   std::function<void(std::string)> complaint;
 };
 

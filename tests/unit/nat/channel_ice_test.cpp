@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Channels over ICE.
+#include <arpa/inet.h>
+#include <poll.h>
+
 #include <thread>
 
 #include "channel_fixture.h"
@@ -82,6 +85,26 @@ TEST_F(Channels, WithIceAStrangersPacketsAreNotTaken) {
   EXPECT_GE(tried, 2U) << "libnice has some";
   ASSERT_NO_FATAL_FAILURE(talk());
   for (End *each : {caller_.get(), callee_.get()}) EXPECT_EQ(each->rtp_.size(), 5U);
+}
+
+TEST_F(Channels, WithIceAServerThatIsANameIsAsked) {
+  const auto server = bind_udp({"0.0.0.0", 0});
+  ASSERT_TRUE(server);
+  // One of this machine, for libnice's sockets do not reach loopback from elsewhere.
+  in_addr own{};
+  for (const std::string &each : host_addresses())
+    if (own.s_addr == 0) ::inet_pton(AF_INET, each.c_str(), &own);
+  if (own.s_addr == 0) GTEST_SKIP() << "no IPv4";
+  ChannelOptions one = options(Side::Caller, {Rung::P2p});
+  one.ice = true;
+  one.encrypt = false;
+  // Nothing that is an address here, so a name, and one that needs no DNS.
+  one.stun_servers = {{std::to_string(ntohl(own.s_addr)), local_endpoint(server->get()).port}};
+  caller_ = std::make_unique<End>(reactor(), one);
+  // The peer is there already.
+  caller_->channel().post(R"({"type":"ice"})");
+  pollfd readable{server->get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&readable, 1, 30000), 1);
 }
 
 TEST_F(Channels, WhatNoAgentWouldSayIsComplainedOf) {
