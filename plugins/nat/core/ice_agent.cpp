@@ -52,8 +52,14 @@ std::optional<Endpoint> find_stun(const std::vector<StunHost> &servers) {
   auto found = promise->get_future();
   // Nobody can end a lookup; who no longer waits leaves it behind.
   std::thread([servers, promise] {
-    for (const StunHost &each : servers)
-      if (const auto at = each.resolve()) return promise->set_value(*at);
+    for (const StunHost &each : servers) {
+      const auto found = each.resolve_each();
+      if (!found) continue;
+      // libnice asks one: where NATs are, in IPv4, if it can.
+      const auto four = std::ranges::find_if(
+          *found, [](const Endpoint &one) { return one.address.find(':') == std::string::npos; });
+      return promise->set_value(four != found->end() ? *four : found->front());
+    }
     promise->set_value(std::nullopt);
   }).detach();
   return found.wait_for(kMostLookUp) == std::future_status::ready ? found.get() : std::nullopt;
