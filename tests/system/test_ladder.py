@@ -476,7 +476,8 @@ class N6_LastResort(LadderTest):
         self.assertEqual(phones[0].ended(60), 1)
         ended = phones[0].events("ended")[0]
         self.assertEqual(ended["reason"], "unreachable")
-        self.assertRegex(ended["detail"], "node n1 failed: .*; relay failed: ")
+        self.assertRegex(ended["detail"], "node n1 was lost: .*; relay was lost: .*; "
+                         "relay failed: no TURN server gave a relayed address")
 
     def test_everything_gone_is_a_clear_end(self):
         self.serve()
