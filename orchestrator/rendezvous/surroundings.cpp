@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "nat/core/candidate.h"
 #include "nat/core/host_addresses.h"
 #include "nat/core/stun_host.h"
 #include "nat/core/survey.h"
@@ -53,8 +54,7 @@ Surroundings survey(const std::vector<wire::Region> &servers) {
     if (!host) continue;
     const auto addresses = host->resolve_each();
     if (!addresses) continue;
-    for (const Endpoint &one : *addresses)
-      add(one.address.find(':') == std::string::npos ? regions : others, each.name, one);
+    for (const Endpoint &one : *addresses) add(nat::is_v6(one) ? others : regions, each.name, one);
   }
   Ranking ranking = measured(regions);
   if (!answers(ranking)) {

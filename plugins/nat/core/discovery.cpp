@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "nat/core/candidate.h"
+
 namespace junctor::nat {
 
 namespace stun = rtp::stun;
@@ -202,9 +204,7 @@ void Discovery::add_mapping_tests(const stun::Message &answer) {
   const Endpoint &server = options_.servers[0];
   const auto other = answer.address(Type::OtherAddress);
   if (!other || other->port == 0 || other->port == server.port) return;
-  const bool same_family = (other->address.find(':') == std::string::npos) ==
-                           (server.address.find(':') == std::string::npos);
-  if (!same_family) return;
+  if (is_v6(*other) != is_v6(server)) return;
   other_ = *other;
   if (other->address != server.address) {
     add(Test::OtherAddress, 0, {other->address, server.port});

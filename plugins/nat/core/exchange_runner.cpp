@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "nat/core/candidate.h"
 #include "nat/core/host_addresses.h"
 #include "rtp/core/stun.h"
 
@@ -24,7 +25,7 @@ Result<ExchangeSockets> ExchangeSockets::open(unsigned count, const Endpoint &to
   auto address = source_address(towards);
   if (!address) return address.error();
   ExchangeSockets opened;
-  const bool v6 = towards.address.find(':') != std::string::npos;
+  const bool v6 = is_v6(towards);
   for (unsigned i = 0; i < count; ++i) {
     // Bound to no address: a machine that changes networks goes on from its new one.
     auto fd = bind_udp({v6 ? "::" : "0.0.0.0", 0});

@@ -56,8 +56,8 @@ std::optional<Endpoint> find_stun(const std::vector<StunHost> &servers) {
       const auto found = each.resolve_each();
       if (!found) continue;
       // libnice asks one: where NATs are, in IPv4, if it can.
-      const auto four = std::ranges::find_if(
-          *found, [](const Endpoint &one) { return one.address.find(':') == std::string::npos; });
+      const auto four =
+          std::ranges::find_if(*found, [](const Endpoint &one) { return !is_v6(one); });
       return promise->set_value(four != found->end() ? *four : found->front());
     }
     promise->set_value(std::nullopt);

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "nat/core/candidate.h"
+
 namespace junctor::nat {
 
 namespace stun = rtp::stun;
@@ -160,7 +162,7 @@ Result<void> StunServer::open_door(unsigned door, const Endpoint &endpoint) {
   doors_[door] = local_endpoint(fd->get());
   const int on = 1;
   // A machine of several addresses must answer from the one that was asked.
-  if (doors_[door]->address.find(':') != std::string::npos)
+  if (is_v6(*doors_[door]))
     ::setsockopt(fd->get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
   else
     ::setsockopt(fd->get(), IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
@@ -229,8 +231,7 @@ void StunServer::read(unsigned door) {
 }
 
 void StunServer::send(const StunReply &reply) {
-  const int family =
-      doors_[reply.door]->address.find(':') != std::string::npos ? AF_INET6 : AF_INET;
+  const int family = is_v6(*doors_[reply.door]) ? AF_INET6 : AF_INET;
   auto to = mapped(reply.to, family);
   const auto from = mapped(reply.from, family);
   if (!to || !from) return;

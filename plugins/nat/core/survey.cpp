@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "nat/core/survey.h"
 
+#include "nat/core/candidate.h"
 #include "nat/core/discovery.h"
 #include "nat/core/exchange_runner.h"
 
@@ -17,8 +18,6 @@ Result<void> run_to_end(Exchange &exchange, ExchangeSockets sockets) {
   (*reactor)->run();
   return {};
 }
-
-bool is_v6(const Endpoint &endpoint) { return endpoint.address.find(':') != std::string::npos; }
 
 }  // namespace
 
