@@ -48,7 +48,7 @@ void PacketHistory::remember(std::uint16_t sequence, ByteSpan packet, Time now) 
     entry = &entries_[sequence % entries_.size()];
   }
   *entry = {head_, now, static_cast<std::uint16_t>(packet.size()), sequence};
-  copy_past_cache(place(head_), packet);
+  copy_past_cache(lines_[line_of(head_)].bytes, packet);
   head_ += (packet.size() + sizeof(Line) - 1) / sizeof(Line) * sizeof(Line);
 }
 
@@ -102,7 +102,7 @@ void PacketHistory::trim(Time now) {
     less.lap_began_ = kept.front()->at;
   }
   for (const Entry *each : kept) {
-    less.remember(each->sequence, {place(each->position), each->size}, each->at);
+    less.remember(each->sequence, bytes_of(*each), each->at);
     less.entries_[each->sequence % less.entries_.size()].contested = each->contested;
   }
   if (budget_) budget_->used = budget_->used - held_bytes() + less.held_bytes();
@@ -113,24 +113,23 @@ void PacketHistory::trim(Time now) {
   lap_began_ = less.lap_began_;
 }
 
-PacketHistory::Entry *PacketHistory::held(std::uint16_t sequence, Time now) {
+const PacketHistory::Entry *PacketHistory::held(std::uint16_t sequence, Time now) const {
   if (entries_.empty()) return nullptr;
-  Entry &entry = entries_[sequence % entries_.size()];
+  const Entry &entry = entries_[sequence % entries_.size()];
   return entry.sequence == sequence && holds(entry) && now - entry.at <= kAge ? &entry : nullptr;
 }
 
 ByteSpan PacketHistory::find(std::uint16_t sequence, Time now) const {
-  const Entry *entry = const_cast<PacketHistory *>(this)->held(sequence, now);
-  if (!entry || entry->contested) return {};
-  return {const_cast<PacketHistory *>(this)->place(entry->position), entry->size};
+  const Entry *entry = held(sequence, now);
+  return entry && !entry->contested ? bytes_of(*entry) : ByteSpan();
 }
 
 bool PacketHistory::is_repeated(std::uint16_t sequence, ByteSpan packet, Time now) {
-  Entry *entry = held(sequence, now);
+  const Entry *entry = held(sequence, now);
   if (!entry || entry->contested) return false;
-  const ByteSpan known{place(entry->position), entry->size};
-  entry->contested = !std::ranges::equal(known, packet);
-  return !entry->contested;
+  if (std::ranges::equal(bytes_of(*entry), packet)) return true;
+  entries_[sequence % entries_.size()].contested = true;
+  return false;
 }
 
 }  // namespace junctor::sfu

@@ -68,12 +68,14 @@ class PacketHistory {
   /// Whether so many bytes more are there for it; takes them.
   bool take(std::size_t bytes);
   std::size_t held_bytes() const { return capacity() + entries_.size() * sizeof(Entry); }
-  Entry *held(std::uint16_t sequence, Time now);
+  /// The one of this number that may still be found.
+  const Entry *held(std::uint16_t sequence, Time now) const;
   bool holds(const Entry &entry) const {
     return entry.size > 0 && entry.position + capacity() >= head_;
   }
-  std::byte *place(std::uint64_t position) {
-    return lines_[position % capacity() / sizeof(Line)].bytes;
+  std::size_t line_of(std::uint64_t position) const { return position % capacity() / sizeof(Line); }
+  ByteSpan bytes_of(const Entry &entry) const {
+    return {lines_[line_of(entry.position)].bytes, entry.size};
   }
 
   std::vector<Entry> entries_;  // by sequence, a power of two
