@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -378,12 +379,19 @@ TEST_F(LookTest, TellsSilenceOnceAndGoesOnAsking) {
 
 TEST(Look, WantsAnAddress) { EXPECT_FALSE(Look::start({{"relay.example", 3480}}, {})); }
 
+/// Free for UDP and TCP, and below those that connections of other programs may take meanwhile.
+std::uint16_t free_port() {
+  for (std::uint16_t port = 20000 + ::getpid() % 10000; port < 32768; ++port)
+    if (bind_udp({"127.0.0.1", port}) && listen_tcp({"127.0.0.1", port})) return port;
+  return 0;
+}
+
 /// A relay whose program is a script.
 class TurnRelayTest : public testing::Test {
  protected:
   TurnRelayTest() {
     options_.directory = directory_.path() + "/turn";
-    options_.listen = {"127.0.0.1", local_endpoint(bind_udp({"127.0.0.1", 0})->get()).port};
+    options_.listen = {"127.0.0.1", free_port()};
     options_.tls.reset();
     offered_.urls = {"turn:203.0.113.5:3480"};
     offered_.secret = "north";
