@@ -53,7 +53,7 @@ class NumberedPackets {
         feedback.arrivals.emplace_back(
             std::chrono::duration_cast<std::chrono::microseconds>(entry.known.at.time_since_epoch())
                 .count() /
-            250 % kWrap);
+            250);
       else
         feedback.arrivals.emplace_back();
     }
@@ -61,7 +61,6 @@ class NumberedPackets {
   }
 
  private:
-  static constexpr Quarters kWrap = Quarters{256} << 23;  // what the 24 signed bits hold
   struct Entry {
     std::uint64_t extended = 0;
     Known known;

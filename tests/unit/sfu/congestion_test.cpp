@@ -152,6 +152,24 @@ TEST(NumberedPackets, TellsWhatCameSinceTheLastTime) {
   EXPECT_FALSE(packets.find(65534));
 }
 
+TEST(NumberedPackets, TellsOfBothSidesOfTheWrapOfTheWire) {
+  // 24 signed bits of 64 ms: some six days.
+  const Time wrap{std::chrono::milliseconds(64) * (1 << 23)};
+  NumberedPackets packets;
+  packets.add(1, 100, wrap - 1ms);
+  packets.add(2, 100, wrap + 1ms);
+  const auto feedback = packets.take_feedback();
+  ASSERT_TRUE(feedback);
+  Bytes wire;
+  append(wire, *feedback);
+  const auto items = read_congestion(wire);
+  ASSERT_EQ(items.size(), 1U);
+  const auto &arrivals = std::get<TransportFeedback>(items[0]).arrivals;
+  ASSERT_EQ(arrivals.size(), 2U);
+  ASSERT_TRUE(arrivals[0] && arrivals[1]);
+  EXPECT_EQ(*arrivals[1] - *arrivals[0], 8);
+}
+
 /// A path of some rate with a queue in front of it, and a sender of another rate. `clock` is what
 /// the receiver's shows beyond the sender's.
 class Path {
