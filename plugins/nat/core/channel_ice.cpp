@@ -38,11 +38,15 @@ void Channel::prepare_relay() {
   if (!turn_servers_.empty()) return start_ice(kRelay);
   if (!events_->want) return ladder_->failed(kRelay, "no TURN server is known", Clock::now());
   relay_wanted_ = kRelay;
+  ladder_->explain_silence(kRelay, "nobody named a relay");
   events_->want(Rung::Relay);
 }
 
 void Channel::start_ice(const Attempt &attempt) {
   const bool relay_only = attempt.rung == Rung::Relay;
+  // libnice keeps to itself what a TURN server says of a peer.
+  if (relay_only)
+    ladder_->explain_silence(attempt, "the peer is silent, or a relay refuses its address");
   const auto way = std::make_shared<IceWay>();
   way->attempt = attempt;
   ice_ = way;

@@ -170,6 +170,10 @@ void Ladder::failed(const Attempt &attempt, const std::string &why, Time now) {
   tries_.erase(tries_.begin() + (one - tries_.data()));
 }
 
+void Ladder::explain_silence(const Attempt &attempt, std::string meaning) {
+  if (Try *one = find(attempt)) one->silence = std::move(meaning);
+}
+
 void Ladder::lost(const Attempt &attempt, const std::string &why, Time now) {
   Try *one = find(attempt);
   if (!one || one->state != State::Up) return;
@@ -194,8 +198,7 @@ void Ladder::time_out(Time now) {
     if (one.state == State::Trying && now >= one.deadline)
       fail(one,
            "no answer within " + std::to_string(milliseconds(timeout(one.attempt.rung))) + " ms" +
-               // libnice keeps to itself what a TURN server says of a peer.
-               (one.attempt.rung == Rung::Relay ? ", or a relay refuses the other's address" : ""),
+               (one.silence.empty() ? "" : ": " + one.silence),
            now);
   if (asked_ && now >= *asked_ + options_.naming_timeout) no_node("nobody named a node", now);
 }

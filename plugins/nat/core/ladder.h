@@ -114,6 +114,9 @@ class Ladder {
   /// passes both ways.
   void up(const Attempt &attempt, Time now);
   void failed(const Attempt &attempt, const std::string &why, Time now);
+  /// What it means if nothing more is heard of this attempt, for the reason: "nobody named a
+  /// relay".
+  void explain_silence(const Attempt &attempt, std::string meaning);
   /// It was up and is so no more. Where it carried, all that is not up is tried again.
   void lost(const Attempt &attempt, const std::string &why, Time now);
   /// Something has changed that gives a direct path another chance: it is tried once more while
@@ -140,6 +143,7 @@ class Ladder {
     Time since{};     ///< of its state
     Time deadline{};  ///< while it is tried
     std::string why{};
+    std::string silence{};  ///< what it would mean
   };
 
   bool wanted(Rung rung) const;

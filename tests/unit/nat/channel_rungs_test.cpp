@@ -434,5 +434,13 @@ TEST_F(Channels, WithoutATurnServerTheRelayFailsWithTheReason) {
   EXPECT_EQ(caller_->events_.back().why, "relay failed: this server has none");
 }
 
+TEST_F(Channels, ARelayThatNobodyNamesFailsWithTheReason) {
+  open({Rung::Relay});
+  join();
+  ASSERT_TRUE(caller_->wait_event(ChannelEvent::Kind::Failed));
+  EXPECT_EQ(caller_->events_.back().why,
+            "relay failed: no answer within 5000 ms: nobody named a relay");
+}
+
 }  // namespace
 }  // namespace junctor::nat

@@ -248,6 +248,15 @@ TEST_F(Parallel, WithoutAnswersItEndsInTime) {
   EXPECT_EQ(names_, (std::vector<std::string>{"n9", "n10"})) << "most_nodes bounds it";
 }
 
+TEST_F(Parallel, SilenceThatIsExplainedEndsWithWhatItMeans) {
+  run(1s);
+  ladder_->explain_silence(kRelay, "nobody named a relay");
+  run(1min);
+  EXPECT_EQ(end_,
+            "node failed: no node is online; p2p failed: no answer within 3000 ms; "
+            "relay failed: no answer within 5000 ms: nobody named a relay");
+}
+
 TEST_F(Parallel, ANodeThatDiesGivesWayToTheNext) {
   fate(kP2p, 10ms, "no direct path");
   fate(node("n1"), 30ms);
