@@ -21,10 +21,10 @@ namespace {
 
 using nlohmann::json;
 
-/// A server that was named, and its address or why there is none.
+/// A server that was named, and its addresses or why there are none.
 struct Named {
   std::string name, stun;
-  Result<Endpoint> address;
+  Result<std::vector<Endpoint>> addresses;
 };
 
 double milliseconds(Duration duration) {
@@ -86,7 +86,7 @@ Result<std::vector<Named>> servers(const CommandLine &line) {
   std::vector<Named> named;
   for (auto &[name, stun] : list) {
     const auto host = nat::StunHost::parse(stun);
-    named.push_back({name, stun, host ? host->resolve() : Result<Endpoint>(host.error())});
+    named.push_back({name, stun, host ? host->resolve_each() : host.error()});
   }
   return named;
 }
@@ -108,9 +108,12 @@ using Ranking = std::vector<nat::NearestRegion::Measured>;
 Result<Ranking> measure(const std::vector<Named> &named) {
   std::vector<nat::Region> regions;
   for (const Named &each : named)
-    if (each.address) regions.push_back({each.name, *each.address});
-  if (regions.empty()) return named.front().address.error();
-  return nat::measure_regions(std::move(regions));
+    if (each.addresses)
+      for (const Endpoint &one : *each.addresses) regions.push_back({each.name, one});
+  if (regions.empty()) return named.front().addresses.error();
+  auto measured = nat::measure_regions(regions);
+  if (!measured) return measured.error();
+  return std::move(measured->ranking);
 }
 
 json endpoint_json(const std::optional<Endpoint> &endpoint) {
@@ -127,9 +130,9 @@ json to_json(const std::vector<Named> &named, const Ranking &ranking) {
          {"answers", each.answers},
          {"requests", each.requests}});
   for (const Named &each : named)
-    if (!each.address)
+    if (!each.addresses)
       list.push_back(
-          {{"name", each.name}, {"stun", each.stun}, {"error", each.address.error().detail}});
+          {{"name", each.name}, {"stun", each.stun}, {"error", each.addresses.error().detail}});
   return list;
 }
 
@@ -146,7 +149,7 @@ void print(std::ostream &out, const std::vector<Named> &named, const Ranking &ra
                                    ? ""
                                    : "  " + each.region.stun.to_string()));
   for (const Named &each : named)
-    if (!each.address) row(each.name, each.address.error().detail);
+    if (!each.addresses) row(each.name, each.addresses.error().detail);
   out << "\n";
 }
 

@@ -5,7 +5,6 @@
 #include <thread>
 #include <utility>
 
-#include "nat/core/candidate.h"
 #include "nat/core/host_addresses.h"
 #include "nat/core/stun_host.h"
 #include "nat/core/survey.h"
@@ -22,59 +21,39 @@ std::vector<wire::Region> servers_of(const wire::Welcome &welcome) {
 
 namespace {
 
-using Regions = std::vector<nat::Region>;
-using Ranking = std::vector<nat::NearestRegion::Measured>;
-
-void add(Regions &regions, const std::string &name, const Endpoint &address) {
+void add(std::vector<nat::Region> &regions, const std::string &name, const Endpoint &address) {
   // One that is named by a region and by itself is one.
-  if (regions.size() < nat::NearestRegion::kMostRegions &&
+  if (regions.size() < 2 * nat::NearestRegion::kMostRegions &&
       std::ranges::find(regions, address, &nat::Region::stun) == regions.end())
     regions.push_back({name, address});
-}
-
-/// Empty where nothing can be measured.
-Ranking measured(const Regions &regions) {
-  if (regions.empty()) return {};
-  auto ranking = nat::measure_regions(regions);
-  return ranking ? *std::move(ranking) : Ranking();
-}
-
-bool answers(const Ranking &ranking) {
-  return std::ranges::any_of(ranking, [](const auto &each) { return each.round_trip.has_value(); });
 }
 
 }  // namespace
 
 Surroundings survey(const std::vector<wire::Region> &servers) {
   Surroundings found;
-  // What stands between this machine and others are NATs of IPv4, if any are.
-  Regions regions, others;
+  std::vector<nat::Region> regions;
   for (const wire::Region &each : servers) {
     const auto host = nat::StunHost::parse(each.stun);
     if (!host) continue;
     const auto addresses = host->resolve_each();
     if (!addresses) continue;
-    for (const Endpoint &one : *addresses) add(nat::is_v6(one) ? others : regions, each.name, one);
+    for (const Endpoint &one : *addresses) add(regions, each.name, one);
   }
-  Ranking ranking = measured(regions);
-  if (!answers(ranking)) {
-    if (Ranking instead = measured(others); ranking.empty() || answers(instead)) {
-      ranking = std::move(instead);
-      std::swap(regions, others);
-    }
-  }
-  for (const auto &each : ranking) {
+  const auto measured = nat::measure_regions(regions);
+  if (!measured) return found;
+  for (const auto &each : measured->ranking) {
     found.stun_servers.push_back(each.region.stun);
     if (each.round_trip && each.region.name.size() <= wire::kMostName)
       found.regions.push_back(
           {each.region.name, std::chrono::duration<double, std::milli>(*each.round_trip).count()});
   }
-  if (found.stun_servers.empty()) return found;
   if (auto behaviour = nat::discover_behaviour(found.stun_servers)) found.nat = *behaviour;
   constexpr std::size_t kFirst = 3;
   auto place = found.stun_servers.begin() +
                static_cast<std::ptrdiff_t>(std::min(kFirst, found.stun_servers.size()));
-  for (const nat::Region &each : others) place = found.stun_servers.insert(place, each.stun) + 1;
+  for (const nat::Region &each : measured->others)
+    place = found.stun_servers.insert(place, each.stun) + 1;
   return found;
 }
 

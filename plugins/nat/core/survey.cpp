@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "nat/core/survey.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "nat/core/candidate.h"
 #include "nat/core/discovery.h"
 #include "nat/core/exchange_runner.h"
@@ -19,17 +22,38 @@ Result<void> run_to_end(Exchange &exchange, ExchangeSockets sockets) {
   return {};
 }
 
-}  // namespace
+using Ranking = std::vector<NearestRegion::Measured>;
 
-Result<std::vector<NearestRegion::Measured>> measure_regions(std::vector<Region> regions) {
+/// One socket measures all, so they are of one family.
+Result<Ranking> measure(const std::vector<Region> &regions) {
   if (regions.empty()) return bad_input("there is no STUN server to measure");
-  const bool family = is_v6(regions.front().stun);
-  std::erase_if(regions, [&](const Region &each) { return is_v6(each.stun) != family; });
   auto sockets = ExchangeSockets::open(1, regions.front().stun);
   if (!sockets) return sockets.error();
-  NearestRegion nearest(std::move(regions));
+  NearestRegion nearest(regions);
   if (auto ran = run_to_end(nearest, *std::move(sockets)); !ran) return ran.error();
   return nearest.ranking();
+}
+
+bool answers(const Result<Ranking> &ranking) {
+  return ranking && std::ranges::any_of(*ranking, [](const NearestRegion::Measured &each) {
+           return each.round_trip.has_value();
+         });
+}
+
+}  // namespace
+
+Result<RegionSurvey> measure_regions(const std::vector<Region> &regions) {
+  std::vector<Region> first, others;
+  for (const Region &each : regions) (is_v6(each.stun) ? others : first).push_back(each);
+  auto ranking = measure(first);
+  if (!answers(ranking) && !others.empty()) {
+    if (auto instead = measure(others); answers(instead) || !ranking) {
+      ranking = std::move(instead);
+      std::swap(first, others);
+    }
+  }
+  if (!ranking) return ranking.error();
+  return RegionSurvey{*std::move(ranking), std::move(others)};
 }
 
 Result<Behaviour> discover_behaviour(std::vector<Endpoint> servers) {

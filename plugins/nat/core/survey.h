@@ -10,9 +10,15 @@
 
 namespace junctor::nat {
 
-/// Round trips to all, the nearest first. One socket measures all, so they are of one family: that
-/// of the first. At most 1.5 s. Not for the signalling thread or a reactor.
-Result<std::vector<NearestRegion::Measured>> measure_regions(std::vector<Region> regions);
+struct RegionSurvey {
+  std::vector<NearestRegion::Measured> ranking;  ///< the nearest first
+  std::vector<Region> others;                    ///< of the other family of addresses
+};
+
+/// Round trips to those of IPv4, for what stands between this machine and others are NATs of IPv4,
+/// if any are; where none of them answers, to those of IPv6. A server with addresses of both is
+/// named twice. At most 3 s. Not for the signalling thread or a reactor.
+Result<RegionSurvey> measure_regions(const std::vector<Region> &regions);
 
 /// What stands in front of this machine, asked of STUN servers, at least one; the first is asked
 /// everything. At most 3 s. Not for the signalling thread or a reactor.
