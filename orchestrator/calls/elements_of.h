@@ -7,12 +7,9 @@
 #include <memory>
 #include <string_view>
 
-#include "common/handle.h"
+#include "common/gst/refs.h"
 
 namespace junctor::calls {
-
-using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
-using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
 
 /// Calls `function(GstElement *)` with each element of the bin `pipeline`, which is parsed and not
 /// yet running: elements of elements are left out.

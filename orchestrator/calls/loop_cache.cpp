@@ -11,7 +11,7 @@
 #include "calls/codec_table.h"
 #include "calls/elements_of.h"
 #include "calls/picture_numbers.h"
-#include "common/handle.h"
+#include "common/gst/refs.h"
 #include "common/main_context.h"
 
 namespace junctor::calls {
@@ -27,9 +27,6 @@ constexpr int kPictureFrames = 25;
 /// Longer than players take to find out what they get: ffmpeg 5 s at most, others less.
 constexpr auto kLearning = std::chrono::seconds(6);
 constexpr std::uint64_t kSecond = GST_SECOND;
-
-using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
-using SampleRef = std::unique_ptr<GstSample, Releaser<gst_sample_unref>>;
 
 SharedBytes copy_of(GstBuffer *buffer) {
   Bytes bytes(gst_buffer_get_size(buffer));
@@ -56,8 +53,7 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
   void stop() {
     if (!pipeline_) return;
     gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
-    const std::unique_ptr<GstBus, Releaser<gst_object_unref>> bus(
-        gst_element_get_bus(pipeline_.get()));
+    const BusRef bus(gst_element_get_bus(pipeline_.get()));
     gst_bus_set_sync_handler(bus.get(), nullptr, nullptr, nullptr);
     pipeline_.reset();
   }
@@ -92,8 +88,7 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
     };
     const auto release = [](gpointer data) { delete static_cast<std::weak_ptr<Job> *>(data); };
     gst_app_sink_set_callbacks(GST_APP_SINK(out.get()), &callbacks, held, release);
-    const std::unique_ptr<GstBus, Releaser<gst_object_unref>> bus(
-        gst_element_get_bus(pipeline_.get()));
+    const BusRef bus(gst_element_get_bus(pipeline_.get()));
     gst_bus_set_sync_handler(bus.get(), on_message, new std::weak_ptr<Job>(weak_from_this()),
                              release);
     if (gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)

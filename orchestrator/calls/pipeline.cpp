@@ -11,6 +11,7 @@
 #include "calls/elements_of.h"
 #include "calls/picture_numbers.h"
 #include "calls/sound_gate.h"
+#include "common/gst/refs.h"
 #include "common/handle.h"
 #include "common/main_context.h"
 #include "common/shared_box.h"
@@ -20,7 +21,6 @@ namespace junctor::calls {
 
 namespace {
 
-using BusRef = std::unique_ptr<GstBus, Releaser<gst_object_unref>>;
 using ContextRef = std::unique_ptr<GstContext, Releaser<gst_context_unref>>;
 
 constexpr const char *kMediaMessage = "junctor-media";

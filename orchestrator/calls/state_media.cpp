@@ -10,18 +10,13 @@
 
 #include "calls/codec_table.h"
 #include "common/clock.h"
-#include "common/handle.h"
+#include "common/gst/refs.h"
 
 namespace junctor::calls {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
-using SampleRef = std::unique_ptr<GstSample, Releaser<gst_sample_unref>>;
-using BusRef = std::unique_ptr<GstBus, Releaser<gst_object_unref>>;
-using MessageRef = std::unique_ptr<GstMessage, Releaser<gst_message_unref>>;
 
 constexpr auto kPatience = std::chrono::seconds(10);
 constexpr std::string_view kPicture =

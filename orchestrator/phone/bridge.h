@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "common/handle.h"
+#include "common/gst/refs.h"
 
 namespace junctor::phone {
 
@@ -27,7 +27,6 @@ class Bridge {
   static gboolean back(GstPad *, GstObject *, GstEvent *event);
   void begin();
 
-  using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
   const PadRef from_;  ///< the fakesink's
   const PadRef feed_;  ///< of no element
   const std::string caps_;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/gst/refs.h"
 #include "common/handle.h"
 #include "common/main_context.h"
 #include "phone/bridge.h"
@@ -25,12 +26,7 @@ namespace junctor::phone {
 
 namespace {
 
-using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
-using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
-using SampleRef = std::unique_ptr<GstSample, Releaser<gst_sample_unref>>;
 using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
-using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
-using StructureRef = std::unique_ptr<GstStructure, Releaser<gst_structure_free>>;
 using Text = std::unique_ptr<gchar, Releaser<g_free>>;
 
 constexpr GstClockTime kEncodePatience = 2 * GST_SECOND;
@@ -104,8 +100,7 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     if (const ElementRef again = element("again")) set_again_map(again.get());
     if (!gst_element_link_pads(channel_.get(), "src", rtp_.get(), "recv_rtp_sink_0"))
       return internal_error("what comes cannot be linked; junctor doctor says what is missing");
-    const std::unique_ptr<GstBus, Releaser<gst_object_unref>> bus(
-        gst_element_get_bus(pipeline_.get()));
+    const BusRef bus(gst_element_get_bus(pipeline_.get()));
     gst_bus_set_sync_handler(bus.get(), &PipelineMedia::on_message, this, nullptr);
     started_ = Clock::now();
     if (gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
@@ -126,8 +121,7 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     handlers_.clear();
     gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
     bridges_.clear();
-    const std::unique_ptr<GstBus, Releaser<gst_object_unref>> bus(
-        gst_element_get_bus(pipeline_.get()));
+    const BusRef bus(gst_element_get_bus(pipeline_.get()));
     gst_bus_set_sync_handler(bus.get(), nullptr, nullptr, nullptr);
   }
 

@@ -84,7 +84,7 @@ GstFlowReturn chain(GstPad *pad, GstObject *parent, GstBuffer *buffer) {
 }
 
 GstFlowReturn chain_list(GstPad *pad, GstObject *parent, GstBufferList *list) {
-  const ListRef owner(list);
+  const BufferListRef owner(list);
   const bool rtcp = is_rtcp(pad);
   for (guint i = 0; i < gst_buffer_list_length(list); ++i)
     state_of(parent).inlet->push(gst_buffer_ref(gst_buffer_list_get(list, i)), rtcp);

@@ -11,21 +11,11 @@
 #include <vector>
 
 #include "common/bytes.h"
-#include "common/handle.h"
+#include "common/gst/refs.h"
 #include "common/reactor.h"
 #include "nat/core/channel.h"
 
 namespace junctor::stunpunch {
-
-// GStreamer's own are static in each file, and would make a type of each file its own.
-inline void unref_buffer(GstBuffer *buffer) { gst_buffer_unref(buffer); }
-inline void unref_list(GstBufferList *list) { gst_buffer_list_unref(list); }
-inline void unref_caps(GstCaps *caps) { gst_caps_unref(caps); }
-
-using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
-using CapsRef = std::unique_ptr<GstCaps, Releaser<unref_caps>>;
-using BufferRef = std::unique_ptr<GstBuffer, Releaser<unref_buffer>>;
-using ListRef = std::unique_ptr<GstBufferList, Releaser<unref_list>>;
 
 /// From the sink pads to the channel: any streaming thread in, the reactor out, with one event for
 /// all that came meanwhile. What waits is bounded: a reactor that lags loses the newest.

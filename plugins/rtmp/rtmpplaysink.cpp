@@ -20,6 +20,7 @@
 #include <string>
 
 #include "common/avc.h"
+#include "common/gst/refs.h"
 #include "rtmp/core/picture.h"
 #include "rtmp/playfeed.h"
 #include "rtmp/serverside.h"
@@ -136,7 +137,7 @@ bool describe_picture(Lane &lane, GstBuffer *buffer, Frame &frame) {
 
 GstFlowReturn chain(GstPad *pad, GstObject *parent, GstBuffer *taken) {
   auto *self = JUNCTOR_RTMP_PLAY_SINK(parent);
-  const std::unique_ptr<GstBuffer, junctor::Releaser<gst_buffer_unref>> buffer(taken);
+  const junctor::BufferRef buffer(taken);
   const auto feed = feed_of(*self->state);
   if (!feed) return GST_FLOW_FLUSHING;
   Lane &lane = lane_of(pad);

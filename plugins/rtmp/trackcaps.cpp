@@ -5,8 +5,8 @@
 #include <string>
 
 #include "common/avc.h"
+#include "common/gst/refs.h"
 #include "common/gst/shared_buffer.h"
-#include "common/handle.h"
 #include "common/picture_size.h"
 #include "rtmp/core/aac.h"
 #include "rtmp/core/speex.h"
@@ -14,8 +14,6 @@
 namespace junctor::rtmp {
 
 namespace {
-
-using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
 
 void set_codec_data(GstCaps *caps, const SharedBytes &config) {
   GstBuffer *buffer = wrap(config);

@@ -12,16 +12,10 @@
 #include <vector>
 
 #include "common/gst/context.h"
-#include "common/handle.h"
+#include "common/gst/refs.h"
 #include "sfu/core/relay.h"
 
 namespace junctor::sfu {
-
-struct BufferRelease {
-  void operator()(GstBuffer *buffer) const { gst_buffer_unref(buffer); }
-};
-using BufferRef = std::unique_ptr<GstBuffer, BufferRelease>;
-using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
 
 /// One element's. Any thread, but for what is said. No lock is held while pads are pushed on; those
 /// who call from a streaming thread and from the application meet on the reactor.

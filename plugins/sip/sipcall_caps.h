@@ -8,17 +8,12 @@
 #include <optional>
 #include <vector>
 
+#include "common/gst/refs.h"
 #include "rtp/core/formats.h"
 #include "rtp/core/packetizer.h"
 #include "sip/core/agent.h"
 
 namespace junctor::sipcall {
-
-// gst_caps_unref is static inline: as a template argument it would tie the type to one file.
-struct CapsReleaser {
-  void operator()(GstCaps *caps) const { gst_caps_unref(caps); }
-};
-using CapsRef = std::unique_ptr<GstCaps, CapsReleaser>;
 
 /// What can come out of one medium: RTP of each format of the table.
 CapsRef caps_of(Medium medium);

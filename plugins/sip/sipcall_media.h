@@ -19,8 +19,6 @@
 
 namespace junctor::sipcall {
 
-using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
-
 /// Running time of the element to the cores' clock and back. Any thread.
 class ClockMap {
  public:

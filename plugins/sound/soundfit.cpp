@@ -25,7 +25,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/handle.h"
+#include "common/gst/refs.h"
 #include "sound/core/law.h"
 #include "sound/core/resampler.h"
 #include "sound/core/sample_clock.h"
@@ -39,6 +39,7 @@ GST_DEBUG_CATEGORY_STATIC(junctor_sound_fit_debug);
 
 namespace {
 
+using junctor::CapsRef;
 using junctor::Releaser;
 using junctor::sound::Law;
 using junctor::sound::Moment;
@@ -46,7 +47,6 @@ using junctor::sound::Resampler;
 using junctor::sound::SampleClock;
 using junctor::sound::Source;
 using junctor::sound::Target;
-using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
 
 /// What decoders give. A format more is a row more, and a word in the template.
 struct FormatPair {

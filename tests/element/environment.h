@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "common/handle.h"
+#include "common/gst/refs.h"
 
 #ifdef __SANITIZE_ADDRESS__
 /// Whole stacks, so that the leaks of others are known by their library.
@@ -24,15 +24,6 @@ extern "C" const char *__lsan_default_suppressions() {
 #endif
 
 namespace junctor::test {
-
-using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
-using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
-using BusRef = std::unique_ptr<GstBus, Releaser<gst_object_unref>>;
-using ClockRef = std::unique_ptr<GstClock, Releaser<gst_object_unref>>;
-using MessageRef = std::unique_ptr<GstMessage, Releaser<gst_message_unref>>;
-using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
-using SampleRef = std::unique_ptr<GstSample, Releaser<gst_sample_unref>>;
-using BufferRef = std::unique_ptr<GstBuffer, Releaser<gst_buffer_unref>>;
 
 /// How long a test waits for what must happen. Only a failure waits so long.
 inline constexpr GstClockTime kPatience = 20 * GST_SECOND;

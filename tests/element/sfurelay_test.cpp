@@ -15,8 +15,6 @@
 namespace junctor::test {
 namespace {
 
-using StructureRef = std::unique_ptr<GstStructure, Releaser<gst_structure_free>>;
-
 Bytes packet(std::uint16_t sequence, std::uint32_t ssrc = 7, std::uint8_t payload_type = 96) {
   return rtp::build_packet({payload_type, false, sequence, sequence * 3000U, ssrc},
                            Bytes(120, static_cast<std::byte>(sequence)));
@@ -154,7 +152,6 @@ TEST_F(SfuRelay, RefusesWhatMakesNoLeg) {
   EXPECT_EQ(add(bob.address(), options.get()), 0U);
   options.reset(gst_structure_new("options", "rid", G_TYPE_UINT, 3, "last-n", G_TYPE_UINT, 2,
                                   "remb", G_TYPE_BOOLEAN, TRUE, nullptr));
-  using CapsRef = std::unique_ptr<GstCaps, Releaser<gst_caps_unref>>;
   const CapsRef wrong(gst_caps_from_string("application/x-rtp,media=audio,payload=111")),
       right(gst_caps_from_string("application/x-rtp,media=audio,payload=111,clock-rate=48000;"
                                  "application/x-rtp,media=video,payload=96,clock-rate=90000"));

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "calls/elements_of.h"
+#include "common/gst/refs.h"
 #include "common/handle.h"
 
 namespace junctor::calls {
@@ -116,7 +117,7 @@ class CatchUp : public testing::Test {
     gst_element_set_state(encoding.get(), GST_STATE_NULL);
   }
 
-  std::vector<std::unique_ptr<GstBuffer, Releaser<gst_buffer_unref>>> coded_;
+  std::vector<BufferRef> coded_;
   ElementRef pipeline_, in_;
   std::mutex mutex_;
   std::condition_variable changed_;

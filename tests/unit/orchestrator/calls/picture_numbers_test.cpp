@@ -11,12 +11,11 @@
 #include <vector>
 
 #include "calls/elements_of.h"
+#include "common/gst/refs.h"
 #include "common/temporal_reference.h"
 
 namespace junctor::calls {
 namespace {
-
-using SampleRef = std::unique_ptr<GstSample, Releaser<gst_sample_unref>>;
 
 /// The temporal references of what `line` sends to its `appsink name=out`, -1 for none.
 std::vector<int> references(const std::string &line) {

@@ -8,16 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "common/handle.h"
+#include "common/gst/refs.h"
 #include "phone/media_line.h"
 
 namespace junctor::pictures {
 namespace {
-
-using ElementRef = std::unique_ptr<GstElement, Releaser<gst_object_unref>>;
-using PadRef = std::unique_ptr<GstPad, Releaser<gst_object_unref>>;
-using BusRef = std::unique_ptr<GstBus, Releaser<gst_object_unref>>;
-using MessageRef = std::unique_ptr<GstMessage, Releaser<gst_message_unref>>;
 
 constexpr int kPictures = 3;
 
