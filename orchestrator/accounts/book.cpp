@@ -163,8 +163,14 @@ Result<void> Book::change(Change &&apply) {
   for (const auto &[name, account] : snapshot->accounts) list[name] = to_json(account);
   snapshot->realm = realm_;
   const json file = {{"format", kFormat}, {"realm", realm_}, {"accounts", std::move(list)}};
-  if (auto written = write_private_file(path_, file.dump(1) + "\n"); !written)
-    return written.error();
+  std::string text;
+  try {
+    text = file.dump(1) + "\n";
+  } catch (const json::exception &failure) {
+    // Replacing what is no UTF-8 could make one name of two.
+    return internal_error("The accounts cannot be written (" + std::string(failure.what()) + ").");
+  }
+  if (auto written = write_private_file(path_, text); !written) return written.error();
   replace(std::move(*snapshot));
   return {};
 }
@@ -236,7 +242,9 @@ Result<void> Book::revoke_all(const std::string &name, std::int64_t now) {
 }
 
 Result<void> Book::revoke(const std::string &name, const std::string &token_id, std::int64_t now) {
-  if (token_id.empty() || token_id.size() > 64) return bad_input("That is no token's id.");
+  const auto visible = [](char c) { return c > ' ' && c <= '~'; };
+  if (token_id.empty() || token_id.size() > 64 || !std::ranges::all_of(token_id, visible))
+    return bad_input("That is no token's id.");
   return change([&](Snapshot &snapshot) -> Result<void> {
     const auto found = snapshot.accounts.find(name);
     if (found == snapshot.accounts.end()) return unknown_account(name);

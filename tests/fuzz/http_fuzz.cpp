@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../unit/orchestrator/api_fixture.h"
+#include "accounts/secrets.h"
 #include "input.h"
 
 using namespace junctor;
@@ -29,10 +30,21 @@ struct Surroundings {
     backend.addresses = {"gw.example.org", "gw.example.org:5070", "call"};
     backend.seconds = [] { return api::kNow; };
     backend.longest_delay = std::chrono::milliseconds(1);
+    accounts = backend.book->snapshot();
+    file = *accounts::read_private_file(backend.book->path(), 65536);
+  }
+  /// Undoes what a request has done to the accounts.
+  void restore() {
+    workers.drain();
+    if (backend.book->snapshot() == accounts) return;
+    fuzz::require(static_cast<bool>(accounts::write_private_file(backend.book->path(), file)));
+    fuzz::require(static_cast<bool>(backend.book->reload()));
+    accounts = backend.book->snapshot();
   }
   TemporaryDirectory directory;
-  /// Takes nothing on: accounts stay as they are.
-  store::WorkerPool workers{"fuzz", 1, 0};
+  store::WorkerPool workers{"fuzz", 1, 100};
+  std::string file;  ///< of accounts, as every request finds it
+  std::shared_ptr<const accounts::Snapshot> accounts;
   std::unique_ptr<store::CallStore> store;
   api::FakeService service;
   api::Backend backend;
@@ -107,6 +119,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   }
   while (g_main_context_iteration(nullptr, FALSE)) {
   }
+  surroundings.restore();
   surroundings.service.views.clear();
   surroundings.service.not_started.clear();
   return 0;

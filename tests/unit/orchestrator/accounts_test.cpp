@@ -284,6 +284,11 @@ TEST(Book, DamagedFileIsAnErrorAndChangesNothing) {
   }
 }
 
+TEST(Book, WhatCannotBeWrittenIsAnError) {
+  const TemporaryDirectory dir;
+  EXPECT_FALSE(Book::open(dir.path(), "realm \xff"));
+}
+
 TEST(Book, RevokesAllAndOne) {
   const TemporaryDirectory dir;
   auto book = open_book(dir);
@@ -399,12 +404,13 @@ TEST(Book, BoundsOfTokens) {
   EXPECT_FALSE(book->issue("alice", {false, false}, 60, kNow));
   EXPECT_FALSE(book->issue("alice", {true, true}, 0, kNow));
   EXPECT_FALSE(book->issue("alice", {true, true}, kMaxTokenLife + 1, kNow));
-  EXPECT_FALSE(book->revoke("alice", "", kNow));
+  for (const char *id : {"", "\xff", "a b", "a\n", "\xc3\xa9"})
+    EXPECT_FALSE(book->revoke("alice", id, kNow)) << id;
   // A thousand are revoked already; written at once, for each change waits for the disk.
   json file = json::parse(content(book->path()));
   for (int i = 0; i < 1000; ++i)
     file["accounts"]["alice"]["revoked"][std::to_string(i)] = kNow + kMaxTokenLife;
   ASSERT_TRUE(write_private_file(book->path(), file.dump()));
-  EXPECT_FALSE(book->revoke("alice", "one more", kNow));
+  EXPECT_FALSE(book->revoke("alice", "one-more", kNow));
   EXPECT_TRUE(book->revoke("alice", "later", kNow + kMaxTokenLife)) << "old ones are forgotten";
 }

@@ -120,6 +120,12 @@ TEST_F(ApiServerTest, AnswersNowAndFromWorkers) {
   EXPECT_EQ(send("GET", "/api/v1/calls?limit=1").status, 200U);
 }
 
+TEST_F(ApiServerTest, BytesThatAreNoTextAreNoTokensId) {
+  const Got refused = send("DELETE", "/api/v1/accounts/alice/tokens/%ff");
+  EXPECT_EQ(refused.status, 422U) << refused.body;
+  EXPECT_EQ(send("GET", "/api/v1/health").status, 200U);
+}
+
 /// A regression leaves a socket for each.
 TEST_F(ApiServerTest, AClientThatGoesLeavesNoDescriptor) {
   const auto open = [] {
