@@ -34,6 +34,8 @@ class ChunkReader {
   using Sink = std::function<Flow(Message &&)>;
 
   explicit ChunkReader(ChunkLimits limits = {});
+  /// From the next header on.
+  void set_limits(ChunkLimits limits) { limits_ = limits; }
 
   /// Reads `input` and hands each finished message to `sink`. Returns how much was taken: all,
   /// unless the sink said Pause; then what is left is to be pushed again, first. SetChunkSize and

@@ -21,6 +21,14 @@ ChunkLimits chunk_limits(const Limits &limits) {
   return {limits.command_bytes, limits.media_bytes, limits.connection_bytes, limits.chunk_streams};
 }
 
+/// Of a stranger, whose media nobody would look at.
+ChunkLimits limits_before_connect(const Limits &limits) {
+  ChunkLimits small = chunk_limits(limits);
+  small.media_bytes = std::min(small.media_bytes, small.command_bytes);
+  small.connection_bytes = std::min(small.connection_bytes, 2 * small.command_bytes);
+  return small;
+}
+
 }  // namespace
 
 std::string_view level_of(std::string_view code) {
@@ -36,7 +44,7 @@ Session::Session(SessionOptions options, SessionEvents &events, Time now)
     : options_(std::move(options)),
       events_(events),
       handshake_(options_.random),
-      reader_(chunk_limits(options_.limits)),
+      reader_(limits_before_connect(options_.limits)),
       now_(now),
       limit_(after(now, options_.limits.handshake_ms)),
       last_receive_(now) {
@@ -177,6 +185,7 @@ void Session::accept(const Check &check) {
   switch (check.request.stage) {
     case Stage::Connect: {
       progress_ = Progress::Connected;
+      reader_.set_limits(chunk_limits(options_.limits));
       limit_ = after(now_, options_.limits.start_ms);
       send(window_ack_size(kServerWindow));
       send(set_peer_bandwidth(kServerWindow, BandwidthLimit::Dynamic));

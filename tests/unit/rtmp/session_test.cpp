@@ -247,6 +247,32 @@ TEST(Session, TheStreamsQueryWins) {
   EXPECT_EQ(f.requests.back().stream, "alice");
 }
 
+TEST(Session, HoldsLittleOfAStranger) {
+  const auto header = test::wire("04 000000 100000 09 01000000");  // a picture of 1 MiB
+  Fixture stranger;
+  stranger.give(stranger.peer.begin());
+  ASSERT_TRUE(stranger.peer.ready());
+  stranger.give(header);
+  ASSERT_TRUE(stranger.session.closing());
+  EXPECT_EQ(stranger.session.close_reason().fault, Fault::Refused);
+
+  Fixture several;
+  several.give(several.peer.begin());
+  for (int chunk_stream = 0x10; chunk_stream < 0x13; ++chunk_stream)
+    for (int chunk = 0; chunk < 500; ++chunk) {
+      const auto id = static_cast<std::byte>(chunk_stream | (chunk == 0 ? 0 : 0xc0));
+      several.give(Bytes{id} + (chunk == 0 ? test::wire("000000 010000 09 01000000") : Bytes()) +
+                   Bytes(128));
+    }
+  ASSERT_TRUE(several.session.closing()) << several.session.pending_bytes();
+  EXPECT_EQ(several.session.close_reason().fault, Fault::Refused);
+
+  Fixture known;
+  known.connected();
+  known.give(header);
+  EXPECT_FALSE(known.session.closing());
+}
+
 TEST(Session, AnIdentityMayComeWithTheLastVerdict) {
   Fixture f;
   f.connect();
