@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "common/peer_log_budget.h"
+
 namespace junctor {
 
 rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator> &checks,
@@ -33,15 +35,20 @@ rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator
     checks->stream_ended(request.identity);
     to_calls([request](calls::Service &calls) { calls.on_play_ended(request); });
   };
-  events.checked = [log](const rtmp::Request &request, const rtmp::Verdict &verdict) {
+  const auto budget = std::make_shared<PeerLogBudget>();
+  events.checked = [log, budget](const rtmp::Request &request, const rtmp::Verdict &verdict) {
     if (!log) return;
     const std::string &who = verdict.identity.empty() ? request.identity : verdict.identity;
     const std::string text =
         "rtmp " + request.address.to_string() + " " + std::string(to_string(request.role)) + " " +
         std::string(to_string(request.stage)) + (who.empty() ? "" : " as " + who) +
         (verdict.accepted ? ": accepted" : ": refused: " + verdict.reason);
-    // The server tells of refusals itself.
-    log(verdict.accepted ? LogLevel::Info : LogLevel::Debug, text);
+    // The server tells of refusals itself. What comes before publish and play costs a client
+    // nothing, and theirs says it all.
+    const bool told =
+        verdict.accepted && (request.stage == rtmp::Stage::Start ||
+                             budget->take(address_group(request.address.address), Clock::now()));
+    log(told ? LogLevel::Info : LogLevel::Debug, text);
   };
   return events;
 }

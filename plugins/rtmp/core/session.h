@@ -181,6 +181,7 @@ class Session {
   std::string grant_;  ///< of the verdict on connect
   Role role_ = Role::Unknown;
   std::vector<Stream> streams_;
+  std::size_t created_ = 0;  ///< streams, in the life of the connection
   int publishing_ = 0, playing_ = 0;
   bool announced_end_ = false;
   bool started_ = false;  ///< something has been published or played

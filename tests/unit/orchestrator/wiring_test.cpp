@@ -7,6 +7,7 @@
 #include "book_fixture.h"
 #include "calls/service_fixture.h"
 #include "common/main_context.h"
+#include "common/peer_log_budget.h"
 
 namespace junctor {
 namespace {
@@ -237,6 +238,27 @@ TEST_F(Wiring, WhoCallsIsEncryptedAsItsAccountOrItsTrunkSays) {
   EXPECT_EQ(srtp_of(caller, config, *accounts_), rtp::SrtpPolicy::Require);
   caller.account = "alice";
   EXPECT_EQ(srtp_of(caller, config, *accounts_), rtp::SrtpPolicy::Prefer);
+}
+
+TEST_F(Wiring, WhatComesBeforePublishAndPlayDoesNotFillTheLog) {
+  std::size_t told = 0;
+  const auto events = terminal_events(checks_, busy_, {}, [&](LogLevel level, std::string_view) {
+    told += level == LogLevel::Info;
+  });
+  rtmp::Verdict accepted;
+  accepted.accepted = true;
+  auto asked = push(1, "bob");
+  constexpr std::size_t kMany = 1000;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    asked.stage = i % 2 == 0 ? rtmp::Stage::Connect : rtmp::Stage::CreateStream;
+    events.checked(asked, accepted);
+  }
+  EXPECT_GE(told, PeerLogBudget::kPeerBurst);
+  EXPECT_LT(told, kMany);
+  const std::size_t before = told;
+  asked.stage = rtmp::Stage::Start;
+  events.checked(asked, accepted);
+  EXPECT_EQ(told, before + 1);
 }
 
 TEST_F(Wiring, ARevokedAccountsCallsAndStreamsEndButItCanBeCalled) {

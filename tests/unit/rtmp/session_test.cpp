@@ -358,6 +358,19 @@ TEST(Session, StreamsAreBoundedAndOfTheirOwn) {
   EXPECT_TRUE(f.session.closing());
 }
 
+TEST(Session, StreamsOfAConnectionsLifeAreBounded) {
+  Fixture f;
+  f.connected();
+  int created = 0;
+  for (; created < 1000 && !f.session.closing(); ++created) {
+    f.give(f.peer.command("createStream", 2));
+    f.answer(true);
+    f.give(f.peer.command("deleteStream", 0, {1}));
+  }
+  EXPECT_EQ(created, 65);
+  EXPECT_EQ(f.session.close_reason().fault, Fault::Refused);
+}
+
 TEST(Session, AConnectionPublishesANameOnce) {
   Fixture f;
   f.publishing("alice");
