@@ -482,23 +482,18 @@ class Orchestrator {
 
   void reload_accounts() {
     const bool posted = workers_->post([this] {
-      const auto before = book_->snapshot();
       auto loaded = book_->reload();
       if (!loaded) {
         say(LogLevel::Error, loaded.error().detail + "; the accounts stay as they were");
         return;
       }
-      const auto after = book_->snapshot();
-      for (const auto &[name, account] : before->accounts) {
-        const accounts::Account *now = after->find(name);
-        const bool removed = !now || now->id != account.id;
-        if (removed || now->not_before != account.not_before)
-          post_to(nullptr, [this, name = name, removed] { expel_account(name, removed); });
-        if (removed) continue;
-        for (const auto &[id, until] : now->revoked)
-          if (!account.revoked.contains(id))
-            post_to(nullptr, [this, name = name, id = id] { expel_token(name, id); });
-      }
+      for (const accounts::Voided &each : book_->take_voided())
+        post_to(nullptr, [this, each] {
+          if (each.token.empty())
+            expel_account(each.account, each.removed);
+          else
+            expel_token(each.account, each.token);
+        });
     });
     if (!posted) say(LogLevel::Warning, "too busy to read the changed accounts");
   }

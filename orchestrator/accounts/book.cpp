@@ -61,6 +61,19 @@ Error unknown_account(const std::string &name) {
   return bad_input("There is no account '" + name + "'. `junctor account list` shows them all.");
 }
 
+std::vector<Voided> compare(const Snapshot &before, const Snapshot &after) {
+  std::vector<Voided> voided;
+  for (const auto &[name, account] : before.accounts) {
+    const Account *now = after.find(name);
+    const bool removed = !now || now->id != account.id;
+    if (removed || now->not_before != account.not_before) voided.push_back({name, removed, ""});
+    if (removed) continue;
+    for (const auto &[id, until] : now->revoked)
+      if (!account.revoked.contains(id)) voided.push_back({name, false, id});
+  }
+  return voided;
+}
+
 }  // namespace
 
 Result<void> check_name(std::string_view name) {
@@ -126,19 +139,27 @@ Result<Snapshot> Book::read() const {
 }
 
 Result<void> Book::reload() {
-  // Or a change between the reading and the replacing would be undone in memory.
-  const auto locked = lock(LOCK_SH);
+  // Or a change between the reading and the replacing would be undone in memory. Not shared, or
+  // two of this process would both find what is new.
+  const auto locked = lock(LOCK_EX);
   if (!locked) return locked.error();
-  auto snapshot = read();
-  if (!snapshot) return snapshot.error();
-  replace(std::move(*snapshot));
+  auto now = read();
+  if (!now) return now.error();
+  auto voided = compare(*snapshot(), *now);
+  replace(std::move(*now), std::move(voided));
   return {};
 }
 
-void Book::replace(Snapshot snapshot) {
+std::vector<Voided> Book::take_voided() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(voided_, {});
+}
+
+void Book::replace(Snapshot snapshot, std::vector<Voided> voided) {
   auto shared = std::make_shared<const Snapshot>(std::move(snapshot));
   const std::lock_guard lock(mutex_);
   snapshot_ = std::move(shared);
+  voided_.insert(voided_.end(), voided.begin(), voided.end());
 }
 
 Result<UniqueFd> Book::lock(int operation) const {
@@ -158,6 +179,7 @@ Result<void> Book::change(Change &&apply) {
   if (!locked) return locked.error();
   auto snapshot = read();
   if (!snapshot) return snapshot.error();
+  auto voided = compare(*this->snapshot(), *snapshot);
   if (Result<void> applied = apply(*snapshot); !applied) return applied.error();
   json list = json::object();
   for (const auto &[name, account] : snapshot->accounts) list[name] = to_json(account);
@@ -171,7 +193,7 @@ Result<void> Book::change(Change &&apply) {
     return internal_error("The accounts cannot be written (" + std::string(failure.what()) + ").");
   }
   if (auto written = write_private_file(path_, text); !written) return written.error();
-  replace(std::move(*snapshot));
+  replace(std::move(*snapshot), std::move(voided));
   return {};
 }
 

@@ -49,6 +49,13 @@ struct Snapshot {
   }
 };
 
+/// What was good and is void.
+struct Voided {
+  std::string account;
+  bool removed = false;  ///< the account is gone, or another has its name
+  std::string token;     ///< the one token's id; empty for all of the account
+};
+
 struct NewAccount {
   std::string name;
   std::string password;  ///< shown once, then forgotten
@@ -85,6 +92,9 @@ class Book {
   const std::string &path() const { return path_; }
   /// Never puts back what is older than a change that this process has made.
   Result<void> reload();
+  /// What other processes have voided since the last call, as far as this one has read it: by
+  /// reload(), or on the way to a change of its own.
+  std::vector<Voided> take_voided();
 
   /// Without a password one is made. Times are seconds since 1970.
   Result<NewAccount> add(const std::string &name, std::optional<std::string> password,
@@ -114,14 +124,15 @@ class Book {
   Result<Snapshot> read() const;
   /// Held as long as the descriptor is open. `operation` as for flock().
   Result<UniqueFd> lock(int operation) const;
-  void replace(Snapshot snapshot);
+  void replace(Snapshot snapshot, std::vector<Voided> voided);
 
   const std::string path_;
   const std::string lock_path_;
   std::string realm_;  // fixed once open
   const TokenKey key_;
-  mutable std::mutex mutex_;  // guards snapshot_
+  mutable std::mutex mutex_;  // guards what follows
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<Snapshot>();
+  std::vector<Voided> voided_;
 };
 
 }  // namespace junctor::accounts

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <jwt.h>
 #include <sys/stat.h>
@@ -253,6 +254,35 @@ TEST(Book, NoticesWhatAnotherProcessDid) {
   ASSERT_TRUE(running->add("carol", std::nullopt, kNow));
   EXPECT_TRUE(running->snapshot()->find("bob"));
   EXPECT_TRUE(running->snapshot()->find("carol"));
+}
+
+TEST(Book, TellsWhatAnotherProcessVoidedOnceAndNothingOfItsOwn) {
+  const TemporaryDirectory dir;
+  auto running = open_book(dir);
+  for (const char *name : {"alice", "bob", "carol"})
+    ASSERT_TRUE(running->add(name, std::nullopt, kNow));
+  auto offline = open_book(dir);
+  const auto told = [&] {
+    EXPECT_TRUE(running->reload());
+    std::vector<std::string> all;
+    for (const Voided &each : running->take_voided())
+      all.push_back(each.account + (each.removed ? " removed" : "") +
+                    (each.token.empty() ? "" : " token " + each.token));
+    return all;
+  };
+  EXPECT_THAT(told(), testing::IsEmpty());
+  ASSERT_TRUE(offline->revoke_all("alice", kNow));
+  ASSERT_TRUE(offline->remove("bob"));
+  ASSERT_TRUE(offline->revoke("carol", "1a", kNow));
+  // Here they are read by a change, before anybody has asked for them.
+  ASSERT_TRUE(running->add("dave", std::nullopt, kNow));
+  EXPECT_THAT(told(), testing::ElementsAre("alice", "bob removed", "carol token 1a"));
+  EXPECT_THAT(told(), testing::IsEmpty());
+  ASSERT_TRUE(running->revoke_all("alice", kNow));
+  ASSERT_TRUE(running->remove("carol"));
+  EXPECT_THAT(told(), testing::IsEmpty());
+  ASSERT_TRUE(offline->remove("alice"));
+  EXPECT_THAT(told(), testing::ElementsAre("alice removed"));
 }
 
 TEST(Book, ChangesFromManyThreadsAllArrive) {
