@@ -23,8 +23,6 @@ constexpr int kReadsPerTurn = 4;
 /// How long, and for how many bytes, a peer that was told the end may take to close.
 constexpr Duration kDrainTime = std::chrono::seconds(2);
 constexpr std::size_t kDrainBytes = 4UL * 1024 * 1024;
-/// Broken tags of one publisher, after which it is closed.
-constexpr int kMostFaults = 32;
 /// What the kernel may hold unsent: more would hide from us that a player lags.
 constexpr int kUnsent = 16 * 1024;
 
@@ -160,11 +158,15 @@ void Connection::on_media(std::uint32_t stream, const Message &message) {
   const auto taken = publication->take(message, core_.reactor()->now(), waited_);
   if (taken) return;
   const Error &error = taken.error();
+  const Time now = core_.reactor()->now();
   if (error.fault == Fault::Refused) {
-    if (std::exchange(found->refused_logged, true)) return;
-  } else if (++found->faults >= kMostFaults) {
+    const std::uint32_t kind = 1U << (static_cast<unsigned>(message.type) % 32);
+    if ((std::exchange(found->refused_logged, found->refused_logged | kind) & kind) != 0) return;
+  } else if (!found->faults.may(now)) {
     session_.close(bad_input("too many broken messages, the last: " + error.detail));
     return;
+  } else {
+    found->faults.take(now);
   }
   core_.log(LogLevel::Warning, "rtmp " + peer_.to_string() +
                                    ": left out while publishing: " + printable(error.detail, 256));

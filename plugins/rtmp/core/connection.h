@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/handle.h"
+#include "common/peer_log_budget.h"
 #include "common/reactor.h"
 #include "common/stream_socket.h"
 #include "rtmp/core/outlet.h"
@@ -53,8 +54,9 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
     std::uint32_t stream;
     Request request;
     std::shared_ptr<Publication> publication;
-    int faults = 0;
-    bool refused_logged = false;
+    /// Broken tags that it may send: some at once, and then a slip now and then for days.
+    Throttle faults{32, std::chrono::seconds(10)};
+    std::uint32_t refused_logged = 0;  ///< a bit for each type of message
   };
   struct Playing {
     std::uint32_t stream;

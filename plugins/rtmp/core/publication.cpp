@@ -69,7 +69,8 @@ Result<void> Publication::take(const Message &message, Time now, Duration waited
   if (!source_) return {};
   if (message.type == MessageType::DataAmf0 || message.type == MessageType::DataAmf3) {
     const auto data = parse_data(message);
-    if (!data) return data.error();
+    // No broken media: of data nothing matters but sizes, and encoders send what they like.
+    if (!data) return refused(data.error().detail);
     if (const auto metadata = parse_metadata(*data)) source_->metadata = *metadata;
     return {};
   }

@@ -34,7 +34,8 @@ class Publication {
 
   void begin();
   /// An audio, video or data message of the publisher. An error says what is wrong with it; what
-  /// follows may well be right. Refused is for codecs that are not known.
+  /// follows may well be right. Refused is for codecs that are not known, and for data that cannot
+  /// be read.
   Result<void> take(const Message &message, Time now, Duration waited = {});
   void end(bool finished);
 

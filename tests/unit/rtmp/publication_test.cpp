@@ -229,6 +229,10 @@ TEST_F(PublicationTest, BrokenAndUnknownMessagesAreErrorsAndNoMore) {
   EXPECT_EQ(unknown.error().fault, Fault::Refused);
   broken.payload = {};
   EXPECT_TRUE(publication.take(broken, now));
+  broken.type = MessageType::DataAmf0;
+  const auto no_data = publication.take(broken, now);
+  ASSERT_FALSE(no_data);
+  EXPECT_EQ(no_data.error().fault, Fault::Refused);
   give_sound(10);
   EXPECT_EQ(ear->take().back(), "audio 10");
 }

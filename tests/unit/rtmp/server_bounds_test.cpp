@@ -150,6 +150,30 @@ TEST_F(ServerTest, ASlowPlayerSlowsNobodyAndIsParted) {
   EXPECT_EQ(outlet->stats().players, 1U);
 }
 
+TEST_F(ServerTest, DataThatCannotBeReadEndsNoPublisherAndBrokenPicturesDo) {
+  listen();
+  Client &publisher = client();
+  ASSERT_TRUE(start(publisher, "publish", "alice"));
+  give_tracks(publisher);
+  const auto left_out = [&] {
+    return std::count_if(logged.begin(), logged.end(), [](const auto &line) {
+      return line.find("left out while publishing") != line.npos;
+    });
+  };
+  for (std::int64_t i = 0; i < 40; ++i) {
+    publisher.send(publisher.peer.media(MessageType::DataAmf0, 1, 0, wire("07 0000")));
+    give(publisher, picture(i == 0 ? Picture::Key : Picture::Inter, 40 * i));
+  }
+  ASSERT_TRUE(turn_until([&] { return server->publish_stats("alice").frames == 40; }));
+  EXPECT_FALSE(publisher.closed);
+  EXPECT_EQ(left_out(), 1);
+  for (int i = 0; i < 33; ++i)
+    publisher.send(publisher.peer.media(MessageType::Video, 1, 2000, wire("17 01 0000")));
+  EXPECT_TRUE(turn_until([&] { return publisher.closed; }));
+  EXPECT_TRUE(logged_like("too many broken messages"));
+  EXPECT_EQ(left_out(), 33);
+}
+
 TEST_F(ServerTest, WhoIsRefusedAgainAndAgainDoesNotFillTheLog) {
   listen();
   constexpr std::size_t kMany = 400;
