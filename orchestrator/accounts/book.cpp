@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "accounts/secrets.h"
 #include "common/handle.h"
@@ -178,7 +179,8 @@ Result<void> Book::change(Change &&apply) {
   const auto locked = lock(LOCK_EX);
   if (!locked) return locked.error();
   auto snapshot = read();
-  if (!snapshot) return snapshot.error();
+  // Whoever asks for the change has not done it.
+  if (!snapshot) return internal_error(snapshot.error().detail);
   auto voided = compare(*this->snapshot(), *snapshot);
   if (Result<void> applied = apply(*snapshot); !applied) return applied.error();
   json list = json::object();

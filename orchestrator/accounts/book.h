@@ -96,6 +96,7 @@ class Book {
   /// reload(), or on the way to a change of its own.
   std::vector<Voided> take_voided();
 
+  // What changes something fails with Internal where the files are at fault.
   /// Without a password one is made. Times are seconds since 1970.
   Result<NewAccount> add(const std::string &name, std::optional<std::string> password,
                          std::int64_t now, std::optional<rtp::SrtpPolicy> srtp = {});

@@ -16,15 +16,25 @@ std::string time_text(std::int64_t seconds) {
   return store::timestamp(calls::WallTime(std::chrono::seconds(seconds)));
 }
 
-Response from_error(const Error &error) {
+Response from_error(const Error &error, const LogSink &log) {
   switch (error.fault) {
     case Fault::BadInput:
       return problem(422, error.detail);
     case Fault::Refused:
       return problem(409, error.detail);
     default:
-      return problem(500, error.detail);
+      // It names files, which are no client's business.
+      if (log) log(LogLevel::Error, "an account cannot be changed: " + error.detail);
+      return problem(500, "The accounts cannot be changed for now; the server's log says why.");
   }
+}
+
+/// The account was there when it was looked for, and may have gone since.
+Response from_error(const Error &error, const LogSink &log, const accounts::Book &book,
+                    const std::string &account) {
+  if (error.fault == Fault::BadInput && !book.snapshot()->find(account))
+    return problem(404, "There is no such account.");
+  return from_error(error, log);
 }
 
 /// A JSON object, or an answer that says what is wrong. No body is an empty object.
@@ -172,14 +182,14 @@ void Api::add_account(const Request &request, const Parameters &, const Reply &r
   std::optional<std::string> password;
   if (body->contains("password")) password = (*body)["password"].get<std::string>();
   answer_from_worker(reply,
-                     [book = backend_.book, all = backend_.addresses, name, password, srtp,
-                      wish = *wish, now = backend_.seconds()]() -> Response {
+                     [book = backend_.book, log = backend_.log, all = backend_.addresses, name,
+                      password, srtp, wish = *wish, now = backend_.seconds()]() -> Response {
                        auto made = book->add(name, password, now, srtp);
-                       if (!made) return from_error(made.error());
+                       if (!made) return from_error(made.error(), log);
                        auto token = book->issue(name, wish.rights, wish.seconds, now);
                        if (!token) {
                          (void)book->remove(name);
-                         return from_error(token.error());
+                         return from_error(token.error(), log);
                        }
                        const PublicAddresses addresses = usable_by(name, *book, all);
                        json value = token_to_json(*token, addresses);
@@ -204,8 +214,9 @@ void Api::remove_account(const Request &, const Parameters &parameters, const Re
     if (response.status == 204 && expelled) expelled(name, true);
     reply(std::move(response));
   };
-  answer_from_worker(then, [book = backend_.book, name]() -> Response {
-    if (auto removed = book->remove(name); !removed) return from_error(removed.error());
+  answer_from_worker(then, [book = backend_.book, log = backend_.log, name]() -> Response {
+    if (auto removed = book->remove(name); !removed)
+      return from_error(removed.error(), log, *book, name);
     return {204, {}, "", ""};
   });
 }
@@ -221,7 +232,7 @@ void Api::issue_token(const Request &request, const Parameters &parameters, cons
     return reply(problem(404, "There is no such account."));
   const auto token =
       backend_.book->issue(parameters[0], wish->rights, wish->seconds, backend_.seconds());
-  if (!token) return reply(from_error(token.error()));
+  if (!token) return reply(from_error(token.error(), backend_.log));
   const PublicAddresses addresses = usable_by(parameters[0], *backend_.book, backend_.addresses);
   Response response = json_response(201, token_to_json(*token, addresses));
   response.headers.emplace_back("Cache-Control", "no-store");
@@ -237,10 +248,13 @@ void Api::revoke_tokens(const Request &, const Parameters &parameters, const Rep
     if (response.status == 204 && expelled) expelled(name, false);
     reply(std::move(response));
   };
-  answer_from_worker(then, [book = backend_.book, name, now = backend_.seconds()]() -> Response {
-    if (auto revoked = book->revoke_all(name, now); !revoked) return from_error(revoked.error());
-    return {204, {}, "", ""};
-  });
+  answer_from_worker(
+      then,
+      [book = backend_.book, log = backend_.log, name, now = backend_.seconds()]() -> Response {
+        if (auto revoked = book->revoke_all(name, now); !revoked)
+          return from_error(revoked.error(), log, *book, name);
+        return {204, {}, "", ""};
+      });
 }
 
 void Api::revoke_token(const Request &, const Parameters &parameters, const Reply &reply) {
@@ -252,12 +266,13 @@ void Api::revoke_token(const Request &, const Parameters &parameters, const Repl
     if (response.status == 204 && token_revoked) token_revoked(name, id);
     reply(std::move(response));
   };
-  answer_from_worker(then,
-                     [book = backend_.book, name, id, now = backend_.seconds()]() -> Response {
-                       if (auto revoked = book->revoke(name, id, now); !revoked)
-                         return from_error(revoked.error());
-                       return {204, {}, "", ""};
-                     });
+  answer_from_worker(
+      then,
+      [book = backend_.book, log = backend_.log, name, id, now = backend_.seconds()]() -> Response {
+        if (auto revoked = book->revoke(name, id, now); !revoked)
+          return from_error(revoked.error(), log, *book, name);
+        return {204, {}, "", ""};
+      });
 }
 
 }  // namespace junctor::api

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Routes, their answers and their mistakes.
+#include <sys/stat.h>
+
 #include <fstream>
 #include <set>
 
+#include "accounts/secrets.h"
 #include "api_fixture.h"
 
 using namespace junctor;
@@ -111,6 +114,36 @@ TEST_F(ApiTest, AccountMistakes) {
     expect_problem(ask(make("POST", "/api/v1/accounts", body)), status);
   EXPECT_FALSE(book_->snapshot()->find("bob")) << "nothing is left of what was refused";
   expect_problem(ask(make("DELETE", "/api/v1/accounts/bob")), 404);
+}
+
+TEST_F(ApiTest, FilesThatAreAtFaultAreNoMistakeOfTheClient) {
+  const std::string whole = *accounts::read_private_file(book_->path(), 65536);
+  const auto fails = [&] {
+    for (const Request &request :
+         {make("POST", "/api/v1/accounts", R"({"name": "bob"})"),
+          make("DELETE", "/api/v1/accounts/alice"), make("DELETE", "/api/v1/accounts/alice/tokens"),
+          make("DELETE", "/api/v1/accounts/alice/tokens/0a1b")}) {
+      const Response response = ask(request);
+      expect_problem(response, 500);
+      EXPECT_EQ(response.body.find(dir_.path()), std::string::npos) << response.body;
+      EXPECT_NE(logged_.back().find(book_->path()), std::string::npos);
+    }
+  };
+  ASSERT_EQ(::chmod(book_->path().c_str(), 0644), 0);
+  fails();
+  ASSERT_TRUE(accounts::write_private_file(book_->path(), "{"));
+  fails();
+  ASSERT_TRUE(accounts::write_private_file(book_->path(), whole));
+  EXPECT_EQ(ask(make("DELETE", "/api/v1/accounts/alice")).status, 204);
+}
+
+TEST_F(ApiTest, AnAccountThatIsRemovedTwiceAtOnceIsNotFound) {
+  std::vector<int> statuses;
+  for (int i = 0; i < 2; ++i)
+    api_->handle(make("DELETE", "/api/v1/accounts/alice"),
+                 [&](const Response &response) { statuses.push_back(response.status); });
+  while (statuses.size() < 2) g_main_context_iteration(nullptr, TRUE);
+  EXPECT_EQ(statuses, (std::vector<int>{204, 404}));
 }
 
 TEST_F(ApiTest, RemovedAccountIsExpelled) {
