@@ -21,7 +21,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMaxFileBytes = 256U << 20;
 constexpr std::size_t kMaxAccounts = 1000000;
 constexpr std::size_t kMaxRevoked = 1000;
 constexpr std::size_t kMaxPasswordBytes = 256;
@@ -91,20 +90,22 @@ Result<void> check_name(std::string_view name) {
       "An account name has 1 to 64 of a-z 0-9 . _ - and begins with a letter or a digit.");
 }
 
-Book::Book(const std::string &data_dir, std::string realm, TokenKey key)
+Book::Book(const std::string &data_dir, std::string realm, TokenKey key, std::size_t most_bytes)
     : path_(data_dir + "/accounts.json"),
       lock_path_(data_dir + "/accounts.lock"),
       realm_(std::move(realm)),
-      key_(std::move(key)) {}
+      key_(std::move(key)),
+      most_bytes_(most_bytes) {}
 
-Result<std::shared_ptr<Book>> Book::open(const std::string &data_dir, std::string realm) {
+Result<std::shared_ptr<Book>> Book::open(const std::string &data_dir, std::string realm,
+                                         std::size_t most_bytes) {
   if (auto made = make_private_directory(data_dir); !made) return made.error();
   const std::string key_path = data_dir + "/token-key";
   auto text = load_or_make_secret(key_path, [] { return random_hex(32); });
   if (!text) return text.error();
   auto key = TokenKey::from_text(*text);
   if (!key) return bad_input(key_path + ": " + key.error().detail);
-  std::shared_ptr<Book> book(new Book(data_dir, std::move(realm), std::move(*key)));
+  std::shared_ptr<Book> book(new Book(data_dir, std::move(realm), std::move(*key), most_bytes));
   if (auto loaded = book->reload(); !loaded) return loaded.error();
   const std::string stored = book->snapshot()->realm;
   if (book->realm_.empty()) book->realm_ = stored.empty() ? std::string(kDefaultRealm) : stored;
@@ -124,7 +125,7 @@ std::shared_ptr<const Snapshot> Book::snapshot() const {
 Result<Snapshot> Book::read() const {
   Snapshot snapshot;
   if (::access(path_.c_str(), F_OK) != 0 && errno == ENOENT) return snapshot;
-  auto content = read_private_file(path_, kMaxFileBytes);
+  auto content = read_private_file(path_, most_bytes_);
   if (!content) return content.error();
   try {
     const json file = json::parse(*content);
@@ -194,6 +195,9 @@ Result<void> Book::change(Change &&apply) {
     // Replacing what is no UTF-8 could make one name of two.
     return internal_error("The accounts cannot be written (" + std::string(failure.what()) + ").");
   }
+  if (text.size() > most_bytes_)
+    return refused("The accounts would fill more than " + std::to_string(most_bytes_) +
+                   " bytes; remove some first.");
   if (auto written = write_private_file(path_, text); !written) return written.error();
   replace(std::move(*snapshot), std::move(voided));
   return {};

@@ -82,9 +82,12 @@ Result<void> check_name(std::string_view name);
 /// memory.
 class Book {
  public:
+  static constexpr std::size_t kMaxFileBytes = 256U << 20;
   /// Makes what is not there. `realm` empty: the one that the file names, else kDefaultRealm;
-  /// otherwise the file names this one from now on.
-  static Result<std::shared_ptr<Book>> open(const std::string &data_dir, std::string realm);
+  /// otherwise the file names this one from now on. `most_bytes`: a larger `accounts.json` is
+  /// neither read nor written.
+  static Result<std::shared_ptr<Book>> open(const std::string &data_dir, std::string realm,
+                                            std::size_t most_bytes = kMaxFileBytes);
 
   std::shared_ptr<const Snapshot> snapshot() const;
   const std::string &realm() const { return realm_; }
@@ -119,7 +122,7 @@ class Book {
   bool verify_password(std::string_view name, std::string_view password) const;
 
  private:
-  Book(const std::string &data_dir, std::string realm, TokenKey key);
+  Book(const std::string &data_dir, std::string realm, TokenKey key, std::size_t most_bytes);
   template <class Change>
   Result<void> change(Change &&apply);
   Result<Snapshot> read() const;
@@ -131,6 +134,7 @@ class Book {
   const std::string lock_path_;
   std::string realm_;  // fixed once open
   const TokenKey key_;
+  const std::size_t most_bytes_;
   mutable std::mutex mutex_;  // guards what follows
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<Snapshot>();
   std::vector<Voided> voided_;

@@ -319,6 +319,21 @@ TEST(Book, WhatCannotBeWrittenIsAnError) {
   EXPECT_FALSE(Book::open(dir.path(), "realm \xff"));
 }
 
+TEST(Book, WritesNoLargerFileThanItReads) {
+  const TemporaryDirectory dir;
+  auto book = Book::open(dir.path(), "", 2000);
+  ASSERT_TRUE(book);
+  int added = 0;
+  Result<NewAccount> made = (*book)->add("a0", std::nullopt, kNow);
+  while (made && added < 100)
+    made = (*book)->add("a" + std::to_string(++added), std::nullopt, kNow);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().fault, Fault::Refused);
+  EXPECT_TRUE((*book)->reload());
+  EXPECT_TRUE((*book)->remove("a0"));
+  EXPECT_TRUE(Book::open(dir.path(), "", 2000));
+}
+
 TEST(Book, RevokesAllAndOne) {
   const TemporaryDirectory dir;
   auto book = open_book(dir);
