@@ -114,7 +114,7 @@ rtmp::Verdict BuiltinAuthenticator::log_in(const rtmp::Request &request,
     return refuse_login("Wrong name or password of '" + login.user + "'.",
                         rtmp::adobe_failure(login.opaque));
   }
-  if (const auto used = challenges_.use(login.opaque, now); !used)
+  if (const auto used = challenges_.use(login.opaque, login.user, now); !used)
     return refuse(used.error().detail);
   if (const auto may = house_.may_come(request, account->name); !may)
     return refuse(may.error().detail);

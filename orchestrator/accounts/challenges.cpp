@@ -50,19 +50,25 @@ Result<void> Challenges::check(std::string_view challenge, std::string_view name
   return {};
 }
 
-Result<void> Challenges::use(const std::string &challenge, Time now) {
+Result<void> Challenges::use(const std::string &challenge, const std::string &name, Time now) {
   forget_old(now);
+  const auto own = used_by_name_.find(name);
+  if (own != used_by_name_.end() && own->second >= kMaxUsedByName)
+    return refused("This account logs in with its password too often; try again in a minute.");
   if (used_.size() >= kMaxUsed)
     return refused("Too many log in with a password at once; try again in a minute.");
   used_.insert(challenge);
-  order_.push_back({challenge, now});
+  ++used_by_name_[name];
+  order_.push_back({challenge, name, now});
   return {};
 }
 
 void Challenges::forget_old(Time now) {
   // Times are whole seconds: one more, and check() finds it too old before it is forgotten.
   while (!order_.empty() && now - order_.front().at > kLife + std::chrono::seconds(1)) {
-    used_.erase(order_.front().challenge);
+    const Used &old = order_.front();
+    used_.erase(old.challenge);
+    if (const auto own = used_by_name_.find(old.name); --own->second == 0) used_by_name_.erase(own);
     order_.pop_front();
   }
 }

@@ -6,6 +6,7 @@
 #include <list>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "common/clock.h"
@@ -22,6 +23,8 @@ class Challenges {
   /// How long after its making a challenge can be answered. Clients come back at once.
   static constexpr Duration kLife = std::chrono::seconds(30);
   static constexpr std::size_t kMaxUsed = 4096;
+  /// Of one name, so that no account keeps the others out.
+  static constexpr std::size_t kMaxUsedByName = 64;
 
   Challenges();
 
@@ -29,9 +32,9 @@ class Challenges {
   std::string make(std::string_view name, Time now) const;
   /// Whether `challenge` may still be answered for this name. The error is a sentence.
   Result<void> check(std::string_view challenge, std::string_view name, Time now) const;
-  /// After a right answer to a challenge that check() let pass: it admits nobody else. Fails when
-  /// more than kMaxUsed are used up within their life.
-  Result<void> use(const std::string &challenge, Time now);
+  /// After a right answer to a challenge that check() let pass for this name: it admits nobody
+  /// else. Fails when more than kMaxUsed are used up within their life, or kMaxUsedByName of it.
+  Result<void> use(const std::string &challenge, const std::string &name, Time now);
   std::size_t used() const { return used_.size(); }
 
  private:
@@ -40,8 +43,9 @@ class Challenges {
 
   std::string key_;
   std::unordered_set<std::string> used_;
+  std::unordered_map<std::string, std::size_t> used_by_name_;
   struct Used {
-    std::string challenge;
+    std::string challenge, name;
     Time at;
   };
   std::list<Used> order_;  ///< the oldest first

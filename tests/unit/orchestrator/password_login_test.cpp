@@ -65,16 +65,24 @@ TEST(Challenges, AreUsedUpOnceAndKeptNoLongerThanTheyLive) {
   Challenges challenges;
   Time now{1000s};
   const std::string made = challenges.make("alice", now);
-  ASSERT_TRUE(challenges.use(made, now));
+  ASSERT_TRUE(challenges.use(made, "alice", now));
   const auto again = challenges.check(made, "alice", now);
   ASSERT_FALSE(again);
   EXPECT_NE(again.error().detail.find("used before"), std::string::npos);
-  for (std::size_t i = 1; i < Challenges::kMaxUsed; ++i)
-    ASSERT_TRUE(challenges.use(challenges.make("alice", now), now));
+  const auto use = [&](const std::string &name) {
+    return challenges.use(challenges.make(name, now), name, now);
+  };
+  for (std::size_t i = 1; i < Challenges::kMaxUsedByName; ++i) ASSERT_TRUE(use("alice"));
+  const auto too_often = use("alice");
+  ASSERT_FALSE(too_often);
+  EXPECT_NE(too_often.error().detail.find("This account"), std::string::npos);
+  EXPECT_TRUE(use("bob")) << "one account keeps no other out";
+  for (std::size_t i = Challenges::kMaxUsedByName + 1; i < Challenges::kMaxUsed; ++i)
+    ASSERT_TRUE(use("account-" + std::to_string(i)));
   EXPECT_EQ(challenges.used(), Challenges::kMaxUsed);
-  EXPECT_FALSE(challenges.use(challenges.make("alice", now), now));
+  EXPECT_FALSE(use("carol"));
   now += Challenges::kLife + 2s;
-  EXPECT_TRUE(challenges.use(challenges.make("alice", now), now));
+  EXPECT_TRUE(use("alice"));
   EXPECT_EQ(challenges.used(), 1U);
   EXPECT_FALSE(challenges.check(made, "alice", now)) << "forgotten, and too old";
 }
