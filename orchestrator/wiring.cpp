@@ -15,24 +15,24 @@ rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator
     checks->check(request, std::move(decision));
   };
   events.publish_started = [=](const rtmp::Request &request) {
-    checks->stream_started(request.identity);
+    checks->stream_started(request.identity, request.role);
     // Only one that names a callee has claimed its account.
     if (request.parameter("to")) busy->publish_started(request.identity, request.connection);
     to_calls([request](calls::Service &calls) { calls.on_publish_started(request); });
   };
   events.publish_ended = [=](const rtmp::Request &request, bool finished) {
-    checks->stream_ended(request.identity);
+    checks->stream_ended(request.identity, request.role);
     to_calls([busy, request, finished](calls::Service &calls) {
       calls.on_publish_ended(request, finished);
       if (request.parameter("to")) busy->publish_ended(request.identity, request.connection);
     });
   };
   events.play_started = [=](const rtmp::Request &request) {
-    checks->stream_started(request.identity);
+    checks->stream_started(request.identity, request.role);
     to_calls([request](calls::Service &calls) { calls.on_play_started(request); });
   };
   events.play_ended = [=](const rtmp::Request &request) {
-    checks->stream_ended(request.identity);
+    checks->stream_ended(request.identity, request.role);
     to_calls([request](calls::Service &calls) { calls.on_play_ended(request); });
   };
   const auto budget = std::make_shared<PeerLogBudget>();

@@ -15,8 +15,8 @@ class Authenticator {
   virtual ~Authenticator() = default;
   virtual void check(const rtmp::Request &request, rtmp::Decision decision) = 0;
   /// Told, on the reactor, of the streams that run, to count them for each account.
-  virtual void stream_started(const std::string &account) = 0;
-  virtual void stream_ended(const std::string &account) = 0;
+  virtual void stream_started(const std::string &account, rtmp::Role role) = 0;
+  virtual void stream_ended(const std::string &account, rtmp::Role role) = 0;
 };
 
 }  // namespace junctor::accounts

@@ -134,7 +134,8 @@ rtmp::Verdict BuiltinAuthenticator::decide_stage(const rtmp::Request &request,
   if (const auto may = house_.may_come(request, account); !may) return refuse(may.error().detail);
   if (request.stage == rtmp::Stage::Connect) return accept(account);
   // Asked again at publish and play: many connections may have passed createStream together.
-  if (const auto may = house_.may_open_stream(account); !may) return refuse(may.error().detail);
+  if (const auto may = house_.may_open_stream(account, request.role); !may)
+    return refuse(may.error().detail);
   if (request.stage == rtmp::Stage::CreateStream) return accept(account);
   const bool push = request.role == rtmp::Role::Push;
   if (push ? !rights.push : !rights.pull)

@@ -47,8 +47,12 @@ class BuiltinAuthenticator : public Authenticator {
 
   void check(const rtmp::Request &request, rtmp::Decision decision) override;
 
-  void stream_started(const std::string &account) override { house_.stream_started(account); }
-  void stream_ended(const std::string &account) override { house_.stream_ended(account); }
+  void stream_started(const std::string &account, rtmp::Role role) override {
+    house_.stream_started(account, role);
+  }
+  void stream_ended(const std::string &account, rtmp::Role role) override {
+    house_.stream_ended(account, role);
+  }
 
  private:
   rtmp::Verdict decide(const rtmp::Request &request, bool &guess);

@@ -3,9 +3,17 @@
 
 namespace junctor::accounts {
 
-void HouseRules::stream_ended(const std::string &account) {
+void HouseRules::stream_started(const std::string &account, rtmp::Role role) {
+  Streams &streams = streams_[account];
+  ++(role == rtmp::Role::Push ? streams.pushed : streams.pulled);
+}
+
+void HouseRules::stream_ended(const std::string &account, rtmp::Role role) {
   const auto found = streams_.find(account);
-  if (found != streams_.end() && --found->second == 0) streams_.erase(found);
+  if (found == streams_.end()) return;
+  Streams &streams = found->second;
+  --(role == rtmp::Role::Push ? streams.pushed : streams.pulled);
+  if (streams.pushed == 0 && streams.pulled == 0) streams_.erase(found);
 }
 
 Result<void> HouseRules::may_connect(const rtmp::Request &request) const {
@@ -28,10 +36,13 @@ Result<void> HouseRules::may_come(const rtmp::Request &request, const std::strin
   return {};
 }
 
-Result<void> HouseRules::may_open_stream(const std::string &account) const {
+Result<void> HouseRules::may_open_stream(const std::string &account, rtmp::Role role) const {
   const auto running = streams_.find(account);
-  if (running != streams_.end() && running->second >= options_.streams_per_account)
-    return refused("The account has " + std::to_string(running->second) +
+  if (running == streams_.end()) return {};
+  const std::size_t count = running->second.pushed + running->second.pulled;
+  const bool replaces = running->second.pushed > 0 && role != rtmp::Role::Pull;
+  if (count >= options_.streams_per_account + (replaces ? 1 : 0))
+    return refused("The account has " + std::to_string(count) +
                    " streams running, and may not have more.");
   return {};
 }

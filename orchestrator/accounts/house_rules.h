@@ -45,21 +45,25 @@ class HouseRules {
   Result<void> may_connect(const rtmp::Request &request) const;
   /// The account may come by this way: one that requires encryption comes by RTMPS.
   Result<void> may_come(const rtmp::Request &request, const std::string &account) const;
-  /// The account may have another stream.
-  Result<void> may_open_stream(const std::string &account) const;
+  /// The account may have another stream, pushed or pulled. Who pushes while a push of the account
+  /// runs takes its place: the terminal may have lost a connection that here seems to last.
+  Result<void> may_open_stream(const std::string &account, rtmp::Role role) const;
   /// `to` may be called by the account that publishes, or what a player asks for can be played.
   /// Claims the account for the call: to be asked last.
   Result<void> may_start(const rtmp::Request &request, const std::string &account, Time now) const;
 
   /// Told of the streams that run, to count them for each account.
-  void stream_started(const std::string &account) { ++streams_[account]; }
-  void stream_ended(const std::string &account);
+  void stream_started(const std::string &account, rtmp::Role role);
+  void stream_ended(const std::string &account, rtmp::Role role);
 
  private:
   std::shared_ptr<const Book> book_;
   std::shared_ptr<const DialRules> rules_;
   Options options_;
-  std::map<std::string, std::size_t> streams_;
+  struct Streams {
+    std::size_t pushed = 0, pulled = 0;
+  };
+  std::map<std::string, Streams> streams_;
 };
 
 }  // namespace junctor::accounts

@@ -103,7 +103,8 @@ Result<void> WebhookAuthenticator::may_ask(const rtmp::Request &request) const {
     if (auto valid = check_name(request.stream); !valid)
       return refused("The stream must bear an account's name. " + valid.error().detail);
   }
-  return request.identity.empty() ? Result<void>() : house_.may_open_stream(request.identity);
+  return request.identity.empty() ? Result<void>()
+                                  : house_.may_open_stream(request.identity, request.role);
 }
 
 void WebhookAuthenticator::check(const rtmp::Request &request, rtmp::Decision decision) {
@@ -170,7 +171,7 @@ Result<std::string> WebhookAuthenticator::accepted(const rtmp::Request &request,
   if (const auto may = house_.may_come(request, account); !may) return may.error();
   if (request.stage == rtmp::Stage::Connect || account.empty()) return account;
   // Again: others may have started since it was asked.
-  if (const auto may = house_.may_open_stream(account); !may) return may.error();
+  if (const auto may = house_.may_open_stream(account, request.role); !may) return may.error();
   if (!start) return account;
   if (const auto may = house_.may_start(request, account, seams_.now()); !may) return may.error();
   return account;

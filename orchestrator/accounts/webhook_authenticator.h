@@ -55,8 +55,12 @@ class WebhookAuthenticator : public Authenticator,
                        Options options, Seams seams);
 
   void check(const rtmp::Request &request, rtmp::Decision decision) override;
-  void stream_started(const std::string &account) override { house_.stream_started(account); }
-  void stream_ended(const std::string &account) override { house_.stream_ended(account); }
+  void stream_started(const std::string &account, rtmp::Role role) override {
+    house_.stream_started(account, role);
+  }
+  void stream_ended(const std::string &account, rtmp::Role role) override {
+    house_.stream_ended(account, role);
+  }
 
  private:
   Result<void> may_ask(const rtmp::Request &request) const;

@@ -369,15 +369,30 @@ TEST_F(Checks, CreateStreamRefusesMoreStreamsThanAllowed) {
   options_.streams_per_account = 2;
   rebuild();
   const std::string good = token();
-  authenticator_->stream_started("alice");
+  authenticator_->stream_started("alice", rtmp::Role::Pull);
   accepted(request(rtmp::Stage::CreateStream, good));
-  authenticator_->stream_started("alice");
+  authenticator_->stream_started("alice", rtmp::Role::Pull);
   refused(request(rtmp::Stage::CreateStream, good), "2 streams");
   refused(request(rtmp::Stage::Start, good, rtmp::Role::Pull), "2 streams");
   accepted(request(rtmp::Stage::Connect, good));
-  authenticator_->stream_ended("alice");
+  authenticator_->stream_ended("alice", rtmp::Role::Pull);
   accepted(request(rtmp::Stage::CreateStream, good));
-  authenticator_->stream_ended("nobody");
+  authenticator_->stream_ended("nobody", rtmp::Role::Push);
+}
+
+TEST_F(Checks, WhoPublishesAgainTakesThePlaceOfThePublishBefore) {
+  options_.streams_per_account = 2;
+  rebuild();
+  const std::string good = token();
+  authenticator_->stream_started("alice", rtmp::Role::Push);
+  authenticator_->stream_started("alice", rtmp::Role::Pull);
+  for (const auto role : {rtmp::Role::Unknown, rtmp::Role::Push})
+    accepted(request(rtmp::Stage::CreateStream, good, role));
+  accepted(request(rtmp::Stage::Start, good, rtmp::Role::Push));
+  refused(request(rtmp::Stage::CreateStream, good, rtmp::Role::Pull), "2 streams");
+  refused(request(rtmp::Stage::Start, good, rtmp::Role::Pull), "2 streams");
+  authenticator_->stream_started("alice", rtmp::Role::Pull);
+  refused(request(rtmp::Stage::Start, good, rtmp::Role::Push), "3 streams");
 }
 
 TEST_F(Checks, StartRefusesWithoutTheRight) {

@@ -266,7 +266,7 @@ TEST_F(PasswordLogin, TheGrantEndsWithTheAccount) {
 TEST_F(PasswordLogin, HouseRulesHold) {
   options_.streams_per_account = 1;
   rebuild();
-  authenticator_->stream_started("alice");
+  authenticator_->stream_started("alice", rtmp::Role::Pull);
   const auto login = log_in("alice", kPassword);
   EXPECT_NE(ask(later(rtmp::Stage::CreateStream, rtmp::Role::Push, login)).reason.find("1 streams"),
             std::string::npos);

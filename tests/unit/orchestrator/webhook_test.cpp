@@ -232,14 +232,14 @@ TEST_F(Webhook, HouseRulesHoldAndSpareTheWebhook) {
   auto unnamed = request(rtmp::Stage::Start, rtmp::Role::Push);
   unnamed.stream = "Not A Name";
   EXPECT_FALSE(decided(unnamed).accepted);
-  authenticator_->stream_started("alice");
+  authenticator_->stream_started("alice", rtmp::Role::Pull);
   auto second = request(rtmp::Stage::CreateStream, rtmp::Role::Push);
   second.identity = "alice";
   EXPECT_NE(decided(second).reason.find("1 streams"), std::string::npos);
   EXPECT_TRUE(asked_.empty()) << "none of them was asked";
   EXPECT_NE(decided(request(rtmp::Stage::Start, rtmp::Role::Push)).reason.find("1 streams"),
             std::string::npos);
-  authenticator_->stream_ended("alice");
+  authenticator_->stream_ended("alice", rtmp::Role::Pull);
   auto publish = request(rtmp::Stage::Start, rtmp::Role::Push);
   publish.parameters["to"] = "sip:x@example.org";
   EXPECT_NE(decided(publish).reason.find("sip.allow"), std::string::npos)
