@@ -182,11 +182,13 @@ void Api::decline_ringing(const Request &, const Parameters &parameters, const R
 void Api::refuse_call(const std::string &id, const std::string &why, const Reply &reply) {
   calls::Service *service = backend_.service ? backend_.service() : nullptr;
   if (service && service->find(id)) return reply(problem(409, why));
-  backend_.store->find(id, [context = backend_.context, reply,
-                            id](const std::optional<calls::View> &call) {
-    const Response response = call ? problem(409, "The call has ended already.") : no_such_call(id);
-    post_to(context, [reply, response] { reply(response); });
-  });
+  backend_.store->find(
+      id, [context = backend_.context, reply, id](const store::CallStore::Found &call) {
+        const Response response = !call   ? problem(503, call.error().detail)
+                                  : *call ? problem(409, "The call has ended already.")
+                                          : no_such_call(id);
+        post_to(context, [reply, response] { reply(response); });
+      });
 }
 
 void Api::send_dtmf(const Request &request, const Parameters &parameters, const Reply &reply) {
@@ -218,8 +220,10 @@ void Api::answer_call(int status, const std::string &id, const Reply &reply) {
   if (service)
     if (const auto call = service->find(id)) return reply(call_response(status, *call));
   backend_.store->find(
-      id, [context = backend_.context, reply, status, id](std::optional<calls::View> call) {
-        const Response response = call ? call_response(status, *call) : no_such_call(id);
+      id, [context = backend_.context, reply, status, id](const store::CallStore::Found &call) {
+        const Response response = !call   ? problem(503, call.error().detail)
+                                  : *call ? call_response(status, **call)
+                                          : no_such_call(id);
         post_to(context, [reply, response] { reply(response); });
       });
 }

@@ -135,14 +135,14 @@ class SqliteStore : public CallStore {
     post([this, call] { write(call); });
   }
 
-  void find(const std::string &id, std::function<void(std::optional<View>)> done) override {
-    post([this, id, done] { done(read(id)); }, [done] { done(std::nullopt); });
+  void find(const std::string &id, std::function<void(Found)> done) override {
+    post([this, id, done] { done(read(id)); }, [done] { done(too_slow()); });
   }
 
   void list(std::size_t limit, const std::string &after,
             std::function<void(Result<Page>)> done) override {
     post([this, limit, after, done] { done(read_page(limit, after)); },
-         [done] { done(internal_error("The database is too slow; try again later.")); });
+         [done] { done(too_slow()); });
   }
 
   void prune(WallTime now) override {
@@ -154,6 +154,8 @@ class SqliteStore : public CallStore {
   }
 
  private:
+  static Error too_slow() { return internal_error("The database is too slow; try again later."); }
+
   void post(std::function<void()> function, const std::function<void()> &otherwise = {}) {
     if (worker_ && worker_->post(std::move(function))) return;
     log(LogLevel::Error, "the database of calls lags behind by " + std::to_string(kMaxQueued) +
@@ -274,12 +276,14 @@ class SqliteStore : public CallStore {
     sqlite3_clear_bindings(s);
   }
 
-  std::optional<View> read(const std::string &id) {
+  Found read(const std::string &id) {
     const auto statement = prepare(std::string("SELECT ") + kColumns + " FROM calls WHERE id = ?1");
-    if (!statement) return std::nullopt;
+    if (!statement) return failure("read");
     put(statement.get(), 1, id);
-    if (sqlite3_step(statement.get()) != SQLITE_ROW) return std::nullopt;
-    return read_row(statement.get());
+    const int step = sqlite3_step(statement.get());
+    if (step == SQLITE_DONE) return std::optional<View>();
+    if (step != SQLITE_ROW) return failure("read");
+    return std::optional(read_row(statement.get()));
   }
 
   Result<Page> read_page(std::size_t limit, const std::string &after) {

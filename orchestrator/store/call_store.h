@@ -37,8 +37,9 @@ class CallStore {
 
   /// Inserts or replaces the record.
   virtual void save(const calls::View &call) = 0;
-  virtual void find(const std::string &id,
-                    std::function<void(std::optional<calls::View>)> done) = 0;
+  /// Nothing where there is no such record; an error where the database could not be asked.
+  using Found = Result<std::optional<calls::View>>;
+  virtual void find(const std::string &id, std::function<void(Found)> done) = 0;
   /// `after`: what `next` of the part before was, or empty. `limit`: 1 to 500.
   virtual void list(std::size_t limit, const std::string &after,
                     std::function<void(Result<Page>)> done) = 0;

@@ -7,6 +7,7 @@
 
 #include "accounts/secrets.h"
 #include "api_fixture.h"
+#include "broken_store.h"
 
 using namespace junctor;
 using namespace junctor::api;
@@ -230,6 +231,17 @@ TEST_F(ApiTest, CallIsStartedListedShownAndEnded) {
   expect_problem(ask(make("DELETE", "/api/v1/calls/call-2")), 404);
   expect_problem(ask(make("GET", "/api/v1/calls/call-2")), 404);
   EXPECT_EQ(ask(make("GET", "/api/v1/calls/call-1")).status, 200) << "from its record";
+}
+
+TEST_F(ApiTest, ARecordThatCannotBeReadIsNotMissing) {
+  calls::View call;
+  call.id = "old";
+  call.state = calls::State::Ended;
+  store_->save(call);
+  EXPECT_EQ(ask(make("GET", "/api/v1/calls/old")).status, 200);
+  store::hide_calls(dir_.path());
+  for (const char *method : {"GET", "DELETE"})
+    expect_problem(ask(make(method, "/api/v1/calls/old")), 503);
 }
 
 TEST_F(ApiTest, ListIsPaged) {

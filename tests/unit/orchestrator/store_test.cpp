@@ -9,6 +9,7 @@
 #include <set>
 
 #include "../temporary_directory.h"
+#include "broken_store.h"
 #include "store/call_json.h"
 #include "store/call_store.h"
 #include "store/worker.h"
@@ -48,10 +49,16 @@ View example(const std::string &id, WallTime created = kStart) {
   return call;
 }
 
-std::optional<View> find(CallStore &store, const std::string &id) {
-  std::promise<std::optional<View>> promise;
-  store.find(id, [&](std::optional<View> call) { promise.set_value(std::move(call)); });
+CallStore::Found ask(CallStore &store, const std::string &id) {
+  std::promise<CallStore::Found> promise;
+  store.find(id, [&](CallStore::Found call) { promise.set_value(std::move(call)); });
   return promise.get_future().get();
+}
+
+std::optional<View> find(CallStore &store, const std::string &id) {
+  auto call = ask(store, id);
+  EXPECT_TRUE(call) << call.error().detail;
+  return call ? *call : std::nullopt;
 }
 
 Result<Page> list(CallStore &store, std::size_t limit, const std::string &after = "") {
@@ -265,6 +272,17 @@ TEST(CallStore, RecordsOfTheFirstVersionAreKept) {
   EXPECT_EQ(found->reason, EndReason::Busy);
   EXPECT_EQ(found->launch, "a ! b");
   EXPECT_EQ(list(*store, 10)->calls.size(), 1U);
+}
+
+TEST(CallStore, ADatabaseThatCannotBeAskedIsAnErrorAndNoMissingRecord) {
+  const TemporaryDirectory dir;
+  const auto store = std::move(*CallStore::open({dir.path() + "/calls.db", 30, {}}, kStart));
+  store->save(example("c1"));
+  store->flush();
+  hide_calls(dir.path());
+  const auto call = ask(*store, "c1");
+  ASSERT_FALSE(call);
+  EXPECT_EQ(call.error().fault, Fault::Internal);
 }
 
 TEST(CallStore, RefusesANewerDatabaseAndGarbage) {
