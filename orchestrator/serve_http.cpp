@@ -39,7 +39,8 @@ Result<std::unique_ptr<HttpSide>> HttpSide::open(const config::Config &config, a
 
 Result<void> HttpSide::listen() {
   if (const auto &clear = config_.listen.http) {
-    auto server = api::Server::listen(*clear, *api_, {}, {.more = options_.more});
+    auto server =
+        api::Server::listen(*clear, *api_, {}, {.log = options_.log, .more = options_.more});
     if (!server) return at("HTTP (--http)", server.error());
     http_ = std::move(*server);
     if (!is_loopback(http_->local()) && options_.log)

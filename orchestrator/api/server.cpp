@@ -15,7 +15,6 @@ namespace {
 
 using ServerRef = std::unique_ptr<SoupServer, Releaser<g_object_unref>>;
 using MessageRef = std::unique_ptr<SoupServerMessage, Releaser<g_object_unref>>;
-using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
 
 Endpoint peer_of(SoupServerMessage *message) {
   return https::endpoint_of(soup_server_message_get_remote_address(message));
@@ -39,7 +38,7 @@ constexpr std::size_t kFeedBytes = 256UL * 1024;
 
 void part(SoupServerMessage *message) {
   GSocket *socket = soup_server_message_get_socket(message);
-  if (!socket) socket = https::TlsDoor::socket_of(soup_server_message_get_remote_address(message));
+  if (!socket) socket = https::socket_of(soup_server_message_get_remote_address(message));
   if (socket) g_socket_shutdown(socket, TRUE, TRUE, nullptr);
 }
 
@@ -173,31 +172,30 @@ class SoupApiServer : public Server {
   Endpoint local() const override { return local_; }
 
  private:
+  https::Ready ready() {
+    return [this](GIOStream *stream, GSocketAddress *local, GSocketAddress *remote) {
+      soup_server_accept_iostream(server_.get(), stream, local, remote, nullptr);
+    };
+  }
+
   Result<void> listen_clear(const Endpoint &endpoint) {
-    auto fd = listen_tcp(endpoint);
-    if (!fd) return fd.error();
-    local_ = local_endpoint(fd->get());
-    GError *raw = nullptr;
-    const std::unique_ptr<GSocket, Releaser<g_object_unref>> socket(
-        g_socket_new_from_fd(fd->get(), &raw));
-    const ErrorRef failure(raw);
-    if (!socket) return internal_error(failure->message);
-    fd->release();
-    raw = nullptr;
-    if (soup_server_listen_socket(server_.get(), socket.get(), SoupServerListenOptions{}, &raw))
-      return {};
-    const ErrorRef refused(raw);
-    return internal_error("cannot serve HTTP on " + local_.to_string() + ": " + refused->message);
+    auto acceptor =
+        https::Acceptor::open(endpoint, "HTTP", extras_.log, [this](https::SocketRef socket) {
+          const std::unique_ptr<GSocketConnection, Releaser<g_object_unref>> stream(
+              g_socket_connection_factory_create_connection(socket.get()));
+          https::hand_over(socket.get(), G_IO_STREAM(stream.get()), ready());
+        });
+    if (!acceptor) return acceptor.error();
+    acceptor_ = std::move(*acceptor);
+    local_ = acceptor_->local();
+    return {};
   }
 
   Result<void> listen_tls(const Endpoint &endpoint) {
-    auto door = https::TlsDoor::open(
-        endpoint, *extras_.tls, extras_.log,
-        {.handshakes = limits_.connections,
-         .handshakes_per_address = limits_.handshakes_per_address},
-        [this](GIOStream *stream, GSocketAddress *local, GSocketAddress *remote) {
-          soup_server_accept_iostream(server_.get(), stream, local, remote, nullptr);
-        });
+    auto door = https::TlsDoor::open(endpoint, *extras_.tls, extras_.log,
+                                     {.handshakes = limits_.connections,
+                                      .handshakes_per_address = limits_.handshakes_per_address},
+                                     ready());
     if (!door) return door.error();
     door_ = std::move(*door);
     local_ = door_->local();
@@ -320,7 +318,8 @@ class SoupApiServer : public Server {
   Endpoint local_;
   std::map<SoupServerMessage *, Exchange> exchanges_;  // outlives the server that calls back
   ServerRef server_;
-  std::unique_ptr<https::TlsDoor> door_;  // gives the server its connections
+  std::unique_ptr<https::Acceptor> acceptor_;  // these two give the server its connections
+  std::unique_ptr<https::TlsDoor> door_;
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ struct ServerLimits {
 /// What a server has besides the Api.
 struct ServerExtras {
   std::optional<TlsFiles> tls{};  ///< set: HTTPS, and nothing in clear
-  LogSink log{};                  ///< of renewals of the certificate; may be unset
+  LogSink log{};                  ///< may be unset
   /// Adds paths of its own, which are served before those of the Api.
   std::function<void(SoupServer *)> more{};
 };

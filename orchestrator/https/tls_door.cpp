@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "https/tls_door.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include <algorithm>
 #include <string>
 
 namespace junctor::https {
 
 namespace {
-
-constexpr const char *kSocketKey = "junctor-socket";
 
 template <class T>
 using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
@@ -21,22 +16,11 @@ using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
 struct TlsDoor::Guest {
   TlsDoor *door = nullptr;  // null once that is gone
   std::string from;         // its address_group()
-  ObjectRef<GSocket> socket;
+  SocketRef socket;
   ObjectRef<GIOStream> connection;
   ObjectRef<GCancellable> cancel{g_cancellable_new()};
   ContextTimer deadline;
 };
-
-Endpoint endpoint_of(GSocketAddress *address) {
-  Endpoint peer;
-  if (!address || !G_IS_INET_SOCKET_ADDRESS(address)) return peer;
-  auto *inet = G_INET_SOCKET_ADDRESS(address);
-  const std::unique_ptr<char, Releaser<g_free>> text(
-      g_inet_address_to_string(g_inet_socket_address_get_address(inet)));
-  peer.address = text.get();
-  peer.port = g_inet_socket_address_get_port(inet);
-  return peer;
-}
 
 TlsDoor::TlsDoor(Options options, LogSink log, Ready ready)
     : options_(options), log_(std::move(log)), ready_(std::move(ready)) {}
@@ -45,28 +29,17 @@ Result<std::unique_ptr<TlsDoor>> TlsDoor::open(const Endpoint &endpoint, TlsFile
                                                LogSink log, Options options, Ready ready) {
   auto certificate = Certificate::load(std::move(files), log);
   if (!certificate) return certificate.error();
-  auto fd = listen_tcp(endpoint);
-  if (!fd) return fd.error();
-  std::unique_ptr<TlsDoor> self(new TlsDoor(options, std::move(log), std::move(ready)));
+  std::unique_ptr<TlsDoor> self(new TlsDoor(options, log, std::move(ready)));
   self->certificate_ = std::move(*certificate);
-  self->local_ = local_endpoint(fd->get());
-  GError *raw = nullptr;
-  self->socket_.reset(g_socket_new_from_fd(fd->get(), &raw));
-  const std::unique_ptr<GError, Releaser<g_error_free>> failure(raw);
-  if (!self->socket_) return internal_error(failure->message);
-  fd->release();
-  g_socket_set_blocking(self->socket_.get(), FALSE);
-  self->source_ = g_socket_create_source(self->socket_.get(), G_IO_IN, nullptr);
-  g_source_set_callback(self->source_, G_SOURCE_FUNC(on_knock), self.get(), nullptr);
-  g_source_attach(self->source_, g_main_context_get_thread_default());
+  auto acceptor =
+      Acceptor::open(endpoint, "HTTPS", std::move(log),
+                     [door = self.get()](SocketRef socket) { door->let_in(std::move(socket)); });
+  if (!acceptor) return acceptor.error();
+  self->acceptor_ = std::move(*acceptor);
   return self;
 }
 
 TlsDoor::~TlsDoor() {
-  if (source_) {
-    g_source_destroy(source_);
-    g_source_unref(source_);
-  }
   // Their handshakes end later, and free them.
   for (auto &[key, guest] : guests_) {
     guest->door = nullptr;
@@ -76,24 +49,12 @@ TlsDoor::~TlsDoor() {
   }
 }
 
-GSocket *TlsDoor::socket_of(GSocketAddress *remote) {
-  return remote ? static_cast<GSocket *>(g_object_get_data(G_OBJECT(remote), kSocketKey)) : nullptr;
-}
-
-gboolean TlsDoor::on_knock(GSocket *, GIOCondition, gpointer self) {
-  static_cast<TlsDoor *>(self)->let_in();
-  return G_SOURCE_CONTINUE;
-}
-
-void TlsDoor::let_in() {
+void TlsDoor::let_in(SocketRef socket) {
   auto guest = std::make_unique<Guest>();
-  guest->socket.reset(g_socket_accept(socket_.get(), nullptr, nullptr));
-  if (!guest->socket) return;
+  guest->socket = std::move(socket);
   const ObjectRef<GSocketAddress> remote(g_socket_get_remote_address(guest->socket.get(), nullptr));
   guest->from = address_group(endpoint_of(remote.get()).address);
   if (!has_room(guest->from)) return;
-  // As libsoup's own listeners do: a message must not wait for the one before to be acknowledged.
-  g_socket_set_option(guest->socket.get(), IPPROTO_TCP, TCP_NODELAY, 1, nullptr);
   const ObjectRef<GSocketConnection> plain(
       g_socket_connection_factory_create_connection(guest->socket.get()));
   // Nobody is asked for a certificate. With the database that g_tls_server_connection_new() leaves
@@ -142,12 +103,7 @@ void TlsDoor::on_handshake(GObject *connection, GAsyncResult *result, gpointer d
   if (g_tls_connection_get_protocol_version(G_TLS_CONNECTION(connection)) <
       G_TLS_PROTOCOL_VERSION_TLS_1_2)
     return;
-  GSocket *socket = guest->socket.get();
-  const ObjectRef<GSocketAddress> local(g_socket_get_local_address(socket, nullptr));
-  const ObjectRef<GSocketAddress> remote(g_socket_get_remote_address(socket, nullptr));
-  if (!local || !remote) return;
-  g_object_set_data_full(G_OBJECT(remote.get()), kSocketKey, g_object_ref(socket), g_object_unref);
-  door->ready_(guest->connection.get(), local.get(), remote.get());
+  hand_over(guest->socket.get(), guest->connection.get(), door->ready_);
 }
 
 }  // namespace junctor::https

@@ -13,7 +13,7 @@
 #include "common/log_budget.h"
 #include "common/main_context.h"
 #include "common/text.h"
-#include "https/tls_door.h"
+#include "https/acceptor.h"
 
 namespace junctor::rendezvous {
 
@@ -162,8 +162,7 @@ class SoupSocket final : public Socket {
     }
     g_object_set_data_full(G_OBJECT(message), kTokenKey, g_strdup(token.c_str()), g_free);
     GSocket *socket = soup_server_message_get_socket(message);
-    if (!socket)
-      socket = https::TlsDoor::socket_of(soup_server_message_get_remote_address(message));
+    if (!socket) socket = https::socket_of(soup_server_message_get_remote_address(message));
     if (socket)
       g_object_set_data_full(G_OBJECT(message), kSocketKey, g_object_ref(socket), g_object_unref);
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 
 #include <thread>
 
@@ -42,7 +43,7 @@ TEST(TlsDoor, LetsEachMessageGoAtOnce) {
       {"127.0.0.1", 0}, test::fresh_certificate(directory.path()),
       [](LogLevel, std::string_view) {}, {},
       [&](GIOStream *, GSocketAddress *, GSocketAddress *remote) {
-        GSocket *socket = TlsDoor::socket_of(remote);
+        GSocket *socket = socket_of(remote);
         ASSERT_TRUE(socket);
         g_socket_get_option(socket, IPPROTO_TCP, TCP_NODELAY, &immediate, nullptr);
       });
@@ -53,6 +54,44 @@ TEST(TlsDoor, LetsEachMessageGoAtOnce) {
   while (immediate < 0 && !late) g_main_context_iteration(nullptr, TRUE);
   client.join();
   EXPECT_EQ(immediate, 1);
+}
+
+/// Whoever is in the backlog would wake us without end, and libsoup would listen no more.
+TEST(Acceptor, WithoutDescriptorsItWaitsAndGoesOn) {
+  // One of its own: what others have left on the default one may close descriptors.
+  const std::unique_ptr<GMainContext, Releaser<g_main_context_unref>> context(g_main_context_new());
+  g_main_context_push_thread_default(context.get());
+  int complaints = 0, taken = 0;
+  const auto acceptor = Acceptor::open(
+      {"127.0.0.1", 0}, "HTTP", [&](LogLevel, std::string_view) { ++complaints; },
+      [&](const SocketRef &) { ++taken; });
+  ASSERT_TRUE(acceptor) << acceptor.error().detail;
+  const auto address = (*acceptor)->local().to_sockaddr();
+  const UniqueFd waiting(::socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(::connect(waiting.get(), reinterpret_cast<const sockaddr *>(&*address),
+                      sockaddr_length(*address)),
+            0);
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  rlimit none = before;
+  {
+    // No descriptor is left beyond those that are open.
+    const UniqueFd probe(::dup(0));
+    none.rlim_cur = static_cast<rlim_t>(probe.get());
+  }
+  bool over = false;
+  const ContextTimer guard(context.get(), std::chrono::milliseconds(350), [&] { over = true; });
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  int turns = 0;
+  for (; !over; ++turns) g_main_context_iteration(context.get(), TRUE);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(taken, 0);
+  EXPECT_GE(complaints, 1);
+  EXPECT_LT(turns, 50);
+  const ContextTimer patience(context.get(), std::chrono::seconds(20), [&] { over = false; });
+  while (taken == 0 && over) g_main_context_iteration(context.get(), TRUE);
+  EXPECT_EQ(taken, 1);
+  g_main_context_pop_thread_default(context.get());
 }
 
 }  // namespace
