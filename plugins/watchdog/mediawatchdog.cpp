@@ -154,14 +154,19 @@ void arm(JunctorMediaWatchdog *self) {
   post(self, report);
 }
 
-/// Stops counting. Takes the lock.
-void disarm(JunctorMediaWatchdog *self) {
+/// Stops counting; with `playing` false until it plays again, even if somebody arms it as soon as
+/// he hears of that. Takes the lock.
+void disarm(JunctorMediaWatchdog *self, bool playing) {
   State &state = *self->state;
   {
     const std::lock_guard lock(state.mutex);
     state.rule.disarm();
     stop_timer(state);
     state.noted = true;
+    if (!playing) {
+      state.playing = false;
+      gst_clear_object(&state.clock);
+    }
   }
   g_object_notify(G_OBJECT(self), "state");
 }
@@ -311,12 +316,7 @@ static GstStateChangeReturn junctor_media_watchdog_change_state(GstElement *elem
   const GstStateChangeReturn result =
       GST_ELEMENT_CLASS(junctor_media_watchdog_parent_class)->change_state(element, transition);
 
-  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED) {
-    disarm(self);
-    const std::lock_guard lock(state.mutex);
-    state.playing = false;
-    gst_clear_object(&state.clock);
-  }
+  if (transition == GST_STATE_CHANGE_PLAYING_TO_PAUSED) disarm(self, false);
   return result;
 }
 
@@ -349,7 +349,7 @@ static void junctor_media_watchdog_set_property(GObject *object, guint id, const
       if (armed)
         arm(self);
       else
-        disarm(self);
+        disarm(self, true);
       break;
     }
     default:

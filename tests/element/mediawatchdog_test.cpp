@@ -249,6 +249,23 @@ TEST_F(WatchdogTest, AStallOfTenIntervalsIsOneSilentCheck) {
   set_state(GST_STATE_READY);
 }
 
+TEST_F(WatchdogTest, ArmedAgainWhileItStopsPlayingItCountsNothing) {
+  play();
+  EXPECT_EQ(told_states(), "waiting");
+  bool armed = false;
+  const gulong handler = g_signal_connect(
+      element.get(), "notify::state", G_CALLBACK(+[](GObject *watchdog, GParamSpec *, bool *armed) {
+        if (!std::exchange(*armed, true)) g_object_set(watchdog, "armed", TRUE, nullptr);
+      }),
+      &armed);
+  set_state(GST_STATE_PAUSED);
+  g_signal_handler_disconnect(element.get(), handler);
+  EXPECT_TRUE(armed);
+  EXPECT_FALSE(check_pending());
+  EXPECT_EQ(state(), "idle");
+  EXPECT_EQ(told_states(), "");
+}
+
 TEST_F(WatchdogTest, DisarmedItCountsNothingUntilArmed) {
   g_object_set(element.get(), "armed", FALSE, nullptr);
   play();
