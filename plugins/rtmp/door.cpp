@@ -6,6 +6,15 @@
 
 namespace junctor::rtmp {
 
+namespace {
+
+/// What stands for a keeper in a verdict that it gave.
+std::string name_of(const Doorkeeper *keeper) {
+  return std::to_string(reinterpret_cast<std::uintptr_t>(keeper));
+}
+
+}  // namespace
+
 std::vector<std::shared_ptr<Doorkeeper>> Door::Keepers::concerned(const Request &request) {
   KeeperList asked;
   const std::lock_guard lock(mutex);
@@ -14,25 +23,52 @@ std::vector<std::shared_ptr<Doorkeeper>> Door::Keepers::concerned(const Request 
   return asked;
 }
 
+std::shared_ptr<Doorkeeper> Door::Keepers::named(const std::string &name) {
+  const std::lock_guard lock(mutex);
+  const auto found =
+      std::ranges::find_if(all, [&](const auto &keeper) { return name_of(keeper.get()) == name; });
+  return found == all.end() ? nullptr : *found;
+}
+
 std::shared_ptr<Doorkeeper> Door::Keepers::first() {
   const std::lock_guard lock(mutex);
   return all.empty() ? nullptr : all.front();
+}
+
+void Door::Keepers::checked(const Request &request, const Verdict &verdict) {
+  auto teller = named(verdict.grant);
+  if (teller && request.stage == Stage::Start && request.role == Role::Push)
+    accepted[{request.connection, request.stream}] = verdict.grant;
+  if (!teller) {
+    const auto asked = concerned(request);
+    teller = asked.empty() ? first() : asked.front();
+  }
+  if (teller) teller->checked(request, verdict);
+}
+
+void Door::Keepers::publish_started(const Request &request) {
+  const auto found = accepted.find({request.connection, request.stream});
+  if (found == accepted.end()) return;
+  if (const auto keeper = named(found->second)) keeper->publish_started(request);
+}
+
+void Door::Keepers::publish_ended(const Request &request) {
+  const auto ended = accepted.extract({request.connection, request.stream});
+  if (ended.empty()) return;
+  if (const auto keeper = named(ended.mapped())) keeper->publish_ended(request);
 }
 
 /// Asks keeper `which`, and the next if it refuses.
 void Door::ask(const std::shared_ptr<Reactor> &reactor, KeeperList keepers, std::size_t which,
                Request request, Decision decision) {
   const std::shared_ptr<Doorkeeper> keeper = keepers[which];
-  if (which + 1 == keepers.size()) {
-    keeper->decide(request, std::move(decision));
-    return;
-  }
   const Request asked = request;
   keeper->decide(
       asked, Decision([reactor, keepers = std::move(keepers), which, request = std::move(request),
-                       decision = std::move(decision)](const Verdict &verdict) {
-        if (verdict.accepted) {
-          decision.accept(verdict.identity);
+                       decision = std::move(decision)](Verdict verdict) {
+        if (verdict.accepted || which + 1 == keepers.size()) {
+          verdict.grant = verdict.accepted ? name_of(keepers[which].get()) : "";
+          decision.give(std::move(verdict));
           return;
         }
         // The verdict may come on any thread, keepers are asked on the reactor.
@@ -70,15 +106,13 @@ Result<std::shared_ptr<Door>> Door::open(gst::ElementReactor reactor, Options wa
     ask(loop, std::move(asked), 0, request, std::move(decision));
   };
   options.events.checked = [keepers](const Request &request, const Verdict &verdict) {
-    const auto concerned = keepers->concerned(request);
-    const auto teller = concerned.empty() ? keepers->first() : concerned.front();
-    if (teller) teller->checked(request, verdict);
+    keepers->checked(request, verdict);
   };
   options.events.publish_started = [keepers](const Request &request) {
-    for (const auto &keeper : keepers->concerned(request)) keeper->publish_started(request);
+    keepers->publish_started(request);
   };
   options.events.publish_ended = [keepers](const Request &request, bool) {
-    for (const auto &keeper : keepers->concerned(request)) keeper->publish_ended(request);
+    keepers->publish_ended(request);
   };
   auto server = Server::listen(loop, std::move(options));
   if (!server) return server.error();

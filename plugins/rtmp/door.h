@@ -2,11 +2,13 @@
 // One RTMP server that several elements stand behind.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/gst/context.h"
@@ -29,8 +31,9 @@ class Doorkeeper {
 };
 
 /// A server made by an element, with the reactor that serves it. Who knocks is shown to each
-/// doorkeeper concerned, in the order in which they joined, until one accepts; connect and
-/// createStream do not tell yet whether a client will publish or play. The last refusal counts.
+/// doorkeeper concerned, in the order in which they joined, until one accepts, who is then the one
+/// that hears of it; connect and createStream do not tell yet whether a client will publish or
+/// play. The last refusal counts.
 /// Any thread but the reactor's may let go of it last; the port is free when that returns.
 class Door {
  public:
@@ -56,9 +59,16 @@ class Door {
   struct Keepers {
     std::mutex mutex;
     std::vector<std::shared_ptr<Doorkeeper>> all;
+    /// Who accepted what is published, by connection and stream. Reactor only.
+    std::map<std::pair<std::uint64_t, std::string>, std::string> accepted;
 
     std::vector<std::shared_ptr<Doorkeeper>> concerned(const Request &request);
+    /// Null once it has left.
+    std::shared_ptr<Doorkeeper> named(const std::string &name);
     std::shared_ptr<Doorkeeper> first();
+    void checked(const Request &request, const Verdict &verdict);
+    void publish_started(const Request &request);
+    void publish_ended(const Request &request);
   };
   using KeeperList = std::vector<std::shared_ptr<Doorkeeper>>;
   static void ask(const std::shared_ptr<Reactor> &reactor, KeeperList keepers, std::size_t which,

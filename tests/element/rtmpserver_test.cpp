@@ -2,6 +2,7 @@
 // rtmpauthsrc and rtmpplaysink with a real server and GStreamer's RTMP clients: ports, the three
 // checks, sharing.
 #include <array>
+#include <atomic>
 #include <future>
 #include <thread>
 
@@ -265,6 +266,70 @@ TEST(RtmpServer, WithoutAStreamTheFirstNameHoldsThePlace) {
   Pipeline mallory(publish_line(port, "live/mallory"));
   mallory.set_state(GST_STATE_PLAYING);
   wait_error(mallory);
+}
+
+/// Two elements on one port, and the buffers that each has given.
+class TwoSources {
+ public:
+  explicit TwoSources(const std::array<std::string, 2> &settings)
+      : pipeline_(source(0, settings[0]) + source(1, settings[1])) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      const PadRef pad(gst_element_get_static_pad(pipeline_[sink(i).c_str()].get(), "sink"));
+      gst_pad_add_probe(
+          pad.get(), GST_PAD_PROBE_TYPE_BUFFER,
+          [](GstPad *, GstPadProbeInfo *, gpointer count) {
+            ++*static_cast<std::atomic<int> *>(count);
+            return GST_PAD_PROBE_OK;
+          },
+          &buffers[i], nullptr);
+    }
+    pipeline_.set_state(GST_STATE_PLAYING);
+    port = port_of(pipeline_, "source0");
+  }
+  bool wait(const std::function<bool()> &done) const {
+    const gint64 deadline = g_get_monotonic_time() + static_cast<gint64>(kPatience / 1000);
+    while (!done() && g_get_monotonic_time() < deadline) g_usleep(1000);
+    return done();
+  }
+  Pipeline &pipeline() { return pipeline_; }
+
+  std::array<std::atomic<int>, 2> buffers{};
+  guint port = 0;
+
+ private:
+  static std::string sink(std::size_t i) { return "sink" + std::to_string(i); }
+  static std::string source(std::size_t i, const std::string &settings) {
+    return "rtmpauthsrc name=source" + std::to_string(i) + " address=127.0.0.1 port=0 " + settings +
+           " ! fakesink async=false sync=false name=" + sink(i) + " ";
+  }
+  Pipeline pipeline_;
+};
+
+TEST(RtmpServer, APublisherReachesTheElementAloneThatLetItIn) {
+  for (const std::size_t its : {0U, 1U}) {  // whichever is asked first
+    TwoSources two({"token=A", "token=B"});
+    Pipeline client(publish_line(two.port, its == 0 ? "live?token=A/alice" : "live?token=B/alice"));
+    client.set_state(GST_STATE_PLAYING);
+    ASSERT_TRUE(two.wait([&] { return two.buffers[its] >= 10; }));
+    EXPECT_EQ(two.buffers[1 - its], 0);
+    const std::string name = "source" + std::to_string(its);
+    for (int check = 0; check < 3; ++check) {
+      const MessageRef message = two.pipeline().wait_element("junctor-rtmp-auth");
+      ASSERT_TRUE(message);
+      EXPECT_EQ(GST_MESSAGE_SRC(message.get()), GST_OBJECT(two.pipeline()[name.c_str()].get()));
+    }
+  }
+}
+
+TEST(RtmpServer, APlaceThatIsFreeIsNotHeldByWhomTheOtherServes) {
+  TwoSources two({"", ""});
+  Pipeline alice(publish_line(two.port, "live/alice"));
+  alice.set_state(GST_STATE_PLAYING);
+  ASSERT_TRUE(two.wait([&] { return two.buffers[0] + two.buffers[1] >= 10; }));
+  EXPECT_TRUE(two.buffers[0] == 0 || two.buffers[1] == 0);
+  Pipeline bob(publish_line(two.port, "live/bob"));
+  bob.set_state(GST_STATE_PLAYING);
+  EXPECT_TRUE(two.wait([&] { return two.buffers[0] > 0 && two.buffers[1] > 0; }));
 }
 
 /// What a test does with the requests of an element.
