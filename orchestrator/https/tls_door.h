@@ -15,13 +15,16 @@
 namespace junctor::https {
 
 /// libsoup 3.2 leaves a connection behind for each client whose handshake fails, and sets it no
-/// time; here it has a bound of time and number. On the thread-default GMainContext of the thread
-/// that makes it.
+/// time; here it has a bound of time and number. GIO shakes hands in the few threads that the whole
+/// process shares, so that who says nothing may hold none of them: a handshake begins when the
+/// client's first record is there. On the thread-default GMainContext of the thread that makes it.
 class TlsDoor {
  public:
   struct Options {
     std::size_t handshakes = 256;  ///< at once; who comes then is parted
     std::size_t handshakes_per_address = 32;
+    std::size_t threads = 8;  ///< of them that run at once; the others wait for their turn
+    std::size_t threads_per_address = 2;
     Duration handshake_time = std::chrono::seconds(10);
   };
   static Result<std::unique_ptr<TlsDoor>> open(const Endpoint &endpoint, TlsFiles files,
@@ -37,6 +40,9 @@ class TlsDoor {
   TlsDoor(Options options, LogSink log, Ready ready);
   void let_in(SocketRef socket);
   bool has_room(const std::string &from);
+  void on_readable(Guest *guest);
+  void begin_next();
+  void begin(Guest &guest);
   static void on_handshake(GObject *connection, GAsyncResult *result, gpointer guest);
 
   const Options options_;
@@ -45,6 +51,7 @@ class TlsDoor {
   std::unique_ptr<Certificate> certificate_;
   std::unique_ptr<Acceptor> acceptor_;
   PeerLogBudget log_budget_;
+  std::uint64_t next_number_ = 0;
   std::map<Guest *, std::unique_ptr<Guest>> guests_;
 };
 

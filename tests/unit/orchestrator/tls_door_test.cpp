@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include <thread>
+#include <vector>
 
 #include "../temporary_directory.h"
 #include "../tls_peer.h"
@@ -54,6 +55,60 @@ TEST(TlsDoor, LetsEachMessageGoAtOnce) {
   while (immediate < 0 && !late) g_main_context_iteration(nullptr, TRUE);
   client.join();
   EXPECT_EQ(immediate, 1);
+}
+
+TEST(TlsDoor, WhoSaysNothingHoldsNobodyUp) {
+  const TemporaryDirectory directory;
+  bool ready = false, late = false;
+  TlsDoor::Options options;
+  options.handshakes_per_address = options.handshakes;
+  options.handshake_time = std::chrono::seconds(60);
+  auto door = TlsDoor::open(
+      {"127.0.0.1", 0}, test::fresh_certificate(directory.path()),
+      [](LogLevel, std::string_view) {}, options,
+      [&](GIOStream *, GSocketAddress *, GSocketAddress *) { ready = true; });
+  ASSERT_TRUE(door) << door.error().detail;
+  const auto address = (*door)->local().to_sockaddr();
+  std::vector<UniqueFd> silent;
+  for (int i = 0; i < 150; ++i) {
+    silent.emplace_back(::socket(AF_INET, SOCK_STREAM, 0));
+    ASSERT_EQ(::connect(silent.back().get(), reinterpret_cast<const sockaddr *>(&*address),
+                        sockaddr_length(*address)),
+              0);
+    // Some have begun.
+    if (i % 2 == 0) {
+      ASSERT_EQ(::send(silent.back().get(), "\x16\x03\x01\x01", 1 + i % 4, MSG_NOSIGNAL),
+                1 + i % 4);
+    }
+    while (g_main_context_iteration(nullptr, FALSE)) {
+    }
+  }
+  std::thread client(knock, (*door)->local());
+  const ContextTimer guard(nullptr, std::chrono::seconds(10), [&] { late = true; });
+  while (!ready && !late) g_main_context_iteration(nullptr, TRUE);
+  EXPECT_TRUE(ready);
+  if (!ready) door = internal_error("closed");
+  client.join();
+}
+
+TEST(TlsDoor, WhoWaitsForHisTurnGetsIn) {
+  const TemporaryDirectory directory;
+  int ready = 0;
+  TlsDoor::Options options;
+  options.threads_per_address = 1;
+  auto door = TlsDoor::open(
+      {"127.0.0.1", 0}, test::fresh_certificate(directory.path()),
+      [](LogLevel, std::string_view) {}, options,
+      [&](GIOStream *, GSocketAddress *, GSocketAddress *) { ++ready; });
+  ASSERT_TRUE(door) << door.error().detail;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 6; ++i) clients.emplace_back(knock, (*door)->local());
+  bool late = false;
+  const ContextTimer guard(nullptr, std::chrono::seconds(9), [&] { late = true; });
+  while (ready < 6 && !late) g_main_context_iteration(nullptr, TRUE);
+  EXPECT_EQ(ready, 6);
+  if (late) door = internal_error("closed");
+  for (std::thread &client : clients) client.join();
 }
 
 /// Whoever is in the backlog would wake us without end, and libsoup would listen no more.
