@@ -20,7 +20,7 @@ import numpy as np
 
 from natlab import TYPES, direct, node_serves
 from natlab.theory import Verdict
-from support.case import FULL
+from support.case import only_full
 from support.junctor import SOURCE
 
 sys.path.insert(0, os.path.join(SOURCE, "bench"))
@@ -410,7 +410,7 @@ class Document(unittest.TestCase):
         there = glob.glob(os.path.join(os.path.dirname(DOCUMENT), "images", "ladder-*.svg"))
         self.assertEqual(sorted(shown), sorted("images/" + os.path.basename(path) for path in there))
 
-    @unittest.skipUnless(FULL, "a million clients")
+    @only_full("a million clients")
     def test_it_says_what_comes_out(self):
         with open(DOCUMENT, encoding="utf-8") as file:
             text = file.read()

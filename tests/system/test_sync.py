@@ -8,7 +8,7 @@ import time
 import unittest
 
 from support import elementary, flashes, line, player, rawphone, rtmp_raw, rtp
-from support.case import FULL, SystemTest
+from support.case import FULL, SystemTest, only_full
 from support.junctor import Junctor
 from support.process import wait_until
 
@@ -177,7 +177,7 @@ class S_LipSync(SyncTest):
         self.both_ways("aac")
 
 
-@unittest.skipUnless(FULL, "it takes 20 minutes")
+@only_full("it takes 20 minutes")
 class S_Soak(SyncTest):
     def soak(self, ppm):
         self.call("pcma")

@@ -3,11 +3,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import re
 import time
-import unittest
 
 from support import rtmp, rtp
 from support.baresip import Baresip
-from support.case import FULL, SystemTest
+from support.case import SystemTest, only_full
 from support.junctor import Junctor
 from support.kamailio import Kamailio
 from support.process import wait_until
@@ -116,7 +115,7 @@ class TimesThatDoNotFit(TimersTest):
         phone.wait()
 
 
-@unittest.skipUnless(FULL, "it takes a minute and a half")
+@only_full("it takes a minute and a half")
 class NinetySeconds(TimersTest):
     # Who calls, the timer, what the phone lets itself be refreshed by, by what it is refreshed.
     REFRESHED = [

@@ -65,6 +65,7 @@ class Lab:
         self.workspace = workspace or Workspace("junctor-natlab-")
         self.hosts, self.processes = {}, []
         self.ipv6 = ipv6
+        self.pid = None  # of its first process, once that has greeted
         self._number = 0
         self._lock = threading.Lock()
         self._answers = b""
@@ -210,7 +211,11 @@ class Lab:
                 raise Timeout(f"the laboratory did not answer within {guard:g} s")
             data = os.read(self._agent.popen.stdout.fileno(), 65536)
             if not data:
-                raise Unavailable(self._agent.tail() or "the laboratory's first process ended")
+                said = self._agent.tail() or "the laboratory's first process ended"
+                # Only what keeps the namespaces from being made is the machine's fault.
+                if self.pid is None and said.startswith("unshare:"):
+                    raise Unavailable(said)
+                raise AssertionError(said)
             self._answers += data
         line, _, self._answers = self._answers.partition(b"\n")
         return json.loads(line)

@@ -14,6 +14,12 @@ FULL = os.environ.get("JUNCTOR_FULL") == "1"
 SEED = os.environ.get("JUNCTOR_SEED") or datetime.date.today().isoformat()
 
 
+def only_full(why):
+    """A decorator for what is too long for each day. scripts/count_cases knows these words: what is
+    skipped for another reason was to be run."""
+    return unittest.skipUnless(FULL, f"only with --full: {why}")
+
+
 class SystemTest(unittest.TestCase):
     maxDiff = None
 

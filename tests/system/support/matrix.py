@@ -4,11 +4,10 @@ plan, and the table of what was tried, which is printed and compared with docs/c
 
 import os
 import re
-import unittest
 
 from . import flvpeer, gstphone, media, rtmp, tones
 from .baresip import Baresip
-from .case import FULL, SystemTest
+from .case import SystemTest, only_full
 from .junctor import SOURCE
 from .process import wait_until
 
@@ -104,7 +103,7 @@ class WalkedTable:
         super().tearDownClass()
         cls.table.print(cls.title)
 
-    @unittest.skipUnless(FULL, "of a sample there is no whole table")
+    @only_full("of a sample there is no whole table")
     def test_zzz_the_documents_have_this_table(self):
         """Last by its name: after all calls."""
         self.assertEqual(self.table.missing(), [])
