@@ -61,7 +61,8 @@ Result<Client> Client::as_anybody(const std::string &url, const std::string &dat
   return Client(*base, "", std::move(trust));
 }
 
-Result<Client> Client::make(const std::string &url, const std::string &data_dir) {
+Result<Client> Client::make(const std::string &url, const std::string &data_dir,
+                            accounts::Trust trust) {
   const auto base = base_of(url, data_dir);
   if (!base) return base.error();
   const std::string path = config::admin_token_path(data_dir);
@@ -73,7 +74,7 @@ Result<Client> Client::make(const std::string &url, const std::string &data_dir)
   auto token = accounts::read_private_file(path, kMaxFile);
   if (!token) return token.error();
   while (!token->empty() && (token->back() == '\n' || token->back() == '\r')) token->pop_back();
-  return Client(*base, *token);
+  return Client(*base, *token, std::move(trust));
 }
 
 Result<Answer> Client::send(const std::string &method, const std::string &path,

@@ -24,8 +24,10 @@ Result<std::string> announced_url(const std::string &data_dir);
 class Client {
  public:
   /// `url`: where it is; empty: what the server that runs with the data directory wrote there, and
-  /// Fault::Unreachable if none runs. Fails when the admin token cannot be read.
-  static Result<Client> make(const std::string &url, const std::string &data_dir);
+  /// Fault::Unreachable if none runs. `trust`: whom to believe about its certificate. Fails when
+  /// the admin token cannot be read.
+  static Result<Client> make(const std::string &url, const std::string &data_dir,
+                             accounts::Trust trust = {});
   /// For what the API tells everybody: it sends no token, and needs none. The URL as above.
   static Result<Client> as_anybody(const std::string &url, const std::string &data_dir,
                                    accounts::Trust trust);

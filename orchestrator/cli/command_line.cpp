@@ -189,13 +189,17 @@ CommandLine parse(const std::vector<std::string> &arguments) {
                          config::default_data_dir() + ")")
         ->type_name("DIR");
   };
-  const auto client = [&](CLI::App *command) {
+  const auto place = [&](CLI::App *command) {
     data_dir(command);
     command
         ->add_option("--url", line.url,
                      "The orchestrator's API (default: the one that runs with this data "
                      "directory)")
         ->type_name("URL");
+  };
+  const auto client = [&](CLI::App *command) {
+    place(command);
+    add_trust_flags(*command, line.trust);
   };
   const auto as_json = [&line](CLI::App *command) {
     command->add_flag("--json", line.json, "Print what the API answers, as JSON");
@@ -370,7 +374,6 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       ->check(CLI::Range(1U, 3600U));
   nat->add_flag("--json", line.json, "Print as JSON, with --watch a line for each change");
   client(nat);
-  add_trust_flags(*nat, line.trust);
   verb(nat, Verb::Nat);
 
   CLI::App *node = app.add_subcommand(
@@ -431,7 +434,7 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       "Be a client without a screen: call an account, or wait to be called, through whatever NATs "
       "there are. Ctrl-C hangs up, SIGUSR1 saves a picture");
   add_phone_flags(*phone, line.phone);
-  client(phone);
+  place(phone);
   phone->add_flag(
       "--json", line.json,
       "Print each event as a line of JSON, with the time of day in \"at\", in seconds since 1970");

@@ -75,7 +75,7 @@ struct CommandLine {
   std::string save;               ///< file for a new token; empty: it is printed
   std::string srtp;               ///< of the new account; empty: nothing said
   std::vector<std::string> stun;  ///< servers that `nat` asks
-  accounts::Trust trust;          ///< of `nat`
+  accounts::Trust trust;          ///< of whom to believe about the API; `phone`, `node`: theirs
   PhoneLine phone;
   bool watch = false;
   unsigned every = 15;  ///< seconds between two looks of `nat --watch`

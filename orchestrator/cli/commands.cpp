@@ -74,7 +74,7 @@ struct AccountWork {
 
 Result<json> ask_accounts(const CommandLine &line, const AccountWork &work) {
   const std::string &data_dir = line.config.data_dir;
-  const auto client = Client::make(line.url, data_dir);
+  const auto client = Client::make(line.url, data_dir, line.trust);
   const auto answer =
       client ? client->send(work.method, work.path, work.body) : Result<Answer>(client.error());
   if (answer) return answer->body;
@@ -248,7 +248,7 @@ std::string outcome(const json &call) {
 
 int call(const CommandLine &line, const Streams &streams) {
   using namespace std::chrono_literals;
-  auto client = Client::make(line.url, line.config.data_dir);
+  auto client = Client::make(line.url, line.config.data_dir, line.trust);
   if (!client) return fail(streams, client.error());
   auto made = client->send("POST", "/api/v1/calls", {{"from", line.from}, {"to", line.to}});
   if (!made) return fail(streams, made.error());
@@ -345,7 +345,7 @@ void print_call(std::ostream &out, const json &call) {
 }
 
 int calls(const CommandLine &line, const Streams &streams) {
-  auto client = Client::make(line.url, line.config.data_dir);
+  auto client = Client::make(line.url, line.config.data_dir, line.trust);
   if (!client) return fail(streams, client.error());
   std::string path = "/api/v1/calls";
   if (!line.id.empty())
@@ -378,7 +378,7 @@ int calls(const CommandLine &line, const Streams &streams) {
 /// Does something to the call; `what` it has become then.
 int change_call(const CommandLine &line, const Streams &streams, const char *method,
                 const std::string &action, const char *what) {
-  auto client = Client::make(line.url, line.config.data_dir);
+  auto client = Client::make(line.url, line.config.data_dir, line.trust);
   if (!client) return fail(streams, client.error());
   auto answer = client->send(method, "/api/v1/calls/" + line.id + action);
   if (!answer) return fail(streams, answer.error());
@@ -387,7 +387,7 @@ int change_call(const CommandLine &line, const Streams &streams, const char *met
 }
 
 int dtmf(const CommandLine &line, const Streams &streams) {
-  auto client = Client::make(line.url, line.config.data_dir);
+  auto client = Client::make(line.url, line.config.data_dir, line.trust);
   if (!client) return fail(streams, client.error());
   auto answer =
       client->send("POST", "/api/v1/calls/" + line.id + "/dtmf", {{"digits", line.digits}});
@@ -397,7 +397,7 @@ int dtmf(const CommandLine &line, const Streams &streams) {
 }
 
 int trunks(const CommandLine &line, const Streams &streams) {
-  auto client = Client::make(line.url, line.config.data_dir);
+  auto client = Client::make(line.url, line.config.data_dir, line.trust);
   if (!client) return fail(streams, client.error());
   auto answer = client->send("GET", "/api/v1/trunks");
   if (!answer) return fail(streams, answer.error());
@@ -465,7 +465,7 @@ void print_channel(std::ostream &out, const json &channel) {
 }
 
 int nodes(const CommandLine &line, const Streams &streams) {
-  const auto client = Client::make(line.url, line.config.data_dir);
+  const auto client = Client::make(line.url, line.config.data_dir, line.trust);
   if (!client) return fail(streams, client.error());
   const auto answer = client->send("GET", "/api/v1/nodes");
   if (!answer) return fail(streams, answer.error());
@@ -490,7 +490,7 @@ int nodes(const CommandLine &line, const Streams &streams) {
 }
 
 int channels(const CommandLine &line, const Streams &streams) {
-  auto client = Client::make(line.url, line.config.data_dir);
+  auto client = Client::make(line.url, line.config.data_dir, line.trust);
   if (!client) return fail(streams, client.error());
   const std::string path = "/api/v1/channels";
   auto answer = client->send("GET", line.id.empty() ? path : path + "/" + line.id);

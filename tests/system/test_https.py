@@ -37,6 +37,10 @@ class G9_Https(SystemTest):
         with open(os.path.join(self.junctor.data_dir, "admin-token"), encoding="ascii") as file:
             token = file.read().strip()
         self.assertEqual(self.ask("calls", own, token)["calls"], [])
+        for trust, status, says in (((), 1, "--ca FILE.pem"), (("--ca", own), 0, "no call"),
+                                    (("--insecure",), 0, "no call")):
+            done, said = self.junctor.command("calls", "--url", f"https://{HOST}:{self.port}", *trust)
+            self.assertEqual((done, says in said), (status, True), said)
         with self.assertRaises(urllib.error.HTTPError) as refused:
             self.ask("calls", own, "wrong")
         self.assertEqual(refused.exception.code, 401)

@@ -116,9 +116,15 @@ TEST(CommandLine, MistakesNameTheFix) {
 
 TEST(CommandLine, PricesAndTrustAreTaken) {
   EXPECT_EQ(parse({"node", "--url", "u", "--price", "0.05"}).node.price, 0.05);
-  const auto line = parse({"nat", "--url", "u", "--ca", "c.pem", "--insecure"});
-  EXPECT_EQ(line.trust.ca_file, "c.pem");
-  EXPECT_TRUE(line.trust.insecure);
+  using Words = std::vector<std::string>;
+  for (const auto &words : {Words{"nat"}, {"calls"}, {"hangup", "x"}, {"account", "list"}}) {
+    Words more = words;
+    more.insert(more.end(), {"--url", "u", "--ca", "c.pem", "--insecure"});
+    const auto line = parse(more);
+    EXPECT_EQ(line.trust.ca_file, "c.pem") << words.front() << line.message;
+    EXPECT_TRUE(line.trust.insecure) << words.front();
+  }
+  EXPECT_TRUE(parse({"phone", "--insecure"}).phone.trust.insecure);
 }
 
 TEST(CommandLine, APhoneAnswersWhomItIsTold) {
@@ -247,6 +253,10 @@ TEST(Client, SaysHowToStartAServer) {
   EXPECT_EQ(dead.code, kUnreachable);
   EXPECT_NE(dead.err.find("http://127.0.0.1:1"), std::string::npos);
   EXPECT_EQ(run_line({"calls", "--data-dir", dir.path(), "--url", "nonsense"}).code, kFailed);
+  const auto untrusting = run_line({"calls", "--data-dir", dir.path(), "--url",
+                                    "https://127.0.0.1:1", "--ca", dir.path() + "/none.pem"});
+  EXPECT_EQ(untrusting.code, kFailed);
+  EXPECT_NE(untrusting.err.find("none.pem"), std::string::npos) << untrusting.err;
 }
 
 // The admin token goes only to the server of the data directory, or where --url says.
