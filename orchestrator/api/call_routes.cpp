@@ -246,14 +246,15 @@ void Api::answer_waiter(std::multimap<std::string, Waiter>::iterator waiter, int
 }
 
 void Api::events(const Request &request, const Parameters &, const Reply &reply) {
-  calls::Service *service = backend_.service ? backend_.service() : nullptr;
-  if (!service) return reply(no_calls_here());
   if (feeds_.full())
     return reply(problem(503, "As many watch as may (" + std::to_string(EventFeeds::kMost) +
                                   "); one of them has to end first."));
   Response response{200, {{"Cache-Control", "no-store"}}, "text/event-stream", "", {}};
+  // Where no calls are made there are channels to watch.
+  const calls::Service *service = backend_.service ? backend_.service() : nullptr;
+  auto runs = service ? service->list() : std::vector<calls::View>();
   if (request.method != "HEAD")
-    response.stream = [this, running = service->list()](std::shared_ptr<Feed> feed) {
+    response.stream = [this, running = std::move(runs)](std::shared_ptr<Feed> feed) {
       feeds_.add(std::move(feed), running);
     };
   reply(std::move(response));

@@ -447,6 +447,18 @@ TEST_F(ApiTest, WatchersAreToldOfWhatRunsAndOfEachChange) {
   EXPECT_TRUE(feed->ended);
 }
 
+TEST_F(ApiTest, WatchersAreToldOfChannelsWhereNoCallsAreMade) {
+  has_service_ = false;
+  const Response response = ask(make("GET", "/api/v1/events"));
+  ASSERT_TRUE(response.stream) << response.body;
+  const auto feed = std::make_shared<KeptFeed>();
+  response.stream(feed);
+  rendezvous::View channel;
+  channel.id = "c1";
+  api_->channel_changed(channel);
+  EXPECT_NE(feed->sent.find("event: channel\ndata: {"), std::string::npos) << feed->sent;
+}
+
 TEST_F(ApiTest, WatchersAreToldOfKeys) {
   const Response response = ask(make("GET", "/api/v1/events"));
   const auto feed = std::make_shared<KeptFeed>();
