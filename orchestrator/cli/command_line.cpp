@@ -304,7 +304,7 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   CLI::App *revoke = account_command(
       "revoke",
       "Void all tokens of an account, and end its calls and streams; or void one token, which ends "
-      "nothing that runs",
+      "the channels and nodes that connected with it, and no call or stream",
       Verb::AccountRevoke);
   account_name(revoke);
   revoke->add_option("--id", line.id, "Only the token with this id")->type_name("ID");
