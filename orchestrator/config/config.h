@@ -197,7 +197,7 @@ Result<void> read_file(const std::string &path, Config &config);
 /// All keys with an explanation, "sip.allow" and so on, for documents and tests.
 std::vector<std::pair<std::string, std::string>> keys();
 
-/// "LOW-HIGH" with at least two ports.
+/// "LOW-HIGH" with at least four ports, which a call takes.
 Result<std::pair<std::uint16_t, std::uint16_t>> parse_port_range(std::string_view text);
 /// ADDRESS:PORT, or `off` for nothing.
 Result<std::optional<Endpoint>> parse_listen(std::string_view text);
