@@ -386,7 +386,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   node->add_option("--token-file", line.node.token_file,
                    "Token of an account, in a file that only you may read; or in JUNCTOR_TOKEN")
       ->type_name("FILE");
-  node->add_option("--name", line.node.name, "Among the nodes of the account (the host's name)")
+  node->add_option("--name", line.node.name,
+                   "Its own among the nodes of all accounts (the host's name)")
       ->check(kNotEmpty);
   node->add_option("--listen", line.node.listen,
                    "UDP port of all clients ([::]:0: any free one, of IPv4 and IPv6)")

@@ -42,7 +42,7 @@ struct Region {
 };
 /// What a node's owner lets it do.
 struct NodeOffer {
-  std::string name;        ///< of the node, among those of its account
+  std::string name;        ///< of the node, its own among those of all accounts
   std::string region;      ///< empty: the nearest that it has measured
   std::uint32_t legs = 0;  ///< at once
   double price = 0;        ///< of a gigabyte, in whatever all nodes here count
