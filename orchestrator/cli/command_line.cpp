@@ -312,7 +312,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   CLI::App *call = app.add_subcommand(
       "call", "Call TO for account FROM, and tell how it goes until it is answered or over");
   call->add_option("FROM", line.from, "Account whose terminal pushes and pulls")->required();
-  call->add_option("TO", line.to, "Account, or SIP address that the dialling rules allow")
+  call->add_option("TO", line.to,
+                   "Account, SIP address that a dialling rule allows, or number that a trunk takes")
       ->required();
   bool no_wait = false;
   call->add_flag("--no-wait", no_wait, "Print the call's id and return at once");
