@@ -286,6 +286,7 @@ class Orchestrator {
     options.callers = config_.sip.incoming;
     options.ha1 = [book = book_](const std::string &user) { return book->ha1(user); };
     options.connections = config_.sip.connections;
+    options.max_calls = sip_legs(config_.calls.max);
     options.max_requests = config_.sip.requests;
     options.max_requests_per_peer = config_.sip.requests_per_address;
     if (const auto &secure = config_.listen.sips) {

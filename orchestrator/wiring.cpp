@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/peer_log_budget.h"
+#include "sip/core/registrar.h"
 
 namespace junctor {
 
@@ -124,6 +125,10 @@ Result<calls::Callee> Dialler::contacts(const std::string &from, const std::stri
     callee.phones.push_back(invite);
   }
   return callee;
+}
+
+std::size_t sip_legs(std::size_t calls) {
+  return std::max(sip::AgentOptions().max_calls, calls * sip::Registrar::Options().max_contacts);
 }
 
 Result<sip::TrunkOptions> trunk_options(const config::Trunk &trunk) {

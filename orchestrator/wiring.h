@@ -43,6 +43,11 @@ struct Dialler {
   Result<calls::Callee> contacts(const std::string &from, const std::string &to) const;
 };
 
+/// How many legs over SIP the agent may have where so many calls may run: of each, all phones of an
+/// account may ring at once. Never fewer than an agent has by itself, for a call that only asks
+/// whether it may come is one to it too.
+std::size_t sip_legs(std::size_t calls);
+
 /// What the agent needs for a trunk, whose password has been read from its file.
 Result<sip::TrunkOptions> trunk_options(const config::Trunk &trunk);
 

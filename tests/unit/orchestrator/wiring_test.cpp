@@ -292,5 +292,10 @@ TEST_F(Wiring, ARemovedAccountCannotBeCalledEither) {
   expel("carol", true, nullptr, nullptr, nullptr);
 }
 
+TEST(SipLegs, AreNeverFewerThanWhatCallsMayRing) {
+  EXPECT_EQ(sip_legs(1), sip::AgentOptions().max_calls);
+  EXPECT_GE(sip_legs(20'000), 200'000U);
+}
+
 }  // namespace
 }  // namespace junctor
