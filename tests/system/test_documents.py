@@ -1,14 +1,15 @@
 # What the documents say is run. SPDX-License-Identifier: LGPL-2.1-or-later
-"""A block of README.md or docs/elements/*.md that begins with ```sh and follows
+"""A block of README.md or docs/elements/*.md that begins with ```sh or ```python and follows
 `<!-- test: PEERS; CLAIMS -->` is run as it stands, but for its addresses: ports become free ones,
-the same for the same number, sip:bob@192.0.2.7 becomes a phone; and what needs a screen or
-loudspeakers is replaced. PEERS are separated by commas: `phone`, `push URL`, `play URL`, `the next block`, which is run
+the same for the same number, sip:bob@192.0.2.7 becomes a phone, nobody is asked in place of
+stun.example.org; and what needs a screen or loudspeakers is replaced. PEERS are separated by commas: `phone`, `push URL`, `play URL`, `the next block`, which is run
 beside it. So are CLAIMS, which are looked at in their order: `the phone|player sees|hears the
 phone|pusher`, `it prints TEXT`, `it matches REGEX`, `the next block matches REGEX`, `the phone hangs
 up`, `it ends` (once its pusher has), `the next block ends`."""
 import glob
 import os
 import re
+import sys
 
 from support import rtmp
 from support.baresip import Baresip
@@ -16,9 +17,10 @@ from support.elements import IDENTITIES, PHONE, PUSHER, TONES, ElementsTest
 from support.junctor import SOURCE, Junctor
 from support.ports import HOST, free_port
 
-ELEMENTS = ("rtmpauthsrc", "rtmpplaysink", "sipcallsink", "sfurelay", "mediawatchdog",
+ELEMENTS = ("rtmpauthsrc", "rtmpplaysink", "sipcallsink", "stunpunch", "sfurelay", "mediawatchdog",
             "picturefit", "soundfit")
-BLOCK = re.compile(r"<!-- test: (?P<peers>[^;]*);(?P<claims>.*?)-->\s*```sh\n(?P<command>.*?)```"
+BLOCK = re.compile(r"<!-- test: (?P<peers>[^;]*);(?P<claims>.*?)-->\s*"
+                   r"```(?P<language>sh|python)\n(?P<command>.*?)```"
                    r"(?P<rest>.*?(?=```sh\n|\Z)(?:```sh\n(?P<next>.*?)```)?)", re.DOTALL)
 
 
@@ -32,7 +34,7 @@ def listed(text):
 
 
 def documented_lines():
-    """(document, number, peers, claims, command, next command) of each tested block."""
+    """(document, number, peers, claims, language, command, next command) of each tested block."""
     for path in documents():
         with open(path, encoding="utf-8") as file:
             text = file.read()
@@ -40,19 +42,19 @@ def documented_lines():
         while found := BLOCK.search(text, at):
             at, number = found.start("rest"), number + 1
             yield (os.path.basename(path).removesuffix(".md"), number, listed(found["peers"]),
-                   listed(found["claims"]), found["command"], found["next"])
+                   listed(found["claims"]), found["language"], found["command"], found["next"])
 
 
 class E_Documents(ElementsTest):
     def test_each_line_is_tested(self):
         tested = {command for *_, command, _ in documented_lines()} | \
-            {following for *_, peers, _, _, following in documented_lines()
+            {following for *_, peers, _, _, _, following in documented_lines()
              if "the next block" in peers}
         for path in documents():
             with open(path, encoding="utf-8") as file:
-                blocks = re.findall(r"```sh\n(.*?)```", file.read(), re.DOTALL)
-            for block in blocks:
-                if "gst-launch-1.0 " in block:
+                blocks = re.findall(r"```(sh|python)\n(.*?)```", file.read(), re.DOTALL)
+            for language, block in blocks:
+                if language == "python" or "gst-launch-1.0 " in block:
                     with self.subTest(document=os.path.basename(path), block=block[:70]):
                         self.assertIn(block, tested)
 
@@ -62,8 +64,19 @@ class E_Documents(ElementsTest):
             with self.subTest(element=element):
                 self.assertIn(element, tested)
 
-    def check_line(self, peers, claims, command, following):
+    def check_program(self, command):
+        """One without peers."""
+        command = re.sub(r"\bstun-server=\S+ ", "", self.moved(command))
+        program = self.workspace.write("program.py", command)
+        return self.run_line(f"{sys.executable} {program}")
+
+    def check_line(self, peers, claims, language, command, following):
         self.ports = {}
+        if language == "python":
+            self.process = self.check_program(command)
+            for claim in claims:
+                self.check_claim(claim)
+            return
         if not re.search(r"\bport=", command):
             command = re.sub(r"\brtmp(authsrc|playsink)\b", r"\g<0> port=1935", command)
         if "phone" in peers:
