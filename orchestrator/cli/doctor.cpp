@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "accounts/secrets.h"
 #include "accounts/webhook_client.h"
@@ -14,6 +15,7 @@
 #include "cli/commands.h"
 #include "cli/elements.h"
 #include "common/endpoint.h"
+#include "common/handle.h"
 #include "common/tls.h"
 #include "config/places.h"
 #include "config/serve_lock.h"
@@ -52,23 +54,36 @@ void check_elements(Report &report) {
   }
 }
 
-/// `served`: a server runs with this configuration's data, which has its ports while it does.
-void check_port(Report &report, const char *flag, const std::optional<Endpoint> &endpoint, bool udp,
-                bool served) {
+/// `setting`: the flag or the key that has it. `served`: a server runs with this configuration's
+/// data, which has its ports while it does.
+void check_port(Report &report, const std::string &setting, const std::optional<Endpoint> &endpoint,
+                bool udp, bool served) {
   if (!endpoint) return;
   std::string failure;
   if (auto tcp = listen_tcp(*endpoint); !tcp) failure = tcp.error().detail;
   if (udp && failure.empty())
     if (auto datagram = bind_udp(*endpoint); !datagram) failure = datagram.error().detail;
-  const std::string what = std::string("port ") + endpoint->to_string() + " for " + (flag + 2);
+  const bool is_flag = setting.starts_with("--");
+  const std::string what =
+      "port " + endpoint->to_string() + " for " + setting.substr(is_flag ? 2 : 0);
   if (failure.empty())
     report.ok(what);
   else if (served && failure.find(std::strerror(EADDRINUSE)) != std::string::npos)
     report.ok(what + ", taken while the server runs");
   else
-    report.missing(what + ": " + failure, std::string("end the program that has it, or choose "
-                                                      "another with ") +
-                                              flag + " ADDRESS:PORT");
+    report.missing(what + ": " + failure, "end the program that has it, or choose another with " +
+                                              setting + (is_flag ? " " : " = ") + "ADDRESS:PORT");
+}
+
+/// Our own coturn; whether another's runs is not for us to say.
+void check_turn(Report &report, const config::Turn &turn, bool served) {
+  if (turn.mode != config::TurnMode::Own) return;
+  if (std::unique_ptr<char, Releaser<g_free>>(g_find_program_in_path("turnserver")))
+    report.ok("turnserver, the relay of --turn auto");
+  else
+    report.missing("turnserver, the relay of --turn auto", "apt install coturn");
+  check_port(report, "turn.listen", turn.listen, true, served);
+  check_port(report, "turn.tls-listen", turn.tls, false, served);
 }
 
 void check_certificate(Report &report, const config::Config &config) {
@@ -93,6 +108,7 @@ void check_secrets(Report &report, const config::Config &config) {
       report.missing(what + ": " + secret.error().detail, "write it there, or name another file");
   };
   look("the webhook's secret", config.accounts.webhook_secret_file, accounts::read_webhook_secret);
+  look("the secret of TURN", config.turn.secret_file, accounts::read_secret_line);
   for (const config::Trunk &trunk : config.sip.trunks)
     look("the password of the trunk " + trunk.name, trunk.password_file,
          accounts::read_secret_line);
@@ -169,6 +185,8 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_port(report, "--http", config.listen.http, false, served);
   check_port(report, "--https", config.listen.https, false, served);
   check_port(report, "--stun", config.listen.stun, true, served);
+  check_port(report, "stun.alternate", config.stun.alternate, true, served);
+  check_turn(report, config.turn, served);
   check_secrets(report, config);
   check_media(report, config.media);
   check_data_dir(report, config.data_dir);

@@ -16,14 +16,15 @@ using Names = std::string_view;
 constexpr std::array<Names, 6> kOwn{"rtmpauthsrc",   "rtmpplaysink", "sipcallsink",
                                     "mediawatchdog", "picturefit",   "soundfit"};
 constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"};
-constexpr std::array<Names, 7> kBase{"audioconvert", "audioresample", "audiotestsrc",
+constexpr std::array<Names, 9> kBase{"audioconvert", "audioresample", "audiotestsrc",
                                      "videotestsrc", "videoconvert",  "appsink",
-                                     "appsrc"};
-constexpr std::array<Names, 22> kGood{
-    "imagefreeze",  "capssetter",   "speexdec",     "speexenc",     "vp8dec",        "vp8enc",
-    "rtppcmadepay", "rtppcmudepay", "rtph264depay", "rtpspeexpay",  "rtpsirendepay", "rtpgsmdepay",
-    "rtpmp4gpay",   "rtpmp4gdepay", "rtpmp4apay",   "rtpmp4adepay", "rtpvp8pay",     "rtpvp8depay",
-    "rtph263pay",   "rtph263depay", "rtph263ppay",  "rtph263pdepay"};
+                                     "appsrc",       "opusenc",       "opusdec"};
+constexpr std::array<Names, 26> kGood{
+    "rtpbin",       "rtpopuspay",   "rtpopusdepay",  "v4l2src",     "imagefreeze",  "capssetter",
+    "speexdec",     "speexenc",     "vp8dec",        "vp8enc",      "rtppcmadepay", "rtppcmudepay",
+    "rtph264depay", "rtpspeexpay",  "rtpsirendepay", "rtpgsmdepay", "rtpmp4gpay",   "rtpmp4gdepay",
+    "rtpmp4apay",   "rtpmp4adepay", "rtpvp8pay",     "rtpvp8depay", "rtph263pay",   "rtph263depay",
+    "rtph263ppay",  "rtph263pdepay"};
 constexpr std::array<Names, 3> kBad{"h264parse", "voaacenc", "rsvgoverlay"};
 constexpr std::array<Names, 1> kUgly{"x264enc"};
 constexpr std::array<Names, 6> kLibav{"avdec_aac", "avdec_h264", "avdec_h263",
@@ -34,7 +35,7 @@ const std::array kNeeds{
                 "run inside `meson devenv -C build`, or set GST_PLUGIN_PATH to the directory of "
                 "libgstjunctor.so"},
     ElementNeed{"libgstreamer1.0-0", "the core", kCore, "apt install libgstreamer1.0-0"},
-    ElementNeed{"gstreamer1.0-plugins-base", "conversion, test media", kBase,
+    ElementNeed{"gstreamer1.0-plugins-base", "conversion, test media, Opus", kBase,
                 "apt install gstreamer1.0-plugins-base"},
     ElementNeed{"gstreamer1.0-plugins-good", "Speex, VP8, RTP", kGood,
                 "apt install gstreamer1.0-plugins-good"},

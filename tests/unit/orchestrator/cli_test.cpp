@@ -346,6 +346,11 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
   config.sip.trunks.emplace_back().name = "carrier";
   config.sip.trunks.back().password_file = dir.path() + "/nothing";
   config.media.pictures = dir.path() + "/none";
+  config.turn.mode = config::TurnMode::Own;
+  config.turn.listen = {"198.51.100.1", 2};
+  config.turn.tls = Endpoint{"198.51.100.1", 3};
+  config.turn.secret_file = dir.path() + "/no-secret";
+  config.stun.alternate = Endpoint{"198.51.100.1", 4};
   EXPECT_EQ(doctor(config, out), kFailed) << "nobody can listen on a foreign address";
   std::istringstream lines(out.str());
   std::string text, last;
@@ -362,6 +367,11 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
   EXPECT_NE(out.str().find("missing  the password of the trunk carrier: "), std::string::npos);
   EXPECT_NE(out.str().find(dir.path() + "/none"), std::string::npos);
   EXPECT_NE(out.str().find("missing  port 198.51.100.1:1 for http"), std::string::npos);
+  for (const char *what :
+       {"port 198.51.100.1:2 for turn.listen", "port 198.51.100.1:3 for turn.tls",
+        "port 198.51.100.1:4 for stun.alternate", "the secret of TURN: "})
+    EXPECT_NE(out.str().find("missing  " + std::string(what)), std::string::npos) << what;
+  EXPECT_NE(out.str().find("turnserver, the relay"), std::string::npos);
   EXPECT_NE(out.str().find("ok       data directory " + dir.path() + "/new"), std::string::npos);
 }
 
