@@ -27,15 +27,21 @@ bool is_valid(const std::string &path) {
   return X509_cmp_time(X509_get0_notAfter(certificate.get()), &tomorrow) > 0;
 }
 
+/// An address of IPv6 has brackets in URLs, and none in certificates.
+std::string without_brackets(const std::string &host) {
+  return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
+}
+
 }  // namespace
 
-Result<TlsFiles> certificate_files(const Config &config, const std::string &host,
+Result<TlsFiles> certificate_files(const Config &config, const std::string &public_host,
                                    const LogSink &log) {
   if (!config.tls.certificate.empty() || !config.tls.key.empty()) {
     if (config.tls.certificate.empty() || config.tls.key.empty())
       return bad_input("tls.certificate and tls.key belong together: name both, or neither");
     return TlsFiles{config.tls.certificate, config.tls.key};
   }
+  const std::string host = without_brackets(public_host);
   const TlsFiles own{config.data_dir + "/tls-cert.pem", config.data_dir + "/tls-key.pem"};
   std::error_code ignored;
   if (!is_valid(own.certificate) || !std::filesystem::exists(own.key, ignored)) {

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "../temporary_directory.h"
+#include "config/certificate.h"
 #include "config/logging.h"
 #include "config/nearest.h"
 #include "config/places.h"
@@ -331,4 +332,24 @@ TEST(Places, PublicHost) {
   EXPECT_EQ(public_host(config, {"192.0.2.7", 1935}), "gw.example.org");
   EXPECT_EQ(host_and_port("h", 1935, 1935), "h");
   EXPECT_EQ(host_and_port("h", 1936, 1935), "h:1936");
+}
+
+namespace {
+
+/// The certificate that a server of this host shows where none is configured.
+std::string own_certificate(const TemporaryDirectory &dir, const std::string &host) {
+  Config config;
+  config.data_dir = dir.path();
+  const auto files = certificate_files(config, host, nullptr);
+  EXPECT_TRUE(files) << host << ": " << files.error().detail;
+  if (!files) return "";
+  std::ifstream file(files->certificate);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+TEST(Certificate, CanBeForAnAddressOfIpv6AsUrlsHaveIt) {
+  const TemporaryDirectory dir;
+  EXPECT_NE(own_certificate(dir, "[2001:db8::1]"), "");
 }
