@@ -13,7 +13,7 @@ namespace junctor::config {
 
 /// The files of the operator's certificate (tls.certificate, tls.key). Where none is configured,
 /// one of our own making for `public_host` (as in URLs), kept in the data directory and made anew
-/// when it has run out; the log warns that no client trusts it.
+/// when it has run out or is for another host; the log warns of that, and that no client trusts it.
 Result<TlsFiles> certificate_files(const Config &config, const std::string &public_host,
                                    const LogSink &log);
 

@@ -353,3 +353,15 @@ TEST(Certificate, CanBeForAnAddressOfIpv6AsUrlsHaveIt) {
   const TemporaryDirectory dir;
   EXPECT_NE(own_certificate(dir, "[2001:db8::1]"), "");
 }
+
+TEST(Certificate, IsKeptForItsHostAndMadeAnewForAnother) {
+  const TemporaryDirectory dir;
+  std::string before;
+  for (const char *host : {"192.0.2.7", "gw.example.org", "192.0.2.8", "[2001:db8::1]"}) {
+    const std::string made = own_certificate(dir, host);
+    EXPECT_NE(made, before) << host;
+    EXPECT_EQ(own_certificate(dir, host), made) << host;
+    EXPECT_EQ(own_certificate(dir, "localhost"), made) << "each is of this machine too";
+    before = made;
+  }
+}
