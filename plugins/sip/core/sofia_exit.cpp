@@ -6,8 +6,7 @@ namespace {
 
 /// When the library is loaded. Sofia 1.12's own destructor deletes its thread-specific key even if
 /// it never made one, and then that is key 0: mostly GLib's, whose threads abort the program if one
-/// of them wakes while it exits (freeswitch/sofia-sip#58). After a first random number the key is
-/// Sofia's own.
+/// of them wakes while it exits. After a first random number the key is Sofia's own.
 [[gnu::constructor]] void own_the_key() { (void)su_random64(); }
 
 }  // namespace
