@@ -1,4 +1,4 @@
-# N8: `junctor phone`. SPDX-License-Identifier: LGPL-2.1-or-later
+# N2, N3 and N6: `junctor phone`. SPDX-License-Identifier: LGPL-2.1-or-later
 """Two phones find each other at a rendezvous, and see and hear each other through what stands between."""
 import os
 import re
@@ -13,7 +13,7 @@ from support.phonelab import ALICE, BOB, PhoneLab, PhoneTest
 from support.ports import HOST, free_port
 from support.process import wait_until
 
-class N8_Phones(PhoneTest):
+class N3_Phones(PhoneTest):
     """On one machine."""
 
     def serve(self):
@@ -189,7 +189,7 @@ class N8_Phones(PhoneTest):
         self.assertIn("carol is not connected", done.stdout, done.stderr)
 
 
-class N8_BehindNats(PhoneLab):
+class N3_BehindNats(PhoneLab):
     def test_two_phones_see_and_hear_each_other(self):
         self.serve()
         alice, bob = self.join("port-restricted", "restricted")
