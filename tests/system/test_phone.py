@@ -142,7 +142,9 @@ class N3_Phones(PhoneTest):
         own = subprocess.run(["hostname", "-I"], capture_output=True, text=True, timeout=10,
                              check=True).stdout
         there = [family for family, mark in (("ipv4", "."), ("ipv6", ":")) if mark in own]
-        self.assertEqual(hello["families"], there or hello["families"])
+        if not there:
+            self.skipTest("this machine has the loopback alone")
+        self.assertEqual(hello["families"], there)
         self.assertEqual(hello["role"], "client")
 
     def test_errors_name_the_fix(self):
