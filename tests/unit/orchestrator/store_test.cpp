@@ -9,6 +9,7 @@
 #include <set>
 
 #include "../temporary_directory.h"
+#include "api/http.h"
 #include "broken_store.h"
 #include "store/call_json.h"
 #include "store/call_store.h"
@@ -170,8 +171,10 @@ TEST(CallStore, HostileTextStaysText) {
   const auto found = find(*store, call.id);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->detail, call.detail);
-  EXPECT_NO_THROW(
-      to_json(*found, true).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  const api::Response answer = api::json_response(200, to_json(*found, true));
+  const auto told = nlohmann::json::parse(answer.body, nullptr, false);
+  ASSERT_TRUE(told.is_object()) << answer.body;
+  EXPECT_EQ(told["detail"], std::string("nul \0 and \xef\xbf\xbd", 13)) << "U+FFFD";
 }
 
 TEST(CallStore, PagesNewestFirstWithoutGapOrDouble) {
