@@ -570,11 +570,12 @@ TEST_F(ServiceTest, ShutdownEndsAllAndThenSaysSo) {
 
 TEST_F(ServiceTest, NothingIsLeftOfACallThatEnded) {
   answered_call();
+  ASSERT_FALSE(server_->listeners["alice"].expired());
   sip(0).end(EndReason::CalleeHangup, 0, "");
   unpublish(false);
   pump();
   service_->on_play_ended(request(100, rtmp::Role::Pull));
-  EXPECT_TRUE(server_->listeners.empty() || server_->listeners["alice"].expired());
+  EXPECT_TRUE(server_->listeners["alice"].expired());
   EXPECT_EQ(server_->outlets["alice"].use_count(), 1) << "only the fake holds it";
   EXPECT_EQ(sip(0).listener(), nullptr);
 }
