@@ -10,7 +10,7 @@ import time
 from support import rtp, tones
 from support.hostile import BesideACall, HalfRequests, RunningCall
 from support.hostile_sip import (LyingPhone, SipPeer, crlf, header_of, response, status_of)
-from support.ports import HOST
+from support.ports import HOST, is_closed
 from support.process import wait_until
 from support.torture import ANSWERED, INVALID, VALID
 
@@ -441,16 +441,6 @@ class D_Rtp(BesideACall):
 class Y_HalfRequests(HalfRequests, BesideACall):
     def test_who_says_nothing_is_closed(self):
         wait_until(lambda: all(map(is_closed, self.running.silent)), 30, "all to be closed")
-
-
-def is_closed(made):
-    made.setblocking(False)
-    try:
-        return made.recv(1, socket.MSG_PEEK) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 class Z_Afterwards(BesideACall):

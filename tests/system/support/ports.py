@@ -49,3 +49,14 @@ def bound_udp(port=0):
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     made.bind((HOST, port))
     return made
+
+
+def is_closed(made):
+    """Whether the other side of a TCP connection has closed it. It does not block from now on."""
+    made.setblocking(False)
+    try:
+        return made.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
