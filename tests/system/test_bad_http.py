@@ -6,7 +6,7 @@ import time
 
 from support.hostile import BesideACall, HalfRequests, RunningCall
 from support.hostile_sip import crlf
-from support.ports import HOST
+from support.ports import HOST, is_closed
 from support.process import wait_until
 
 GUESS = "a-guessed-secret-"
@@ -28,9 +28,9 @@ def tearDownModule():
 
 
 class E_Http(BesideACall):
-    def say(self, data, seconds=3.0):
+    def say(self, data, seconds=3.0, source=HOST):
         """What is answered to raw bytes, until the server closes or answers completely."""
-        with socket.create_connection((HOST, self.junctor.http_port), 5) as made:
+        with socket.create_connection((HOST, self.junctor.http_port), 5, (source, 0)) as made:
             made.settimeout(seconds)
             heard = b""
             try:
@@ -61,8 +61,8 @@ class E_Http(BesideACall):
             head += f"Content-Type: application/json\nContent-Length: {len(body)}\n"
         return crlf(head + more + "\n") + body
 
-    def status(self, data):
-        found = re.match(rb"HTTP/1\.1 (\d+)", self.say(data))
+    def status(self, data, source=HOST):
+        found = re.match(rb"HTTP/1\.1 (\d+)", self.say(data, source=source))
         return int(found.group(1)) if found else 0
 
     def test_bodies_that_are_too_large(self):
@@ -132,6 +132,10 @@ class E_Http(BesideACall):
         try:
             for _ in range(400):
                 clients.append(socket.create_connection((HOST, self.junctor.http_port), 5))
+            # One address has 128.
+            wait_until(lambda: sum(map(is_closed, clients)) >= 400 - 128, 5, "the others to be parted")
+            self.assertEqual(self.status(self.request("GET", "/api/v1/health"), "127.0.0.2"), 200)
+            self.assertGreater(sum(not is_closed(each) for each in clients), 100)
             for client in clients:
                 client.close()
             clients = []
