@@ -110,7 +110,7 @@ class E_Http(BesideACall):
                 # The right one is not delayed meanwhile.
                 now = time.monotonic()
                 self.assertEqual(self.status(self.request("GET", path)), 200)
-                self.assertLess(time.monotonic() - now, 0.5 * self.running.patience())
+                self.assertLess(time.monotonic() - now, self.at_once(0.5, now))
         self.assertGreater(time.monotonic() - began, 0.3, "guessing costs nothing")
         self.logged(r"http 127\.0\.0\.1:\d+: refused at GET /api/v1/calls: wrong credentials")
 
