@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """VALID and INVALID map the RFC's names to functions (peer, target) → (call id, bytes). Addresses are
 ours instead of the RFC's examples, so that an answer comes back. ANSWERED has what the answer must be
-where the RFC leaves no choice."""
+where the RFC leaves no choice, 0 for none: nobody answers a response, and what cannot be read as a
+request need not be."""
 
 import itertools
 
@@ -145,4 +146,6 @@ ANSWERED = {
     "baddn": range(200, 600), "badbranch": range(200, 600), "mcl01": range(200, 600),
     "no colon": range(200, 600), "nul": range(200, 600), "regescrt": (401,),
     "esc02": range(400, 600), "intmeth": (0, *range(400, 600)),
+    "scalarlg": (0,), "bigcode": (0,), "bcast": (0,),
+    "lwsruri": (0, *range(400, 600)), "nothing": (0, *range(400, 600)),
 }
