@@ -123,7 +123,7 @@ class Watching(SystemTest):
             self.assertEqual(caught.exception.status, 401)
 
     def test_a_watcher_who_takes_nothing_hinders_nobody(self):
-        """Stopped, it is parted; the others and the calls go on, and the end is clean."""
+        """Stopped, it hinders nobody; the others and the calls go on, and the end is clean."""
         stuck = self.start(Watcher(self.workspace, self.junctor, "stuck"))
         stuck.wait()
         subprocess.run(["kill", "-STOP", str(stuck.process.pid)], check=True)
