@@ -115,6 +115,12 @@ class Side {
     gst_structure_free(stats);
     return value;
   }
+  /// Waits for its first string.
+  bool has_spoken() {
+    for (GstClockTime waited = 0; said().empty() && waited < kPatience; waited += GST_MSECOND)
+      g_usleep(1000);
+    return !said().empty();
+  }
   std::vector<std::string> said() {
     const std::lock_guard lock(mutex_);
     return said_;
@@ -230,7 +236,7 @@ TEST(StunPunch, SaysWhichStringsAreNone) {
   Side side(true, "call 1");
   EXPECT_FALSE(side.set("{}")) << "there is no channel yet";
   side.begin();
-  while (side.said().empty()) g_usleep(1000);
+  ASSERT_TRUE(side.has_spoken());
   EXPECT_FALSE(side.set(""));
   EXPECT_FALSE(side.set("{}"));
   EXPECT_FALSE(side.set(R"({"type":"description"})"));
@@ -320,7 +326,7 @@ TEST(StunPunch, MayBeClosedOutOfWhatItTells) {
     if (by == std::string("want")) g_object_set(caller.element(), "rungs", "sfu", nullptr);
     caller.begin();
     callee.begin();
-    while (callee.said().empty()) g_usleep(1000);
+    ASSERT_TRUE(callee.has_spoken()) << by;
     // The first string is before anything that the peer says.
     if (by != std::string("local-candidates")) callee.tell(caller);
     for (;;) {
