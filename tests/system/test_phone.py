@@ -19,7 +19,7 @@ class N3_Phones(PhoneTest):
     def serve(self):
         self.port = free_port()
         self.junctor = Junctor(self.workspace, "", ["--https", f"{HOST}:{self.port}"])
-        self.addCleanup(self.junctor.process.kill)
+        self.addCleanup(self.junctor.process.stop_soundly)
         self.url = f"https://{HOST}:{self.port}"
         self.trust = ("--ca", os.path.join(self.junctor.data_dir, "tls-cert.pem"))
         self.tokens = {name: self.junctor.account(name).token for name in ("alice", "bob", "carol")}

@@ -23,6 +23,7 @@ class LabServer:
             [JUNCTOR, "serve", "--data-dir", self.data, "--config", path, "--rtmp", "off", "--sip",
              "off", "--stun", f"{self.server.address}:3478", "--http", "127.0.0.1:8080", "--https",
              f"{self.server.address}:8443", *flags], env=environment())
+        self.addCleanup(self.serving.stop_soundly)
         self.serving.wait_log("STUN ")
         self.tokens = {}
         for name in ("alice", "bob"):

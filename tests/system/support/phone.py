@@ -82,4 +82,4 @@ class Phone:
         return self.process.wait(guard)
 
     def stop(self):
-        self.process.stop(signal.SIGINT)
+        self.process.stop_soundly(signal.SIGINT)

@@ -140,6 +140,15 @@ class Process:
             self._log.close()
         return self.popen.returncode
 
+    def stop_soundly(self, number=signal.SIGTERM, guard=15.0):
+        """As stop(); raises if it does not end, or died by a signal that nobody sent it."""
+        # Before, a test may have killed it.
+        sent = (-number,) if self.running() else (-number, -signal.SIGKILL)
+        status = self.stop(number, guard)
+        if status < 0 and status not in sent:
+            raise AssertionError(f"{self.name} ended by signal {-status}:\n{self.tail(60)}")
+        return status
+
     def kill(self):
         return self.stop(signal.SIGKILL)
 
