@@ -58,7 +58,7 @@ class E_CallOnOneLine(ElementsTest):
         push = self.start(rtmp.ffmpeg_push_short(
             self.workspace, f"rtmp://{HOST}:{port}/live?token=guess/cam"))
         self.assertNotEqual(push.wait(20), 0)
-        self.assertRegex(process.log(), r"stage=\(string\)connect, .*accepted=\(boolean\)false")
+        process.wait_log(r"stage=\(string\)connect, .*accepted=\(boolean\)false", 5)
         self.assertEqual(self.phone.event_times("CALL_INCOMING"), [])
 
     def test_the_watchdog_tells_of_silence(self):
@@ -111,4 +111,4 @@ class E_Embedding(ElementsTest):
             self.workspace, f"rtmp://{HOST}:{self.port}/live?user=mallory/cam"))
         self.assertNotEqual(push.wait(20), 0)
         self.assertIn("only alice may call from here", push.log())
-        self.assertIn("connect: refused", self.program.log())
+        self.program.wait_log("connect: refused", 5)
