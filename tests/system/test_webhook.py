@@ -1,5 +1,6 @@
 # G1 and G2: the six checks as a webhook decides them. SPDX-License-Identifier: LGPL-2.1-or-later
 import re
+import select
 import subprocess
 import time
 import unittest
@@ -9,6 +10,7 @@ from support import rtmp, rtmp_raw
 from support.case import SystemTest
 from support.checks import CHECKS, PULLERS, PUSHERS, add_checks, end_of
 from support.elements import PHONE, PUSHER, ElementsTest
+from support.hostile import Heart
 from support.junctor import Junctor
 from support.ports import HOST, free_port
 from support.process import Workspace, wait_until
@@ -148,7 +150,8 @@ class H_Webhook(unittest.TestCase):
             took.append(time.monotonic() - began)
             raw.close()
         self.assertGreater(took[-1], 1.5, took)
-        self.assertGreater(took[-1], 4 * took[0], took)
+        # The first is not held back; a machine that stood still may have made it late.
+        self.assertGreater(took[-1] - min(took), 1.2, took)
 
 
 def _add_accepted_tests():
@@ -181,7 +184,7 @@ class H_BadWebhook(SystemTest):
 
     def lets_go(self):
         """What is of no more use is closed, not read to its end."""
-        wait_until(lambda: self.hook.connections() == 0, 3, "the connection to be closed")
+        wait_until(lambda: self.hook.connections() == 0, 10, "the connection to be closed")
 
     def test_no_answer_ends_every_client(self):
         self.begin(lambda handler: self.hook.stopping.wait(30))
@@ -292,9 +295,9 @@ class H_BadWebhook(SystemTest):
                         rtmp_raw.amf_object(app="call?key=x"))
             if number < 2:
                 wait_until(lambda n=number: len(self.hook.questions) == n + 1, 5, "a question")
-        began = time.monotonic()
         raws[2].await_word(b"Too many of your address ask")
-        self.assertLess(time.monotonic() - began, TIMEOUT_MS / 1000 / 2)
+        # The others are still waited for, so this one was not.
+        self.assertEqual([raw for raw in raws[:2] if select.select([raw.socket], [], [], 0)[0]], [])
         for raw in raws[:2]:
             raw.await_word(b"took too long")
 
@@ -328,9 +331,8 @@ class H_BadWebhook(SystemTest):
         raw.command(0, rtmp_raw.text("connect"), rtmp_raw.number(1),
                     rtmp_raw.amf_object(app="call?key=x"))
         wait_until(lambda: self.hook.questions, 5, "a question")
-        began = time.monotonic()
         self.junctor.stop()
-        self.assertLess(time.monotonic() - began, TIMEOUT_MS / 1000)
+        self.assertNotIn("no answer within", self.junctor.log())
         self.assertIsNotNone(raw.closed_within(1))
 
     def test_an_open_secret_is_told(self):
@@ -349,6 +351,7 @@ class H_RunningCall(ElementsTest):
     """Who is in a call stays there, whatever becomes of the webhook."""
 
     def test_a_call_outlives_the_webhook(self):
+        heart = self.start(Heart())
         hook = self.start(Webhook())
         junctor = self.start(Junctor(self.workspace, config(
             hook.url, more='[sip]\nallow = ["sip:*@127.0.0.1:*"]')))
@@ -374,7 +377,7 @@ class H_RunningCall(ElementsTest):
         self.assertEqual(junctor.call(call)["state"], "answered")
         seen = [at for at, _ in pull.seen(PHONE, since)]
         gaps = [b - a for a, b in zip([since] + seen, seen + [until])]
-        self.assertLess(max(gaps), 1.0, "the picture stood still")
+        self.assertLess(max(gaps), 1.0 + heart.longest(since), "the picture stood still")
         self.phone_sees(PUSHER)
         self.phone_hears(440)
         junctor.hangup(call)
