@@ -7,6 +7,7 @@ import unittest
 
 from support import marks, media, rtmp, rtp, tones
 from support.case import SystemTest
+from support.hostile import Heart
 from support.junctor import Junctor
 from support.ports import free_port
 from support.process import wait_until
@@ -241,6 +242,7 @@ class G6_InDialog(CalleeTest):
     def hold_and_resume(self, direction, answer):
         """The callee offers `direction` for both media, then sendrecv; we answer `answer` and send
         nothing meanwhile (RFC 3264, 8.4 and 6.1)."""
+        heart = self.start(Heart())
         self.call("callee_hold.xml", keys={"hold": direction})
         self.junctor.wait_state(self.call_id, "answered")
         self.send_from_callee(self.offered())
@@ -259,7 +261,8 @@ class G6_InDialog(CalleeTest):
                        f"{medium} after the resume")
             self.assertGreater(self.peer.count(medium) - self.peer.count(medium, since=held), least)
             # What was under way at the answer is over after a moment; the rest is two seconds.
-            heard = [p.at - held for p in self.peer.packets(medium, since=held + 0.5)
+            quiet = held + 0.5 + heart.longest(held)
+            heard = [p.at - held for p in self.peer.packets(medium, since=quiet)
                      if p.at < resumed - 0.1]
             self.assertEqual(heard, [], f"{medium} was sent on hold")
         wait_until(lambda: self.pull.seen(CALLEE, since=resumed), 5, "the callee after the resume")
