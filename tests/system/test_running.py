@@ -1,5 +1,6 @@
 # What happens to a server beside its calls: files that change, signals.
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import mmap
 import os
 import signal
 import threading
@@ -41,6 +42,20 @@ class AServerThatRuns(SystemTest):
         self.assertFalse(self.known("later"))
         self.assertEqual(self.junctor.command("account", "add", "later")[0], 0)
         wait_until(lambda: self.known("later"), 10, "the server to know the account")
+
+    def test_reload_reads_the_accounts(self):
+        """Also what the kernel tells nobody of: what is written by way of memory, until it is closed."""
+        self.junctor = self.start(Junctor(self.workspace))
+        self.assertEqual(self.junctor.command("account", "add", "before")[0], 0)
+        wait_until(lambda: self.known("before"), 10, "the server to know the account")
+        with open(os.path.join(self.junctor.data_dir, "accounts.json"), "r+b") as file, \
+                mmap.mmap(file.fileno(), 0) as accounts:
+            at = accounts.find(b'"before"')
+            accounts[at:at + 8] = b'"behind"'
+            accounts.flush()
+            self.assertTrue(self.known("before"))
+            self.junctor.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: self.known("behind"), 10, "the server to know the other name")
 
 
 if __name__ == "__main__":
