@@ -212,10 +212,8 @@ class Lab:
             data = os.read(self._agent.popen.stdout.fileno(), 65536)
             if not data:
                 said = self._agent.tail() or "the laboratory's first process ended"
-                # Only what keeps the namespaces from being made is the machine's fault.
-                if self.pid is None and said.startswith("unshare:"):
-                    raise Unavailable(said)
-                raise AssertionError(said)
+                # Until it has greeted the machine may be at fault, which lets it make no namespaces.
+                raise (Unavailable if self.pid is None else AssertionError)(said)
             self._answers += data
         line, _, self._answers = self._answers.partition(b"\n")
         return json.loads(line)
