@@ -28,6 +28,12 @@ void ReorderBuffer::on_missing_came(std::uint64_t sequence, Time now) {
       return wait_.on_filled(now - gap->opened, now);
 }
 
+bool ReorderBuffer::is_of_gap(std::uint64_t sequence) const {
+  return sequence + seen_.size() > highest_ && std::ranges::any_of(gaps_, [&](const Gap &gap) {
+           return gap.first <= sequence && sequence <= gap.last;
+         });
+}
+
 std::uint64_t ReorderBuffer::extend(std::uint16_t sequence) const {
   if (!started_) return 65536U + sequence;
   return static_cast<std::uint64_t>(nearest(static_cast<std::int64_t>(next_), sequence));
@@ -42,7 +48,9 @@ ReorderBuffer::Arrival ReorderBuffer::push(IncomingPacket packet,
   }
   const std::uint64_t sequence = extend(packet.sequence);
   const auto distance = static_cast<std::int64_t>(sequence - next_);
-  if (distance >= kMaxDropout || distance < -static_cast<std::int64_t>(kMaxMisorder))
+  const bool misplaced = distance < -static_cast<std::int64_t>(kMaxMisorder);
+  // What is missing may come that late, above all as the answer to a NACK over a long way.
+  if (distance >= kMaxDropout || (misplaced && !is_of_gap(sequence)))
     return push_far(std::move(packet), out);
   far_.reset();
 

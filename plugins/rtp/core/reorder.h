@@ -16,7 +16,8 @@ namespace junctor::rtp {
 
 /// Passes packets of one source on in order of sequence. One in order leaves at once; one behind a
 /// gap is held until the gap fills, has waited long enough, or grows beyond kWindow. A jump of
-/// more than kMaxDropout either way needs two packets in a row to be believed (RFC 3550 A.1).
+/// more than kMaxDropout onwards, or of more than kMaxMisorder back to where nothing was missing,
+/// needs two packets in a row to be believed (RFC 3550 A.1).
 class ReorderBuffer {
  public:
   static constexpr std::uint64_t kWindow = 512;       ///< packets
@@ -67,6 +68,8 @@ class ReorderBuffer {
   void start_at(std::uint64_t sequence);
   Arrival push_far(IncomingPacket &&packet, std::vector<IncomingPacket> &out);
   void open_gap(std::uint64_t first, std::uint64_t last, Time now);
+  /// Whether it was missing, and it is known whether it has come since.
+  bool is_of_gap(std::uint64_t sequence) const;
   void on_missing_came(std::uint64_t sequence, Time now);
 
   ReorderWait wait_;

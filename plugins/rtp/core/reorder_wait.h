@@ -41,6 +41,8 @@ class ReorderWait {
   /// Whether what is missing is asked for again (RFC 4585), and how long an answer takes; zero
   /// while that is not known. Where it would come too late no gap waits for it.
   void set_repair(bool asked, Duration round_trip);
+  /// Whether an answer can come while a gap waits at all.
+  bool may_repair() const { return asked_ && round_trip_ < most_; }
 
  private:
   Duration order(Time opened) const;   // for packets out of order

@@ -136,7 +136,7 @@ void SessionCore::send_keyframe_request() {
 }
 
 void SessionCore::send_nack(Time now) {
-  if (!stream_.nack || !source_ || !reorder_.deadline()) return;
+  if (!reorder_.wait().may_repair() || !source_ || !reorder_.deadline()) return;
   rtcp::Nack nack{ssrc_, *source_, {}};
   const Duration pause = std::max(round_trip_ * 3 / 2, kLeastNackPause);
   // Those alone that are missing still: the others' numbers may be lost anew when they come round.

@@ -128,6 +128,28 @@ TEST(Reorder, FarJumpNeedsTwoInARow) {
   EXPECT_EQ(bench.text(), "10 11 !20000 20001 !5 6");
 }
 
+TEST(Reorder, WhatWasMissingIsLateHoweverFarBehindAndNoRestart) {
+  Bench bench(20ms);
+  bench.push(1);
+  for (unsigned sequence = 4; sequence <= 160; ++sequence) {
+    bench.push(sequence, sequence * 5ms);
+    bench.buffer.expire(kStart + sequence * 5ms, bench.out);
+  }
+  bench.out.clear();
+  EXPECT_EQ(bench.push(2, 805ms), Arrival::Late);
+  EXPECT_EQ(bench.push(3, 806ms), Arrival::Late);
+  EXPECT_EQ(bench.push(2, 807ms), Arrival::Duplicate);
+  EXPECT_EQ(bench.push(3, 808ms), Arrival::Duplicate);
+  EXPECT_EQ(bench.push(161, 810ms), Arrival::Passed);
+  EXPECT_EQ(bench.text(), "161");
+  EXPECT_EQ(bench.buffer.restarts(), 0U);
+  EXPECT_EQ(bench.buffer.counters().late, 2U);
+  // Where nothing was missing it is a peer that restarted its numbering.
+  EXPECT_EQ(bench.push(10, 815ms), Arrival::Probation);
+  EXPECT_EQ(bench.push(11, 820ms), Arrival::Passed);
+  EXPECT_EQ(bench.buffer.restarts(), 1U);
+}
+
 TEST(Reorder, RestartPassesOnWhatIsHeld) {
   Bench bench(40ms);
   bench.push(1);
@@ -261,6 +283,9 @@ TEST(ReorderWait, WaitsForARepairAsLongAsOneTakes) {
   EXPECT_EQ(wait.at(kStart), 110ms);
   wait.set_repair(true, 180ms);  // its answer would come too late
   EXPECT_EQ(wait.at(kStart), 0ms);
+  EXPECT_TRUE(wait.may_repair());  // in time for a gap that waits for what is out of order
+  wait.set_repair(true, 200ms);
+  EXPECT_FALSE(wait.may_repair());
   wait.set_repair(false, 80ms);
   EXPECT_EQ(wait.at(kStart), 0ms);
 }

@@ -82,6 +82,34 @@ TEST_F(SessionTest, ANumberThatIsLostOnceMoreIsAskedForOnceMore) {
   EXPECT_EQ(asked_for({2}), 1);
 }
 
+TEST_F(SessionTest, NothingIsAskedForThatCannotComeInTime) {
+  Session::Options options;
+  options.report_interval = 20ms;
+  options.reorder_start = options.reorder_most = 100ms;
+  auto session = open(options);
+  auto listener = listen(*session);
+  Wire wire;
+  session->configure(stream(), remote(wire.endpoint()));
+  settle();
+  const OutgoingPacket one = packet(0, "x");
+  session->send({&one, 1});
+  std::vector<rtcp::SenderReport> reports;
+  ASSERT_TRUE(until([&] {
+    reports = items<rtcp::SenderReport>(wire);
+    return !reports.empty();
+  }));
+  rtcp::ReceiverReport far{7, {{}}};
+  far.blocks[0].ssrc = session->ssrc();
+  far.blocks[0].last_sr = static_cast<std::uint32_t>(reports[0].ntp >> 16) - 65536;  // 1 s away
+  Bytes bytes;
+  rtcp::append(bytes, far);
+  wire.send(session->port(), bytes);
+  ASSERT_TRUE(until([&] { return session->stats().round_trip_ms >= 999; }));
+  for (const std::uint16_t sequence : {1, 3, 4}) wire.rtp(session->port(), sequence);
+  ASSERT_TRUE(until([&] { return listener->packets.size() == 3; }));
+  EXPECT_EQ(session->stats().nacks_sent, 0U);
+}
+
 TEST_F(SessionTest, KeyframesAreAskedForByPliAtMostTwiceASecond) {
   auto session = open();
   auto listener = listen(*session);
