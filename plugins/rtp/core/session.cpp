@@ -118,14 +118,20 @@ void SessionCore::configure(const Stream &stream, const Remote &remote) {
     candidate_.reset();
   }
   latch_.configure(remote.rtp, reactor_->now());
-  rtcp_destination_.reset();
-  if (remote.rtcp != remote.rtp) rtcp_destination_ = to_destination(remote.rtcp);
+  name_rtcp(remote.rtcp != remote.rtp ? remote.rtcp : Endpoint());
   if (!configured_) {
     configured_ = true;
     // Half the interval for the first one (RFC 3550 section 6.2); what is sent brings it forward.
     schedule_report(options_.report_interval / 2);
     replay_early();
   }
+}
+
+/// An unchanged address keeps what was learnt, as it does for RTP.
+void SessionCore::name_rtcp(const Endpoint &named) {
+  if (named == rtcp_named_) return;
+  rtcp_named_ = named;
+  rtcp_destination_ = to_destination(named);
 }
 
 void SessionCore::shutdown() {

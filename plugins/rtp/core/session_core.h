@@ -153,6 +153,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   void send_nack(Time now);
   Bytes begin_compound(Time now);
   void send_rtcp(const Bytes &compound);
+  /// Where an answer wants RTCP; empty: where RTP goes.
+  void name_rtcp(const Endpoint &named);
 
   void publish();
   void log(LogLevel level, std::string_view text) const;
@@ -174,7 +176,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::weak_ptr<SessionListener> listener_;
   Reactor::Watch rtp_watch_, rtcp_watch_;
   Latch latch_;
-  std::optional<sockaddr_storage> rtcp_destination_;  // nothing: where RTP goes
+  Endpoint rtcp_named_;                               // by the answer; empty: where RTP goes
+  std::optional<sockaddr_storage> rtcp_destination_;  // learnt since, if anything came
   /// Null before the first key. It stays when keys go, so that none of them ever starts anew.
   std::unique_ptr<Srtp> srtp_;
   bool encrypted_ = false;  // by srtp_, at the moment

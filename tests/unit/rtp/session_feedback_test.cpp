@@ -137,6 +137,40 @@ TEST_F(SessionTest, KeyframesAreAskedForByPliAtMostTwiceASecond) {
   EXPECT_EQ(session->stats().keyframe_requests_sent, 2U);
 }
 
+TEST_F(SessionTest, AnUnchangedAnswerKeepsWhereRtcpGoes) {
+  auto session = open();
+  auto listener = listen(*session);
+  Wire media, named, learnt;
+  Remote where{media.endpoint(), named.endpoint(), true, true};
+  session->configure(stream(), where);
+  settle();
+  media.rtp(session->port(), 1);
+  Bytes report;
+  rtcp::append(report, rtcp::SenderReport{7, 1, 2, 3, 4, {}});
+  learnt.send(static_cast<std::uint16_t>(session->port() + 1), report);
+  ASSERT_TRUE(until([&] { return session->sender_clock().has_value(); }));
+  // A hold, and its end.
+  where.send = false;
+  session->configure(stream(), where);
+  where.send = true;
+  session->configure(stream(), where);
+  settle();
+  EXPECT_TRUE(session->request_keyframe());
+  EXPECT_EQ(items<rtcp::Pli>(learnt).size(), 1U);
+  EXPECT_TRUE(items<rtcp::Pli>(named).empty());
+  // Another address is another place.
+  Wire other;
+  where.rtcp = other.endpoint();
+  session->configure(stream(), where);
+  settle();
+  EXPECT_TRUE(session->request_keyframe());
+  std::vector<rtcp::Pli> found;
+  ASSERT_TRUE(until([&] {
+    found = items<rtcp::Pli>(other);
+    return !found.empty();
+  }));
+}
+
 TEST_F(SessionTest, FirServesPeersWithoutPliAndNoneSaysSo) {
   auto session = open();
   auto listener = listen(*session);
