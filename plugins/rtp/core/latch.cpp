@@ -48,8 +48,10 @@ void Latch::configure(const Endpoint &signalled, Time now) {
     renewed_ = latched_.has_value();
     return;
   }
+  auto named = to_destination(signalled);
+  if (!named && signalled_text_) return;  // the old way to say hold names no other place
   signalled_text_ = signalled;
-  signalled_ = to_destination(signalled);
+  signalled_ = named;
   if (latched_) {
     previous_ = latched_;
     previous_until_ = now + kGrace;

@@ -127,11 +127,12 @@ void SessionCore::configure(const Stream &stream, const Remote &remote) {
   }
 }
 
-/// An unchanged address keeps what was learnt, as it does for RTP.
+/// An unchanged address keeps what was learnt, and so does the old way to say hold, as for RTP.
 void SessionCore::name_rtcp(const Endpoint &named) {
-  if (named == rtcp_named_) return;
+  const auto destination = to_destination(named);
+  if (named == rtcp_named_ || (!destination && named != Endpoint())) return;
   rtcp_named_ = named;
-  rtcp_destination_ = to_destination(named);
+  rtcp_destination_ = destination;
 }
 
 void SessionCore::shutdown() {

@@ -37,7 +37,8 @@ class Latch {
   };
 
   /// An answer. A changed address is sent to at once and learnt anew; an unchanged one keeps what
-  /// was learnt, so that a phone behind a NAT loses nothing by a hold.
+  /// was learnt, so that a phone behind a NAT loses nothing by a hold. Nor does one that holds by
+  /// an address of nowhere.
   void configure(const Endpoint &signalled, Time now);
   /// Whether a valid packet from there is the peer's; may latch onto it.
   Verdict judge(const sockaddr_storage &source, std::uint32_t ssrc, Time now);

@@ -192,9 +192,11 @@ void SessionCore::send_report() {
 void SessionCore::send_rtcp(const Bytes &compound) {
   if (closed_ || !remote_.live || (stream_.srtp && !encrypted_)) return;
   const bool multiplexed = remote_.rtcp == remote_.rtp;
-  const sockaddr_storage *destination = multiplexed         ? latch_.destination()
-                                        : rtcp_destination_ ? &*rtcp_destination_
-                                                            : nullptr;
+  // Held by an address of nowhere the peer wants no RTCP either (RFC 3264 section 8.4).
+  const bool wanted = rtcp_destination_ && to_destination(remote_.rtcp);
+  const sockaddr_storage *destination = multiplexed ? latch_.destination()
+                                        : wanted    ? &*rtcp_destination_
+                                                    : nullptr;
   if (destination == nullptr) return;
   ByteSpan packet = compound;
   Bytes encrypted;

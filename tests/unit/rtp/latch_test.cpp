@@ -91,6 +91,26 @@ TEST(Latch, AnUnchangedAnswerKeepsTheLatch) {
   EXPECT_EQ(latch.judge(at("192.0.2.7", 61002), 7, kStart + 30s), Verdict::Accepted);
 }
 
+TEST(Latch, AHoldByAnAddressOfNowhereKeepsTheLatch) {
+  Latch latch;
+  latch.configure(kNamed, kStart);
+  ASSERT_TRUE(send_until_accepted(latch, kPublic, kStart));
+  latch.configure({"0.0.0.0", kNamed.port}, kStart + 10s);
+  EXPECT_EQ(latch.judge(kPublic, 7, kStart + 15s), Verdict::Accepted);  // music
+  latch.configure(kNamed, kStart + 20s);
+  EXPECT_TRUE(same_address(*latch.destination(), kPublic));
+  EXPECT_EQ(latch.judge(kPublic, 7, kStart + 20s), Verdict::Accepted);
+  EXPECT_EQ(latch.judge(kStranger, 666, kStart + 20s), Verdict::Stranger);
+}
+
+TEST(Latch, AnAddressOfNowhereAtFirstIsFollowedByTheNextOne) {
+  Latch latch;
+  latch.configure({"0.0.0.0", kNamed.port}, kStart);
+  EXPECT_EQ(latch.destination(), nullptr);
+  latch.configure(kNamed, kStart + 10s);
+  EXPECT_TRUE(same_address(*latch.destination(), at("10.0.0.5", 4000)));
+}
+
 TEST(Latch, AChangedAnswerLearnsAnewAndLetsStragglersIn) {
   Latch latch;
   latch.configure(kNamed, kStart);

@@ -149,10 +149,13 @@ TEST_F(SessionTest, AnUnchangedAnswerKeepsWhereRtcpGoes) {
   rtcp::append(report, rtcp::SenderReport{7, 1, 2, 3, 4, {}});
   learnt.send(static_cast<std::uint16_t>(session->port() + 1), report);
   ASSERT_TRUE(until([&] { return session->sender_clock().has_value(); }));
-  // A hold, and its end.
+  // A hold, another by an address of nowhere, and their end.
+  const Remote before = where;
   where.send = false;
   session->configure(stream(), where);
-  where.send = true;
+  where.rtp.address = where.rtcp.address = "0.0.0.0";
+  session->configure(stream(), where);
+  where = before;
   session->configure(stream(), where);
   settle();
   EXPECT_TRUE(session->request_keyframe());
