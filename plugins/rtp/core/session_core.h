@@ -239,7 +239,12 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   bool keyframe_wanted_ = false;
   std::optional<Time> last_keyframe_request_, last_told_;
   std::uint8_t fir_sequence_ = 0;
-  std::optional<std::uint8_t> peer_fir_;
+  struct PeerFir {
+    std::uint32_t sender = 0;  // its SSRC
+    std::uint8_t request = 0;
+    bool operator==(const PeerFir &) const = default;
+  };
+  std::optional<PeerFir> peer_fir_;  // the last one
   Duration round_trip_{};
   struct PeerReport {
     std::uint32_t ssrc = 0, rtp_timestamp = 0;

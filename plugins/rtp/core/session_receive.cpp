@@ -200,6 +200,7 @@ void SessionCore::adopt_source(std::uint32_t ssrc) {
   candidate_.reset();
   timestamps_.reset();
   asked_.clear();
+  peer_fir_.reset();
   reception_.emplace(ssrc, stream_.clock_rate);
   if (peer_report_ && peer_report_->ssrc != ssrc) peer_report_.reset();
   if (keyframe_wanted_) send_keyframe_request();

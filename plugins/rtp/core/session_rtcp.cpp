@@ -76,8 +76,11 @@ void SessionCore::on_item(const rtcp::Pli &pli, Time now) {
 }
 
 void SessionCore::on_item(const rtcp::Fir &fir, Time now) {
-  if (fir.media != ssrc_ || peer_fir_ == fir.request) return;  // a repetition asks nothing new
-  peer_fir_ = fir.request;
+  if (fir.media != ssrc_) return;
+  // Numbers are each sender's own (RFC 5104 section 4.3.1.1); a repetition asks nothing new.
+  const PeerFir asked{fir.sender, fir.request};
+  if (peer_fir_ == asked) return;
+  peer_fir_ = asked;
   peer_wants_keyframe(now);
 }
 

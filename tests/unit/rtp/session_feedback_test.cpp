@@ -215,6 +215,26 @@ TEST_F(SessionTest, KeyframeRequestsOfThePeerArePassedOnWithoutFlood) {
   EXPECT_EQ(session->stats().keyframe_requests_received, 1U + 25U + 1U);  // one FIR, repeated
 }
 
+TEST_F(SessionTest, AnotherSourceMayAskUnderTheSameNumber) {
+  auto session = open();
+  auto listener = listen(*session);
+  Wire wire;
+  session->configure(stream(), remote(wire.endpoint()));
+  settle();
+  const auto ask = [&](std::uint32_t sender) {
+    Bytes fir;
+    rtcp::append(fir, rtcp::Fir{sender, session->ssrc(), 0});
+    wire.send(session->port(), fir);
+    settle();
+    return session->stats().keyframe_requests_received;
+  };
+  ask(7);
+  EXPECT_EQ(ask(7), 1U);
+  EXPECT_EQ(ask(8), 2U);
+  EXPECT_EQ(ask(8), 2U);
+  EXPECT_TRUE(until([&] { return listener->keyframe_requests == 2; }));
+}
+
 TEST_F(SessionTest, FeedbackFromElsewhereIsIgnored) {
   auto session = open();
   auto listener = listen(*session);
