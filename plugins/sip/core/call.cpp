@@ -378,12 +378,12 @@ void CallImpl::authenticate(int status, const sip_t *sip) {
 
 void CallImpl::on_offer(const sip_t *sip, bool update) {
   const bool ready = state_ == CallState::Answered || (update && anything_accepted());
-  if (state_ == CallState::Answered) plan_refresh(sip);
   if (state_ == CallState::Ended) return respond(SIP_481_NO_TRANSACTION, {});
   if (!ready) return respond(SIP_491_REQUEST_PENDING, {});
   const std::string_view body = sdp_of(sip);
   if (body.empty()) {
     if (!payload_of(sip).empty()) return respond(SIP_415_UNSUPPORTED_MEDIA, {});
+    if (state_ == CallState::Answered) plan_refresh(sip);
     if (update) return respond(SIP_200_OK, {});
     unconfirmed_ = true;
     offered_in_reinvite_ = true;
@@ -407,6 +407,7 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
   other_lines_.assign(answer.description.media.begin() + static_cast<std::ptrdiff_t>(own),
                       answer.description.media.end());
   unconfirmed_ = unconfirmed_ || !update;
+  if (state_ == CallState::Answered) plan_refresh(sip);
   respond(SIP_200_OK, describe_ours(std::move(answer.description)));
   if (apply(std::move(answer.agreed)))
     notify([this](CallListener &listener) { listener.on_media_changed(*this); });

@@ -181,7 +181,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   void on_info_response(int status, const char *phrase);
 
   // call_refresh.cpp: session timers (RFC 4028), which nua keeps.
-  /// After each INVITE or UPDATE that has gone well: the peer's request, or its answer to ours.
+  /// With each INVITE or UPDATE that goes well: the peer's request, before our 200, or its answer
+  /// to ours. One that is refused changes nothing (RFC 3261 section 14.2).
   void plan_refresh(const sip_t *sip);
   /// The interval counts from our 200 (RFC 4028 section 9), which may come long after the INVITE.
   void start_refreshing();

@@ -119,6 +119,29 @@ TEST_F(SessionTimer, WhatWasSaidLastIsRepeatedNotWhatWasOfferedFirst) {
   EXPECT_THAT(again.body(), HasSubstr("a=recvonly"));
 }
 
+TEST_F(SessionTimer, AnOfferThatIsRefusedChangesNothingAboutThem) {
+  const Message invite = answered_with(kWeRefresh);
+  peer_.send(peer_.in_dialog(invite, "INVITE", 1, "", "application/sdp",
+                             phone_sdp(40000, 40002, "a=sendonly\r\n", "127.0.0.1", 2)),
+             agent_->local());
+  const Message held = peer_.final_response();
+  peer_.send(peer_.in_dialog(invite, "ACK", 1), agent_->local());
+  // A gateway that hears a fax.
+  peer_.send(peer_.in_dialog(invite, "INVITE", 2,
+                             "Supported: timer\r\nSession-Expires: 90;refresher=uac\r\n",
+                             "application/sdp",
+                             "v=0\r\no=bob 1 3 IN IP4 127.0.0.1\r\ns=phone\r\n"
+                             "c=IN IP4 127.0.0.1\r\nt=0 0\r\nm=image 40000 udptl t38\r\n"),
+             agent_->local());
+  const auto refused =
+      peer_.receive([](const Message &m) { return m.status() >= 200 && m.cseq() == 2; });
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status(), 488);
+  peer_.send(peer_.in_dialog(invite, "ACK", 2), agent_->local());
+  const Message again = peer_.request("INVITE");
+  EXPECT_EQ(again.body(), held.body()) << "ours, not nua's";
+}
+
 TEST_F(SessionTimer, TooShortOnesAreAskedForAgainLonger) {
   call();
   const Message first = peer_.request("INVITE");
