@@ -379,12 +379,16 @@ void CallImpl::authenticate(int status, const sip_t *sip) {
 void CallImpl::on_offer(const sip_t *sip, bool update) {
   const bool ready = state_ == CallState::Answered || (update && anything_accepted());
   if (state_ == CallState::Ended) return respond(SIP_481_NO_TRANSACTION, {});
+  if (update && payload_of(sip).empty()) {
+    // Offers nothing, so it collides with no offer (RFC 3311 section 5.2).
+    if (state_ == CallState::Answered) plan_refresh(sip);
+    return respond(SIP_200_OK, {});
+  }
   if (!ready) return respond(SIP_491_REQUEST_PENDING, {});
   const std::string_view body = sdp_of(sip);
   if (body.empty()) {
     if (!payload_of(sip).empty()) return respond(SIP_415_UNSUPPORTED_MEDIA, {});
-    if (state_ == CallState::Answered) plan_refresh(sip);
-    if (update) return respond(SIP_200_OK, {});
+    plan_refresh(sip);
     unconfirmed_ = true;
     offered_in_reinvite_ = true;
     renew_used_keys();

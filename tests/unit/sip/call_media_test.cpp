@@ -212,6 +212,21 @@ TEST_F(CallMedia, UpdateChangesMedia) {
   EXPECT_EQ(call_->media()[1].direction, Direction::Inactive);
 }
 
+TEST_F(CallMedia, UpdateThatOffersNothingIsFineWhileItRings) {
+  call();
+  const Message invite = peer_.request("INVITE");
+  peer_.reply(invite, "180 Ringing");
+  ASSERT_TRUE(run_until([&] { return recorder_->count("ringing") == 1; }));
+  peer_.send(peer_.in_dialog(invite, "UPDATE", 1), agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200);
+  // An offer has to wait for the answer to ours.
+  peer_.send(peer_.in_dialog(invite, "UPDATE", 2, "", "application/sdp", phone_sdp()),
+             agent_->local());
+  EXPECT_GE(peer_.final_response().status(), 400);
+  peer_.reply(invite, "200 OK", "", phone_sdp());
+  ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+}
+
 TEST_F(CallMedia, ReinviteWithoutOfferIsOfferedAndAnsweredByTheAck) {
   const Message invite = answered_call();
   peer_.send(peer_.in_dialog(invite, "INVITE", 1), agent_->local());
