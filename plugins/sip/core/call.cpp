@@ -560,6 +560,7 @@ void CallImpl::end(EndReason reason, int code, std::string text) {
   if (state_ == CallState::Ended) return;
   const auto self = shared_from_this();
   state_ = CallState::Ended;
+  refresh_timer_.reset();  // whoever still keeps the call may let go of it on another thread
   timer_ = ContextTimer(host_->context(), kLinger, [this] {
     const auto keep = shared_from_this();
     drop();

@@ -142,6 +142,26 @@ TEST_F(SessionTimer, AnOfferThatIsRefusedChangesNothingAboutThem) {
   EXPECT_EQ(again.body(), held.body()) << "ours, not nua's";
 }
 
+TEST_F(SessionTimer, NoneOutlivesItsCall) {
+  const Message invite =
+      answered_with("Supported: timer\r\nRequire: timer\r\nSession-Expires: 600;refresher=uac\r\n");
+  peer_.send(peer_.in_dialog(invite, "BYE", 1), agent_->local());
+  ASSERT_TRUE(ended());
+  agent_->shutdown(EndReason::Shutdown, std::chrono::milliseconds(50));
+  agent_.reset();
+  ASSERT_TRUE(call_) << "somebody keeps the call";
+  while (g_main_context_iteration(nullptr, FALSE)) {
+  }
+  // What the context would wait for next.
+  int priority = 0, timeout = 0;
+  GMainContext *const context = g_main_context_default();
+  ASSERT_TRUE(g_main_context_acquire(context));
+  g_main_context_prepare(context, &priority);
+  g_main_context_query(context, priority, &timeout, nullptr, 0);
+  g_main_context_release(context);
+  EXPECT_EQ(timeout, -1);
+}
+
 TEST_F(SessionTimer, TooShortOnesAreAskedForAgainLonger) {
   call();
   const Message first = peer_.request("INVITE");
