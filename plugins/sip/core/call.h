@@ -142,15 +142,25 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   /// To the address that peers of the new next hop reach.
   Result<void> move_media();
   Result<void> send_invite();
-  void forget_early_media();
   /// Whether the callee is asked again, under SRTP alone.
   bool insist_on_srtp(int status);
   void authenticate(int status, const sip_t *sip);
-  void on_offer(const sip_t *sip, bool update);
-  void on_ack(const sip_t *sip);
   void on_info(const sip_t *sip);
   void on_bye(const sip_t *sip);
   void on_state(int status, const char *phrase, tagi_t *tags);
+
+  // call_media.cpp: offer and answer within the call.
+  void on_offer(const sip_t *sip, bool update);
+  void on_ack(const sip_t *sip);
+  void forget_early_media();
+  /// Our side as SDP; its version rises with each change (RFC 3264 section 8).
+  std::string describe_ours(sdp::Description description);
+  Identity identity() const { return {setup_.media_address, sdp_id_, sdp_version_}; }
+  /// Takes over what was agreed; true if anything differs from before.
+  bool apply(std::vector<Agreed> agreed);
+  bool anything_accepted() const;
+  /// Before an offer or answer of ours in a call that is answered.
+  void renew_used_keys();
 
   // Of a call that came to us: call_incoming.cpp.
   Result<void> decide_srtp(rtp::SrtpPolicy policy);
@@ -164,14 +174,6 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     return incoming_ ? EndReason::CallerHangup : EndReason::CalleeHangup;
   }
 
-  /// Our side as SDP; its version rises with each change (RFC 3264 section 8).
-  std::string describe_ours(sdp::Description description);
-  Identity identity() const { return {setup_.media_address, sdp_id_, sdp_version_}; }
-  /// Takes over what was agreed; true if anything differs from before.
-  bool apply(std::vector<Agreed> agreed);
-  bool anything_accepted() const;
-  /// Before an offer or answer of ours in a call that is answered.
-  void renew_used_keys();
   void listen_for_digits();
   Result<void> take_digits(std::size_t count, Duration length);
   void tell_dtmf(const Dtmf &dtmf);
