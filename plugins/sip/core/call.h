@@ -66,7 +66,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     Uri next_hop;                   ///< it
     std::string next_name;          ///< its host as it was named; empty for an address
     std::string media_address;
-    std::shared_ptr<Reactor> reactor;  ///< of our own calls
+    std::shared_ptr<Reactor> reactor;  ///< of a call that came to us: once it is answered
     Duration answer_timeout{};
     std::chrono::seconds session_expires{}, min_session_expires{};  ///< as in AgentOptions
     std::vector<OwnMedium> media;
@@ -153,6 +153,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   void on_offer(const sip_t *sip, bool update);
   void on_ack(const sip_t *sip);
   void forget_early_media();
+  /// Opens those of `spare_` that the offer has a line for by now.
+  void add_media(const sdp::Description &offer);
   /// Our side as SDP; its version rises with each change (RFC 3264 section 8).
   std::string describe_ours(sdp::Description description);
   Identity identity() const { return {setup_.media_address, sdp_id_, sdp_version_}; }
@@ -218,6 +220,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   std::uint64_t sdp_id_;
   std::uint64_t sdp_version_;
   std::string last_description_;             ///< that we sent
+  std::vector<OwnMedium> spare_;             ///< media that the caller's offers had no line for
   std::vector<OwnMedium> offered_again_;     ///< in answer to a re-INVITE without an offer
   std::vector<sdp::MediaLine> other_lines_;  ///< of the peer, behind ours, refused
   std::vector<Agreed> agreed_;

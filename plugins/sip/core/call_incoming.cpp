@@ -151,7 +151,13 @@ Result<std::string> CallImpl::answer_offer(const AnswerOptions &options) {
   const sdp::Description offer = *std::exchange(offer_, std::nullopt);
   setup_.media = own_media(options.offer, options.h264);
   if (auto decided = decide_srtp(options.srtp); !decided) return decided.error();
-  setup_.media = laid_out(setup_.media, offer);
+  spare_ = std::exchange(setup_.media, laid_out(setup_.media, offer));
+  std::erase_if(spare_, [this](const OwnMedium &medium) {
+    return std::ranges::any_of(setup_.media, [&](const OwnMedium &each) {
+      return !each.placeholder && each.medium == medium.medium;
+    });
+  });
+  setup_.reactor = options.reactor;
   if (const Answer tried = make_answer(identity(), setup_.media, {}, offer); !tried.acceptable)
     return unacceptable(tried);
   if (auto opened = open_sessions(options.reactor); !opened) return opened.error();

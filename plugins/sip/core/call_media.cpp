@@ -60,6 +60,7 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
     return respond(400, "Bad Session Description", {});
   }
   renew_used_keys();
+  add_media(*offer);
   Answer answer = make_answer(identity(), setup_.media, agreed_, *offer);
   if (!answer.acceptable) return respond(SIP_488_NOT_ACCEPTABLE, {});
   const std::size_t own = std::min(setup_.media.size(), answer.description.media.size());
@@ -70,6 +71,29 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
   respond(SIP_200_OK, describe_ours(std::move(answer.description)));
   if (apply(std::move(answer.agreed)))
     notify([this](CallListener &listener) { listener.on_media_changed(*this); });
+}
+
+void CallImpl::add_media(const sdp::Description &offer) {
+  std::erase_if(spare_, [&](OwnMedium &spare) {
+    const auto line = line_for(spare, setup_.media, offer);
+    if (!line) return false;
+    auto media = with_added(setup_.media, spare, *line, offer);
+    if (!make_answer(identity(), media, agreed_, offer).agreed[*line].accepted) return false;
+    auto session =
+        host_->open_session(setup_.reactor, spare.medium, setup_.media_address, setup_.id);
+    if (!session) {
+      host_->log(LogLevel::Warning, "call " + setup_.id + ": no " +
+                                        std::string(to_string(spare.medium)) + ": " +
+                                        session.error().detail);
+      return false;
+    }
+    media[*line].port = (*session)->port();
+    setup_.media = std::move(media);
+    setup_.sessions.resize(setup_.media.size());
+    setup_.sessions[*line] = *std::move(session);
+    listen_for_digits();
+    return true;
+  });
 }
 
 void CallImpl::on_ack(const sip_t *sip) {

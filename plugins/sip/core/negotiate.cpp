@@ -281,6 +281,17 @@ const sdp::Format *choose(const OwnMedium &medium, const Agreed *current,
   return best;
 }
 
+bool can_stand_for(const sdp::MediaLine &line, const OwnMedium &medium) {
+  return line.port != 0 && line.kind == to_string(medium.medium) && known_protocol(line.protocol) &&
+         choose(medium, nullptr, line);
+}
+
+OwnMedium place_of(const sdp::MediaLine &line) {
+  OwnMedium none;
+  none.placeholder = refused(line);
+  return none;
+}
+
 }  // namespace
 
 bool Agreed::same_as(const Agreed &other) const {
@@ -354,10 +365,7 @@ std::vector<OwnMedium> laid_out(const std::vector<OwnMedium> &own, const sdp::De
   std::vector<const OwnMedium *> at(offer.media.size());
   std::size_t lines = 0;
   for (const OwnMedium &medium : own) {
-    const auto fits = [&](const sdp::MediaLine &line) {
-      return line.port != 0 && line.kind == to_string(medium.medium) &&
-             known_protocol(line.protocol) && choose(medium, nullptr, line);
-    };
+    const auto fits = [&](const sdp::MediaLine &line) { return can_stand_for(line, medium); };
     // There are phones that offer a medium twice, once with SRTP and once without.
     auto found = std::ranges::find_if(offer.media, [&](const sdp::MediaLine &line) {
       return fits(line) && answer_srtp(medium.srtp, line);
@@ -369,10 +377,24 @@ std::vector<OwnMedium> laid_out(const std::vector<OwnMedium> &own, const sdp::De
     lines = std::max(lines, index + 1);
   }
   std::vector<OwnMedium> media;
-  for (std::size_t i = 0; i < lines; ++i) {
-    media.push_back(at[i] ? *at[i] : OwnMedium());
-    if (!at[i]) media.back().placeholder = refused(offer.media[i]);
-  }
+  for (std::size_t i = 0; i < lines; ++i)
+    media.push_back(at[i] ? *at[i] : place_of(offer.media[i]));
+  return media;
+}
+
+std::optional<std::size_t> line_for(const OwnMedium &added, const std::vector<OwnMedium> &media,
+                                    const sdp::Description &offer) {
+  for (std::size_t i = 0; i < offer.media.size(); ++i)
+    if ((i >= media.size() || media[i].placeholder) && can_stand_for(offer.media[i], added) &&
+        answer_srtp(added.srtp, offer.media[i]))
+      return i;
+  return std::nullopt;
+}
+
+std::vector<OwnMedium> with_added(std::vector<OwnMedium> media, OwnMedium added, std::size_t line,
+                                  const sdp::Description &offer) {
+  while (media.size() <= line) media.push_back(place_of(offer.media[media.size()]));
+  media[line] = std::move(added);
   return media;
 }
 

@@ -81,6 +81,14 @@ std::vector<OwnFormat> own_formats(Medium medium, const std::vector<Codec> &code
 /// line is left out.
 std::vector<OwnMedium> laid_out(const std::vector<OwnMedium> &own, const sdp::Description &offer);
 
+/// The first line of a later offer that `added` can stand for and that is none of `media`'s, which
+/// are in the order of the lines of the offers before.
+std::optional<std::size_t> line_for(const OwnMedium &added, const std::vector<OwnMedium> &media,
+                                    const sdp::Description &offer);
+/// `media` and `added` at that line; lines between them have placeholders.
+std::vector<OwnMedium> with_added(std::vector<OwnMedium> media, OwnMedium added, std::size_t line,
+                                  const sdp::Description &offer);
+
 /// Our offer: one m= line for each of `media`, in their order.
 sdp::Description make_offer(const Identity &identity, const std::vector<OwnMedium> &media);
 

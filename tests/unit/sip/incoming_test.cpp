@@ -2,130 +2,13 @@
 // Phones that call us.
 #include <gmock/gmock.h>
 
-#include "agent_fixture.h"
-#include "sip/core/digest.h"
+#include "incoming_fixture.h"
 
 namespace junctor::sip::test {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-/// Its calls go to bob, who is whatever the test makes of him.
-/// Sound and picture of a phone that encrypts both.
-std::string encrypted_sdp() {
-  std::string sdp = phone_sdp();
-  for (auto at = sdp.find("RTP/AVP"); at != sdp.npos; at = sdp.find("RTP/AVP", at + 1)) {
-    sdp.replace(at, 7, "RTP/SAVP");
-    sdp.insert(sdp.find("\r\n", at) + 2,
-               "a=crypto:4 AES_CM_128_HMAC_SHA1_32 "
-               "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n");
-  }
-  return sdp;
-}
-
-class Incoming : public AgentTest {
- protected:
-  AgentOptions options() override {
-    AgentOptions options = AgentTest::options();
-    options.callers = callers_;
-    options.ha1 = [](const std::string &user) -> std::optional<std::string> {
-      if (user != "carol") return std::nullopt;
-      return digest_ha1("carol", "junctor", "secret");
-    };
-    return options;
-  }
-  void SetUp() override {
-    AgentTest::SetUp();
-    agent_->set_incoming([this](const IncomingCall &incoming) {
-      came_.push_back(incoming);
-      call_ = incoming.call;
-      call_->set_listener(recorder_);
-      if (alerts_) call_->alert();
-    });
-  }
-
-  std::string request(const std::string &method, int cseq, const std::string &extra = "",
-                      const std::string &sdp = "", const std::string &to_tag = "",
-                      const std::string &branch = "") {
-    const std::string target = "sip:bob@" + agent_->local().to_string();
-    std::string text = method + ' ' + target + " SIP/2.0\r\nVia: SIP/2.0/UDP " +
-                       peer_.local().to_string() + ";rport;branch=z9hG4bK-" +
-                       (branch.empty() ? method + std::to_string(cseq) : branch) +
-                       "\r\nMax-Forwards: 70\r\nFrom: \"Carol \\\"C\\\"\" <sip:carol@example.org>"
-                       ";tag=carols\r\nTo: <" +
-                       target + ">" + (to_tag.empty() ? "" : ";tag=" + to_tag) +
-                       "\r\nCall-ID: from-carol\r\nCSeq: " + std::to_string(cseq) + ' ' + method +
-                       "\r\nContact: " + peer_.contact() + "\r\n" + extra;
-    if (!sdp.empty()) text += "Content-Type: application/sdp\r\n";
-    return text + "Content-Length: " + std::to_string(sdp.size()) + "\r\n\r\n" + sdp;
-  }
-  void send(const std::string &text) { peer_.send(text, agent_->local()); }
-  Message final_of(int cseq) {
-    return peer_.receive([&](const Message &m) { return m.status() >= 200 && m.cseq() == cseq; })
-        .value_or(Message{"SIP/2.0 000 Nothing\r\n\r\n"});
-  }
-  std::string credentials(const Message &challenged, const std::string &password,
-                          const std::string &header = "Authorization",
-                          const std::string &uri = "sip:bob@junctor") {
-    const std::string value = challenged.header("WWW-Authenticate");
-    const auto start = value.find("nonce=\"") + 7;
-    const std::string nonce = value.substr(start, value.find('"', start) - start);
-    return header + ": Digest username=\"carol\", realm=\"junctor\", nonce=\"" + nonce +
-           "\", uri=\"" + uri + "\", response=\"" +
-           digest_response(digest_ha1("carol", "junctor", password), nonce, "00000001", "c", "auth",
-                           "INVITE", uri) +
-           "\", algorithm=MD5, cnonce=\"c\", qop=auth, nc=00000001\r\n";
-  }
-  /// Calls with the right password, until it rings.
-  void ring(const std::string &sdp = phone_sdp()) {
-    send(request("INVITE", 1, "", sdp));
-    const Message challenged = final_of(1);
-    ASSERT_EQ(challenged.status(), 401);
-    send(request("ACK", 1, "", "", tag_of(challenged), "INVITE1"));
-    send(request("INVITE", 2, credentials(challenged, "secret"), sdp));
-    ringing_ = peer_.response(180);
-    ASSERT_TRUE(call_);
-  }
-  static std::string tag_of(const Message &response) {
-    const std::string to = response.header("To");
-    return to.substr(to.find(";tag=") + 5);
-  }
-  AnswerOptions answering(std::vector<Offered> offer = {}) {
-    AnswerOptions options;
-    options.offer = std::move(offer);
-    if (options.offer.empty())
-      for (const rtp::Format &format : rtp::formats())
-        options.offer.push_back({.format = &format, .rank = format.by_default ? 0 : 1});
-    options.reactor = reactor_->reactor();
-    return options;
-  }
-  /// Up to the ACK.
-  Message answered(const std::string &sdp = phone_sdp(), const std::string &in_ack = "") {
-    ring(sdp);
-    const auto done = call_->answer(answering());
-    EXPECT_TRUE(done) << done.error().detail;
-    const Message ok = peer_.response(200);
-    send(request("ACK", 2, "", in_ack, tag_of(ok), "ack"));
-    return ok;
-  }
-  /// The same of a caller who encrypts, where we do so if we can; with the ACK.
-  Message answered_encrypted() {
-    ring(encrypted_sdp());
-    AnswerOptions options = answering();
-    options.srtp = rtp::SrtpPolicy::Prefer;
-    const auto done = call_->answer(options);
-    EXPECT_TRUE(done) << done.error().detail;
-    const Message ok = peer_.response(200);
-    send(request("ACK", 2, "", "", tag_of(ok), "ack"));
-    return ok;
-  }
-
-  Callers callers_ = Callers::Accounts;
-  bool alerts_ = true;
-  std::vector<IncomingCall> came_;
-  Message ringing_;
-};
 
 class IncomingFromAnyone : public Incoming {
  protected:
@@ -315,37 +198,6 @@ TEST_F(Incoming, PutsOnHoldAndResumes) {
   send(request("ACK", 4, "", "", tag_of(ok), "ack4"));
   EXPECT_EQ(call_->media()[0].direction, Direction::SendRecv);
   EXPECT_EQ(recorder_->count("changed"), 2);
-}
-
-TEST_F(Incoming, AnOfferIsAnsweredInTheOrderOfItsLines) {
-  const Message ok = answered(
-      "v=0\r\no=carol 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-      "m=application 5000 TCP/BFCP *\r\nm=video 40002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
-      "m=audio 40000 RTP/AVP 0\r\nm=audio 40004 RTP/AVP 8\r\n");
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; (at = ok.body().find("\r\nm=", at)) != std::string::npos; ++at)
-    lines.push_back(ok.body().substr(at + 4, ok.body().find(' ', at + 4) - at - 4));
-  EXPECT_THAT(lines, testing::ElementsAre("application", "video", "audio", "audio"));
-  EXPECT_THAT(ok.body(), HasSubstr("m=application 0"));
-  EXPECT_THAT(ok.body(), HasSubstr("m=audio 0 RTP/AVP 8"));
-  // What only holds a place is no medium.
-  ASSERT_EQ(call_->media().size(), 2u);
-  EXPECT_EQ(call_->media()[0].format->codec, Codec::H264);
-  EXPECT_EQ(call_->media()[1].format->codec, Codec::Pcmu);
-  // The order holds for what comes later.
-  send(request("INVITE", 3, "",
-               "v=0\r\no=carol 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-               "m=application 5000 TCP/BFCP *\r\nm=video 0 RTP/AVP 96\r\nm=audio 40000 RTP/AVP 0"
-               "\r\nm=audio 40004 RTP/AVP 8\r\n",
-               tag_of(ok)));
-  EXPECT_EQ(final_of(3).status(), 200);
-  send(request("ACK", 3, "", "", tag_of(ok), "ack3"));
-  EXPECT_FALSE(call_->media()[0].accepted);
-  EXPECT_TRUE(call_->media()[1].accepted);
-  // And for our own offer.
-  send(request("INVITE", 4, "", "", tag_of(ok)));
-  const Message again = final_of(4);
-  EXPECT_THAT(again.body(), HasSubstr("m=application 0 TCP/BFCP *\r\nm=video"));
 }
 
 TEST_F(Incoming, TakesWhatHasTheLowestRankOfTheOffer) {
