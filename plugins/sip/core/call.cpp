@@ -120,6 +120,7 @@ void CallImpl::on_event(nua_event_t event, int status, const char *phrase, const
     case nua_i_bye:
       return on_bye(sip);
     case nua_r_bye:
+      if ((status == 401 || status == 407) && answer_challenge(status, sip)) return;
       // nua's own, when an answer of ours is not confirmed, or whoever is to refresh the session
       // does not.
       if (status >= 200 && state_ == CallState::Answered)
@@ -183,7 +184,8 @@ bool CallImpl::insist_on_srtp(int status) {
       setup_.srtp != rtp::SrtpPolicy::Prefer || setup_.transport != "tls")
     return false;
   insists_ = true;
-  challenged_ = rung_ = false;
+  realms_.clear();
+  rung_ = false;
   state_ = CallState::Trying;
   forget_early_media();
   return static_cast<bool>(send_invite());
@@ -314,7 +316,8 @@ void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
   setup_.next_hop = std::move(move->next_hop);
   setup_.next_name = std::move(move->next_name);
   setup_.contact = host_->contact_towards(setup_.next_hop, setup_.user_part);
-  challenged_ = rung_ = insists_ = false;
+  realms_.clear();
+  rung_ = insists_ = false;
   state_ = CallState::Trying;
   forget_early_media();
   host_->log(LogLevel::Info, "call " + setup_.id + " is redirected to " + setup_.uri);
@@ -336,17 +339,20 @@ Result<void> CallImpl::move_media() {
 }
 
 void CallImpl::authenticate(int status, const sip_t *sip) {
+  if (answer_challenge(status, sip)) return;
+  const char *why = !answerable_realm(sip, status) ? "it asks for no digest that can be given here"
+                    : setup_.user.empty()          ? "no user and password are set for it"
+                                                   : "it refused our user and password";
+  end(EndReason::Unauthorized, status, std::to_string(status) + ": " + why);
+  drop();
+}
+
+bool CallImpl::answer_challenge(int status, const sip_t *sip) {
   const char *realm = answerable_realm(sip, status);
-  if (setup_.user.empty() || challenged_ || !realm) {
-    const char *why = !realm                ? "it asks for no digest that can be given here"
-                      : setup_.user.empty() ? "no user and password are set for it"
-                                            : "it refused our user and password";
-    end(EndReason::Unauthorized, status, std::to_string(status) + ": " + why);
-    return drop();
-  }
-  challenged_ = true;
+  if (!realm || setup_.user.empty() || !realms_.take(realm)) return false;
   const std::string credentials = credentials_for(realm, setup_.user, setup_.password);
   nua_authenticate(handle_.get(), NUTAG_AUTH(credentials.c_str()), TAG_END());
+  return true;
 }
 
 void CallImpl::on_info(const sip_t *sip) {

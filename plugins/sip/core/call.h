@@ -15,6 +15,7 @@
 #include "common/main_context.h"
 #include "rtp/core/dtmf.h"
 #include "sip/core/agent.h"
+#include "sip/core/challenge.h"
 #include "sip/core/negotiate.h"
 #include "sip/core/sofia.h"
 #include "sip/core/tls_target.h"
@@ -145,6 +146,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   /// Whether the callee is asked again, under SRTP alone.
   bool insist_on_srtp(int status);
   void authenticate(int status, const sip_t *sip);
+  /// False if there is nothing to answer it with that was not refused already.
+  bool answer_challenge(int status, const sip_t *sip);
   void on_info(const sip_t *sip);
   void on_bye(const sip_t *sip);
   void on_state(int status, const char *phrase, tagi_t *tags);
@@ -207,7 +210,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   Handle handle_;
   CallState state_ = CallState::Trying;
   bool rung_ = false;
-  bool challenged_ = false;
+  AnsweredRealms realms_;
   bool insists_ = false;  ///< on SRTP, for the callee takes nothing else
   int redirects_ = 0;
   bool incoming_ = false;                  ///< it came to us

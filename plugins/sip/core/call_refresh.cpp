@@ -86,6 +86,7 @@ void CallImpl::on_reinvite_response(int status, const char *phrase, const sip_t 
     plan_refresh(sip);
     return read_new_answer(sdp);
   }
+  if ((status == 401 || status == 407) && answer_challenge(status, sip)) return;
   if (status == 491) {
     refresh_timer_ = ContextTimer(host_->context(), kAfterGlare, [this] { refresh_by_reinvite(); });
     return;

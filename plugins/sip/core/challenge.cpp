@@ -24,6 +24,12 @@ const char *answerable_realm(const sip_t *sip, int status) {
   return nullptr;
 }
 
+bool AnsweredRealms::take(const char *realm) {
+  if (realms_.size() >= kMost || std::ranges::find(realms_, realm) != realms_.end()) return false;
+  realms_.emplace_back(realm);
+  return true;
+}
+
 std::string credentials_for(const char *realm, const std::string &user,
                             const std::string &password) {
   return "Digest:" + std::string(realm) + ':' + user + ':' + password;

@@ -93,13 +93,19 @@ const TrunkRegistration *AgentImpl::trunk_of(const std::string &user,
   return nullptr;
 }
 
-CallImpl::Setup AgentImpl::prepare_incoming(const sip_t &sip, const Endpoint &source) {
+CallImpl::Setup AgentImpl::prepare_incoming(const sip_t &sip, const Endpoint &source,
+                                            const TrunkRegistration *trunk) {
   CallImpl::Setup setup;
   // The peer chooses it, and two may have chosen the same.
   setup.id = sip.sip_call_id->i_id;
   if (!is_plain(setup.id) || calls_.contains(setup.id) || lingering_.contains(setup.id))
     setup.id = random_id();
   setup.uri = uri_of(*sip.sip_from->a_url);
+  // There are providers who ask for it in each request of ours.
+  if (trunk && !trunk->password().empty()) {
+    setup.user = trunk->user();
+    setup.password = trunk->password();
+  }
   setup.tcp = options_.tcp;
   setup.session_expires = options_.session_expires;
   setup.min_session_expires = options_.min_session_expires;
@@ -127,7 +133,8 @@ void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
   const Endpoint source = Endpoint::from_sockaddr(&address->su_sa);
 
   IncomingCall incoming;
-  if (const TrunkRegistration *trunk = trunk_of(percent_decode(user), source)) {
+  const TrunkRegistration *trunk = trunk_of(percent_decode(user), source);
+  if (trunk) {
     // Whose password is no question: the other side asks that of its own callers.
     const char *called =
         sip->sip_to && sip->sip_to->a_url->url_user ? sip->sip_to->a_url->url_user : "";
@@ -152,7 +159,7 @@ void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
     return refuse(handle, SIP_404_NOT_FOUND);
   incoming.display = display_of(*sip->sip_from);
 
-  auto setup = prepare_incoming(*sip, source);
+  auto setup = prepare_incoming(*sip, source, trunk);
   incoming.uri = setup.uri;
   const std::string id = setup.id;
   auto call = std::make_shared<CallImpl>(*this, std::move(setup), std::weak_ptr<CallListener>());

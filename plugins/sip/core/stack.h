@@ -100,7 +100,9 @@ class AgentImpl final : public Agent, public CallHost {
   const TrunkRegistration *trunk_of(const std::string &user, const Endpoint &source) const;
   std::optional<RegisterReply> check_caller(const sip_t &sip, const Endpoint &source,
                                             std::string &account);
-  CallImpl::Setup prepare_incoming(const sip_t &sip, const Endpoint &source);
+  /// `trunk`: as of trunk_of().
+  CallImpl::Setup prepare_incoming(const sip_t &sip, const Endpoint &source,
+                                   const TrunkRegistration *trunk);
 
   // gate.cpp: what the fence asks before anything is done about a request.
   /// Whether it can never be answered by a call: it is of IPv4, and this agent of IPv6.

@@ -63,7 +63,7 @@ TrunkRegistration::TrunkRegistration(CallHost &host, Setup setup,
 /// On a handle of its own each time: nothing of a failed try, nonces above all, is left.
 void TrunkRegistration::start() {
   if (!setup_.options.registers || stopping_) return;
-  challenged_ = false;
+  realms_.clear();
   // Each time: at boot there may be no way there yet, and another one later.
   contact_ = host_.contact_towards(setup_.next_hop, setup_.contact_user);
   handle_ = Handle(nua_handle(host_.nua(), nullptr, NUTAG_URL(setup_.registrar.c_str()),
@@ -94,7 +94,7 @@ void TrunkRegistration::on_event(nua_event_t event, int status, const char *phra
       return;
     case nua_r_unregister:
       if (status == 401 || status == 407) {
-        if (const char *realm = answerable_realm(sip, status); realm && !challenged_)
+        if (const char *realm = answerable_realm(sip, status); realm && realms_.empty())
           return authenticate(status, sip);
       }
       if (status >= 200) handle_.reset();
@@ -115,7 +115,7 @@ void TrunkRegistration::on_response(int status, const char *phrase, const sip_t 
   if (!sip || !sip->sip_status)
     return fail(0, "no answer: " + status_text(std::max(status, 900), phrase), false);
   const bool refused = status == 403 || status == 404;
-  const char *why = refused && challenged_ ? ", which refuses our user and password" : "";
+  const char *why = refused && !realms_.empty() ? ", which refuses our user and password" : "";
   fail(status, status_text(status, phrase) + why, refused);
 }
 
@@ -127,7 +127,7 @@ void TrunkRegistration::authenticate(int status, const sip_t *sip) {
   };
   if (!realm) return because("it asks for no digest that can be given here");
   if (options.password.empty()) return because("no password is set for it");
-  if (std::exchange(challenged_, true)) return because("it refused our user and password");
+  if (!realms_.take(realm)) return because("it refused our user and password");
   const std::string credentials = credentials_for(realm, options.user, options.password);
   nua_authenticate(handle_.get(), NUTAG_AUTH(credentials.c_str()), TAG_END());
 }

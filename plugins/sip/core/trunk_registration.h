@@ -8,6 +8,7 @@
 
 #include "common/main_context.h"
 #include "sip/core/call.h"
+#include "sip/core/challenge.h"
 #include "sip/core/sofia.h"
 #include "sip/core/trunk.h"
 #include "sip/core/uri.h"
@@ -50,6 +51,10 @@ class TrunkRegistration {
   /// Where it registers; whether it does at the moment or not.
   const Uri &next_hop() const { return setup_.next_hop; }
 
+  /// Of the account there; for requests within its calls too.
+  const std::string &user() const { return setup_.options.user; }
+  const std::string &password() const { return setup_.options.password; }
+
   const TrunkStatus &status() const { return status_; }
 
  private:
@@ -63,7 +68,8 @@ class TrunkRegistration {
   const Setup setup_;
   std::function<void(const TrunkStatus &)> changed_;
   Handle handle_;
-  bool challenged_ = false, stopping_ = false;
+  AnsweredRealms realms_;
+  bool stopping_ = false;
   std::string contact_;                  ///< header; towards where the registrar is by now
   std::vector<std::string> registrars_;  ///< addresses that have answered, the latest first
   TrunkStatus status_;

@@ -34,6 +34,26 @@ TEST_F(AgentTest, AnswersDigestChallenge) {
   EXPECT_THAT(log_, ::testing::Not(HasSubstr("zanzibar")));
 }
 
+TEST_F(AgentTest, EachHopMayChallengeInARealmOfItsOwn) {
+  InviteOptions options = invite_options();
+  options.user = "trunk";
+  options.password = "zanzibar";
+  call(options);
+  const std::string at_proxy =
+      "Proxy-Authenticate: Digest realm=\"proxy\", nonce=\"1\", algorithm=MD5\r\n";
+  const std::string at_pbx =
+      "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"2\", algorithm=MD5\r\n";
+  peer_.reply(peer_.request("INVITE"), "407 Proxy Authentication Required", at_proxy);
+  peer_.reply(peer_.request("INVITE"), "401 Unauthorized", at_pbx);
+  const Message third = peer_.request("INVITE");
+  EXPECT_THAT(third.header("Proxy-Authorization"), HasSubstr("realm=\"proxy\""));
+  EXPECT_THAT(third.header("Authorization"), HasSubstr("realm=\"pbx\""));
+  // Either of them refuses by asking again.
+  peer_.reply(third, "401 Unauthorized", at_pbx);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->text, "401: it refused our user and password");
+}
+
 TEST_F(AgentTest, ChallengeThatCannotBeAnsweredIsUnauthorizedAtOnce) {
   for (const char *parameters : {"Digest realm=\"a\\\"b\", nonce=\"1\"", "Basic realm=\"x\"",
                                  "Digest realm=\"x\", nonce=\"1\", algorithm=SHA-256"}) {

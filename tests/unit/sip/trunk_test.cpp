@@ -180,6 +180,47 @@ TEST_F(TrunkTest, CallsOverItGoToTheAccountOfTheirNumber) {
   EXPECT_EQ(came_[1].to, "alice");
 }
 
+TEST_F(TrunkTest, RequestsWithinItsCallsAnswerChallengesToo) {
+  TrunkOptions options = carrier();
+  options.account = "anna";
+  const std::string contact = registered(options);
+  const Message invited{invite(contact, "+49301")};
+  peer_.send(invited.text, agent_->local());
+  ASSERT_TRUE(run_until([&] { return !came_.empty(); }));
+  AnswerOptions answer;
+  for (const rtp::Format &format : rtp::formats()) answer.offer.push_back({.format = &format});
+  answer.reactor = reactor_->reactor();
+  ASSERT_TRUE(came_[0].call->answer(answer));
+  const Message ok = peer_.response(200);
+  std::string ack = invited.text.substr(0, invited.text.find("Content-Type"));
+  ack.replace(0, 6, "ACK").replace(ack.find("branch=") + 7, 7, "z9hG4bK-ack");
+  ack.replace(ack.find("1 INVITE"), 8, "1 ACK");
+  const auto to = ack.find("To: "), to_end = ack.find("\r\n", to);
+  ack.replace(to, to_end - to, "To: " + ok.header("To"));
+  peer_.send(ack + "Content-Length: 0\r\n\r\n", agent_->local());
+  run_until([] { return false; }, 50ms);
+  came_[0].call->hangup(EndReason::Shutdown);
+  const Message bye = peer_.request("BYE");
+  peer_.reply(bye, "407 Proxy Authentication Required",
+              "Proxy-Authenticate: Digest realm=\"there\", nonce=\"n\", algorithm=MD5\r\n");
+  const Message again = peer_.request("BYE");
+  EXPECT_THAT(again.header("Proxy-Authorization"), HasSubstr("username=\"trunk1\""));
+  peer_.reply(again, "200 OK");
+}
+
+TEST_F(TrunkTest, ASecondRealmIsAnsweredToo) {
+  add(carrier());
+  peer_.reply(peer_.request("REGISTER"), "407 Proxy Authentication Required",
+              "Proxy-Authenticate: Digest realm=\"proxy\", nonce=\"1\", algorithm=MD5\r\n");
+  peer_.reply(peer_.request("REGISTER"), "401 Unauthorized",
+              "WWW-Authenticate: Digest realm=\"there\", nonce=\"2\", algorithm=MD5\r\n");
+  const Message third = peer_.request("REGISTER");
+  EXPECT_THAT(third.header("Proxy-Authorization"), HasSubstr("realm=\"proxy\""));
+  EXPECT_THAT(third.header("Authorization"), HasSubstr("realm=\"there\""));
+  peer_.reply(third, "200 OK", "Contact: " + third.header("Contact") + ";expires=600\r\n");
+  EXPECT_TRUE(is(TrunkState::Registered));
+}
+
 TEST_F(TrunkTest, ARedirectionIsToldAsItCame) {
   add(carrier());
   peer_.reply(peer_.request("REGISTER"), "302 Moved Temporarily", "Contact: <sip:192.0.2.9>\r\n");
