@@ -180,9 +180,8 @@ Vp8Bounds vp8_bounds(const rtp::Vp8Limits &limits) {
   const int wide = std::max(1, limits.max_macroblocks / high);
   bounds.max_width = std::min(wide * kBlock, usual.max_width);
   bounds.max_height = std::min(high * kBlock, usual.max_height);
-  constexpr int kLeastKbit = 60;
   bounds.kbit_per_second =
-      std::max(kLeastKbit, usual.kbit_per_second * limits.max_macroblocks / usual_blocks);
+      std::max(kLeastPictureKbit, usual.kbit_per_second * limits.max_macroblocks / usual_blocks);
   return bounds;
 }
 

@@ -69,6 +69,9 @@ const H263Size &usual_h263_size();
 inline constexpr int kUsualH263Quantizer = 8;
 int h263_quantizer(const H263Size &size, int kbit_per_second);
 
+/// Pictures of H.264 and VP8 are not encoded for fewer, whatever is asked for.
+inline constexpr int kLeastPictureKbit = 60;
+
 /// What speexenc calls the mode that a receiver prefers (RFC 5574): its quality.
 inline constexpr int kUsualSpeexQuality = 8;
 int speex_quality(const rtp::SpeexPreferences &preferences, std::uint32_t clock_rate);

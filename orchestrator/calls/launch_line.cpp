@@ -142,6 +142,10 @@ Holes encoder_holes(const Route &route) {
   const bool h263 = route.to == Codec::H263;
   const int h263_kbit =
       route.h263_kbit > 0 ? std::min(route.h263_kbit, size.kbit_per_second) : size.kbit_per_second;
+  const auto kept = [&](int kbit) {
+    return route.most_kbit > 0 ? std::min(kbit, std::max(route.most_kbit, kLeastPictureKbit))
+                               : kbit;
+  };
   const Vp8Bounds within = route.vp8.value_or(
       Vp8Bounds{level.max_width, level.max_height, level.kbit_per_second, level.max_rate});
   holes["max_width"] = Fragment::number(route.upright ? within.max_height : within.max_width);
@@ -153,7 +157,7 @@ Holes encoder_holes(const Route &route) {
   holes["aac_rate"] = Fragment::number(route.aac.rate);
   holes["aac_channels"] = Fragment::number(route.aac.channels);
   holes["max_rate"] = Fragment::number(h263 ? route.h263_rate : within.max_rate);
-  holes["kbit"] = Fragment::number(h263 ? h263_kbit : within.kbit_per_second);
+  holes["kbit"] = Fragment::number(h263 ? h263_kbit : kept(within.kbit_per_second));
   holes["level"] = Fragment::ours(level.name);
   holes["slices"] = Fragment::ours(route.single_nal ? kH264SingleNalSlices : "");
   return holes;

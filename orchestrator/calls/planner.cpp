@@ -172,12 +172,19 @@ void fit_encoder(Route &route, const sip::Media &media, const rtmp::Track &track
     route.speex_quality =
         speex_quality(rtp::SpeexPreferences::from_fmtp(media.fmtp), route.to_format->clock_rate);
   } else if (route.to == Codec::H263) {
-    const auto receiver = H263Receiver::from_fmtp(route.to_format->encoding_name, media.fmtp);
+    const auto receiver =
+        H263Receiver::from_fmtp(route.to_format->encoding_name, media.fmtp, media.kbit_per_second);
     route.h263 = receiver.size;
     route.h263_rate = receiver.rate;
     route.h263_kbit = receiver.kbit_per_second;
     route.reason.pop_back();
     route.reason += " at " + std::string(receiver.size->name) + ", with borders where needed.";
+  }
+  if (media.medium == Medium::Video && media.kbit_per_second > 0) {
+    route.most_kbit = media.kbit_per_second;
+    route.reason.pop_back();
+    route.reason +=
+        ", within the " + std::to_string(media.kbit_per_second) + " kbit/s that it asks for.";
   }
 }
 

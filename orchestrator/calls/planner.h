@@ -29,6 +29,7 @@ struct Route {
   rtp::AacConfig aac;                      ///< AAC encoded for a phone: what was agreed on
   int h263_rate = 30;                      ///< H.263: pictures a second, at most
   int h263_kbit = 0;                       ///< H.263: what the phone takes; 0: what is usual
+  int most_kbit = 0;                       ///< pictures encoded: what the phone wants; 0: any
   int speex_quality = kUsualSpeexQuality;  ///< Speex encoded
   std::optional<Vp8Bounds> vp8;            ///< VP8 encoded for a phone: what it must keep to
   bool upright = false;                    ///< the picture is higher than it is wide

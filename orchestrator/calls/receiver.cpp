@@ -22,7 +22,8 @@ bool names_a_size(const std::string &fmtp) {
 
 }  // namespace
 
-H263Receiver H263Receiver::from_fmtp(std::string_view encoding_name, const std::string &fmtp) {
+H263Receiver H263Receiver::from_fmtp(std::string_view encoding_name, const std::string &fmtp,
+                                     int most_kbit) {
   const H263Size &usual = usual_h263_size();
   H263Receiver receiver;
   if (encoding_name == "H263" && !names_a_size(fmtp)) {
@@ -33,6 +34,8 @@ H263Receiver H263Receiver::from_fmtp(std::string_view encoding_name, const std::
     receiver.sizes_ = std::move(limits.sizes);
     receiver.kbit_per_second = limits.kbit_per_second;
   }
+  if (most_kbit > 0 && (receiver.kbit_per_second == 0 || most_kbit < receiver.kbit_per_second))
+    receiver.kbit_per_second = most_kbit;
   for (const H263Size &size : h263_sizes())
     for (const rtp::PictureSize &taken : receiver.sizes_) {
       if (taken.width != size.width || taken.height != size.height) continue;

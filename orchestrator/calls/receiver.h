@@ -16,9 +16,11 @@ struct H263Receiver {
   int rate = 30;                   ///< pictures a second at that size
   int kbit_per_second = 0;         ///< MAXBR, or of its level; 0 unless told
 
-  /// `fmtp` as the peer wrote it. A peer that names no size takes QCIF (RFC 4629, 8.2); but CIF
-  /// where `encoding_name` is H263, for RFC 2190 has no parameters.
-  static H263Receiver from_fmtp(std::string_view encoding_name, const std::string &fmtp);
+  /// `fmtp` as the peer wrote it, `most_kbit` what else bounds it (0: nothing). A peer that names
+  /// no size takes QCIF (RFC 4629, 8.2); but CIF where `encoding_name` is H263, for RFC 2190 has no
+  /// parameters.
+  static H263Receiver from_fmtp(std::string_view encoding_name, const std::string &fmtp,
+                                int most_kbit = 0);
   /// Whether it takes pictures of this size.
   bool takes(int width, int height) const;
   /// Whether whatever comes at this size may be sent as it is: a terminal's pictures a second and

@@ -38,6 +38,7 @@ struct Media {
   std::string fmtp;
   std::uint32_t clock_rate = 0;  ///< Hz, of both ways
   int channels = 1;
+  int kbit_per_second = 0;        ///< that the peer wants at most (RFC 4566 section 5.8); 0: any
   int payload_type = -1;          ///< that we send
   int receive_payload_type = -1;  ///< that the peer sends, in our numbering
   Direction direction = Direction::SendRecv;

@@ -133,7 +133,10 @@ bool CallImpl::apply(std::vector<Agreed> agreed) {
   std::vector<Media> media;
   for (std::size_t i = 0; i < agreed.size(); ++i) {
     if (setup_.media[i].placeholder) continue;
-    const Agreed &now = agreed[i];
+    Agreed &now = agreed[i];
+    // There are phones that say it once, and not again with a hold.
+    if (now.kbit_per_second == 0 && i < agreed_.size())
+      now.kbit_per_second = agreed_[i].kbit_per_second;
     const bool same = i < agreed_.size() && now.same_as(agreed_[i]);
     changed |= !same;
     if (!same) {
@@ -152,6 +155,7 @@ bool CallImpl::apply(std::vector<Agreed> agreed) {
                      .fmtp = now.fmtp,
                      .clock_rate = now.accepted ? now.stream.clock_rate : 0,
                      .channels = now.channels,
+                     .kbit_per_second = now.kbit_per_second,
                      .payload_type = now.accepted ? now.stream.payload_type : -1,
                      .receive_payload_type = now.accepted ? now.stream.receive_payload_type : -1,
                      .direction = now.direction,

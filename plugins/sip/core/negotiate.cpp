@@ -156,9 +156,20 @@ bool read_remote(const sdp::Description &description, const sdp::MediaLine &line
   return line.rtcp || line.port != 65535;
 }
 
-/// Fills in what the line says of address, direction and feedback.
+/// What a peer wants to get of a medium at most; 0 where it does not say. What it says of a whole
+/// call is for its picture, but for what sound takes with its headers.
+int wanted_kbit(const sdp::Description &description, const sdp::MediaLine &line) {
+  constexpr std::uint32_t kMost = 1'000'000, kSound = 80;
+  std::uint32_t kbit = line.bandwidth_kbps;
+  if (kbit == 0 && line.kind == to_string(Medium::Video) && description.bandwidth_kbps > 2 * kSound)
+    kbit = description.bandwidth_kbps - kSound;
+  return static_cast<int>(std::min(kbit, kMost));
+}
+
+/// Fills in what the line says of address, bandwidth and direction.
 bool read_line(const sdp::Description &description, const sdp::MediaLine &line, Agreed &agreed) {
   if (!read_remote(description, line, agreed.remote)) return false;
+  agreed.kbit_per_second = wanted_kbit(description, line);
   agreed.direction = sdp::mirrored(description.direction_of(line));
   // The hold of RFC 2543, which RFC 3264 section 8.4 still wants understood.
   const bool nowhere = is_nowhere(agreed.remote.rtp.address);
@@ -296,7 +307,8 @@ OwnMedium place_of(const sdp::MediaLine &line) {
 
 bool Agreed::same_as(const Agreed &other) const {
   return medium == other.medium && accepted == other.accepted && format == other.format &&
-         fmtp == other.fmtp && channels == other.channels && direction == other.direction &&
+         fmtp == other.fmtp && channels == other.channels &&
+         kbit_per_second == other.kbit_per_second && direction == other.direction &&
          remote.rtp == other.remote.rtp && remote.rtcp == other.remote.rtcp &&
          stream.payload_type == other.stream.payload_type &&
          stream.receive_payload_type == other.stream.receive_payload_type &&

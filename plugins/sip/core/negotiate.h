@@ -55,6 +55,7 @@ struct Agreed {
   const rtp::Format *format = nullptr;  ///< that we send; null unless accepted
   std::string fmtp;                     ///< the peer's, as in Media
   int channels = 1;
+  int kbit_per_second = 0;                              ///< as in Media
   sdp::Direction direction = sdp::Direction::Inactive;  ///< as we see it
   rtp::Stream stream;
   rtp::Remote remote;

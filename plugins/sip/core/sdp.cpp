@@ -145,11 +145,14 @@ class Parser {
   }
 
   void read_bandwidth(std::string_view value) {
-    if (cut(value, ':') != "AS") return;
-    const auto kbps = number<std::uint32_t>(trimmed(value));
-    if (!kbps) return;
-    (description_.media.empty() ? description_.bandwidth_kbps
-                                : description_.media.back().bandwidth_kbps) = *kbps;
+    const std::string_view kind = cut(value, ':');
+    const auto read = number<std::uint32_t>(trimmed(value));
+    if (!read || (kind != "AS" && kind != "TIAS")) return;
+    const std::uint32_t kbps = kind == "TIAS" ? (*read + 999) / 1000 : *read;
+    std::uint32_t &known = description_.media.empty() ? description_.bandwidth_kbps
+                                                      : description_.media.back().bandwidth_kbps;
+    // Where both are there they say the same, the one with headers and the other without.
+    known = known == 0 ? kbps : std::min(known, kbps);
   }
 
   Result<void> read_media(std::string_view value) {

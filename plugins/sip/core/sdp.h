@@ -72,17 +72,17 @@ struct MediaLine {
   std::vector<Feedback> feedback;
   /// In order. A malformed line is as if it were not there: it offers nothing that can be used.
   std::vector<Crypto> crypto;
-  std::uint32_t bandwidth_kbps = 0;  ///< b=AS; 0 for none
+  std::uint32_t bandwidth_kbps = 0;  ///< b=TIAS (RFC 3890) or b=AS; 0 for none
 };
 
 struct Description {
-  std::string user = "-";      ///< o=
-  std::uint64_t id = 0;        ///< o=, session id
-  std::uint64_t version = 0;   ///< o=, rises with each change
-  std::string origin_address;  ///< o=
-  std::string name = "-";      ///< s=
-  std::string address;         ///< c= of the session; may be empty
-  std::uint32_t bandwidth_kbps = 0;
+  std::string user = "-";            ///< o=
+  std::uint64_t id = 0;              ///< o=, session id
+  std::uint64_t version = 0;         ///< o=, rises with each change
+  std::string origin_address;        ///< o=
+  std::string name = "-";            ///< s=
+  std::string address;               ///< c= of the session; may be empty
+  std::uint32_t bandwidth_kbps = 0;  ///< of all media together
   std::optional<Direction> direction;
   std::vector<MediaLine> media;
 

@@ -85,6 +85,15 @@ TEST(Answers, OfBaresip) {
   EXPECT_TRUE(agreed[1].stream.nack);
   EXPECT_FALSE(agreed[1].stream.fir);
   EXPECT_EQ(agreed[1].direction, Direction::SendRecv);
+  EXPECT_EQ(agreed[1].kbit_per_second, 512);
+  EXPECT_EQ(agreed[0].kbit_per_second, 0);
+}
+
+TEST(Answers, ABandwidthOfTheWholeCallIsForThePictureButForWhatSoundTakes) {
+  const auto agreed = read_answer(both(), parsed(std::string(test::kLinphone)));
+  ASSERT_TRUE(agreed[1].accepted);
+  EXPECT_EQ(agreed[1].kbit_per_second, 300);
+  EXPECT_EQ(agreed[0].kbit_per_second, 0);
 }
 
 TEST(Answers, OfSippHasAudioOnly) {

@@ -57,6 +57,21 @@ TEST(Sdp, ReadsRfc4317Example) {
   EXPECT_EQ(d.media[1].formats[0].encoding, "H261");
 }
 
+TEST(Sdp, ReadsEitherBandwidth) {
+  const auto bandwidth = [](const std::string &lines) {
+    return parsed(
+               "v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n"
+               "m=video 5006 RTP/AVP 96\r\n" +
+               lines + "a=rtpmap:96 H264/90000\r\n")
+        .media[0]
+        .bandwidth_kbps;
+  };
+  EXPECT_EQ(bandwidth("b=AS:384\r\n"), 384U);
+  EXPECT_EQ(bandwidth("b=TIAS:256500\r\n"), 257U);
+  EXPECT_EQ(bandwidth("b=AS:384\r\nb=TIAS:360000\r\nb=RR:800\r\n"), 360U);
+  EXPECT_EQ(bandwidth("b=CT:384\r\n"), 0U);
+}
+
 TEST(Sdp, MediaLevelOverrulesSessionLevel) {
   const Description d = parsed(
       "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\na=sendonly\n"

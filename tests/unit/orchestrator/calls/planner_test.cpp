@@ -108,6 +108,21 @@ TEST(Planner, KeepsTheEncoderToThePhonesLevel) {
   EXPECT_EQ(plan.callee(Medium::Video).level->max_width, 352);
 }
 
+TEST(Planner, KeepsTheEncoderToTheRateThatThePhoneAsksFor) {
+  auto asks = media(Codec::H264, "profile-level-id=42e01f;packetization-mode=1");
+  const auto planned = [&](int kbit) {
+    asks.kbit_per_second = kbit;
+    return make_plan({asks}, tracks(Codec::Aac, kHigh), PullCodecs{}).callee(Medium::Video);
+  };
+  const auto encoded_at = [&](int kbit) { return encoder_holes(planned(kbit)).at("kbit").text(); };
+  EXPECT_EQ(encoded_at(384), "384");
+  EXPECT_EQ(encoded_at(0), "1800");
+  EXPECT_EQ(encoded_at(5000), "1800");
+  EXPECT_EQ(encoded_at(1), "60");
+  EXPECT_TRUE(planned(384).reason.ends_with(", within the 384 kbit/s that it asks for."))
+      << planned(384).reason;
+}
+
 TEST(Planner, TurnsTheRoomForThePictureWithThePicture) {
   const auto media_line = media(Codec::H264, "profile-level-id=42e01f;packetization-mode=1");
   rtmp::Track upright = kHigh, lying = kHigh;

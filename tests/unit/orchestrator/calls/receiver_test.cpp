@@ -70,6 +70,8 @@ TEST(H263Receiver, IsEncodedForAsItsRateAllows) {
     EXPECT_EQ(receiver.kbit_per_second, row.kbit) << row.fmtp;
     EXPECT_EQ(h263_quantizer(*receiver.size, receiver.kbit_per_second), row.quantizer) << row.fmtp;
   }
+  EXPECT_EQ(H263Receiver::from_fmtp("H263-1998", "CIF=1;MAXBR=3840", 200).kbit_per_second, 200);
+  EXPECT_EQ(H263Receiver::from_fmtp("H263-1998", "CIF=1;MAXBR=1280", 200).kbit_per_second, 128);
 }
 
 }  // namespace
