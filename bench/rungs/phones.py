@@ -28,6 +28,9 @@ class Phones(LabServer):
         self._bob = self.phone("bob", right)
         self._bob.wait("nat", PATIENCE)
 
+    def addCleanup(self, function):  # as a test has it
+        self._stack.callback(function)
+
     def start(self, thing):
         self._stack.callback(thing.stop)
         return thing

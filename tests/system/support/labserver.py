@@ -11,7 +11,7 @@ from .process import wait_until
 
 class LabServer:
     """The program on a public host, and phones and nodes that know it. For classes that have a
-    `lab`, a `workspace` and start(), which remembers what is to be stopped."""
+    `lab`, a `workspace`, addCleanup() and start(), which remembers what is to be stopped."""
 
     def serve(self, *flags, config=""):
         self.server = self.lab.host("public", addresses=2)
