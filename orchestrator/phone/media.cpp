@@ -292,15 +292,19 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
       tell_over(&MediaEvents::broken, std::string("what comes cannot be shown: ") + error->message);
       return nullptr;
     }
-    gst_bin_add(GST_BIN(pipeline_.get()), branch);
-    const ElementRef sink = element(type == kPictureType ? "pictures" : "sound");
+    // All is set before the pipeline has it: where that is on its way up itself, it takes the branch
+    // along at once.
+    const auto part = [branch](const char *name) {
+      return ElementRef(gst_bin_get_by_name(GST_BIN(branch), name));
+    };
+    const ElementRef sink = part(type == kPictureType ? "pictures" : "sound");
     if (type == kSoundType && !options_.save_sound.empty())
       g_object_set(sink.get(), "location", options_.save_sound.c_str(), nullptr);
     if (type == kPictureType) {
       const PadRef pad(gst_element_get_static_pad(sink.get(), "sink"));
       gst_pad_add_probe(pad.get(), GST_PAD_PROBE_TYPE_BUFFER, &PipelineMedia::on_picture, this,
                         nullptr);
-      const ElementRef decoder = element("decoder");
+      const ElementRef decoder = part("decoder");
       const PadRef coded(gst_element_get_static_pad(decoder.get(), "sink"));
       pictures::bound_pictures(coded.get(), [this](const std::string &size) {
         later([size](PipelineMedia &self) { self.tell(&MediaEvents::too_large, size); });
@@ -309,6 +313,7 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     const PadRef head(gst_element_get_static_pad(branch, "sink"));
     gst_pad_add_probe(head.get(), GST_PAD_PROBE_TYPE_BUFFER, &PipelineMedia::on_packet, this,
                       nullptr);
+    gst_bin_add(GST_BIN(pipeline_.get()), branch);
     if (gst_element_sync_state_with_parent(branch)) return branch;
     // Left below PAUSED it would be taken up there when the pipeline goes down, fail once more, and
     // the pipeline would stay where it is.
