@@ -1,6 +1,4 @@
 # Two ends of a channel, called again and again. SPDX-License-Identifier: LGPL-2.1-or-later
-import time
-
 from natlab import Lab
 from support.channelpeer import Peer, join
 from support.coturn import Coturn
@@ -32,16 +30,16 @@ def measure(way, round_trip, loss, count, say):
 
 
 def call(peers, name, stun, properties):
-    began = time.monotonic()
     join(*peers, name, stun, properties=properties)
     try:
         said = [each.wait(name, "up", "failed") for each in peers]
         if any(each["is"] != "up" for each in said):
             return {"why": said[0]["why"] or said[1]["why"]}
+        known = max(each.told_at(name, '"external"', "typ srflx") for each in peers)
         reports = [wait_until(lambda peer=peer: arrived(peer, name), 20, "media", every=0.05)
                    for peer in peers]
         return {"up": max(each["ms"] for each in said), "rungs": [each["rung"] for each in said],
-                "media": max((each["first"] - began) * 1000 for each in reports)}
+                "media": max((each["first"] - known) * 1000 for each in reports)}
     finally:
         for peer in peers:
             peer.close(name)

@@ -221,6 +221,7 @@ class Peer:
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         self._lock = threading.Condition()
         self.states, self.errors, self.strings, self._reports, self._others = {}, {}, {}, {}, {}
+        self._told_at = {}                          # by name, beside `strings`
         self._ready = False
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -232,6 +233,7 @@ class Peer:
             with self._lock:
                 if "string" in said:
                     self.strings.setdefault(said["string"], []).append(said["text"])
+                    self._told_at.setdefault(said["string"], []).append(time.monotonic())
                     other = self._others.get(said["string"])
                     if other:
                         other.give(said["string"], said["text"])
@@ -278,6 +280,13 @@ class Peer:
         self._wait(lambda: find() is not None, lambda: f"{name} is "
                    f"{self.states.get(name)}, {self.errors.get(name)}, not {states}")
         return find()
+
+    def told_at(self, name, *parts):
+        """When the first string with any of `parts` in it was said; None if none was."""
+        with self._lock:
+            return next((at for at, text in zip(self._told_at.get(name, []),
+                                                self.strings.get(name, []))
+                         if any(part in text for part in parts)), None)
 
     def report(self, name):
         with self._lock:
