@@ -61,8 +61,7 @@ class ContextThread::Roster {
 
  private:
   /// What they have to tell servers may take a round trip, what they wait for longer.
-  static constexpr auto kGrace = std::chrono::milliseconds(500),
-                        kPatience = std::chrono::seconds(1);
+  static constexpr std::chrono::milliseconds kGrace{500}, kPatience{1000};
 
   void finish() {
     std::unique_lock lock(mutex_);
