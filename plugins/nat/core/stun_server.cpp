@@ -130,17 +130,17 @@ Result<std::shared_ptr<StunServer>> StunServer::listen(const std::shared_ptr<Rea
 }
 
 Result<void> StunServer::open() {
+  const bool address = options_.alternate && options_.alternate->address != options_.listen.address;
+  if (address && (is_wildcard(options_.listen) || is_wildcard(*options_.alternate)))
+    return bad_input(options_.alternate->to_string() + " beside " + options_.listen.to_string() +
+                     ": with two addresses both must be named, like 198.51.100.1:3478 and "
+                     "198.51.100.2:3479");
   if (auto opened = open_door(0, options_.listen); !opened) return opened;
   auto listener = listen_tcp(*doors_[0]);
   if (!listener) return listener.error();
   listener_ = std::move(*listener);
   if (const auto &other = options_.alternate) {
     const std::uint16_t first = doors_[0]->port;
-    const bool address = other->address != options_.listen.address;
-    if (address && (is_wildcard(options_.listen) || is_wildcard(*other)))
-      return bad_input(other->to_string() + " beside " + options_.listen.to_string() +
-                       ": with two addresses both must be named, like 198.51.100.1:3478 and "
-                       "198.51.100.2:3479");
     if (other->port == first)
       return bad_input(other->to_string() + " has the port of the first address, " +
                        options_.listen.to_string() + "; choose another port for it");
