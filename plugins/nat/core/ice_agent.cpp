@@ -21,12 +21,15 @@ using CandidateRef = std::unique_ptr<NiceCandidate, Releaser<nice_candidate_free
 using Text = std::unique_ptr<gchar, Releaser<g_free>>;
 
 constexpr guint kComponent = 1;
-/// ms; the usual one is 500 (RFC 8489 6.2.1). A call waits for what is gathered, and that takes two
-/// exchanges with a relay: with one lost packet of ten, one call of three had lost one of the four.
-constexpr guint kFirstRetransmission = 200;
-/// Of one request, at most, each after twice the time of the one before: the last after 3 s. With
-/// libnice's usual three, one such call of forty got no relay.
-constexpr guint kMostTransmissions = 5;
+/// Of what is asked of STUN and TURN servers, in ms; RFC 8489 section 6.2.1 wants 500 or more.
+constexpr guint kFirstRetransmission = 500;
+/// Where a relay alone is wanted, which is asked little and late, sooner: a call waits, and it
+/// takes two exchanges. With one lost packet of ten, one call of three had lost one of their four.
+constexpr guint kRelayRetransmission = 200;
+/// Of one request, each after twice the time of the one before: with 3 by its first retransmission
+/// the last goes 1.5 s after the first, with 5 by a relay's 3 s. By libnice's usual three such a
+/// call got no relay one time in forty.
+constexpr guint kTransmissions = 3, kRelayTransmissions = 5;
 constexpr std::size_t kShortestUfrag = 4, kShortestPassword = 22, kLongest = 256;  // RFC 8839 5.4
 
 bool is_ice_text(const std::string &text, std::size_t shortest) {
@@ -84,11 +87,12 @@ class IceAgent::Worker : public std::enable_shared_from_this<Worker> {
       : thread_(std::move(thread)), options_(std::move(options)), events_(std::move(events)) {}
 
   Result<void> start() {
-    agent_.reset(NICE_AGENT(
-        g_object_new(NICE_TYPE_AGENT, "compatibility", NICE_COMPATIBILITY_RFC5245, "main-context",
-                     thread_->context(), "ice-trickle", TRUE, "consent-freshness",
-                     !options_.relay_only, "stun-initial-timeout", kFirstRetransmission,
-                     "stun-max-retransmissions", kMostTransmissions, nullptr)));
+    const bool relay = options_.relay_only;
+    agent_.reset(NICE_AGENT(g_object_new(
+        NICE_TYPE_AGENT, "compatibility", NICE_COMPATIBILITY_RFC5245, "main-context",
+        thread_->context(), "ice-trickle", TRUE, "consent-freshness", !relay,
+        "stun-initial-timeout", relay ? kRelayRetransmission : kFirstRetransmission,
+        "stun-max-retransmissions", relay ? kRelayTransmissions : kTransmissions, nullptr)));
     g_object_set(agent_.get(), "upnp", FALSE, "controlling-mode", options_.controlling,
                  "force-relay", options_.relay_only, nullptr);
     // libnice reaches a TURN server over TCP only where it may use TCP for candidates, too.
