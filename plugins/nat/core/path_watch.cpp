@@ -13,12 +13,13 @@ namespace {
 constexpr unsigned kSteadyMedia = 10;
 constexpr Duration kMediaPause = milliseconds(150);
 constexpr Duration kAskAgain = milliseconds(50);
-constexpr Duration kUnknownRoundTrip = milliseconds(100);
+constexpr Duration kLongPatience = milliseconds(600);
 
 }  // namespace
 
 void PathWatch::answered(Time now) {
   asking_since_.reset();
+  doubted_ = false;
   heartbeat_at_ = now + options_.heartbeat;
 }
 
@@ -26,23 +27,28 @@ void PathWatch::media(Time now) {
   media_run_ = now - last_media_ < kMediaPause ? media_run_ + 1 : 1;
   last_media_ = now;
   if (media_run_ >= kSteadyMedia) media_expected_ = true;
+  // What comes at once may have been under way before.
+  if (doubted_ && asking_since_ && now - *asking_since_ >= kAskAgain) answered(now);
 }
 
 void PathWatch::forget() {
   asking_since_.reset();
+  doubted_ = false;
   media_expected_ = false;
   media_run_ = 0;
 }
 
 void PathWatch::doubt(Time now) {
   asking_since_ = ask_again_ = now;
-  asked_for_media_ = true;
+  asked_for_media_ = doubted_ = true;
 }
 
 Duration PathWatch::patience(std::optional<Duration> round_trip) const {
-  const Duration time = round_trip.value_or(kUnknownRoundTrip);
-  return asked_for_media_ ? std::max<Duration>(milliseconds(200), 2 * time + milliseconds(50))
-                          : std::max<Duration>(milliseconds(600), 4 * time);
+  // One that is not known yet may be long.
+  if (!round_trip) return kLongPatience;
+  return asked_for_media_
+             ? std::max<Duration>(milliseconds(200), 2 * *round_trip + milliseconds(50))
+             : std::max<Duration>(kLongPatience, 4 * *round_trip);
 }
 
 PathWatch::Verdict PathWatch::poll(Time now, std::optional<Duration> round_trip) {

@@ -35,7 +35,8 @@ class PathWatch {
   void media_begins(Time now) { last_media_ = now; }
   /// What came so far says nothing any more.
   void forget();
-  /// It may just have ended: to be asked at once, and not waited for for long.
+  /// It may just have ended: to be asked at once, and not waited for for long. Media that comes
+  /// nevertheless ends the doubt.
   void doubt(Time now);
   /// To be called at next() and after what is above.
   Verdict poll(Time now, std::optional<Duration> round_trip);
@@ -47,7 +48,7 @@ class PathWatch {
   Options options_;
   Time heartbeat_at_{}, last_media_{};
   unsigned media_run_ = 0;  ///< packets without a pause
-  bool media_expected_ = false, asked_for_media_ = false;
+  bool media_expected_ = false, asked_for_media_ = false, doubted_ = false;
   std::optional<Time> asking_since_, ask_again_;
 };
 

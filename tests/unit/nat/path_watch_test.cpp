@@ -92,6 +92,28 @@ TEST_F(PathIsWatched, WhatIsInDoubtIsAskedAtOnceAndNotWaitedForForLong) {
   EXPECT_TRUE(std::ranges::count(said, std::pair(3200L, Verdict::Silent))) << said.size();
 }
 
+TEST_F(PathIsWatched, MediaThatComesAfterADoubtEndsIt) {
+  run(1s);
+  answers_ = false;
+  watch_.doubt(now_);
+  EXPECT_EQ(watch_.poll(now_, round_trip_), Verdict::Ask);
+  now_ += 20ms;
+  watch_.media(now_);  // may have been under way
+  EXPECT_LE(watch_.next(round_trip_), now_ + 50ms);
+  now_ += 40ms;
+  watch_.media(now_);
+  EXPECT_TRUE(run(2s).empty());
+}
+
+TEST_F(PathIsWatched, ARoundTripThatIsNotKnownMayBeLong) {
+  round_trip_.reset();
+  answers_ = false;
+  watch_.doubt(now_);
+  const auto said = run(1s);
+  EXPECT_TRUE(std::ranges::count(said, std::pair(600L, Verdict::Silent)));
+  EXPECT_FALSE(std::ranges::count(said, std::pair(250L, Verdict::Silent)));
+}
+
 /// A way on which each question is answered after `took`: what its round trip is known to be after
 /// `lasted`; nothing where it was taken for dead.
 std::optional<Duration> measured(Duration took, Duration lasted) {
