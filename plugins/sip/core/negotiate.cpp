@@ -161,8 +161,9 @@ bool read_remote(const sdp::Description &description, const sdp::MediaLine &line
 int wanted_kbit(const sdp::Description &description, const sdp::MediaLine &line) {
   constexpr std::uint32_t kMost = 1'000'000, kSound = 80;
   std::uint32_t kbit = line.bandwidth_kbps;
-  if (kbit == 0 && line.kind == to_string(Medium::Video) && description.bandwidth_kbps > 2 * kSound)
-    kbit = description.bandwidth_kbps - kSound;
+  if (const std::uint32_t all = description.bandwidth_kbps;
+      kbit == 0 && all > 0 && line.kind == to_string(Medium::Video))
+    kbit = all > kSound ? all - kSound : 1;
   return static_cast<int>(std::min(kbit, kMost));
 }
 

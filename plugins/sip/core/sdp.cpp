@@ -148,7 +148,8 @@ class Parser {
     const std::string_view kind = cut(value, ':');
     const auto read = number<std::uint32_t>(trimmed(value));
     if (!read || (kind != "AS" && kind != "TIAS")) return;
-    const std::uint32_t kbps = kind == "TIAS" ? (*read + 999) / 1000 : *read;
+    const std::uint32_t kbps = kind == "TIAS" ? *read / 1000 + (*read % 1000 != 0) : *read;
+    if (kbps == 0) return;
     std::uint32_t &known = description_.media.empty() ? description_.bandwidth_kbps
                                                       : description_.media.back().bandwidth_kbps;
     // Where both are there they say the same, the one with headers and the other without.

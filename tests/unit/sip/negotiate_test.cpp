@@ -94,6 +94,12 @@ TEST(Answers, ABandwidthOfTheWholeCallIsForThePictureButForWhatSoundTakes) {
   ASSERT_TRUE(agreed[1].accepted);
   EXPECT_EQ(agreed[1].kbit_per_second, 300);
   EXPECT_EQ(agreed[0].kbit_per_second, 0);
+  // What leaves nothing for a picture is no reason for the largest one.
+  for (const auto &[all, picture] : {std::pair("128", 48), std::pair("64", 1)}) {
+    std::string thin(test::kLinphone);
+    thin.replace(thin.find("b=AS:380") + 5, 3, all);
+    EXPECT_EQ(read_answer(both(), parsed(thin))[1].kbit_per_second, picture) << all;
+  }
 }
 
 TEST(Answers, OfSippHasAudioOnly) {

@@ -70,6 +70,8 @@ TEST(Sdp, ReadsEitherBandwidth) {
   EXPECT_EQ(bandwidth("b=TIAS:256500\r\n"), 257U);
   EXPECT_EQ(bandwidth("b=AS:384\r\nb=TIAS:360000\r\nb=RR:800\r\n"), 360U);
   EXPECT_EQ(bandwidth("b=CT:384\r\n"), 0U);
+  EXPECT_EQ(bandwidth("b=AS:384\r\nb=TIAS:0\r\n"), 384U) << "says nothing";
+  EXPECT_EQ(bandwidth("b=AS:384\r\nb=TIAS:4294967295\r\n"), 384U);
 }
 
 TEST(Sdp, MediaLevelOverrulesSessionLevel) {
