@@ -95,15 +95,21 @@ void CallImpl::on_event(nua_event_t event, int status, const char *phrase, const
     case nua_r_invite:
       return on_invite_response(status, phrase, sip);
     case nua_r_authenticate:
-      if (status >= 300 && state_ != CallState::Ended) {
+      if (status >= 300 && state_ == CallState::Answered) {
+        host_->log(LogLevel::Warning,
+                   "call " + setup_.id +
+                       ": a challenge could not be answered: " + status_text(status, phrase));
+      } else if (status >= 300 && state_ != CallState::Ended) {
         end(EndReason::Unauthorized, 0,
             "the challenge could not be answered: " + status_text(status, phrase));
         drop();
       }
       return;
     case nua_r_info:
+      if (answers_or_abandons(status, sip)) return;
       return on_info_response(status, phrase);
     case nua_r_update:
+      if (answers_or_abandons(status, sip)) return;
       return on_refresh_response(status, phrase);
     case nua_i_cancel:
       if (incoming_ && state_ != CallState::Answered)
@@ -120,7 +126,7 @@ void CallImpl::on_event(nua_event_t event, int status, const char *phrase, const
     case nua_i_bye:
       return on_bye(sip);
     case nua_r_bye:
-      if ((status == 401 || status == 407) && answer_challenge(status, sip)) return;
+      if (is_challenge(status) && answer_challenge(sip, true)) return;
       // nua's own, when an answer of ours is not confirmed, or whoever is to refresh the session
       // does not.
       if (status >= 200 && state_ == CallState::Answered)
@@ -184,7 +190,7 @@ bool CallImpl::insist_on_srtp(int status) {
       setup_.srtp != rtp::SrtpPolicy::Prefer || setup_.transport != "tls")
     return false;
   insists_ = true;
-  realms_.clear();
+  challenges_.clear();
   rung_ = false;
   state_ = CallState::Trying;
   forget_early_media();
@@ -316,7 +322,7 @@ void CallImpl::on_redirect(int status, const char *phrase, const sip_t *sip) {
   setup_.next_hop = std::move(move->next_hop);
   setup_.next_name = std::move(move->next_name);
   setup_.contact = host_->contact_towards(setup_.next_hop, setup_.user_part);
-  realms_.clear();
+  challenges_.clear();
   rung_ = insists_ = false;
   state_ = CallState::Trying;
   forget_early_media();
@@ -339,19 +345,36 @@ Result<void> CallImpl::move_media() {
 }
 
 void CallImpl::authenticate(int status, const sip_t *sip) {
-  if (answer_challenge(status, sip)) return;
-  const char *why = !answerable_realm(sip, status) ? "it asks for no digest that can be given here"
-                    : setup_.user.empty()          ? "no user and password are set for it"
-                                                   : "it refused our user and password";
+  if (answer_challenge(sip, false)) return;
+  const char *why = answerable_challenges(sip).empty()
+                        ? "it asks for no digest that can be given here"
+                    : setup_.user.empty() ? "no user and password are set for it"
+                                          : "it refused our user and password";
   end(EndReason::Unauthorized, status, std::to_string(status) + ": " + why);
   drop();
 }
 
-bool CallImpl::answer_challenge(int status, const sip_t *sip) {
-  const char *realm = answerable_realm(sip, status);
-  if (!realm || setup_.user.empty() || !realms_.take(realm)) return false;
-  const std::string credentials = credentials_for(realm, setup_.user, setup_.password);
-  nua_authenticate(handle_.get(), NUTAG_AUTH(credentials.c_str()), TAG_END());
+/// Our INVITE goes where we send it. Within a call it may be the other end that asks, and what it
+/// is answered is good for trying passwords: it gets that only for who has asked before.
+bool CallImpl::answer_challenge(const sip_t *sip, bool within_call) {
+  const auto challenges = answerable_challenges(sip);
+  const auto known = [this](const Challenge &each) {
+    return challenges_.has_realm(each.realm) ||
+           std::ranges::find(setup_.realms, each.realm) != setup_.realms.end();
+  };
+  if (challenges.empty() || setup_.user.empty()) return false;
+  if (within_call && !std::ranges::all_of(challenges, known)) return false;
+  if (!challenges_.take(challenges)) return false;
+  give_credentials(handle_.get(), challenges, setup_.user, setup_.password);
+  return true;
+}
+
+/// A challenged request waits for its credentials, and all that follows waits behind it, BYE too.
+/// The one that is abandoned comes back as refused.
+bool CallImpl::answers_or_abandons(int status, const sip_t *sip) {
+  if (!is_challenge(status)) return false;
+  if (state_ != CallState::Answered || !answer_challenge(sip, true))
+    nua_authenticate(handle_.get(), TAG_END());
   return true;
 }
 

@@ -59,6 +59,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
     std::string from, to;    ///< headers
     std::string uri, proxy;  ///< checked
     std::string user, password;
+    /// In quotes: who may ask for them within the call, beside who asked our INVITE.
+    std::vector<std::string> realms;
     std::string asserted;  ///< URI of P-Asserted-Identity, checked; empty: none
     std::function<std::optional<Redirection>(const std::string &uri)> redirect;  ///< the same
     bool tcp = true, tls = false;  ///< what it may redirect to, beside UDP
@@ -147,7 +149,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   bool insist_on_srtp(int status);
   void authenticate(int status, const sip_t *sip);
   /// False if there is nothing to answer it with that was not refused already.
-  bool answer_challenge(int status, const sip_t *sip);
+  bool answer_challenge(const sip_t *sip, bool within_call);
+  bool answers_or_abandons(int status, const sip_t *sip);
   void on_info(const sip_t *sip);
   void on_bye(const sip_t *sip);
   void on_state(int status, const char *phrase, tagi_t *tags);
@@ -210,12 +213,13 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   Handle handle_;
   CallState state_ = CallState::Trying;
   bool rung_ = false;
-  AnsweredRealms realms_;
+  AnsweredChallenges challenges_;
   bool insists_ = false;  ///< on SRTP, for the callee takes nothing else
   int redirects_ = 0;
   bool incoming_ = false;                  ///< it came to us
   std::optional<sdp::Description> offer_;  ///< of a call that came to us, until it is answered
   bool offered_in_reinvite_ = false;       ///< the answer comes with the ACK
+  bool reoffered_ = false;                 ///< our re-INVITE is under way
   std::string caller_tag_;
   std::string invite_;              ///< transaction of a call that came to us
   std::optional<std::string> bye_;  ///< the first that the peer sent: its transaction

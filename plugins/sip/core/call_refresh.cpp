@@ -72,6 +72,7 @@ void CallImpl::on_refresh_response(int status, const char *phrase) {
 
 void CallImpl::refresh_by_reinvite() {
   if (state_ != CallState::Answered) return;
+  reoffered_ = true;
   offered_again_ = offered_again(setup_.media, agreed_);
   // Word for word what was said last, so that the peer sees that nothing changes (section 7.4).
   nua_invite(handle_.get(), SIPTAG_CONTACT_STR(setup_.contact.c_str()),
@@ -82,11 +83,15 @@ void CallImpl::refresh_by_reinvite() {
 void CallImpl::on_reinvite_response(int status, const char *phrase, const sip_t *sip,
                                     std::string_view sdp) {
   if (status < 200) return;
+  reoffered_ = false;
   if (status < 300) {
     plan_refresh(sip);
     return read_new_answer(sdp);
   }
-  if ((status == 401 || status == 407) && answer_challenge(status, sip)) return;
+  if (is_challenge(status) && answer_challenge(sip, true)) {
+    reoffered_ = true;
+    return;
+  }
   if (status == 491) {
     refresh_timer_ = ContextTimer(host_->context(), kAfterGlare, [this] { refresh_by_reinvite(); });
     return;

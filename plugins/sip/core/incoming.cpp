@@ -34,6 +34,21 @@ std::string printable(const std::string &text, std::size_t longest) {
   return out;
 }
 
+/// Whether our requests within the call go to the trunk alone. Where they go by way of the caller,
+/// or to it, that could ask for the trunk's password, by a challenge that the trunk has given it.
+bool leads_back(const sip_t &sip, const TrunkRegistration &trunk) {
+  const char *user = sip.sip_request->rq_url->url_user;
+  const auto is_there = [&](const url_t &url) {
+    std::string host = url.url_host ? url.url_host : "";
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    return !url_has_param(&url, "maddr") &&
+           (host == trunk.next_hop().host || trunk.brings(percent_decode(user ? user : ""), host));
+  };
+  for (const sip_record_route_t *each = sip.sip_record_route; each; each = each->r_next)
+    if (!is_there(*each->r_url)) return false;
+  return sip.sip_contact && is_there(*sip.sip_contact->m_url);
+}
+
 /// A quoted or bare display name as people write it.
 std::string display_of(const sip_from_t &from) {
   std::string_view text = from.a_display ? from.a_display : "";
@@ -102,9 +117,10 @@ CallImpl::Setup AgentImpl::prepare_incoming(const sip_t &sip, const Endpoint &so
     setup.id = random_id();
   setup.uri = uri_of(*sip.sip_from->a_url);
   // There are providers who ask for it in each request of ours.
-  if (trunk && !trunk->password().empty()) {
+  if (trunk && !trunk->password().empty() && leads_back(sip, *trunk)) {
     setup.user = trunk->user();
     setup.password = trunk->password();
+    setup.realms = trunk->realms();
   }
   setup.tcp = options_.tcp;
   setup.session_expires = options_.session_expires;

@@ -63,7 +63,7 @@ TrunkRegistration::TrunkRegistration(CallHost &host, Setup setup,
 /// On a handle of its own each time: nothing of a failed try, nonces above all, is left.
 void TrunkRegistration::start() {
   if (!setup_.options.registers || stopping_) return;
-  realms_.clear();
+  challenges_.clear();
   // Each time: at boot there may be no way there yet, and another one later.
   contact_ = host_.contact_towards(setup_.next_hop, setup_.contact_user);
   handle_ = Handle(nua_handle(host_.nua(), nullptr, NUTAG_URL(setup_.registrar.c_str()),
@@ -94,7 +94,7 @@ void TrunkRegistration::on_event(nua_event_t event, int status, const char *phra
       return;
     case nua_r_unregister:
       if (status == 401 || status == 407) {
-        if (const char *realm = answerable_realm(sip, status); realm && realms_.empty())
+        if (!answerable_challenges(sip).empty() && challenges_.empty())
           return authenticate(status, sip);
       }
       if (status >= 200) handle_.reset();
@@ -115,21 +115,20 @@ void TrunkRegistration::on_response(int status, const char *phrase, const sip_t 
   if (!sip || !sip->sip_status)
     return fail(0, "no answer: " + status_text(std::max(status, 900), phrase), false);
   const bool refused = status == 403 || status == 404;
-  const char *why = refused && !realms_.empty() ? ", which refuses our user and password" : "";
+  const char *why = refused && !challenges_.empty() ? ", which refuses our user and password" : "";
   fail(status, status_text(status, phrase) + why, refused);
 }
 
 void TrunkRegistration::authenticate(int status, const sip_t *sip) {
   const TrunkOptions &options = setup_.options;
-  const char *realm = answerable_realm(sip, status);
+  const auto challenges = answerable_challenges(sip);
   const auto because = [&](const char *why) {
     fail(status, std::to_string(status) + ": " + why, true);
   };
-  if (!realm) return because("it asks for no digest that can be given here");
+  if (challenges.empty()) return because("it asks for no digest that can be given here");
   if (options.password.empty()) return because("no password is set for it");
-  if (!realms_.take(realm)) return because("it refused our user and password");
-  const std::string credentials = credentials_for(realm, options.user, options.password);
-  nua_authenticate(handle_.get(), NUTAG_AUTH(credentials.c_str()), TAG_END());
+  if (!challenges_.take(challenges)) return because("it refused our user and password");
+  give_credentials(handle_.get(), challenges, options.user, options.password);
 }
 
 void TrunkRegistration::succeed(const sip_t *sip) {
@@ -140,6 +139,7 @@ void TrunkRegistration::succeed(const sip_t *sip) {
     registrars_.insert(registrars_.begin(), source);
     if (registrars_.size() > kMostRegistrars) registrars_.pop_back();
   }
+  if (!challenges_.empty()) realms_ = challenges_.realms();
   status_.code = sip->sip_status ? sip->sip_status->st_status : 200;
   status_.detail.clear();
   status_.failures = 0;

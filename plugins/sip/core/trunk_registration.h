@@ -54,6 +54,8 @@ class TrunkRegistration {
   /// Of the account there; for requests within its calls too.
   const std::string &user() const { return setup_.options.user; }
   const std::string &password() const { return setup_.options.password; }
+  /// Who has asked for them there, in quotes; empty while nobody has.
+  const std::vector<std::string> &realms() const { return realms_; }
 
   const TrunkStatus &status() const { return status_; }
 
@@ -68,7 +70,8 @@ class TrunkRegistration {
   const Setup setup_;
   std::function<void(const TrunkStatus &)> changed_;
   Handle handle_;
-  AnsweredRealms realms_;
+  AnsweredChallenges challenges_;
+  std::vector<std::string> realms_;  ///< of those that have registered us
   bool stopping_ = false;
   std::string contact_;                  ///< header; towards where the registrar is by now
   std::vector<std::string> registrars_;  ///< addresses that have answered, the latest first

@@ -41,10 +41,19 @@ class TrunkTest : public AgentTest {
   bool is(TrunkState state) {
     return run_until([&] { return status().state == state; });
   }
-  /// Registered at the test's own peer; the Contact that it was given.
-  std::string registered(const TrunkOptions &options) {
+  static std::string asks(const std::string &realm, bool as_proxy = false) {
+    return std::string(as_proxy ? "Proxy-Authenticate" : "WWW-Authenticate") + ": Digest realm=\"" +
+           realm + "\", nonce=\"" + realm + "\", algorithm=MD5\r\n";
+  }
+  /// Registered at the test's own peer, which may ask for a password; the Contact that it was
+  /// given.
+  std::string registered(const TrunkOptions &options, const std::string &realm = "") {
     add(options);
-    const Message request = peer_.request("REGISTER");
+    Message request = peer_.request("REGISTER");
+    if (!realm.empty()) {
+      peer_.reply(request, "401 Unauthorized", asks(realm));
+      request = peer_.request("REGISTER");
+    }
     const std::string contact = request.header("Contact");
     peer_.reply(request, "200 OK", "Contact: " + contact + ";expires=600\r\n");
     EXPECT_TRUE(is(TrunkState::Registered));
@@ -180,32 +189,95 @@ TEST_F(TrunkTest, CallsOverItGoToTheAccountOfTheirNumber) {
   EXPECT_EQ(came_[1].to, "alice");
 }
 
-TEST_F(TrunkTest, RequestsWithinItsCallsAnswerChallengesToo) {
-  TrunkOptions options = carrier();
-  options.account = "anna";
-  const std::string contact = registered(options);
-  const Message invited{invite(contact, "+49301")};
-  peer_.send(invited.text, agent_->local());
-  ASSERT_TRUE(run_until([&] { return !came_.empty(); }));
-  AnswerOptions answer;
-  for (const rtp::Format &format : rtp::formats()) answer.offer.push_back({.format = &format});
-  answer.reactor = reactor_->reactor();
-  ASSERT_TRUE(came_[0].call->answer(answer));
-  const Message ok = peer_.response(200);
-  std::string ack = invited.text.substr(0, invited.text.find("Content-Type"));
-  ack.replace(0, 6, "ACK").replace(ack.find("branch=") + 7, 7, "z9hG4bK-ack");
-  ack.replace(ack.find("1 INVITE"), 8, "1 ACK");
-  const auto to = ack.find("To: "), to_end = ack.find("\r\n", to);
-  ack.replace(to, to_end - to, "To: " + ok.header("To"));
-  peer_.send(ack + "Content-Length: 0\r\n\r\n", agent_->local());
-  run_until([] { return false; }, 50ms);
+class TrunkCallTest : public TrunkTest {
+ protected:
+  /// A call that came over the trunk, whose registrar has asked for a password as "there". `extra`
+  /// is of its INVITE.
+  void answer_call(const std::string &extra = "") {
+    TrunkOptions options = carrier();
+    options.account = "anna";
+    const std::string contact = registered(options, "there");
+    std::string text = invite(contact, "+49301");
+    const Message invited{text.insert(text.find("Contact: "), extra)};
+    peer_.send(invited.text, agent_->local());
+    ASSERT_TRUE(run_until([&] { return !came_.empty(); }));
+    AnswerOptions answer;
+    for (const rtp::Format &format : rtp::formats()) answer.offer.push_back({.format = &format});
+    answer.reactor = reactor_->reactor();
+    ASSERT_TRUE(came_[0].call->answer(answer));
+    const Message ok = peer_.response(200);
+    std::string ack = invited.text.substr(0, invited.text.find("Content-Type"));
+    ack.replace(0, 6, "ACK").replace(ack.find("branch=") + 7, 7, "z9hG4bK-ack");
+    ack.replace(ack.find("1 INVITE"), 8, "1 ACK");
+    const auto to = ack.find("To: "), to_end = ack.find("\r\n", to);
+    ack.replace(to, to_end - to, "To: " + ok.header("To"));
+    peer_.send(ack + "Content-Length: 0\r\n\r\n", agent_->local());
+    run_until([] { return false; }, 50ms);
+  }
+  void expect_no_other(const std::string &method) {
+    run_until([] { return false; }, 300ms);
+    EXPECT_FALSE(peer_.has_request(method));
+  }
+};
+
+TEST_F(TrunkCallTest, RequestsWithinItAnswerTheTrunksChallenges) {
+  answer_call();
+  came_[0].call->request_keyframe_by_info();
+  peer_.reply(peer_.request("INFO"), "401 Unauthorized", asks("there"));
+  const Message info = peer_.request("INFO");
+  EXPECT_THAT(info.header("Authorization"), HasSubstr("username=\"trunk1\""));
+  peer_.reply(info, "200 OK");
   came_[0].call->hangup(EndReason::Shutdown);
+  peer_.reply(peer_.request("BYE"), "407 Proxy Authentication Required", asks("there", true));
   const Message bye = peer_.request("BYE");
-  peer_.reply(bye, "407 Proxy Authentication Required",
-              "Proxy-Authenticate: Digest realm=\"there\", nonce=\"n\", algorithm=MD5\r\n");
-  const Message again = peer_.request("BYE");
-  EXPECT_THAT(again.header("Proxy-Authorization"), HasSubstr("username=\"trunk1\""));
-  peer_.reply(again, "200 OK");
+  EXPECT_THAT(bye.header("Proxy-Authorization"), HasSubstr("username=\"trunk1\""));
+  peer_.reply(bye, "200 OK");
+}
+
+TEST_F(TrunkCallTest, APasswordIsForThoseAloneWhoAskedAtTheRegistration) {
+  answer_call();
+  came_[0].call->hangup(EndReason::Shutdown);
+  peer_.reply(peer_.request("BYE"), "407 Proxy Authentication Required", asks("mine", true));
+  expect_no_other("BYE");
+}
+
+TEST_F(TrunkCallTest, ARequestThatCannotAnswerItsChallengeHoldsUpNoOther) {
+  answer_call();
+  came_[0].call->request_keyframe_by_info();
+  peer_.reply(peer_.request("INFO"), "401 Unauthorized", asks("mine"));
+  came_[0].call->request_keyframe_by_info();
+  peer_.reply(peer_.request("INFO"), "200 OK");
+  came_[0].call->hangup(EndReason::Shutdown);
+  peer_.reply(peer_.request("BYE"), "200 OK");
+}
+
+TEST_F(TrunkCallTest, ACallerOnTheWayIsToldNothing) {
+  answer_call("Record-Route: <sip:" + peer_.local().to_string() + ";lr>, <sip:192.0.2.9;lr>\r\n");
+  came_[0].call->hangup(EndReason::Shutdown);
+  peer_.reply(peer_.request("BYE"), "407 Proxy Authentication Required", asks("there", true));
+  expect_no_other("BYE");
+}
+
+TEST_F(TrunkTest, ProxyAndServerOfOneRealmAreBothAnswered) {
+  add(carrier());
+  peer_.reply(peer_.request("REGISTER"), "407 Proxy Authentication Required", asks("there", true));
+  peer_.reply(peer_.request("REGISTER"), "401 Unauthorized", asks("there"));
+  const Message third = peer_.request("REGISTER");
+  EXPECT_THAT(third.header("Proxy-Authorization"), HasSubstr("realm=\"there\""));
+  EXPECT_THAT(third.header("Authorization"), HasSubstr("realm=\"there\""));
+  peer_.reply(third, "401 Unauthorized", asks("there"));
+  ASSERT_TRUE(is(TrunkState::Failed));
+  EXPECT_THAT(status().detail, HasSubstr("it refused our user and password"));
+}
+
+TEST_F(TrunkTest, ChallengesThatComeTogetherAreAnsweredTogether) {
+  add(carrier());
+  peer_.reply(peer_.request("REGISTER"), "407 Proxy Authentication Required",
+              asks("one", true) + asks("other", true) + asks("there"));
+  const Message again = peer_.request("REGISTER");
+  EXPECT_THAT(again.text, HasSubstr("realm=\"one\""));
+  EXPECT_THAT(again.text, HasSubstr("realm=\"other\""));
+  EXPECT_THAT(again.header("Authorization"), HasSubstr("realm=\"there\""));
 }
 
 TEST_F(TrunkTest, ASecondRealmIsAnsweredToo) {
