@@ -39,7 +39,10 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
     if (state_ == CallState::Answered) plan_refresh(sip);
     return respond(SIP_200_OK, {});
   }
-  if (!ready) return respond(SIP_491_REQUEST_PENDING, {});
+  // Of two offers that cross neither is answered (RFC 3311 section 5.2); of re-INVITEs nua sees to
+  // it.
+  if (!ready || (update && (offered_in_reinvite_ || reoffered_)))
+    return respond(SIP_491_REQUEST_PENDING, {});
   const std::string_view body = sdp_of(sip);
   if (body.empty()) {
     if (!payload_of(sip).empty()) return respond(SIP_415_UNSUPPORTED_MEDIA, {});
@@ -134,9 +137,10 @@ bool CallImpl::apply(std::vector<Agreed> agreed) {
   for (std::size_t i = 0; i < agreed.size(); ++i) {
     if (setup_.media[i].placeholder) continue;
     Agreed &now = agreed[i];
-    // There are phones that say it once, and not again with a hold.
-    if (now.kbit_per_second == 0 && i < agreed_.size())
-      now.kbit_per_second = agreed_[i].kbit_per_second;
+    // There are phones that say it once, and not again with a hold and after it.
+    const bool same_phone =
+        i < agreed_.size() && (!now.remote.send || now.remote.rtp == agreed_[i].remote.rtp);
+    if (now.kbit_per_second == 0 && same_phone) now.kbit_per_second = agreed_[i].kbit_per_second;
     const bool same = i < agreed_.size() && now.same_as(agreed_[i]);
     changed |= !same;
     if (!same) {

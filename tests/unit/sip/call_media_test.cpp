@@ -222,9 +222,45 @@ TEST_F(CallMedia, UpdateThatOffersNothingIsFineWhileItRings) {
   // An offer has to wait for the answer to ours.
   peer_.send(peer_.in_dialog(invite, "UPDATE", 2, "", "application/sdp", phone_sdp()),
              agent_->local());
-  EXPECT_GE(peer_.final_response().status(), 400);
+  EXPECT_EQ(peer_.final_response().status(), 491);
   peer_.reply(invite, "200 OK", "", phone_sdp());
   ASSERT_TRUE(run_until([&] { return recorder_->count("answered") == 1; }));
+}
+
+TEST_F(CallMedia, ABandwidthIsOfThePhoneThatNamedIt) {
+  const Message invite = answered_call(phone_sdp(40000, 40002, "b=AS:380\r\n"));
+  ASSERT_EQ(call_->media().at(1).kbit_per_second, 300);
+  int number = 0;
+  const auto offer = [&](std::uint16_t picture, const std::string &direction) {
+    ++number;
+    peer_.send(peer_.in_dialog(invite, "INVITE", number, "", "application/sdp",
+                               phone_sdp(40000, picture, direction, "127.0.0.1", number + 1)),
+               agent_->local());
+    peer_.response(200);
+    peer_.send(peer_.in_dialog(invite, "ACK", number), agent_->local());
+    run_until([&] { return recorder_->count("changed") == number; });
+    return call_->media().at(1).kbit_per_second;
+  };
+  EXPECT_EQ(offer(40002, "a=sendonly\r\n"), 300) << "a hold need not say it again";
+  EXPECT_EQ(offer(40002, "a=sendrecv\r\n"), 300);
+  EXPECT_EQ(offer(50002, "a=sendrecv\r\n"), 0);
+}
+
+TEST_F(CallMedia, AnOfferThatCrossesOursIsRefused) {
+  const Message invite = answered_call();
+  peer_.send(peer_.in_dialog(invite, "INVITE", 1), agent_->local());
+  ASSERT_TRUE(sdp::parse(peer_.response(200).body())) << "our offer";
+  peer_.send(peer_.in_dialog(invite, "UPDATE", 2, "", "application/sdp", phone_sdp()),
+             agent_->local());
+  EXPECT_EQ(peer_.response(491).status(), 491);
+  peer_.send(peer_.in_dialog(invite, "ACK", 1, "", "application/sdp",
+                             phone_sdp(40000, 40002, "a=sendonly\r\n", "127.0.0.1", 2)),
+             agent_->local());
+  ASSERT_TRUE(run_until([&] { return recorder_->count("changed") == 1; }));
+  peer_.send(peer_.in_dialog(invite, "UPDATE", 3, "", "application/sdp",
+                             phone_sdp(40000, 40002, "a=sendrecv\r\n", "127.0.0.1", 3)),
+             agent_->local());
+  EXPECT_EQ(peer_.final_response().status(), 200);
 }
 
 TEST_F(CallMedia, ReinviteWithoutOfferIsOfferedAndAnsweredByTheAck) {
