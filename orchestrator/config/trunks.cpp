@@ -146,7 +146,7 @@ Result<Trunk> read_one(const toml::table &table) {
   Trunk trunk;
   for (const auto &[name, node] : table) {
     const auto known = std::ranges::find_if(
-        kKeys, [&](const Key &key) { return name.str() == std::string_view(key.name); });
+        kKeys, [&name = name](const Key &key) { return name.str() == std::string_view(key.name); });
     if (known == std::end(kKeys)) {
       std::vector<std::string> names;
       for (const Key &key : kKeys) names.emplace_back(key.name);
