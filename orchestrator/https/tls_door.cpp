@@ -7,6 +7,7 @@
 #include <array>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace junctor::https {
 
@@ -32,12 +33,17 @@ struct TlsDoor::Guest {
   /// Calls on_readable() when as many bytes are there, or the client has gone.
   void watch(int bytes);
   void ignore();
+  /// Calls `over` of the door after `time`, in place of what was to be called.
+  void limit(Duration time, void (TlsDoor::*over)(Guest &));
 
   TlsDoor *door = nullptr;             // null once that is gone
   std::string from;                    // its address_group()
   std::uint64_t number = 0;            // in the order of their coming
   std::size_t wanted = kRecordHeader;  // bytes of the first record; 0 once they are there
   bool begun = false;
+  std::uint64_t turn = 0;  // in the order of their beginning
+  bool spare = false;      // has run for its sure time
+  bool ending = false;     // for one that waits
   GSource *readable = nullptr;
   SocketRef socket;
   ObjectRef<GIOStream> connection;
@@ -62,6 +68,11 @@ void TlsDoor::Guest::ignore() {
   if (!readable) return;
   g_source_destroy(readable);
   g_source_unref(std::exchange(readable, nullptr));
+}
+
+void TlsDoor::Guest::limit(Duration time, void (TlsDoor::*over)(Guest &)) {
+  deadline = ContextTimer(g_main_context_get_thread_default(), time,
+                          [this, over] { (door->*over)(*this); });
 }
 
 TlsDoor::TlsDoor(Options options, LogSink log, Ready ready)
@@ -101,13 +112,7 @@ void TlsDoor::let_in(SocketRef socket) {
   Guest *key = guest.get();
   guest->door = this;
   guest->number = next_number_++;
-  guest->deadline =
-      ContextTimer(g_main_context_get_thread_default(), options_.handshake_time, [this, key] {
-        if (key->begun)
-          g_cancellable_cancel(key->cancel.get());
-        else
-          guests_.erase(key);
-      });
+  guest->limit(options_.handshake_time, &TlsDoor::on_time_over);
   guest->watch(kRecordHeader);
   guests_[key] = std::move(guest);
 }
@@ -126,24 +131,55 @@ void TlsDoor::on_readable(Guest *guest) {
   guest->wanted = 0;
   guest->ignore();
   g_socket_set_option(guest->socket.get(), SOL_SOCKET, SO_RCVLOWAT, 1, nullptr);
+  guest->limit(options_.handshake_time, &TlsDoor::on_time_over);
   begin_next();
 }
 
-/// Who came first, as far as its address may have another thread.
+/// A turn goes to the address whose last one is the longest ago, or that had none: of however many
+/// of one address that wait, one at most is before another's. There, to who came first.
 void TlsDoor::begin_next() {
   for (;;) {
-    std::size_t running = 0;
-    std::map<std::string, std::size_t> of_address;
-    for (const auto &[key, guest] : guests_)
-      if (guest->begun) ++running, ++of_address[guest->from];
-    Guest *next = nullptr;
-    for (const auto &[key, guest] : guests_)
-      if (!guest->begun && guest->wanted == 0 &&
-          of_address[guest->from] < options_.threads_per_address &&
-          (!next || guest->number < next->number))
-        next = key;
-    if (!next || running >= options_.threads) return;
-    begin(*next);
+    std::map<std::string, std::size_t> running;  // of each address that has a guest
+    std::size_t all = 0;
+    bool one_ends = false;
+    std::vector<Guest *> waiting, spare;
+    for (const auto &[key, guest] : guests_) {
+      running[guest->from] += guest->begun;
+      all += guest->begun;
+      one_ends = one_ends || guest->ending;
+      if (!guest->begun && guest->wanted == 0) waiting.push_back(key);
+      if (guest->spare) spare.push_back(key);
+    }
+    std::erase_if(last_turn_, [&](const auto &each) { return !running.contains(each.first); });
+    const auto turn = [&](const Guest *guest) {
+      const auto last = last_turn_.find(guest->from);
+      return std::pair(last == last_turn_.end() ? 0 : last->second, guest->number);
+    };
+    std::ranges::sort(waiting, {}, turn);
+    const auto next = std::ranges::find_if(waiting, [&](const Guest *guest) {
+      const std::size_t own = running[guest->from];
+      return own < options_.threads_per_address &&
+             all < (own == 0 ? options_.threads : options_.threads / 2);
+    });
+    if (next != waiting.end()) {
+      begin(**next);
+      continue;
+    }
+    // Who waits takes the place of one of its own address, if that has any; else of the address
+    // that has most of them. Of those, the longest there.
+    if (one_ends || spare.empty()) return;
+    for (const Guest *guest : waiting) {
+      const auto worth = [&](const Guest *other) {
+        return std::pair(guest->from == other->from ? 0 : options_.threads - running[other->from],
+                         other->turn);
+      };
+      const auto found = std::ranges::min_element(spare, {}, worth);
+      if (running[guest->from] > 0 && (*found)->from != guest->from) continue;
+      (*found)->ending = true;
+      g_cancellable_cancel((*found)->cancel.get());
+      return;
+    }
+    return;
   }
 }
 
@@ -158,6 +194,8 @@ void TlsDoor::begin(Guest &guest) {
                      nullptr, "base-io-stream", plain.get(), "certificate", certificate_->get(),
                      "database", nullptr, "require-close-notify", FALSE, nullptr)));
   guest.begun = true;
+  last_turn_[guest.from] = guest.turn = ++turns_;
+  guest.limit(options_.sure_time, &TlsDoor::on_sure_time_over);
   if (!guest.connection) {
     guests_.erase(&guest);
     return;
@@ -166,18 +204,34 @@ void TlsDoor::begin(Guest &guest) {
                                    guest.cancel.get(), on_handshake, &guest);
 }
 
+void TlsDoor::on_sure_time_over(Guest &guest) {
+  guest.spare = true;
+  guest.limit(options_.handshake_time - options_.sure_time, &TlsDoor::on_time_over);
+  begin_next();
+}
+
+void TlsDoor::on_time_over(Guest &guest) {
+  if (guest.begun) return g_cancellable_cancel(guest.cancel.get());
+  if (guest.wanted == 0) warn(guest.from, "parted: too many others shake hands");
+  guests_.erase(&guest);
+}
+
 /// So that one address cannot shut the door for the others.
 bool TlsDoor::has_room(const std::string &from) {
   const auto own = static_cast<std::size_t>(
       std::ranges::count_if(guests_, [&](const auto &each) { return each.second->from == from; }));
   if (guests_.size() < options_.handshakes && own < options_.handshakes_per_address) return true;
+  warn(from, "parted: " + std::to_string(own) + " of its handshakes, and " +
+                 std::to_string(guests_.size()) + " in all, have not ended");
+  return false;
+}
+
+void TlsDoor::warn(const std::string &from, const std::string &text) {
   if (const auto left_out = log_budget_.take(from, Clock::now()); left_out && log_)
     log_(LogLevel::Warning,
-         "HTTPS " + from + ": parted: " + std::to_string(own) + " of its handshakes, and " +
-             std::to_string(guests_.size()) + " in all, have not ended" +
+         "HTTPS " + from + ": " + text +
              (*left_out ? " (and " + std::to_string(*left_out) + " more that were not logged)"
                         : ""));
-  return false;
 }
 
 void TlsDoor::on_handshake(GObject *connection, GAsyncResult *result, gpointer data) {
