@@ -61,6 +61,14 @@ Error unknown_account(const std::string &name) {
   return bad_input("There is no account '" + name + "'. `junctor account list` shows them all.");
 }
 
+constexpr int kOverflow = 406;  // nlohmann's id
+
+/// `where` repeats nothing of the file, where passwords' hashes are: what parsers say themselves
+/// does.
+Error damaged(const std::string &path, const std::string &where) {
+  return bad_input(path + " is damaged (" + where + "); put a copy in its place");
+}
+
 std::vector<Voided> compare(const Snapshot &before, const Snapshot &after) {
   std::vector<Voided> voided;
   for (const auto &[name, account] : before.accounts) {
@@ -134,8 +142,10 @@ Result<Snapshot> Book::read() const {
     snapshot.realm = file.value("realm", "");
     for (const auto &[name, value] : file.at("accounts").items())
       snapshot.accounts.emplace(name, from_json(name, value));
+  } catch (const json::parse_error &failure) {
+    return damaged(path_, "at byte " + std::to_string(failure.byte));
   } catch (const json::exception &failure) {
-    return bad_input(path_ + " is damaged (" + failure.what() + "); put a copy in its place");
+    return damaged(path_, failure.id == kOverflow ? "a number is too large" : failure.what());
   }
   return snapshot;
 }

@@ -190,6 +190,24 @@ TEST(Book, NamesAreChecked) {
     EXPECT_FALSE(check_name(name)) << name;
 }
 
+TEST(Book, WhatADamagedFileHoldsIsNotRepeated) {
+  const TemporaryDirectory dir;
+  const auto book = open_book(dir);
+  ASSERT_TRUE(book);
+  const std::string path = dir.path() + "/accounts.json";
+  const std::string begin = R"({"format": 1, "accounts": {"alice": {"created": )";
+  for (const std::string rest :
+       {R"(1, "ha1": "5f4dcc3b)", "1, \"ha1\": \"5f4dcc3b\n\"}}}", R"(1, "ha1": 5f4dcc3b"}}})",
+        R"(5e4000}}})", R"("5f4dcc3b"}}})", R"(1, "realm": 5}}})"}) {
+    ASSERT_TRUE(write_private_file(path, begin + rest));
+    const auto loaded = book->reload();
+    ASSERT_FALSE(loaded) << rest;
+    EXPECT_NE(loaded.error().detail.find(path + " is damaged ("), std::string::npos);
+    EXPECT_EQ(loaded.error().detail.find("5f4"), std::string::npos) << loaded.error().detail;
+    EXPECT_EQ(loaded.error().detail.find("5e4"), std::string::npos) << loaded.error().detail;
+  }
+}
+
 TEST(Book, KeepsNoPassword) {
   const TemporaryDirectory dir;
   auto book = open_book(dir);
