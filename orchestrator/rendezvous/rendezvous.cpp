@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/secret.h"
+#include "common/text.h"
 #include "nat/core/behaviour_json.h"
 #include "nat/core/ladder.h"
 #include "nat/core/reach.h"
@@ -169,7 +170,7 @@ void Rendezvous::close(Link &link, unsigned short code, const std::string &reaso
         "rendezvous " + link.peer.to_string() + ": " + link.account + " is parted: " + reason +
             (*left_out ? " (and " + std::to_string(*left_out) + " more that were not logged)"
                        : ""));
-  door_.close(id, code, reason.substr(0, kMostCloseReason));
+  door_.close(id, code, std::string(shortened(reason, kMostCloseReason)));
   disconnected(id, now);
 }
 

@@ -2,6 +2,8 @@
 // What the rendezvous carries, to whom, and what it does about clients that misbehave.
 #include "rendezvous/rendezvous.h"
 
+#include <glib.h>
+
 #include <algorithm>
 
 #include "fixture.h"
@@ -251,6 +253,21 @@ TEST_F(RendezvousTest, WhoGoesOnSayingWrongThingsIsParted) {
   EXPECT_NE(heard[mallory].why.find("a client does not send 'welcome'"), std::string::npos);
   EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
   EXPECT_EQ(heard[bob].closed, 0);
+}
+
+TEST_F(RendezvousTest, NoReasonEndsInHalfACharacter) {
+  for (const std::string begin : {"", "x"}) {
+    const LinkId mallory = client("alice");
+    std::string name = begin;
+    while (name.size() + 2 <= wire::kMostName) name += "ä";
+    for (int i = 0; i < 33; ++i)
+      rendezvous->received(mallory, R"({"type": ")" + name + R"("})", now);
+    ASSERT_EQ(heard[mallory].closed, kPolicy);
+    const std::string &why = heard[mallory].why;
+    EXPECT_NE(why.find("'" + begin + "ä"), std::string::npos) << why;
+    EXPECT_LE(why.size(), 123u);
+    EXPECT_TRUE(g_utf8_validate(why.data(), static_cast<gssize>(why.size()), nullptr)) << why;
+  }
 }
 
 TEST_F(RendezvousTest, WhoSaysTooMuchIsParted) {
