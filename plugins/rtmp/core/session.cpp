@@ -12,6 +12,10 @@ namespace junctor::rtmp {
 namespace {
 
 constexpr std::size_t kMaxReason = 512;
+/// Checks after the one of connect: so many at once, or what all streams need, and then one in each
+/// such time. Each costs others something, also if its stream ends before the next.
+constexpr std::size_t kChecks = 64;
+constexpr Duration kCheckInterval = std::chrono::seconds(1);
 
 Time after(Time now, int milliseconds) {
   return milliseconds > 0 ? now + std::chrono::milliseconds(milliseconds) : Time::max();
@@ -47,7 +51,9 @@ Session::Session(SessionOptions options, SessionEvents &events, Time now)
       reader_(limits_before_connect(options_.limits)),
       now_(now),
       limit_(after(now, options_.limits.handshake_ms)),
-      last_receive_(now) {
+      last_receive_(now),
+      checks_(static_cast<unsigned>(std::max(kChecks, 2 * options_.limits.streams)),
+              kCheckInterval) {
   identity_request_.connection = options_.connection;
   identity_request_.address = options_.peer;
   identity_request_.secure = options_.secure;
@@ -145,8 +151,17 @@ void Session::acknowledge() {
 }
 
 void Session::ask(Request request, double transaction, std::uint32_t stream) {
-  check_ = Check{next_check_++, std::move(request), transaction, stream,
-                 after(now_, options_.limits.verdict_ms)};
+  Check check{next_check_++, std::move(request), transaction, stream,
+              after(now_, options_.limits.verdict_ms)};
+  if (check.request.stage != Stage::Connect) {
+    if (!checks_.may(now_)) {
+      Verdict verdict;
+      verdict.reason = "too many streams were created or begun in a short time; connect again";
+      return refuse(check, verdict);
+    }
+    checks_.take(now_);
+  }
+  check_ = std::move(check);
   // A copy: whoever is asked may close the session, which forgets the check.
   const Check asked = *check_;
   events_.on_check(asked.number, asked.request);

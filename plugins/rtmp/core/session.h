@@ -10,6 +10,7 @@
 
 #include "common/bytes.h"
 #include "common/clock.h"
+#include "common/peer_log_budget.h"
 #include "common/result.h"
 #include "rtmp/core/capabilities.h"
 #include "rtmp/core/chunk_reader.h"
@@ -181,7 +182,7 @@ class Session {
   std::string grant_;  ///< of the verdict on connect
   Role role_ = Role::Unknown;
   std::vector<Stream> streams_;
-  std::size_t created_ = 0;  ///< streams, in the life of the connection
+  Throttle checks_;  ///< of createStream, publish and play
   int publishing_ = 0, playing_ = 0;
   bool announced_end_ = false;
   bool started_ = false;  ///< something has been published or played

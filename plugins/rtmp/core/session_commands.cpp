@@ -7,13 +7,6 @@
 
 namespace junctor::rtmp {
 
-namespace {
-
-/// Streams that a connection may create in its life, also if it deletes each: every one is a check.
-constexpr std::size_t kMostCreated = 64;
-
-}  // namespace
-
 void Session::on_command(const Message &message) {
   auto command = parse_command(message, {.bytes = options_.limits.command_bytes});
   if (!command) {
@@ -80,11 +73,8 @@ void Session::on_connect(const Command &command) {
 
 void Session::on_create_stream(const Command &command) {
   const std::size_t most = options_.limits.streams;
-  const bool too_many = streams_.size() >= most;
-  if (too_many || created_++ >= std::max(kMostCreated, most)) {
-    const std::string reason =
-        too_many ? "at most " + std::to_string(most) + " streams are allowed"
-                 : "too many streams were created on one connection; connect again";
+  if (streams_.size() >= most) {
+    const std::string reason = "at most " + std::to_string(most) + " streams are allowed";
     send_error(command.transaction, "NetConnection.Call.Failed", reason);
     close(refused(reason));
     return;

@@ -358,17 +358,47 @@ TEST(Session, StreamsAreBoundedAndOfTheirOwn) {
   EXPECT_TRUE(f.session.closing());
 }
 
-TEST(Session, StreamsOfAConnectionsLifeAreBounded) {
-  Fixture f;
-  f.connected();
-  int created = 0;
-  for (; created < 1000 && !f.session.closing(); ++created) {
+/// Each is a check, and costs others something.
+TEST(Session, StreamsCreatedOrBegunAtOnceAreBounded) {
+  const auto create = [](Fixture &f) {
     f.give(f.peer.command("createStream", 2));
     f.answer(true);
-    f.give(f.peer.command("deleteStream", 0, {1}));
+    f.give(f.peer.command("deleteStream", 0, {2}));
+  };
+  const auto publish = [](Fixture &f) {
+    f.give(f.peer.command("publish", 0, {"alice"}, 1));
+    f.answer(true);
+    f.give(f.peer.command("closeStream", 0, {}, 1));
+  };
+  const auto play = [](Fixture &f) {
+    f.give(f.peer.command("play", 0, {"alice"}, 1));
+    f.answer(true);
+  };
+  for (const auto &[again, answer] :
+       std::initializer_list<std::pair<std::function<void(Fixture &)>, std::string>>{
+           {create, "_error 2 NetConnection.Call.Failed"},
+           {publish, "onStatus NetStream.Publish.Denied"},
+           {play, "onStatus NetStream.Play.Failed"}}) {
+    Fixture f;
+    f.with_stream();
+    for (int i = 0; i < 63; ++i) again(f);
+    ASSERT_FALSE(f.session.closing()) << answer;
+    f.requests.clear();
+    f.forget();
+    again(f);
+    EXPECT_THAT(f.requests, IsEmpty());
+    ASSERT_TRUE(f.session.closing());
+    EXPECT_EQ(f.session.close_reason().fault, Fault::Refused);
+    EXPECT_EQ(f.peer.take().back(), answer);
+    // Now and then they may go on for days.
+    Fixture slow;
+    slow.with_stream();
+    for (int i = 0; i < 500; ++i) {
+      slow.now += 1s;
+      again(slow);
+    }
+    EXPECT_FALSE(slow.session.closing()) << answer;
   }
-  EXPECT_EQ(created, 65);
-  EXPECT_EQ(f.session.close_reason().fault, Fault::Refused);
 }
 
 TEST(Session, AConnectionPublishesANameOnce) {
