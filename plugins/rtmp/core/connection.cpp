@@ -161,12 +161,12 @@ void Connection::on_media(std::uint32_t stream, const Message &message) {
   const Time now = core_.reactor()->now();
   if (error.fault == Fault::Refused) {
     const std::uint32_t kind = 1U << (static_cast<unsigned>(message.type) % 32);
-    if ((std::exchange(found->refused_logged, found->refused_logged | kind) & kind) != 0) return;
-  } else if (!found->faults.may(now)) {
+    if ((std::exchange(refused_logged_, refused_logged_ | kind) & kind) != 0) return;
+  } else if (!faults_.may(now)) {
     session_.close(bad_input("too many broken messages, the last: " + error.detail));
     return;
   } else {
-    found->faults.take(now);
+    faults_.take(now);
   }
   core_.log(LogLevel::Warning, "rtmp " + peer_.to_string() +
                                    ": left out while publishing: " + printable(error.detail, 256));

@@ -54,9 +54,6 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
     std::uint32_t stream;
     Request request;
     std::shared_ptr<Publication> publication;
-    /// Broken tags that it may send: some at once, and then a slip now and then for days.
-    Throttle faults{32, std::chrono::seconds(10)};
-    std::uint32_t refused_logged = 0;  ///< a bit for each type of message
   };
   struct Playing {
     std::uint32_t stream;
@@ -125,6 +122,10 @@ class Connection final : public std::enable_shared_from_this<Connection>, privat
   Bytes control_;               ///< what the session says; sent before any more media
   std::size_t control_at_ = 0;  ///< how far that is sent
   std::vector<Publishing> publishing_;
+  /// Broken tags that it may send, whatever it publishes: some at once, and then a slip now and
+  /// then for days.
+  Throttle faults_{32, std::chrono::seconds(10)};
+  std::uint32_t refused_logged_ = 0;  ///< a bit for each type of message
   std::vector<Playing> playing_;
   Duration waited_{};  ///< what was read last, in the kernel
   Time progress_;      ///< when the peer last sent, or took media

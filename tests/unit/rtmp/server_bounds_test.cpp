@@ -174,6 +174,25 @@ TEST_F(ServerTest, DataThatCannotBeReadEndsNoPublisherAndBrokenPicturesDo) {
   EXPECT_EQ(left_out(), 33);
 }
 
+TEST_F(ServerTest, BrokenMessagesAreCountedThroughAllThatAConnectionPublishes) {
+  listen();
+  Client &publisher = client();
+  ASSERT_TRUE(start(publisher, "publish", "alice"));
+  for (int i = 0; i < 33; ++i) {
+    publisher.send(publisher.peer.media(MessageType::DataAmf0, 1, 0, wire("07 0000")) +
+                   publisher.peer.media(MessageType::Video, 1, 2000, wire("17 01 0000")) +
+                   publisher.peer.command("closeStream", 0, {}, 1) +
+                   publisher.peer.command("publish", 0, {"alice"}, 1));
+  }
+  EXPECT_TRUE(turn_until([&] { return publisher.closed; }));
+  EXPECT_TRUE(logged_like("too many broken messages"));
+  EXPECT_EQ(std::count_if(logged.begin(), logged.end(),
+                          [](const auto &line) {
+                            return line.find("left out while publishing") != line.npos;
+                          }),
+            33);
+}
+
 TEST_F(ServerTest, WhoIsRefusedAgainAndAgainDoesNotFillTheLog) {
   listen();
   constexpr std::size_t kMany = 400;
