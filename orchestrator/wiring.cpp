@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/peer_log_budget.h"
+#include "rendezvous/account_log.h"
 #include "sip/core/registrar.h"
 
 namespace junctor {
@@ -37,18 +38,29 @@ rtmp::ServerEvents terminal_events(const std::shared_ptr<accounts::Authenticator
     to_calls([request](calls::Service &calls) { calls.on_play_ended(request); });
   };
   const auto budget = std::make_shared<PeerLogBudget>();
-  events.checked = [log, budget](const rtmp::Request &request, const rtmp::Verdict &verdict) {
+  const auto starts = std::make_shared<rendezvous::AccountLog>();
+  events.checked = [log, budget, starts](const rtmp::Request &request,
+                                         const rtmp::Verdict &verdict) {
     if (!log) return;
     const std::string &who = verdict.identity.empty() ? request.identity : verdict.identity;
-    const std::string text =
-        "rtmp " + request.address.to_string() + " " + std::string(to_string(request.role)) + " " +
-        std::string(to_string(request.stage)) + (who.empty() ? "" : " as " + who) +
-        (verdict.accepted ? ": accepted" : ": refused: " + verdict.reason);
-    // The server tells of refusals itself. What comes before publish and play costs a client
-    // nothing, and theirs says it all.
-    const bool told =
-        verdict.accepted && (request.stage == rtmp::Stage::Start ||
-                             budget->take(address_group(request.address.address), Clock::now()));
+    std::string text = "rtmp " + request.address.to_string() + " " +
+                       std::string(to_string(request.role)) + " " +
+                       std::string(to_string(request.stage)) + (who.empty() ? "" : " as " + who) +
+                       (verdict.accepted ? ": accepted" : ": refused: " + verdict.reason);
+    const Time now = Clock::now();
+    const std::string address = address_group(request.address.address);
+    bool told = false;  // the server tells of refusals itself
+    if (verdict.accepted && request.stage == rtmp::Stage::Start) {
+      // Each in its own account's budget: they stand for what an account does.
+      starts->tick(now);
+      const auto left_out = starts->take(who.empty() ? address : who, now);
+      told = left_out.has_value();
+      if (told && *left_out > 0)
+        text += " (and " + std::to_string(*left_out) + " more that were not logged)";
+    } else if (verdict.accepted) {
+      // What comes before publish and play costs a client nothing, and theirs says it all.
+      told = budget->take(address, now).has_value();
+    }
     log(told ? LogLevel::Info : LogLevel::Debug, text);
   };
   return events;

@@ -8,6 +8,7 @@
 #include "calls/service_fixture.h"
 #include "common/main_context.h"
 #include "common/peer_log_budget.h"
+#include "rendezvous/account_log.h"
 
 namespace junctor {
 namespace {
@@ -259,6 +260,26 @@ TEST_F(Wiring, WhatComesBeforePublishAndPlayDoesNotFillTheLog) {
   asked.stage = rtmp::Stage::Start;
   events.checked(asked, accepted);
   EXPECT_EQ(told, before + 1);
+}
+
+TEST_F(Wiring, NoAccountFillsTheLogOrHidesAnothersStreams) {
+  std::vector<std::string> told;
+  const auto events =
+      terminal_events(checks_, busy_, {}, [&](LogLevel level, std::string_view text) {
+        if (level == LogLevel::Info) told.emplace_back(text);
+      });
+  rtmp::Verdict accepted;
+  accepted.accepted = true;
+  auto asked = push(1, "bob");
+  asked.stage = rtmp::Stage::Start;
+  asked.identity = "alice";
+  constexpr std::size_t kMany = 2000;
+  for (std::size_t i = 0; i < kMany; ++i) events.checked(asked, accepted);
+  EXPECT_GE(told.size(), rendezvous::AccountLog::kBurst);
+  EXPECT_LT(told.size(), kMany);
+  asked.identity = "carol";
+  events.checked(asked, accepted);
+  EXPECT_NE(told.back().find(" as carol: accepted"), std::string::npos) << told.back();
 }
 
 TEST_F(Wiring, ARevokedAccountsCallsAndStreamsEndButItCanBeCalled) {
