@@ -43,7 +43,7 @@ std::string why_in(const json &object) {
   const std::string *why = text_in(object, "why");
   std::string text(why ? shortened(*why, kMostWhy) : "");
   for (char &each : text)
-    if (static_cast<unsigned char>(each) < ' ') each = ' ';
+    if (static_cast<unsigned char>(each) < ' ' || each == '\x7f') each = ' ';
   return text;
 }
 

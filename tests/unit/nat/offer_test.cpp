@@ -26,9 +26,9 @@ TEST(Offer, IsReadOrRefused) {
   const auto direct = parse_offer(R"({"type":"direct","expected":false})");
   ASSERT_TRUE(direct);
   EXPECT_FALSE(std::get<DirectWay>(*direct).expected);
-  const auto none = parse_offer("{\"type\":\"no-node\",\"why\":\"all\\nbusy\"}");
+  const auto none = parse_offer("{\"type\":\"no-node\",\"why\":\"all\\nbusy\\u007fnow\"}");
   ASSERT_TRUE(none);
-  EXPECT_EQ(std::get<NoNode>(*none).why, "all busy");
+  EXPECT_EQ(std::get<NoNode>(*none).why, "all busy now");
   const auto cut =
       parse_offer("{\"type\":\"no-node\",\"why\":\"" + std::string(499, 'x') + "é\"}");
   ASSERT_TRUE(cut);
