@@ -158,6 +158,10 @@ void Connection::on_media(std::uint32_t stream, const Message &message) {
   const auto taken = publication->take(message, core_.reactor()->now(), waited_);
   if (taken) return;
   const Error &error = taken.error();
+  if (publication->unruly()) {
+    session_.close(error);
+    return;
+  }
   const Time now = core_.reactor()->now();
   if (error.fault == Fault::Refused) {
     const std::uint32_t kind = 1U << (static_cast<unsigned>(message.type) % 32);

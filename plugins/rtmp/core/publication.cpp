@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 namespace junctor::rtmp {
 
@@ -62,11 +63,12 @@ void Publication::begin() {
   forget();
   frames_ = bytes_ = 0;
   last_frame_ = {};
+  unruly_ = false;
   tell([](PublishListener &listener) { listener.on_publisher(); });
 }
 
 Result<void> Publication::take(const Message &message, Time now, Duration waited) {
-  if (!source_) return {};
+  if (!source_ || unruly_) return {};
   if (message.type == MessageType::DataAmf0 || message.type == MessageType::DataAmf3) {
     const auto data = parse_data(message);
     // No broken media: of data nothing matters but sizes, and encoders send what they like.
@@ -78,7 +80,8 @@ Result<void> Publication::take(const Message &message, Time now, Duration waited
   TagReader &reader = message.type == MessageType::Audio ? source_->audio : source_->video;
   auto content = reader.read(message.payload, source_->clock.unwrap(message.timestamp));
   if (!content) return content.error();
-  if (content->track) tell_track(std::move(*content->track));
+  if (content->track)
+    if (auto told = tell_track(std::move(*content->track), now); !told) return told;
   // A listener may have ended it all.
   if (content->frame && source_) {
     Frame &frame = *content->frame;
@@ -93,7 +96,13 @@ Result<void> Publication::take(const Message &message, Time now, Duration waited
   return {};
 }
 
-void Publication::tell_track(Track track) {
+Result<void> Publication::tell_track(Track track, Time now) {
+  if (!changes_.may(now)) {
+    unruly_ = true;
+    return bad_input("the codec of a track changes too often: " + std::to_string(kMostChanges) +
+                     " times at once, and then once a second, are taken");
+  }
+  changes_.take(now);
   const bool video = medium_of(track.codec) == Medium::Video;
   const Metadata &metadata = source_->metadata;
   if (video && track.width == 0) {
@@ -106,6 +115,7 @@ void Publication::tell_track(Track track) {
   if (video) forget();
   (video ? video_ : audio_) = track;
   tell([&](PublishListener &listener) { listener.on_track(track); });
+  return {};
 }
 
 void Publication::keep(const Frame &frame) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/peer_log_budget.h"
 #include "common/result.h"
 #include "rtmp/core/message.h"
 #include "rtmp/core/metadata.h"
@@ -21,6 +22,10 @@ namespace junctor::rtmp {
 /// time is an argument; one thread.
 class Publication {
  public:
+  /// So often a track may begin or change at once, and then once a second, of all publishers under
+  /// this name one after the other: each is a codec set up anew in whatever takes it.
+  static constexpr unsigned kMostChanges = 32;
+
   explicit Publication(const Limits &limits)
       : kept_frames_(limits.kept_frames), kept_bytes_(limits.kept_bytes) {}
   Publication(const Publication &) = delete;
@@ -37,6 +42,9 @@ class Publication {
   /// follows may well be right. Refused is for codecs that are not known, and for data that cannot
   /// be read.
   Result<void> take(const Message &message, Time now, Duration waited = {});
+  /// Whether the publisher has changed its tracks beyond kMostChanges: take() said so, and takes
+  /// nothing more. The connection is to be closed.
+  bool unruly() const { return unruly_; }
   void end(bool finished);
 
   Server::PublishStats stats() const;
@@ -51,7 +59,7 @@ class Publication {
 
   template <class Call>
   void tell(const Call &call);
-  void tell_track(Track track);
+  Result<void> tell_track(Track track, Time now);
   void keep(const Frame &frame);
   void forget();
 
@@ -64,6 +72,8 @@ class Publication {
   std::size_t kept_size_ = 0;
   std::uint64_t frames_ = 0, bytes_ = 0;
   Time last_frame_{};
+  Throttle changes_{kMostChanges, std::chrono::seconds(1)};
+  bool unruly_ = false;
 };
 
 }  // namespace junctor::rtmp

@@ -237,6 +237,41 @@ TEST_F(PublicationTest, BrokenAndUnknownMessagesAreErrorsAndNoMore) {
   EXPECT_EQ(ear->take().back(), "audio 10");
 }
 
+TEST_F(PublicationTest, ATrackThatChangesWithoutEndIsToldNoMore) {
+  publication.add(ear);
+  publication.begin();
+  // G.711 of one channel and of two, in turn: each is another track.
+  Message sound;
+  sound.type = MessageType::Audio;
+  const auto flip = [&](int i) {
+    sound.payload = test::shared(i % 2 == 0 ? "7e ff" : "7f ff");
+    return publication.take(sound, now);
+  };
+  for (int i = 0; i < 32; ++i) {
+    const auto taken = flip(i);
+    ASSERT_TRUE(taken) << i << ": " << taken.error().detail;
+  }
+  EXPECT_EQ(ear->tracks.size(), 32U);
+  // One a second goes on for ever.
+  for (int i = 0; i < 100; ++i) {
+    now += 1s;
+    ASSERT_TRUE(flip(i)) << i;
+  }
+  EXPECT_FALSE(publication.unruly());
+  const auto frames = publication.stats().frames;
+  const auto refused = flip(100);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().detail, testing::HasSubstr("changes too often"));
+  EXPECT_TRUE(publication.unruly());
+  EXPECT_TRUE(flip(101)) << "nobody is told anything more";
+  EXPECT_EQ(publication.stats().frames, frames);
+  EXPECT_EQ(ear->tracks.size(), 132U);
+  // Nor does beginning anew give more of them.
+  publication.begin();
+  EXPECT_FALSE(publication.unruly());
+  EXPECT_FALSE(flip(0));
+}
+
 TEST_F(PublicationTest, WhatIsKeptHoldsItsOwnBytesAlone) {
   // One large block with a small picture in it, as an aggregate has many.
   const auto block = [] {

@@ -193,6 +193,17 @@ TEST_F(ServerTest, BrokenMessagesAreCountedThroughAllThatAConnectionPublishes) {
             33);
 }
 
+TEST_F(ServerTest, WhoChangesATrackWithoutEndIsClosed) {
+  listen();
+  Client &publisher = client();
+  ASSERT_TRUE(start(publisher, "publish", "alice"));
+  for (int i = 0; i < 40; ++i)
+    publisher.send(
+        publisher.peer.media(MessageType::Audio, 1, 0, wire(i % 2 == 0 ? "7e ff" : "7f ff")));
+  EXPECT_TRUE(turn_until([&] { return publisher.closed; }));
+  EXPECT_TRUE(logged_like("changes too often"));
+}
+
 TEST_F(ServerTest, WhoIsRefusedAgainAndAgainDoesNotFillTheLog) {
   listen();
   constexpr std::size_t kMany = 400;
