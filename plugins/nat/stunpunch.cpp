@@ -59,6 +59,10 @@ static GstStaticPadTemplate rtcp_sink_template = GST_STATIC_PAD_TEMPLATE(
     "rtcp_sink", GST_PAD_SINK, GST_PAD_REQUEST, GST_STATIC_CAPS("application/x-rtcp"));
 static GstStaticPadTemplate rtcp_src_template = GST_STATIC_PAD_TEMPLATE(
     "rtcp_src", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS("application/x-rtcp"));
+static GstStaticPadTemplate dtls_sink_template =
+    GST_STATIC_PAD_TEMPLATE("dtls_sink", GST_PAD_SINK, GST_PAD_REQUEST, GST_STATIC_CAPS_ANY);
+static GstStaticPadTemplate dtls_src_template =
+    GST_STATIC_PAD_TEMPLATE("dtls_src", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS_ANY);
 
 namespace {
 
@@ -296,18 +300,21 @@ static GstStateChangeReturn junctor_stun_punch_change_state(GstElement *element,
 static GstPad *junctor_stun_punch_request_new_pad(GstElement *element, GstPadTemplate *wanted,
                                                   const gchar *, const GstCaps *) {
   auto *self = JUNCTOR_STUN_PUNCH(element);
-  const bool source = GST_PAD_TEMPLATE_DIRECTION(wanted) == GST_PAD_SRC;
-  GstStaticPadTemplate *pad_template = source ? &rtcp_src_template : &rtcp_sink_template;
+  const std::string_view name = GST_PAD_TEMPLATE_NAME_TEMPLATE(wanted);
+  GstStaticPadTemplate *pad_template = &rtcp_sink_template;
+  for (auto *each : {&rtcp_src_template, &dtls_sink_template, &dtls_src_template})
+    if (name == each->name_template) pad_template = each;
   if (GstPad *there = gst_element_get_static_pad(element, pad_template->name_template)) {
     gst_object_unref(there);
     GST_WARNING_OBJECT(self, "there is one %s already", pad_template->name_template);
     return nullptr;
   }
   GstPad *pad = add_pad(self, pad_template);
-  if (source) {
-    const std::lock_guard lock(self->state->mutex);
+  const std::lock_guard lock(self->state->mutex);
+  if (pad_template == &rtcp_src_template)
     self->state->rtcp_out = std::make_shared<Outlet>(element, pad, kRtcp);
-  }
+  else if (pad_template == &dtls_src_template)
+    self->state->dtls_out = std::make_shared<Outlet>(element, pad, nullptr);
   return pad;
 }
 
@@ -315,7 +322,8 @@ static void junctor_stun_punch_release_pad(GstElement *element, GstPad *pad) {
   State &state = state_of(element);
   if (GST_PAD_IS_SRC(pad)) {
     const std::lock_guard lock(state.mutex);
-    state.rtcp_out.reset();
+    for (auto *outlet : {&state.rtcp_out, &state.dtls_out})
+      if (*outlet && (*outlet)->pad() == pad) outlet->reset();
   }
   gst_pad_set_active(pad, FALSE);
   gst_element_remove_pad(element, pad);
@@ -456,6 +464,8 @@ static void junctor_stun_punch_class_init(JunctorStunPunchClass *klass) {
   gst_element_class_add_static_pad_template(element_class, &src_template);
   gst_element_class_add_static_pad_template(element_class, &rtcp_sink_template);
   gst_element_class_add_static_pad_template(element_class, &rtcp_src_template);
+  gst_element_class_add_static_pad_template(element_class, &dtls_sink_template);
+  gst_element_class_add_static_pad_template(element_class, &dtls_src_template);
   gst_element_class_set_static_metadata(element_class, "Channel through NATs",
                                         "Source/Sink/Network",
                                         "RTP to and from a peer that is found through NATs; emits "

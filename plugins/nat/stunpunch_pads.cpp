@@ -67,7 +67,7 @@ CapsRef Outlet::caps() const {
   const CapsRef own(gst_pad_get_pad_template_caps(pad_.get()));
   CapsRef wanted(gst_pad_peer_query_caps(pad_.get(), own.get()));
   if (wanted && gst_caps_is_fixed(wanted.get())) return wanted;
-  return CapsRef(gst_caps_new_empty_simple(caps_name_));
+  return CapsRef(caps_name_ != nullptr ? gst_caps_new_empty_simple(caps_name_) : nullptr);
 }
 
 void Outlet::start_stream() {
@@ -75,8 +75,8 @@ void Outlet::start_stream() {
   GstEvent *event = gst_event_new_stream_start(stream_.c_str());
   gst_event_set_group_id(event, gst_util_group_id_next());
   gst_pad_push_event(pad_.get(), event);
-  const CapsRef caps = this->caps();
-  gst_pad_push_event(pad_.get(), gst_event_new_caps(caps.get()));
+  if (const CapsRef caps = this->caps())
+    gst_pad_push_event(pad_.get(), gst_event_new_caps(caps.get()));
   GstSegment segment;
   gst_segment_init(&segment, GST_FORMAT_TIME);
   gst_pad_push_event(pad_.get(), gst_event_new_segment(&segment));

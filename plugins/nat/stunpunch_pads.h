@@ -46,7 +46,8 @@ class Inlet : public std::enable_shared_from_this<Inlet> {
 /// From the channel to one source pad. Reactor thread, but for what is said.
 class Outlet {
  public:
-  /// `caps_name` is what the pad gives where nobody knows better.
+  /// `caps_name` is what the pad gives where nobody knows better; null: packets of several kinds,
+  /// which have no caps.
   Outlet(GstElement *element, GstPad *pad, const char *caps_name);
 
   /// Any thread: as told by the application, or null.

@@ -39,13 +39,18 @@ void post(JunctorStunPunch *self, const nat::ChannelEvent &event) {
   gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), structure));
 }
 
+/// The peer has seen nothing yet, or has missed some: a picture to begin with.
+void want_keyframe(JunctorStunPunch *self) {
+  for (const char *name : {"sink", "dtls_sink"})
+    if (const PadRef pad{gst_element_get_static_pad(GST_ELEMENT(self), name)})
+      gst_pad_push_event(pad.get(),
+                         gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
+}
+
 void on_event(JunctorStunPunch *self, const nat::ChannelEvent &event) {
   using Kind = nat::ChannelEvent::Kind;
   post(self, event);
-  if (event.kind == Kind::Up || event.kind == Kind::Moved)
-    // The peer has seen nothing yet, or has missed some: a picture to begin with.
-    gst_pad_push_event(self->state->sink,
-                       gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
+  if (event.kind == Kind::Up || event.kind == Kind::Moved) want_keyframe(self);
   if (event.kind == Kind::Failed)
     GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND, ("No way to the peer: %s", event.why.c_str()),
                       ("junctor-channel has told each step"));
@@ -64,15 +69,22 @@ void on_rung(JunctorStunPunch *self, const nat::LadderEntry &entry) {
   gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), structure));
 }
 
-std::shared_ptr<Outlet> rtcp_outlet(State &state) {
+std::shared_ptr<Outlet> held(State &state, const std::shared_ptr<Outlet> &outlet) {
   const std::lock_guard lock(state.mutex);
-  return state.rtcp_out;
+  return outlet;
+}
+
+void on_dtls(JunctorStunPunch *self, const SharedBytes &packet) {
+  State &state = *self->state;
+  if (const auto outlet = held(state, state.dtls_out)) outlet->add(packet);
 }
 
 void on_received(JunctorStunPunch *self, const SharedBytes &packet, bool rtcp) {
   State &state = *self->state;
+  // Who takes apart what belongs to DTLS-SRTP takes all of it.
+  if (const auto whole = held(state, state.dtls_out)) return whole->add(packet);
   if (!rtcp) return state.rtp_out->add(packet);
-  const auto outlet = rtcp_outlet(state);
+  const auto outlet = held(state, state.rtcp_out);
   if (!outlet) return;
   outlet->add(packet);
   outlet->flush();
@@ -91,7 +103,8 @@ void on_complaint(JunctorStunPunch *self, const std::string &text) {
 
 void on_batch_end(JunctorStunPunch *self) {
   State &state = *self->state;
-  const GstFlowReturn flow = state.rtp_out->flush();
+  const auto whole = held(state, state.dtls_out);
+  const GstFlowReturn flow = (whole ? whole : state.rtp_out)->flush();
   // Not linked, flushing, ended downstream: downstream's business; the channel goes on.
   if (flow >= GST_FLOW_EOS || state.failed.exchange(true)) return;
   GST_ELEMENT_FLOW_ERROR(self, flow);
@@ -115,9 +128,17 @@ Result<std::vector<nat::Rung>> rungs_of(JunctorStunPunch *self, const Settings &
   return rungs;
 }
 
+bool has_dtls_pad(JunctorStunPunch *self) {
+  const auto has = [self](const char *name) {
+    return PadRef(gst_element_get_static_pad(GST_ELEMENT(self), name)) != nullptr;
+  };
+  return has("dtls_sink") || has("dtls_src");
+}
+
 Result<nat::ChannelOptions> options_of(JunctorStunPunch *self) {
   State &state = *self->state;
   nat::ChannelOptions options;
+  const bool has_dtls = has_dtls_pad(self);
   const std::lock_guard lock(state.mutex);
   options.side = state.settings.caller ? nat::Side::Caller : nat::Side::Callee;
   options.session = state.settings.session;
@@ -134,6 +155,8 @@ Result<nat::ChannelOptions> options_of(JunctorStunPunch *self) {
   }
   if (!options.encrypt && !options.ice)
     return bad_input("encrypt=false is for ice=true: only then the peer may be another's program");
+  if (options.encrypt && has_dtls)
+    return bad_input("dtls_sink and dtls_src are for encrypt=false: else this element encrypts");
   auto turn = nat::TurnServer::parse_list(state.settings.turn_server);
   if (!turn) return turn.error();
   options.turn_servers = *std::move(turn);
@@ -183,6 +206,7 @@ bool open_channel(JunctorStunPunch *self) {
   events.received = [self](const SharedBytes &packet, bool rtcp) {
     on_received(self, packet, rtcp);
   };
+  events.dtls = [self](const SharedBytes &packet) { on_dtls(self, packet); };
   events.batch_end = [self] { on_batch_end(self); };
   if (g_signal_has_handler_pending(self, signals[kWant], 0, FALSE))
     events.want = [self](nat::Rung rung) {
@@ -195,6 +219,8 @@ bool open_channel(JunctorStunPunch *self) {
     state.rtp_out->set_caps(state.settings.caps.get());
     if (state.rtcp_out)
       state.rtcp_out = std::make_shared<Outlet>(GST_ELEMENT(self), state.rtcp_out->pad(), kRtcp);
+    if (state.dtls_out)
+      state.dtls_out = std::make_shared<Outlet>(GST_ELEMENT(self), state.dtls_out->pad(), nullptr);
   }
   auto channel =
       nat::Channel::open(state.reactor->reactor(), *std::move(options), std::move(events));
@@ -253,17 +279,16 @@ void close_by_application(JunctorStunPunch *self) {
   State &state = *self->state;
   close_channel(state);
   std::shared_ptr<Reactor> reactor;
-  std::shared_ptr<Outlet> rtp, rtcp;
+  std::vector<std::shared_ptr<Outlet>> outlets;
   {
     const std::lock_guard lock(state.mutex);
     if (!state.reactor) return;
     reactor = state.reactor->reactor();
-    rtp = state.rtp_out;
-    rtcp = state.rtcp_out;
+    outlets = {state.rtp_out, state.rtcp_out, state.dtls_out};
   }
-  reactor->post([rtp, rtcp] {
-    if (rtp) rtp->end();
-    if (rtcp) rtcp->end();
+  reactor->post([outlets] {
+    for (const auto &each : outlets)
+      if (each) each->end();
   });
 }
 

@@ -42,11 +42,11 @@ struct Settings {
 };
 
 struct State {
-  std::mutex mutex;  // guards settings, reactor, channel and rtcp_out
+  std::mutex mutex;  // guards settings, reactor, channel, rtcp_out and dtls_out
   Settings settings;
   std::optional<gst::ElementReactor> reactor;
   std::shared_ptr<nat::Channel> channel;
-  std::shared_ptr<Outlet> rtp_out, rtcp_out;
+  std::shared_ptr<Outlet> rtp_out, rtcp_out, dtls_out;
   std::shared_ptr<Inlet> inlet = std::make_shared<Inlet>();
   GstPad *sink = nullptr, *src = nullptr;  // owned by the element
   std::atomic<bool> failed = false;

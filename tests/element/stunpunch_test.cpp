@@ -207,6 +207,38 @@ TEST(StunPunch, CarriesRtcpApart) {
   gst_harness_teardown(in);
 }
 
+// What dtlssrtpenc and dtlssrtpdec of GStreamer need, as a browser at the other end does.
+TEST(StunPunch, CarriesDtlsSrtpWhole) {
+  Side caller(true, ""), callee(false, "");
+  for (Side *each : {&caller, &callee})
+    g_object_set(each->element(), "ice", TRUE, "encrypt", FALSE, nullptr);
+  join(caller, callee);
+  GstHarness *out = gst_harness_new_with_element(caller.element(), "dtls_sink", nullptr);
+  GstHarness *in = gst_harness_new_with_element(callee.element(), nullptr, "dtls_src");
+  gst_harness_set_src_caps_str(out, "application/x-dtls");
+  // An agent with nothing of the peer's begins with this.
+  for (Side *each : {&caller, &callee}) EXPECT_TRUE(each->set(R"({"type":"ice"})"));
+  EXPECT_THAT(caller.wait("up"), HasSubstr("up p2p"));
+  EXPECT_THAT(callee.wait("up"), HasSubstr("up p2p"));
+  static constexpr guint8 kAlert[] = {21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0};
+  const BufferRef sent[] = {BufferRef(gst_buffer_new_memdup(kAlert, sizeof kAlert)),
+                            BufferRef(rtp_packet(1)), BufferRef(rtcp_packet())};
+  for (const BufferRef &each : sent) {
+    ASSERT_EQ(gst_harness_push(out, gst_buffer_ref(each.get())), GST_FLOW_OK);
+    const BufferRef came(gst_harness_pull(in));
+    ASSERT_TRUE(came);
+    GstMapInfo map;
+    gst_buffer_map(each.get(), &map, GST_MAP_READ);
+    ASSERT_EQ(gst_buffer_get_size(came.get()), map.size);
+    EXPECT_EQ(gst_buffer_memcmp(came.get(), 0, map.data, map.size), 0);
+    gst_buffer_unmap(each.get(), &map);
+  }
+  EXPECT_EQ(gst_harness_buffers_received(callee.harness()), 0U) << "what has been taken whole";
+  EXPECT_EQ(callee.stat("packets-refused"), 0U);
+  gst_harness_teardown(out);
+  gst_harness_teardown(in);
+}
+
 TEST(StunPunch, BothShowTheSameFingerprint) {
   Side caller(true, "call 1"), callee(false, "call 1");
   EXPECT_EQ(caller.text("fingerprint"), "");
@@ -263,6 +295,17 @@ TEST(StunPunch, WantsASessionAndServersThatAreServers) {
     g_error_free(error);
     gst_element_set_state(element.get(), GST_STATE_NULL);
     gst_element_set_bus(element.get(), nullptr);
+  }
+}
+
+TEST(StunPunch, WhoEncryptsItselfHasNoUseForDtls) {
+  for (const char *pad_name : {"dtls_sink", "dtls_src"}) {
+    Side side(true, "call 1");
+    const PadRef pad(gst_element_request_pad_simple(side.element(), pad_name));
+    ASSERT_TRUE(pad) << pad_name;
+    EXPECT_EQ(gst_element_set_state(side.element(), GST_STATE_PAUSED), GST_STATE_CHANGE_FAILURE);
+    EXPECT_THAT(side.wait("never"), HasSubstr("encrypt=false"));
+    gst_element_release_request_pad(side.element(), pad.get());
   }
 }
 

@@ -90,7 +90,10 @@ struct ChannelEvents {
   std::function<void(const ChannelEvent &)> event;
   /// Authentic RTP or RTCP of the peer's, as the peer's application sent it.
   std::function<void(SharedBytes packet, bool rtcp)> received;
-  /// Behind each batch of received().
+  /// With ice and without encrypt: a DTLS packet of the peer's (RFC 7983 section 7), as it came.
+  /// Unset: they are refused.
+  std::function<void(SharedBytes packet)> dtls;
+  /// Behind each batch of received() and dtls().
   std::function<void()> batch_end;
   /// A node or a relay is needed, and none is known: see Channel::take_offer().
   std::function<void(Rung)> want;
@@ -279,6 +282,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   bool on_media(unsigned socket, const sockaddr_storage &from, std::span<std::byte> buffer,
                 std::size_t wire_size, bool rtcp);
   std::optional<std::size_t> open(std::span<std::byte> datagram, bool rtcp);
+  void count_received(std::size_t wire_size);
   void deliver(ByteSpan packet, std::size_t wire_size, bool rtcp);
   rtp::Srtp *sending_context(bool rtcp);
   void count_rtp(ByteSpan packet);

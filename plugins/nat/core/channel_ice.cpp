@@ -205,6 +205,12 @@ void Channel::ice_received(IceWay &way) {
   bool delivered = false;
   for (Bytes &each : taken) {
     const auto kind = rtp::packet_kind(each);
+    if (kind == rtp::PacketKind::Dtls && !options_.encrypt && events_->dtls) {
+      count_received(each.size());
+      events_->dtls(SharedBytes::copy(each));
+      delivered = true;
+      continue;
+    }
     const bool rtcp = kind == rtp::PacketKind::Rtcp;
     const auto size = rtcp || kind == rtp::PacketKind::Rtp ? open(each, rtcp) : std::nullopt;
     if (!size) {

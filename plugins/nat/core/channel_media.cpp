@@ -207,9 +207,13 @@ bool Channel::on_media(unsigned socket, const sockaddr_storage &from, std::span<
   return true;
 }
 
-void Channel::deliver(ByteSpan packet, std::size_t wire_size, bool rtcp) {
+void Channel::count_received(std::size_t wire_size) {
   add(counted_.packets_received, 1);
   add(counted_.bytes_received, wire_size);
+}
+
+void Channel::deliver(ByteSpan packet, std::size_t wire_size, bool rtcp) {
+  count_received(wire_size);
   if (!rtcp) count_rtp(packet);
   if (events_->received) events_->received(SharedBytes::copy(packet), rtcp);
 }

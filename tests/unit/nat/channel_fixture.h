@@ -33,6 +33,10 @@ class End {
       const ByteSpan bytes = packet.view;
       note([&] { (rtcp ? rtcp_ : rtp_).emplace_back(bytes.begin(), bytes.end()); });
     };
+    events.dtls = [this](const SharedBytes &packet) {
+      const ByteSpan bytes = packet.view;
+      note([&] { dtls_.emplace_back(bytes.begin(), bytes.end()); });
+    };
     events.want = [this](Rung rung) {
       note([&] { wanted_.push_back(rung); });
       if (on_want_) on_want_(rung);
@@ -75,7 +79,7 @@ class End {
   std::vector<std::string> signals_;
   std::vector<ChannelEvent> events_;
   std::vector<LadderEntry> log_;
-  std::vector<Bytes> rtp_, rtcp_;
+  std::vector<Bytes> rtp_, rtcp_, dtls_;
   std::vector<Rung> wanted_;
   std::string complaints_;
   std::function<void(Rung)> on_want_;

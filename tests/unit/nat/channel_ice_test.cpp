@@ -26,6 +26,28 @@ TEST_P(Ice, TwoEndsFindEachOther) {
   for (End *each : {caller_.get(), callee_.get()})
     ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up)) << each->complaints_;
   ASSERT_NO_FATAL_FAILURE(talk());
+  if (GetParam()) return;
+  // Whose application encrypts gets DTLS too: an alert, close_notify (RFC 6347 section 4.1).
+  const Bytes alert = {std::byte{21},
+                       std::byte{254},
+                       std::byte{253},
+                       {},
+                       {},
+                       {},
+                       {},
+                       {},
+                       {},
+                       {},
+                       {},
+                       {},
+                       std::byte{2},
+                       {},
+                       {}};
+  reactor()->invoke([&] { caller_->channel().send(alert, false); });
+  ASSERT_TRUE(callee_->wait([](const End &self) { return !self.dtls_.empty(); }));
+  EXPECT_EQ(callee_->dtls_.front(), alert);
+  EXPECT_EQ(callee_->rtp_.size(), 5U);
+  EXPECT_EQ(callee_->channel().stats().refused, 0U);
 }
 
 TEST_F(Channels, SilenceOverIceIsNoFailureAndAPeerThatIsGoneIs) {
