@@ -50,7 +50,9 @@ void Bridge::join(std::shared_ptr<Leg> callee) {
 void Bridge::answer(Time now) {
   answered_ = true;
   silent_since_ = {now, now};
-  if (!path_) left_out_.reset();  // early media that failed do not count against the call's own
+  // What failed of early media does not count against the call's own, nor makes them wait.
+  left_out_.reset();
+  path_failures_ = rebuilds_ = 0;
 }
 
 void Bridge::stop() {

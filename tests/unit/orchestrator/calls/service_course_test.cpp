@@ -455,6 +455,28 @@ TEST_F(ServiceTest, EarlyMediaThatFailAgainAndAgainCostNoCall) {
   EXPECT_TRUE(path().alive);
 }
 
+TEST_F(ServiceTest, WhatWasLeftOutOfEarlyMediaIsInTheAnsweredCall) {
+  publish();
+  video_track();
+  audio_track();
+  sip(0).early(both());
+  const std::string whole = line();
+  for (int i = 0; i < 10; ++i) fail_path("voaacenc0", "no memory");
+  ASSERT_TRUE(path().alive);
+  ASSERT_NE(line(), whole) << "some of it goes on";
+  ASSERT_EQ(state(), State::Ringing);
+  sip(0).answer(both());
+  pump();
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_TRUE(path().spec.sending) << "at once, however many were made before";
+  for (const char *part : {"audio/x-alaw", "! callee.video", "player.audio", "player.video"})
+    EXPECT_TRUE(line_has(part)) << part << " in " << line();
+  EXPECT_EQ(why("caller-to-callee", Medium::Audio).find("Left out"), std::string::npos);
+  const std::string answered = line();
+  for (int i = 0; i < 3; ++i) fail_path("voaacenc0", "no memory");
+  EXPECT_EQ(line(), answered) << "it has its own tries";
+}
+
 /// A session that has counted what a test says.
 struct CountedSession : rtp::Session {
   std::uint16_t port() const override { return 20000; }
