@@ -65,6 +65,8 @@ void Bridge::stop() {
 void Bridge::update() {
   pending_update_.reset();
   if (!callee_ || stopped_) return;
+  // Of a leg that is over no path finds anything: what it tells in a moment ends the call.
+  if (caller_->over() || callee_->over()) return;
   Plan whole = make_plan(caller_->media(), callee_->media());
   if (whole != whole_) {
     whole_ = std::move(whole);

@@ -97,6 +97,8 @@ class Leg {
   };
   virtual Target target() const { return {}; }
 
+  /// It has ended by itself, which on_ended() is about to tell.
+  virtual bool over() const { return false; }
   /// Whether nothing is gained by waiting a moment for media(), before the other leg is told.
   virtual bool settled() const { return true; }
   /// Rings the callee. It is told of what the caller gives.

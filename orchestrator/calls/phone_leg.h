@@ -35,6 +35,7 @@ class PhoneLeg final : public Leg,
   std::string path_key() const override;
   std::function<void()> keyframe_request() const override;
   Target target() const override;
+  bool over() const override { return call_ && call_->state() == sip::CallState::Ended; }
   Result<void> ring(const LegMedia &caller) override;
   Result<void> send_dtmf(std::string_view digits, Duration length) override;
   bool accepts_with_media() const override { return true; }

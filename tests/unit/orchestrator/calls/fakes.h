@@ -88,7 +88,7 @@ struct Call : sip::Call {
       : options(std::move(invite)), id_(std::move(id)), listener_(std::move(listener)) {}
 
   const std::string &id() const override { return id_; }
-  sip::CallState state() const override { return state_; }
+  sip::CallState state() const override { return at; }
   std::string redirected_to() const override { return moved; }
   const std::vector<sip::Media> &media() const override { return negotiated; }
   std::vector<sip::Media> media_snapshot() const override { return negotiated; }
@@ -139,6 +139,7 @@ struct Call : sip::Call {
   }
 
   sip::InviteOptions options;
+  sip::CallState at = sip::CallState::Trying;
   std::vector<sip::Media> negotiated;
   std::vector<EndReason> hung_up;
   std::string moved;
@@ -151,7 +152,6 @@ struct Call : sip::Call {
 
  private:
   std::string id_;
-  sip::CallState state_ = sip::CallState::Trying;
   std::weak_ptr<sip::CallListener> listener_;
 };
 

@@ -128,6 +128,21 @@ TEST_F(ServiceTest, APipelineThatCannotBeMadeEndsTheCall) {
   for (const View &view : changes_) EXPECT_NE(view.state, State::Answered);
 }
 
+TEST_F(ServiceTest, BetweenAByeAndItsTellingNoPipelineIsMade) {
+  play_from_start_ = false;
+  answered_call();
+  sip(0).at = sip::CallState::Ended;
+  path_error_ = internal_error("The SIP agent has no call \"sip-0\".");
+  play(5);
+  video_track(100);
+  pass(milliseconds(100));
+  EXPECT_EQ(state(), State::Answered);
+  EXPECT_EQ(paths_.size(), 1u);
+  sip(0).end(EndReason::CalleeHangup, 0, "");
+  pump();
+  expect_ended(EndReason::CalleeHangup);
+}
+
 TEST_F(ServiceTest, ThePhonesRequestByInfoReachesTheEncoder) {
   answered_call();
   const auto listener = sip(0).listener();
