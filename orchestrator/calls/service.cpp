@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "calls/service.h"
 
-#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -67,9 +66,13 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const auto started = start(account, *to);
     // One that is in a call and asks for another: start() leaves the running one alone.
     if (const auto after = terminals_.find(account);
-        !started && after != terminals_.end() && after->second.call)
+        !started && after != terminals_.end() && after->second.call) {
       tell_publisher(account, {farewell_to_publisher(EndReason::Busy).code,
                                words(EndReason::Busy, started.error().detail)});
+      // Its end, which comes of that, hangs nothing up.
+      after->second.publisher = 0;
+      after->second.leg->on_publisher(0);
+    }
   }
 
   void on_publish_ended(const rtmp::Request &request, bool finished) override {

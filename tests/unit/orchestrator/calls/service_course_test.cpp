@@ -85,6 +85,13 @@ TEST_F(ServiceTest, ACallerThatIsInACallIsBusyAndItsCallGoesOn) {
   EXPECT_EQ(last().detail, "The caller is in a call with bob already; end that first.");
   EXPECT_EQ(server_->ended[0], "alice NetStream.Publish.Failed busy: " + last().detail);
   EXPECT_TRUE(server_->outlets["alice"]->ended.empty()) << "the players hear bob";
+  unpublish(true, 2);
+  ASSERT_EQ(service_->list().size(), 1u) << "the end that it was told is no hangup";
+  EXPECT_EQ(service_->list()[0].id, running);
+  publish(3);
+  unpublish(true, 3);
+  EXPECT_TRUE(service_->list().empty());
+  EXPECT_EQ(last().reason, EndReason::CallerHangup) << "that of who came back to it is";
 }
 
 TEST_F(ServiceTest, WhereARedirectionLedIsToldBesideWhatWasDialled) {
