@@ -117,9 +117,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const std::string account = account_of(request);
     const auto found = terminals_.find(account);
     if (found == terminals_.end()) return;
-    std::erase_if(found->second.players, [&](const Terminal::Player &player) {
-      return player.connection == request.connection;
-    });
+    found->second.end_play(request.connection);
     if (const auto leg = found->second.leg ? found->second.leg : found->second.leaving)
       leg->on_players(!found->second.players.empty(), found->second.pull);
     tidy(account);

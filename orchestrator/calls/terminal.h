@@ -28,7 +28,7 @@ struct Terminal {
     std::uint64_t connection;
     bool secure;
   };
-  std::vector<Player> players;  ///< in order of their plays
+  std::vector<Player> players;  ///< in order of their plays; a connection may have several
   /// Fixed by the first of the players that are there.
   PullCodecs pull;
   std::shared_ptr<Call> call;
@@ -46,6 +46,12 @@ struct Terminal {
     if (!leg || (publisher == 0 && players.empty())) return;
     leg->set_secure((publisher == 0 || publisher_secure) &&
                     std::ranges::all_of(players, &Player::secure));
+  }
+
+  /// One of the connection's.
+  void end_play(std::uint64_t connection) {
+    const auto found = std::ranges::find(players, connection, &Player::connection);
+    if (found != players.end()) players.erase(found);
   }
 
   /// Whether a call can ring here.

@@ -104,6 +104,35 @@ TEST_F(ServiceTest, TheCallGoesOnWithoutPlayers) {
   EXPECT_EQ(paths_.size(), 1u) << "and is there for whoever comes back";
 }
 
+TEST_F(ServiceTest, OfTwoPlaysOfOneConnectionTheOtherGoesOn) {
+  around_->options.is_account = [](const std::string &) { return true; };
+  play_from_start_ = false;
+  play(5, {{"audio", "pcmu"}});
+  play(5, {{"audio", "pcmu"}});
+  const auto end_play = [this] {
+    service_->on_play_ended(request(5, rtmp::Role::Pull));
+    pump();
+  };
+  const auto phone_calls = [this] {
+    const auto phone = std::make_shared<fakes::Call>("came", sip::InviteOptions{},
+                                                     std::weak_ptr<sip::CallListener>());
+    service_->on_incoming({phone, "alice", "", "sip:bob@192.0.2.9", "Bob"});
+    pump();
+    return phone;
+  };
+  end_play();
+  auto phone = phone_calls();
+  EXPECT_EQ(phone->alerts, 1) << "it rings where it is seen";
+  EXPECT_EQ(card_, Card::Incoming);
+  EXPECT_EQ(tone_codec_, Codec::Pcmu);
+  phone->end(EndReason::CallerHangup, 0, "");
+  pass(seconds(4));
+  end_play();
+  phone = phone_calls();
+  EXPECT_EQ(phone->alerts, 0) << "nobody is there any more";
+  EXPECT_EQ(phone->hung_up, std::vector{EndReason::Unreachable});
+}
+
 TEST_F(ServiceTest, AFailedPipelineIsBuiltAnewAFewTimes) {
   answered_call();
   for (int i = 0; i < 3; ++i) {
