@@ -49,8 +49,8 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     terminal.tell_security();
     if (terminal.leg) terminal.leg->on_publisher(terminal.publisher);
     use_application(terminal, request);
-    // Another program may send other tracks. A running call is not told before the first of them
-    // is known: if they are the same its pipeline goes on.
+    // Another program, or the same in another stream, may send other tracks. A running call is not
+    // told before the first of them is known: if they are the same its pipeline goes on.
     if (std::exchange(terminal.tracks_of, request.connection) != request.connection)
       terminal.tracks = {};
     watch(account, terminal);
@@ -80,6 +80,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const auto found = terminals_.find(account);
     if (found == terminals_.end() || found->second.publisher != request.connection) return;
     found->second.publisher = 0;
+    found->second.tracks_of = 0;
     if (const auto leg = found->second.leg) {
       leg->on_publisher(0);
       // A lost connection is silence: the watchdog counts, and the terminal may come back.

@@ -21,7 +21,7 @@ namespace junctor::calls {
 struct Terminal {
   std::uint64_t publisher = 0;  ///< connection; 0: none
   PushTracks tracks;
-  std::uint64_t tracks_of = 0;  ///< the connection that sent `tracks`
+  std::uint64_t tracks_of = 0;  ///< the connection that sends `tracks`; 0: its stream is over
   std::string application = "call";
   std::shared_ptr<TrackWatcher> watcher;
   struct Player {

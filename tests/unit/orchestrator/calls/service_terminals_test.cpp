@@ -169,6 +169,25 @@ TEST_F(CalledTerminal, WithoutAPictureAnswersAllTheSame) {
   EXPECT_EQ(state(), State::Answered);
 }
 
+TEST_F(CalledTerminal, AnswersWithTheTracksOfItsNewStreamAlone) {
+  play_as("alice", 100);
+  publish_as("alice", 1);
+  tracks_of("alice");
+  fakes::Call &phone = phone_calls();
+  unpublish_as("alice", 1);
+  ASSERT_EQ(state(), State::Ringing);
+  publish_as("alice", 1);
+  EXPECT_THAT(phone.answers, IsEmpty()) << "nothing is known of this one yet";
+  rtmp::Track sound;
+  sound.codec = Codec::Pcma;
+  tell(sound, "alice");
+  pass(std::chrono::milliseconds(300));
+  ASSERT_EQ(phone.answers.size(), 1u);
+  EXPECT_FALSE(phone.answers[0].h264) << "the picture was the first one's";
+  EXPECT_TRUE(line_has("callee.audio")) << line();
+  EXPECT_FALSE(line_has("callee.video")) << line();
+}
+
 TEST_F(CalledTerminal, IsAnsweredByTheApiWherePublishingGoesOnAlready) {
   publish_as("alice", 1);
   tracks_of("alice");
