@@ -95,17 +95,15 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     use_application(terminal, request);
     auto codecs = pull_codecs(request.parameters);
     if (!codecs) {
-      around_->log(LogLevel::Warning, "the play of " + account + ": " + codecs.error().detail +
-                                          "; it gets the defaults");
+      tell_play(account, codecs.error().detail + "; it gets the defaults");
       codecs = PullCodecs{};
     }
     if (terminal.players.empty())
       terminal.pull = *codecs;
     else if (terminal.pull != *codecs)
-      around_->log(LogLevel::Warning, "the play of " + account + ": it asks for " +
-                                          to_string(*codecs) + ", but gets " +
-                                          to_string(terminal.pull) + ", as another player of " +
-                                          account + " is there, which fixed them");
+      tell_play(account, "it asks for " + to_string(*codecs) + ", but gets " +
+                             to_string(terminal.pull) + ", as another player of " + account +
+                             " is there, which fixed them");
     terminal.players.push_back({request.connection, request.secure});
     terminal.tell_security();
     if (const auto leg = terminal.leg ? terminal.leg : terminal.leaving)
@@ -480,6 +478,16 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
         });
   }
 
+  /// In the log, that it does not get what it asks for.
+  void tell_play(const std::string &account, const std::string &what) {
+    const auto left_out = plays_told_.take(account, around_->world.now());
+    if (!left_out) return;
+    around_->log(LogLevel::Warning, "the play of " + account + ": " + what +
+                                        (*left_out > 0 ? " (" + std::to_string(*left_out) +
+                                                             " others left out of the log)"
+                                                       : ""));
+  }
+
   void tell_players(const std::string &account, const Farewell &farewell) {
     around_->server->reactor()->post([server = around_->server, account, farewell] {
       server->outlet(account)->end(farewell.code, farewell.words);
@@ -518,6 +526,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   /// By who called, as far as that is known for sure: there are no more than accounts and trunks.
   std::map<std::string, Throttle> refusals_;
   LogBudget unknown_names_{2};
+  PeerLogBudget plays_told_;  ///< by account
   bool stopping_ = false;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What players and pipelines of calls get: codecs, threads, and what is done while nobody plays.
+#include "common/peer_log_budget.h"
 #include "service_fixture.h"
 
 namespace junctor::calls {
@@ -21,6 +22,24 @@ TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
   EXPECT_EQ(tone_codec_, Codec::Pcmu);
   EXPECT_TRUE(line_has("rtppcmadepay ! ")) << "A-law to µ-law: " << line();
   EXPECT_TRUE(line_has("soundfit caps=audio/x-mulaw,rate=8000,channels=1 ! caller_player.audio"));
+}
+
+TEST_F(ServiceTest, WhoPlaysInVainAgainAndAgainIsLoggedNowAndThen) {
+  play_from_start_ = false;
+  play(5, {{"audio", "pcmu"}});
+  const auto plays = [this](const std::string &codec, int times) {
+    logged_.clear();
+    for (int i = 0; i < times; ++i) {
+      play(6, {{"audio", codec}});
+      service_->on_play_ended(request(6, rtmp::Role::Pull));
+    }
+    return std::ranges::count(logged_, '\n');
+  };
+  EXPECT_EQ(plays("aac", 200), PeerLogBudget::kPeerBurst) << logged_;
+  EXPECT_EQ(plays("opus", 200), 0) << logged_;
+  pass(PeerLogBudget::kPeerInterval);
+  EXPECT_EQ(plays("opus", 1), 1) << logged_;
+  EXPECT_NE(logged_.find("(560 others left out of the log)"), std::string::npos) << logged_;
 }
 
 TEST_F(ServiceTest, SoundIsTranscodedInAThreadWhereTheReactorHasNoRoom) {
