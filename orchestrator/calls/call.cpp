@@ -117,7 +117,7 @@ void Call::ring_all() {
   for (const auto &leg : std::vector(callees_)) {
     if (const auto rung = leg->ring(caller_->media()); !rung) {
       around_->log(LogLevel::Warning, "call " + id_ + ": " + rung.error().detail);
-      worst_ = Failure{{EndReason::Unreachable, 0, rung.error().detail}, leg->target()};
+      keep_worst({{EndReason::Unreachable, 0, rung.error().detail}, leg->target()});
       drop(*leg, EndReason::Unreachable);
     }
     if (state() == State::Ended) return;
@@ -275,11 +275,14 @@ void Call::on_ended(Leg &leg, const LegEnd &ended) {
   const auto gone = callee(leg);
   if (!gone) return;
   if (state() == State::Answered) return end(ended.reason, ended.code, ended.text);
-  const Failure failure{ended, leg.target()};
+  keep_worst({ended, leg.target()});
   drop(leg, ended.reason);
-  if (!worst_ || rank(ended.reason) > rank(worst_->end.reason)) worst_ = failure;
   if (callees_.empty()) return fail(*worst_);
   if (bridge_->callee() == gone) join(nullptr);
+}
+
+void Call::keep_worst(Failure failure) {
+  if (!worst_ || rank(failure.end.reason) > rank(worst_->end.reason)) worst_ = std::move(failure);
 }
 
 void Call::fail(const Failure &failure) {

@@ -73,6 +73,7 @@ class Call : public LegListener, public std::enable_shared_from_this<Call> {
   void connect(std::shared_ptr<Leg> winner);
   void ring_all();
   void note(const Leg::Target &target);
+  void keep_worst(Failure failure);
   void fail(const Failure &failure);
   /// The callee that `leg` is; null if it is none any more.
   std::shared_ptr<Leg> callee(const Leg &leg) const;

@@ -161,6 +161,7 @@ struct Agent : sip::Agent {
   Result<std::shared_ptr<sip::Call>> invite(const sip::InviteOptions &options,
                                             std::weak_ptr<sip::CallListener> listener) override {
     if (refuse) return *refuse;
+    if (const auto found = refused.find(options.uri); found != refused.end()) return found->second;
     invited.push_back(std::make_shared<Call>("sip-" + std::to_string(invited.size()), options,
                                              std::move(listener)));
     return std::shared_ptr<sip::Call>(invited.back());
@@ -175,6 +176,7 @@ struct Agent : sip::Agent {
   void shutdown(EndReason, Duration) override {}
 
   std::optional<Error> refuse;
+  std::map<std::string, Error> refused;  ///< by URI
   std::vector<std::shared_ptr<Call>> invited;
   std::map<std::string, std::vector<sip::Registration>> registered;  ///< by account
 };

@@ -125,6 +125,17 @@ TEST_F(ServiceTest, OfSeveralContactsTheRecordNamesTheOneWhoseEndCounts) {
   EXPECT_EQ(last().redirected_to, "sip:carol@192.0.2.9");
 }
 
+TEST_F(ServiceTest, OfContactsThatCannotEvenBeRungTheMostTellingReasonStays) {
+  agent_->refused = {
+      {"sip:carol@192.0.2.2", {Fault::NotAcceptable, "nothing can be offered without TLS"}},
+      {"sip:carol@192.0.2.3", internal_error("no port is free")}};
+  publish(1, "carol");
+  video_track();
+  expect_ended(EndReason::NotAcceptable);
+  EXPECT_EQ(last().detail, "Nothing can be offered without TLS.");
+  EXPECT_EQ(last().uri, "sip:carol@192.0.2.2");
+}
+
 TEST_F(ServiceTest, ACallThatItsCallerEndsOnTheWayNamesWhereItWas) {
   publish();
   video_track();
