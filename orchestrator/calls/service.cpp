@@ -151,10 +151,12 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       if (terminal == Presence::Busy)
         return failed(from, to, EndReason::Busy,
                       refused("The account '" + callee + "' is in another call."));
-      return failed(from, to, EndReason::Unreachable,
-                    Error{Fault::Unreachable, "No phone of '" + to +
-                                                  "' is registered now, and no terminal of it is "
-                                                  "connected."});
+      return failed(
+          from, to, EndReason::Unreachable,
+          Error{Fault::Unreachable,
+                "No phone of '" + to + "' is registered now, and " +
+                    (meant->account == from ? "nobody's terminal rings for their own call."
+                                            : "no terminal of it is connected.")});
     }
 
     const auto leg = make_leg(Side::Caller, from, to);

@@ -563,6 +563,13 @@ TEST_F(CalledTerminal, NobodysTerminalRingsForItsOwnCall) {
   play_as("alice", 100);
   publish_as("alice", 1, {{"to", "alice"}});
   expect_ended(EndReason::Unreachable);
+  EXPECT_EQ(last().detail,
+            "No phone of 'alice' is registered now, and nobody's terminal rings for their own "
+            "call.");
+  book_["eve"] = {};
+  EXPECT_FALSE(service_->start("alice", "eve"));
+  EXPECT_EQ(last().detail,
+            "No phone of 'eve' is registered now, and no terminal of it is connected.");
 }
 
 }  // namespace
