@@ -39,6 +39,7 @@ void BandwidthEstimator::on_feedback(std::span<const PacketResult> results, Time
       ++lost;
   }
   if (fresh == 0) return;
+  if (lost == fresh) arrived_.clear();  // what came before tells nothing of now
   told_ = std::max_element(results.begin(), results.end(), [](const auto &a, const auto &b) {
             return a.sent < b.sent;
           })->sent;
@@ -123,6 +124,7 @@ void BandwidthEstimator::adjust(Time now) {
       adjusted_ ? std::min(std::chrono::duration<double>(now - *adjusted_).count(), 1.0) : 0;
   adjusted_ = now;
   const auto comes = arriving();
+  const double risen = rate_ * (1 + kUp * seconds);
   if (state_ == State::Over && comes) {
     rate_ = std::min(rate_, *comes * kDown);
     // What is in the queue already is not to be held against the new rate.
@@ -130,12 +132,15 @@ void BandwidthEstimator::adjust(Time now) {
     rising_ = 0;
     state_ = State::Under;
   } else if (loss_ > kMuchLoss) {
-    if (!reduced_for_loss_ || now - *reduced_for_loss_ >= kLossPause) {
-      rate_ *= 1 - loss_ / 2;
+    // A sender that sends on as before loses on as before: what comes all the same is carried.
+    const double least = comes ? *comes * kDown : 0;
+    if (rate_ < least) {
+      rate_ = std::min(risen, least);
+    } else if (!reduced_for_loss_ || now - *reduced_for_loss_ >= kLossPause) {
+      rate_ = std::max(rate_ * (1 - loss_ / 2), least);
       reduced_for_loss_ = now;
     }
   } else if (state_ == State::Normal && loss_ < kLittleLoss) {
-    const double risen = rate_ * (1 + kUp * seconds);
     rate_ = comes ? std::max(std::min(risen, *comes * kBeyond), std::min(rate_, risen)) : risen;
   }
   rate_ = std::clamp(rate_, kLeast, kMost);

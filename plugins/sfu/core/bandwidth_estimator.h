@@ -22,8 +22,8 @@ struct PacketResult {
 /// In the spirit of Google's congestion control (draft-ietf-rmcat-gcc-02), smaller: packets sent
 /// within 5 ms are one group; how the delay between groups drifts over the last 20 of them tells
 /// whether a queue grows, and losses above 10 % say so as well. The estimate falls to 85 % of what
-/// arrives, and rises by 8 % a second, never beyond one and a half of what was seen to arrive:
-/// what nobody has tried is not known. The receiver's REMB caps it.
+/// arrives, not below, and rises by 8 % a second, never beyond one and a half of what was seen to
+/// arrive: what nobody has tried is not known. The receiver's REMB caps it.
 class BandwidthEstimator {
  public:
   static constexpr double kStart = 1e6, kLeast = 30e3, kMost = 1e9;  ///< bits per second

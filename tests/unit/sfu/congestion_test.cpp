@@ -201,6 +201,7 @@ class Path {
     return std::max(0.0, std::chrono::duration<double, std::milli>(free_ - now_).count());
   }
   Time now() const { return now_; }
+  void lose(double share) { loss_ = share; }
 
  private:
   static constexpr std::uint32_t kSize = 1200;
@@ -279,8 +280,23 @@ TEST(BandwidthEstimator, MuchLossLowersItALittleDoesNot) {
     bad.second(lossy, 1e6);
     good.second(sound, 1e6);
   }
-  EXPECT_LT(*lossy.estimate(bad.now()), 0.6e6);
+  EXPECT_LT(*lossy.estimate(bad.now()), 0.75e6);
   EXPECT_GT(*sound.estimate(good.now()), 1e6);
+}
+
+// Not every sender sends less: a queue that is short and full loses half of this one for good.
+TEST(BandwidthEstimator, LossesDoNotLowerItBelowWhatArrives) {
+  BandwidthEstimator estimator;
+  Path path(100e6, 0.5);
+  for (int i = 0; i < 20; ++i) path.second(estimator, 1e6);
+  EXPECT_GT(*estimator.estimate(path.now()), 0.25e6);
+  EXPECT_LT(*estimator.estimate(path.now()), 0.5e6);
+  path.lose(1);
+  for (int i = 0; i < 5; ++i) path.second(estimator, 1e6);
+  EXPECT_LT(*estimator.estimate(path.now()), 0.1e6);
+  path.lose(0.5);
+  for (int i = 0; i < 60; ++i) path.second(estimator, 1e6);
+  EXPECT_GT(*estimator.estimate(path.now()), 0.25e6);
 }
 
 TEST(BandwidthEstimator, ReportsOfLossServeWhereThereIsNoFeedback) {
