@@ -2,6 +2,7 @@
 # of a lower profile or level than the push terminal's. What arrives is decoded.
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import os
+import re
 import unittest
 
 from support import media, rtmp, rtp, tones
@@ -114,6 +115,7 @@ class G7_H264OfAPhone(SystemTest):
         push.stop()
         self.assertEqual(self.junctor.wait_ended(identifier)["reason"], "caller-hangup")
         sipp.wait(20)
+        self.offer = next(text for _, way, text in sipp.messages_seen() if way == "received")
         self.assertEqual(peer.lost(rtp.VIDEO), 0)
         return steps(during)["caller-to-callee", "video"], peer.packets(rtp.VIDEO)
 
@@ -175,6 +177,21 @@ class G7_H264OfAPhone(SystemTest):
         step, packets = self.call("profile-level-id=42e01f;packetization-mode=1")
         self.assertEqual(step, ("h264", "h264", False))
         self.looked_at(packets, 66, 31, 1280 * 720)
+        self.as_offered(packets)
+
+    def test_a_higher_profile_that_the_phone_has_is_passed_through(self):
+        high = ["-profile:v", "high", "-preset", "veryfast"]
+        step, packets = self.call("profile-level-id=64001f;packetization-mode=1", extra=high)
+        self.assertEqual(step, ("h264", "h264", False))
+        self.looked_at(packets, 100, 31, 1280 * 720)
+        self.as_offered(packets)
+
+    def as_offered(self, packets):
+        """Profile, constraints and level of what was sent are those of the offer."""
+        number, = {packet.payload_type for packet in packets}
+        offered = re.search(f"a=fmtp:{number} profile-level-id=([0-9a-f]{{6}});", self.offer)[1]
+        sent = {nal[1:4].hex() for nal in rtp.h264_nals(packets) if nal[0] & 31 == 7}
+        self.assertEqual(sent, {offered})
 
 
 if __name__ == "__main__":
