@@ -16,6 +16,7 @@ from support.baresip import Baresip
 from support.elements import IDENTITIES, PHONE, PUSHER, TONES, ElementsTest
 from support.junctor import SOURCE, Junctor
 from support.ports import HOST, free_port
+from support.process import wait_until
 
 ELEMENTS = ("rtmpauthsrc", "rtmpplaysink", "sipcallsink", "stunpunch", "sfurelay", "mediawatchdog",
             "picturefit", "soundfit")
@@ -164,9 +165,8 @@ class E_CallPasted(ElementsTest):
         self.phone.wait_event("CALL_ESTABLISHED")
         junctor.wait_state(identifier, "answered")
         pull.wait_picture(PHONE)
+        shown = self.shown_with_its_plan(junctor, identifier)
         line = junctor.call(identifier)["launch"]
-        status, shown = junctor.command("calls", identifier)
-        self.assertEqual(status, 0, shown)
         self.assertIn(line, [text.removeprefix("gst-launch-1.0 ").strip()
                              for text in shown.splitlines()])
         for secret in (alice.token, alice.password, bob.password):
@@ -190,3 +190,30 @@ class E_CallPasted(ElementsTest):
         self.phone_hears(TONES["pusher"])
         self.phone.hangup()
         self.assertEqual(process.wait(20), 0, process.tail())
+
+    def shown_with_its_plan(self, junctor, identifier):
+        """What `junctor calls ID` prints: every step of the plan, why, what it is expected to cost,
+        and how long each route of it takes."""
+        def printed():
+            plan = junctor.call(identifier)["plan"]
+            status, shown = junctor.command("calls", identifier)
+            self.assertEqual(status, 0, shown)
+            settled = "\nlatency in " in shown and plan == junctor.call(identifier)["plan"]
+            return settled and (plan, shown)
+        plan, shown = wait_until(printed, 20, "a plan that stays and its latency", every=0.3)
+        lines = shown.splitlines()
+        self.assertEqual({(step["direction"], step["medium"]) for step in plan},
+                         {(direction, medium)
+                          for direction in ("caller-to-callee", "callee-to-caller")
+                          for medium in ("audio", "video")})
+        self.assertTrue(any(step["cpu_percent"] > 0 for step in plan), plan)
+        for step in plan:
+            self.assertRegex(step["reason"], r"^[A-Z].*\.$")
+            cost = f" About {step['cpu_percent']:g} % of a core." if step["cpu_percent"] else ""
+            self.assertIn(f"  {step['direction']} {step['medium']}: {step['from']} -> {step['to']}, "
+                          f"{step['reason']}{cost}", lines)
+        at = lines.index("latency in the last seconds: median, 99th percentile, most, in ms")
+        figures = r"\w+ \d+\.\d\d, \d+\.\d\d, \d+\.\d\d"
+        self.assertRegex(lines[at + 1],
+                         rf"^  (caller|callee)-to-\w+ (audio|video): {figures}(; {figures})*$")
+        return shown
