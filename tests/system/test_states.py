@@ -1,5 +1,5 @@
-# What a caller sees and hears of a call that does not come about, or is held: a picture that says so
-# and the tone of the configured country, on the stream that rang, until the player is parted.
+# What is seen and heard of a call that rings, does not come about, or is held: a picture that says
+# so and the tone of the configured country, on the stream that rang, until the player is parted.
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import itertools
 import re
@@ -9,7 +9,7 @@ import unittest
 
 from support import marks, media, rtmp, rtp, tones
 from support.baresip import Baresip
-from support.case import SystemTest
+from support.case import FULL, SystemTest
 from support.junctor import Junctor
 from support.ports import HOST, free_port
 from support.process import wait_until
@@ -24,7 +24,7 @@ allow = ["sip:*@127.0.0.1:*"]
 [media]
 {media}
 """
-FAILED, HOLD = "#b0553f", "#5b7083"
+FAILED, HOLD, RINGING = "#b0553f", "#5b7083", "#2f80c0"
 
 
 def card(workspace, colour, name, caption):
@@ -88,16 +88,19 @@ class States(SystemTest):
         self.assertIn(reason + ": ", self.junctor.log())
         return self.pull.heard(since)
 
-    def shown(self, colour, caption, others):
-        """The last picture that the player had is that card, and none of the others."""
+    def shown(self, colour, caption, others, names=()):
+        """The last picture that the player had is that card with that name, and none of the others
+        or of other `names`."""
         path = self.workspace.file("last.png")
         pictures = media.packets(self.pull.recording, "v")
         self.assertTrue(media.picture_at(self.pull.recording,
                                          pictures[-3][0] - pictures[0][0], path))
-        likeness = {text: media.ssim(path, card(self.workspace, colour, self.name[:28] + (
-            "…" if len(self.name) > 28 else ""), text)) for text in (caption, *others)}
-        self.assertGreater(likeness[caption], 0.97, likeness)
-        self.assertEqual(max(likeness, key=likeness.get), caption, likeness)
+        cards = [(self.name, caption), *((self.name, text) for text in others),
+                 *((name, caption) for name in names)]
+        likeness = {(name, text): media.ssim(path, card(self.workspace, colour, name[:28] + (
+            "…" if len(name) > 28 else ""), text)) for name, text in cards}
+        self.assertGreater(likeness[cards[0]], 0.97, likeness)
+        self.assertEqual(max(likeness, key=likeness.get), cards[0], likeness)
 
     def unbroken(self):
         """Picture and sound go on across all that was shown: none earlier than the one before, or
@@ -123,6 +126,48 @@ class States(SystemTest):
             self.assertTrue(seen)
             for ms in seen[:2]:
                 self.assertAlmostEqual(ms, wanted, delta=45, msg=str(cadence(heard)))
+
+
+class WhileItRings(States):
+    def test_the_ringback_of_the_united_states(self):
+        self.begin('country = "us"', "callee_no_answer.xml")
+        self.junctor.wait_state(self.call_id, "ringing")
+        # 0.2 s hold whole periods of each, so that none is heard in another.
+        parts = wait_until(lambda: self.sounding(1600), 20, "a second of the ringback")
+        for frequency, share in ((440, 0.5), (480, 0.5), (425, 0)):
+            strengths = sorted(tones.strength(part, 8000, frequency) for part in parts)
+            self.assertAlmostEqual(strengths[len(strengths) // 2], share, delta=0.15)
+        if FULL:
+            wait_until(lambda: self.lengths(self.pull.heard(), True) and
+                       self.lengths(self.pull.heard(), False), 30, "a ring and the silence after it")
+            self.assert_lengths(self.pull.heard(), 2000, 4000)
+
+    def sounding(self, size):
+        """What is heard in pieces, without the silent ones; nothing before there is a second."""
+        heard = self.pull.heard()
+        parts = [heard[at:at + size] for at in range(0, len(heard) - size + 1, size)]
+        parts = [part for part in parts if tones.loudness(part) > 1500]
+        return parts if len(parts) * size >= 8000 else None
+
+    def test_the_card_of_an_incoming_call_says_who_calls(self):
+        self.junctor = self.start(Junctor(self.workspace, '[sip]\nincoming = "anyone"\n'))
+        self.alice = self.junctor.account("alice")
+        self.peer = rtp.RtpPeer()
+        self.addCleanup(self.peer.close)
+        self.pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url()))
+        wait_until(lambda: " pull publish/play as alice: accepted" in self.junctor.log(), 20,
+                   "alice's player")
+        self.sipp = self.start(Sipp(self.workspace, "caller.xml", keys=self.peer.keys(),
+                                    extra=("-s", "alice", self.junctor.sip_address)))
+        call = self.junctor.find_call(f"sip:carol@{HOST}")
+        self.junctor.wait_state(call, "ringing")
+        wait_until(lambda: self.pull.pictures() > 25, 20, "the card of the incoming call")
+        self.assertEqual(self.junctor.call(call)["state"], "ringing")
+        self.pull.stop()
+        # Who it is by the address, which is known of a stranger, and what it calls itself.
+        self.name = f"carol@{HOST} “Carol”"
+        self.shown(RINGING, "is calling …", ["ringing …"],
+                   [f"carol@{HOST}", f"carol@{HOST} “Karla”"])
 
 
 class AFailedCall(States):
