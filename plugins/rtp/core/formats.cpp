@@ -228,4 +228,8 @@ bool can_receive(const H264Profile &receiver, const H264Profile &sent) {
          level_order(sent) <= level_order(receiver);
 }
 
+bool same_profile(const H264Profile &a, const H264Profile &b) {
+  return profile_of(a) != Profile::Unknown && profile_of(a) == profile_of(b);
+}
+
 }  // namespace junctor::rtp

@@ -68,4 +68,8 @@ struct H264Profile {
 /// choose.
 bool can_receive(const H264Profile &receiver, const H264Profile &sent);
 
+/// Whether both name the same profile, in whatever words, at whatever level; false if it is none
+/// that is known.
+bool same_profile(const H264Profile &a, const H264Profile &b);
+
 }  // namespace junctor::rtp

@@ -546,10 +546,12 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
     reply.port = media[i].port;
     sdp::Format format = to_sdp(*own, chosen->payload_type);
     if (own->format->codec == Codec::H264) {
-      // The profile of a first offer stays as it is (RFC 6184 section 8.2.2): any can be received.
+      // The profile stays as it is offered (RFC 6184 section 8.2.2): any can be received.
+      auto profile = rtp::H264Profile::from_fmtp(chosen->fmtp);
+      const auto ours = rtp::H264Profile::from_fmtp(own->fmtp);
       const bool first = i >= current.size() || !current[i].accepted;
-      format.fmtp = h264_fmtp(rtp::H264Profile::from_fmtp(first ? chosen->fmtp : own->fmtp),
-                              packetization_mode(chosen->fmtp));
+      if (!first && rtp::same_profile(profile, ours)) profile = ours;
+      format.fmtp = h264_fmtp(profile, packetization_mode(chosen->fmtp));
     }
     if (own->format->variable) {
       format.channels = agreed.channels;

@@ -268,6 +268,34 @@ INSTANTIATE_TEST_SUITE_P(
                                 "profile-level-id=4d001f;packetization-mode=1", 96}),
     [](const auto &tried) { return std::string(tried.param.name); });
 
+struct AnsweredTwice {
+  const char *name, *offered, *again;
+};
+class ProfileOfAnAnswer : public testing::TestWithParam<AnsweredTwice> {};
+
+TEST_P(ProfileOfAnAnswer, IsTheOneThatWasOffered) {
+  const auto profile = rtp::H264Profile::from_profile_level_id("640028");
+  const std::vector<OwnMedium> media{
+      {Medium::Video, 20002, own_formats(Medium::Video, {}, profile)}};
+  const std::string id = std::string("profile-level-id=") + GetParam().offered;
+  const auto offer =
+      parsed(answer_text("m=video 40002 RTP/AVP 99\r\na=rtpmap:99 H264/90000\r\na=fmtp:99 " + id +
+                         ";packetization-mode=1\r\n"));
+  const Answer first = make_answer(kUs, media, {}, offer);
+  EXPECT_THAT(sdp::to_string(first.description), HasSubstr("a=fmtp:99 " + id + ";"));
+  const Answer again = make_answer(kUs, media, first.agreed, offer);
+  EXPECT_THAT(
+      sdp::to_string(again.description),
+      HasSubstr(std::string("a=fmtp:99 profile-level-id=") + GetParam().again + ";packetization"));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ProfileOfAnAnswer,
+                         testing::Values(AnsweredTwice{"Another", "42e01f", "42e01f"},
+                                         AnsweredTwice{"OneThatIsIncluded", "4d0028", "4d0028"},
+                                         AnsweredTwice{"AnotherLevel", "640032", "640028"},
+                                         AnsweredTwice{"Unknown", "ff0028", "ff0028"}),
+                         [](const auto &tried) { return std::string(tried.param.name); });
+
 TEST(Offers, OfOtherCodecsStayBeforeAFormatOfH264ThatFitsBetter) {
   std::vector<Offered> all;
   for (const rtp::Format &format : rtp::formats()) all.push_back({&format});
