@@ -197,11 +197,15 @@ class H264(Stream):
     kind, clock_rate = VIDEO, 90000
     picture = (marks.WIDTH, marks.HEIGHT)
 
-    def encode(self, workspace, name, identity):
+    @staticmethod
+    def arguments():
         from . import rtmp
+        return rtmp.X264
+
+    def encode(self, workspace, name, identity):
         picture = marks.Picture(identity, name, *self.picture)
         return rtmp_raw.flv_tags(_flv_pictures(workspace, f"{name}-{identity:x}", picture,
-                                               self.seconds, rtmp.X264))
+                                               self.seconds, self.arguments()))
 
     def is_config(self, body):
         return body[0] & 15 == 7 and body[1] == 0
@@ -251,6 +255,21 @@ class H264(Stream):
         return [frame for frame in (
             tuple(nal for nal in rtp.h264_nals(group) if nal[0] & 31 not in _NOT_PICTURES)
             for group in frames if group) if frame]
+
+
+class SlicedH264(H264):
+    """For packetization mode 0: each slice of a picture fits a packet."""
+
+    @staticmethod
+    def arguments():
+        return [argument.replace("sliced-threads=0", "sliced-threads=0:slice-max-size=1100")
+                for argument in H264.arguments()]
+
+    def payloads(self, frame):
+        key = frame[0][0] & 31 == 5
+        nals = [*(self.parameter_sets() if key else []), *frame]
+        assert max(map(len, nals)) <= _MTU
+        return nals
 
 
 class EnhancedH264(H264):
@@ -394,6 +413,31 @@ class H263(Stream):
         return frames
 
 
+class Sorenson(Stream):
+    """FLV alone carries it (10.1, E.4.3.2)."""
+
+    kind = VIDEO
+
+    def encode(self, workspace, name, identity):
+        from . import rtmp
+        return rtmp_raw.flv_tags(_flv_pictures(
+            workspace, f"{name}-{identity:x}", marks.Picture(identity, name), self.seconds,
+            rtmp.VIDEO_ENCODERS["sorenson"]))
+
+    def frame_of(self, body):
+        return body[1:] if body[0] & 15 == 2 else None
+
+    def tag(self, frame):
+        return bytes([(0x10 if self._is_key(frame) else 0x20) | 2]) + frame
+
+    @staticmethod
+    def _is_key(frame):
+        """By its PictureType, behind a size of its own, which has two bytes or two words."""
+        head = int.from_bytes(frame[:10], "big")
+        own = {0: 16, 1: 32}.get(head >> 47 & 7, 0)
+        return head >> 45 - own & 3 == 0
+
+
 class H263Plus(H263):
     """RFC 4629: the two zero bytes that a picture begins with are left out and marked (P)."""
 
@@ -415,10 +459,13 @@ class H263Plus(H263):
         return frames
 
 
-# By the names of gstphone's formats: (codec at the terminal, how the bytes are read).
+# By the names of gstphone's formats, and of what terminals alone have: (codec at the terminal, how the
+# bytes are read).
 STREAMS = {
     "pcma": ("pcma", Pcma), "pcmu": ("pcmu", Pcmu), "speex/16000": ("speex", Speex),
     "mpeg4-generic": ("aac", AacGeneric), "mp4a-latm": ("aac", AacLatm),
     "h264": ("h264", H264), "avc1": ("h264", EnhancedH264), "vp8": ("vp8", Vp8), "h263": ("h263", H263),
     "h263-1998": ("h263", H263Plus), "h263-2000": ("h263", H263Plus),
+    "h264 mode 0": ("h264", SlicedH264), "sorenson": ("sorenson", Sorenson),
+    "aac": ("aac", Aac), "speex": ("speex", Speex),
 }
