@@ -1,11 +1,11 @@
-# What peers' users complain about, and must not here: a medium that falls silent, a long hold, a push
-# that drops and comes back. SPDX-License-Identifier: LGPL-2.1-or-later
+# What peers' users complain about, and must not here: a medium that falls silent or is not there at
+# all, a long hold, a push that drops and comes back. SPDX-License-Identifier: LGPL-2.1-or-later
 import os
 import subprocess
 import time
 import unittest
 
-from support import marks, player, rawphone, rtmp, rtmp_raw, rtp
+from support import marks, media, player, rawphone, rtmp, rtmp_raw, rtp
 from support.case import FULL, SystemTest
 from support.hostile import Heart
 from support.junctor import Junctor
@@ -13,7 +13,8 @@ from support.process import wait_until
 from support.sipp import SCENARIOS
 
 ALICE, BOB = rtmp.FfmpegPush.IDENTITY, 0xC0
-TONE = 1000
+TONE, PUSH_TONE = 1000, 440
+CLOCKS = {rtp.AUDIO: 8000, rtp.VIDEO: 90000}
 # How long a hold lasts, and for how long a push is gone.
 HOLD = 15 * 60 if FULL else 5
 GONE = 20 if FULL else 6
@@ -56,20 +57,24 @@ class PromiseTest(SystemTest):
             self.workspace, '[sip]\nallow = ["sip:*@127.0.0.1:*"]\n' + config))
         self.alice = self.junctor.account("alice")
         self.phone = self.start(rawphone.RawPhone(self.workspace, **phone))
-        self.player = self.start(player.Player(self.junctor.rtmp_port,
-                                               self.alice.pull_url(pull_query)))
+        self.player = self.start(self.play(self.alice.pull_url(pull_query)))
         self.units = rtp.encode_pictures(marks.Picture(BOB, "bob"), 50,
                                          self.workspace.file("bob.h264"))
+
+    def play(self, url):
+        return player.Player(self.junctor.rtmp_port, url)
 
     def answered(self):
         self.call_id = self.junctor.find_call("alice")
         self.junctor.wait_state(self.call_id, "answered")
 
-    def talk(self):
+    def talk(self, media_of=(rtp.AUDIO, rtp.VIDEO)):
         targets = self.phone.targets()
-        self.phone.peer.send(rtp.AUDIO, frequency=TONE, to=targets[rtp.AUDIO][0])
-        self.phone.peer.send(rtp.VIDEO, units=self.units, payload_type=targets[rtp.VIDEO][1],
-                             to=targets[rtp.VIDEO][0])
+        if rtp.AUDIO in media_of:
+            self.phone.peer.send(rtp.AUDIO, frequency=TONE, to=targets[rtp.AUDIO][0])
+        if rtp.VIDEO in media_of:
+            self.phone.peer.send(rtp.VIDEO, units=self.units, payload_type=targets[rtp.VIDEO][1],
+                                 to=targets[rtp.VIDEO][0])
 
     def flows(self, count, seconds, least, what):
         """So many more come within that time of the medium's own clock, and a generous guard."""
@@ -82,6 +87,46 @@ class PromiseTest(SystemTest):
     def steps_of(self, tags):
         """Milliseconds between the timestamps of tags that follow each other."""
         return [b[1] - a[1] for a, b in zip(tags, tags[1:])]
+
+    def steps_at_phone(self, medium):
+        """Seconds between the timestamps of frames that follow each other."""
+        packets, clock = self.phone.peer.packets(medium), CLOCKS[medium]
+        return [(b.timestamp - a.timestamp) % 2**32 / clock
+                for a, b in zip(packets, packets[1:]) if b.timestamp != a.timestamp]
+
+    def told_at_phone(self, medium):
+        """Seconds from the first frame to the last, as their timestamps tell."""
+        return sum(self.steps_at_phone(medium))
+
+    def nals_at_phone(self, since=0.0):
+        return rtp.h264_nals(self.phone.peer.packets(rtp.VIDEO, since=since))
+
+    def stands_alone(self, since):
+        """The first picture at the phone can be shown: it needs none that came before."""
+        pictures = [nal[0] & 31 for nal in self.nals_at_phone(since) if nal[0] & 31 in (1, 5)]
+        self.assertEqual(pictures[0], 5)
+
+    def seen_at_phone(self, least):
+        """The phone's pictures decode to alice's, and to more than so many of them."""
+        path = self.workspace.file("phone.h264")
+        with open(path, "wb") as file:
+            file.write(b"".join(b"\0\0\0\1" + nal for nal in self.nals_at_phone()))
+        seen = media.marks_of(path)
+        self.assertEqual({mark and mark[0] for mark in seen}, {ALICE})
+        self.assertGreater(len({mark[1] for mark in seen}), least)
+
+    def recorded(self, seconds, codec="aac"):
+        """Tags of H.264 and a tone for that long."""
+        path = self.workspace.file("push.flv")
+        picture = marks.Picture(ALICE, "alice")
+        encoder, rate = rtmp.AUDIO_ENCODERS[codec]
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p",
+             "-s", f"{marks.WIDTH}x{marks.HEIGHT}", "-r", str(marks.FPS), "-i", "-", "-f", "lavfi",
+             "-i", f"sine=frequency={PUSH_TONE}:sample_rate={rate}:duration={seconds}", *rtmp.X264,
+             "-c:a", encoder, "-ac", "1", path], check=True, timeout=60,
+            input=b"".join(picture.frame(n) for n in range(seconds * marks.FPS)))
+        return [tag for tag in rtmp_raw.flv_tags(path) if tag[1] in (player.AUDIO, player.VIDEO)]
 
 
 class P_OneSilentMedium(PromiseTest):
@@ -131,28 +176,61 @@ class P_OneSilentMedium(PromiseTest):
         push.thread.join(30)
         time.sleep(0.5)
         self.running()
-        for medium, clock in ((rtp.AUDIO, 8000), (rtp.VIDEO, 90000)):
-            packets = self.phone.peer.packets(medium)
-            steps = [(b.timestamp - a.timestamp) % 2**32 / clock
-                     for a, b in zip(packets, packets[1:]) if b.timestamp != a.timestamp]
-            gaps = [step for step in steps if step > 0.2]
+        for medium in CLOCKS:
+            gaps = [step for step in self.steps_at_phone(medium) if step > 0.2]
             self.assertEqual(len(gaps), 1, f"{medium} has the one gap that was made: {gaps}")
             self.assertAlmostEqual(gaps[0], 3.0, delta=0.15)
             self.assertEqual(self.phone.peer.lost(medium), 0)
         push.stop()
         self.assertEqual(self.junctor.wait_ended(self.call_id)["reason"], "caller-hangup")
 
-    def recorded(self, seconds):
-        """Tags of H.264 and AAC for that long."""
-        path = self.workspace.file("push.flv")
-        picture = marks.Picture(ALICE, "alice")
-        subprocess.run(
-            ["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p",
-             "-s", f"{marks.WIDTH}x{marks.HEIGHT}", "-r", str(marks.FPS), "-i", "-", "-f", "lavfi",
-             "-i", f"sine=frequency=440:sample_rate=44100:duration={seconds}", *rtmp.X264, "-c:a",
-             "aac", "-ac", "1", path], check=True, timeout=60,
-            input=b"".join(picture.frame(n) for n in range(seconds * marks.FPS)))
-        return [tag for tag in rtmp_raw.flv_tags(path) if tag[1] in (player.AUDIO, player.VIDEO)]
+
+class P_PictureAlone(PromiseTest):
+    """No sound flows, either way: the picture does, and the watchdog is content with it."""
+
+    INTERVAL, TRIES = 300, 10
+
+    def play(self, url):
+        return rtmp.FfmpegPull(self.workspace, url)
+
+    def watch(self, audio, **phone):
+        """Longer than the watchdog waits."""
+        limit = self.INTERVAL * self.TRIES / 1000
+        self.begin(f"[watchdog]\ninterval-ms = {self.INTERVAL}\ntries = {self.TRIES}\n", **phone)
+        push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url(self.phone.uri()),
+                                          audio=audio))
+        self.answered()
+        self.talk([rtp.VIDEO])
+        self.player.wait_picture(BOB)
+        wait_until(lambda: self.told_at_phone(rtp.VIDEO) > limit + 2, 5 * limit + 20,
+                   "pictures at the phone")
+        wait_until(lambda: len(self.player.seen(BOB)) > marks.FPS * limit, 5 * limit + 20,
+                   "pictures at the player")
+        self.running()
+        self.seen_at_phone(marks.FPS * limit)
+        self.assertEqual(self.phone.peer.count(rtp.AUDIO), 0)
+        plan = {(step["direction"], step["medium"]): step
+                for step in self.junctor.call(self.call_id)["plan"]}
+        push.stop()
+        self.assertEqual(self.junctor.wait_ended(self.call_id)["reason"], "caller-hangup")
+        self.phone.sipp.wait(20)
+        for direction in ("caller-to-callee", "callee-to-caller"):
+            step = plan[direction, "video"]
+            self.assertEqual((step["from"], step["to"]), ("h264", "h264"), step)
+        return plan
+
+    def test_neither_end_sends_sound(self):
+        plan = self.watch(audio=None)
+        step = plan["caller-to-callee", "audio"]
+        self.assertEqual(step["from"], "none")
+        self.assertIn("sends no audio", step["reason"])
+
+    def test_a_phone_that_has_no_sound(self):
+        # Port 0: it refuses that medium.
+        plan = self.watch(audio="aac", keys={"audio_port": 0})
+        step = plan["caller-to-callee", "audio"]
+        self.assertEqual(step["from"], "none")
+        self.assertIn("takes no audio", step["reason"])
 
 
 class P_LongHold(PromiseTest):
@@ -239,13 +317,9 @@ class P_PushThatDrops(PromiseTest):
             self.assertEqual(first.ssrc, ssrcs[medium], "one stream to the phone")
             self.assertEqual(first.sequence, (last.sequence + 1) % 0x10000)
             # Its timestamps tell how long it was gone.
-            clock = 8000 if medium == rtp.AUDIO else 90000
-            gone = (first.timestamp - last.timestamp) % 2**32 / clock
+            gone = (first.timestamp - last.timestamp) % 2**32 / CLOCKS[medium]
             self.assertAlmostEqual(gone, first.at - last.at, delta=1.5, msg=medium)
-        # The picture that comes back can be shown: it begins with one that stands alone.
-        nals = rtp.h264_nals(self.phone.peer.packets(rtp.VIDEO, since=back))
-        pictures = [nal[0] & 31 for nal in nals if nal[0] & 31 in (1, 5)]
-        self.assertEqual(pictures[0], 5)
+        self.stands_alone(back)
         self.running()
         self.assertEqual(len(self.junctor.calls()), 1, "the same call")
         again.stop()
