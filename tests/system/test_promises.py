@@ -1,12 +1,13 @@
-# What peers' users complain about, and must not here: a medium that falls silent or is not there at
-# all, a long hold, a push that drops and comes back. SPDX-License-Identifier: LGPL-2.1-or-later
+# What peers' users complain about, and must not here: a medium that falls silent, begins late or is not
+# there at all, a long hold, a push that drops and comes back. SPDX-License-Identifier: LGPL-2.1-or-later
 import os
 import subprocess
+import threading
 import time
 import unittest
 
-from support import marks, media, player, rawphone, rtmp, rtmp_raw, rtp
-from support.case import FULL, SystemTest
+from support import marks, media, player, rawphone, rtmp, rtmp_raw, rtp, tones
+from support.case import FULL, SystemTest, only_full
 from support.hostile import Heart
 from support.junctor import Junctor
 from support.process import wait_until
@@ -231,6 +232,103 @@ class P_PictureAlone(PromiseTest):
         step = plan["caller-to-callee", "audio"]
         self.assertEqual(step["from"], "none")
         self.assertIn("takes no audio", step["reason"])
+
+
+class P_LateTrack(PromiseTest):
+    """The publisher has one medium alone until the call has lasted a while, then the other too: it is
+    added, and what was there goes on."""
+
+    ALONE = 3.0  # seconds, by the timestamps of what is there
+
+    def held_back(self, tags, kind):
+        """The tags until `self.over`; of `kind` those from `self.begun` on, its configuration first,
+        and of pictures the first that stands alone."""
+        config, came = [], False
+        for tag in tags:
+            at, its, body = tag
+            if self.over.is_set():
+                return
+            if its == kind and (its == player.VIDEO or body[0] >> 4 == 10) and body[1] == 0:
+                config.append(tag)
+                continue
+            if its == kind and not came and self.begun.is_set() and \
+                    (its == player.AUDIO or body[0] >> 4 == 1):
+                came = True
+                yield from ((at, *each[1:]) for each in config)
+            if its != kind or came:
+                yield tag
+
+    def step_of(self, medium):
+        return next(step for step in self.junctor.call(self.call_id)["plan"]
+                    if (step["direction"], step["medium"]) == ("caller-to-callee", medium))
+
+    def add_late(self, late, expected, codec="aac", **phone):
+        """`expected` is the step of the plan for what comes late."""
+        self.begun, self.over = threading.Event(), threading.Event()
+        there, kind = (rtp.VIDEO, player.AUDIO) if late == rtp.AUDIO else (rtp.AUDIO, player.VIDEO)
+        self.begin(**phone)
+        tags = self.recorded(15, codec)
+        push = self.start(player.Publisher(self.junctor.rtmp_port,
+                                           self.alice.push_url(self.phone.uri())))
+        push.send(self.held_back(tags, kind))
+        self.answered()
+        self.talk()
+        wait_until(lambda: self.told_at_phone(there) > self.ALONE, 20, f"{there} at the phone")
+        self.assertEqual(self.step_of(late)["from"], "none")
+        self.assertIn(f"sends no {late}", self.step_of(late)["reason"])
+        self.assertEqual(self.phone.peer.count(late), 0)
+        for each in (player.AUDIO, player.VIDEO):
+            wait_until(lambda k=each: self.player.count(k) > 25, 15, f"tags of type {each}")
+        began = time.monotonic()
+        self.begun.set()
+        wait_until(lambda: self.told_at_phone(late) > 2, 20, f"{late} at the phone")
+        self.arrives()
+        self.over.set()
+        step = self.step_of(late)
+        self.assertEqual((step["from"], step["to"], step["transcoded"]), expected, step)
+        self.assertEqual(self.step_of(there)["to"], {"audio": "pcma", "video": "h264"}[there])
+        # What was there is the same stream, of which nothing is missing.
+        packets = self.phone.peer.packets(there)
+        self.assertEqual(len({packet.ssrc for packet in packets}), 1)
+        self.assertEqual(self.phone.peer.lost(there), 0)
+        largest = max(self.steps_at_phone(there))
+        print(f"# largest step of the {there}: {1000 * largest:.0f} ms, and "
+              f"{1000 * self.phone.peer.largest_gap(there, began):.0f} ms from packet to packet",
+              flush=True)
+        self.assertLess(largest, 0.2)
+        # Nor much of what the player has of the phone: its picture goes on with its next keyframe, of
+        # which this phone sends one a second, whatever it is asked.
+        for each, most in ((player.AUDIO, 400), (player.VIDEO, 1400)):
+            self.assertLess(max(self.steps_of(self.player.tags(each, since=began))), most)
+        self.running()
+        self.assertEqual(len(self.junctor.calls()), 1, "the same call")
+        push.thread.join(10)
+        push.stop()
+        self.assertEqual(self.junctor.wait_ended(self.call_id)["reason"], "caller-hangup")
+        self.phone.sipp.wait(20)
+
+    def arrives(self):
+        """Both media decode at the phone to what was sent."""
+        def heard():
+            last = self.phone.peer.heard()[-8000:]
+            return len(last) == 8000 and tones.strength(last, 8000, PUSH_TONE) > 0.5
+        wait_until(heard, 15, "the push terminal's tone at the phone", every=0.2)
+        self.stands_alone(0)
+        self.seen_at_phone(marks.FPS)
+
+    def test_sound_that_begins_after_the_picture(self):
+        self.add_late(rtp.AUDIO, ("aac", "pcma", True))
+
+    def test_a_picture_that_begins_after_the_sound(self):
+        self.add_late(rtp.VIDEO, ("h264", "h264", False))
+
+    @only_full("the other kinds of route")
+    def test_sound_that_is_passed_through(self):
+        self.add_late(rtp.AUDIO, ("pcma", "pcma", False), codec="pcma")
+
+    @only_full("the other kinds of route")
+    def test_a_picture_that_is_transcoded(self):
+        self.add_late(rtp.VIDEO, ("h264", "h264", True), mode=0)
 
 
 class P_LongHold(PromiseTest):
