@@ -222,6 +222,8 @@ void Call::on_media_changed(Leg &leg) {
   if (state() == State::Ended) return;
   if (&leg == caller_.get() || &leg == bridge_->callee().get()) {
     update();
+    // A phone that takes pictures again begins with one that stands alone; an encoder can make it.
+    if (state() == State::Answered) bridge_->force_keyframe(leg.side());
     note_holds();
   } else if (callee(leg)) {
     tell_legs();  // what its players see and hear while it rings

@@ -146,6 +146,10 @@ std::optional<rtp::H264Profile> Inlet::h264_profile() const {
   return h264_profile_in(caps_.get());
 }
 
+bool Inlet::needs_others(GstBuffer *buffer) const {
+  return medium_ == Medium::Video && GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+}
+
 bool Inlet::translate(GstBuffer *buffer, const std::shared_ptr<MappedMemory> &memory,
                       rtp::OutgoingPacket &packet) {
   const guint memories = gst_buffer_n_memory(buffer);
@@ -175,6 +179,7 @@ bool Inlet::translate(GstBuffer *buffer, const std::shared_ptr<MappedMemory> &me
     if (ssrc_) begin_source();  // another payloader: its timestamps have another beginning
     ssrc_ = view->header.ssrc;
   }
+  packet.needs_others = needs_others(buffer);
   packet.capture = capture(running_time(buffer));
   if (!packet.payload.owner) packet.payload.owner = std::shared_ptr<const Bytes>(memory, nullptr);
   return true;
@@ -227,7 +232,10 @@ bool Inlet::pack(GstBuffer *buffer) {
   frame.came = entered_;
   frame.discontinuity = GST_BUFFER_IS_DISCONT(buffer);
   if (h264_ != nullptr) h264_->set_single_nal(single_nal_);
+  const std::size_t before = packets_.size();
   const auto packed = packetizer_->add(frame, packets_);
+  for (std::size_t i = before; i < packets_.size(); ++i)
+    packets_[i].needs_others = needs_others(buffer);
   if (!packed) {
     const PadRef pad = this->pad();
     GST_WARNING_OBJECT(pad.get(), "left out: %s", packed.error().detail.c_str());

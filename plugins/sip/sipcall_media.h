@@ -85,6 +85,7 @@ class Inlet {
   bool translate(GstBuffer *buffer, const std::shared_ptr<class MappedMemory> &memory,
                  rtp::OutgoingPacket &packet);
   bool pack(GstBuffer *buffer);
+  bool needs_others(GstBuffer *buffer) const;  ///< for its picture to be shown
   void judge_format();  ///< whether what comes is what was agreed; with mutex_
   GstClockTime running_time(GstBuffer *buffer) const;
   std::chrono::nanoseconds frame_time(GstClockTime running);

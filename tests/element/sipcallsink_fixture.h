@@ -259,10 +259,13 @@ class SipCallSink : public testing::Test {
   /// The INVITE, after which the peer knows where to answer.
   Message invite() {
     const Message invite = peer_.request("INVITE");
+    peer_.set_agent(agent_of(invite));
+    return invite;
+  }
+  static Endpoint agent_of(const Message &invite) {
     const std::string via = invite.header("Via");
     const auto at = via.find(' ') + 1;
-    peer_.set_agent(*Endpoint::parse(via.substr(at, via.find_first_of("; ", at) - at)));
-    return invite;
+    return *Endpoint::parse(via.substr(at, via.find_first_of("; ", at) - at));
   }
   std::string answer(bool video = true, const std::string &more = "") const {
     std::string sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n";

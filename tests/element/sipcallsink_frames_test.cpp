@@ -124,6 +124,36 @@ TEST_F(SipCallSink, ABrokenFrameIsLeftOutAndCounted) {
   EXPECT_EQ(dropped("video"), 1U);
 }
 
+TEST_F(SipCallSink, AfterAHoldItsFirstPictureStandsAlone) {
+  Feeder video(element_, "video", avc_caps());
+  g_object_set(element_, "codecs", "pcma,h264", nullptr);
+  play();
+  video.start();
+  const Message invite = this->invite();
+  peer_.reply(invite, "200 OK", "", answer());
+  change("answered");
+  GstClockTime time = 0;
+  const auto push = [&](const std::string &unit) {
+    GstBuffer *buffer = frame({with_length(unit)}, time += 40 * GST_MSECOND);
+    if (unit[0] == '\x41') GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
+    EXPECT_EQ(video.push(buffer), GST_FLOW_OK);
+  };
+  int number = 0;
+  for (const char *direction : {"a=inactive\r\n", "a=sendrecv\r\n"}) {
+    peer_.send(
+        peer_.in_dialog(invite, "INVITE", ++number, "", "application/sdp", answer(true, direction)),
+        agent_of(invite));
+    change("media-changed");
+    peer_.send(peer_.in_dialog(invite, "ACK", number), agent_of(invite));
+    push("\x41left out");
+  }
+  push("\x65whole");
+  push("\x41part");
+  EXPECT_EQ(payload_of(video_.receive(false)).front(), '\x78') << "parameter sets and the picture";
+  EXPECT_EQ(payload_of(video_.receive(false)), "\x41part");
+  EXPECT_EQ(dropped("video"), 2U);
+}
+
 TEST_F(SipCallSink, FramesWithoutAConfigurationAreRefusedInWords) {
   Feeder video(element_, "video", "video/x-h264,stream-format=avc,alignment=au");
   g_object_set(element_, "codecs", "pcma,h264", nullptr);

@@ -67,11 +67,7 @@ TEST_F(SipCallSink, MediaFlowsBothWays) {
   EXPECT_EQ(dropped("audio"), 1U);
 
   // The callee hangs up: EOS everywhere.
-  peer_.send(peer_.in_dialog(invite, "BYE", 1), *Endpoint::parse([&] {
-               const std::string via = invite.header("Via");
-               const auto at = via.find(' ') + 1;
-               return via.substr(at, via.find_first_of("; ", at) - at);
-             }()));
+  peer_.send(peer_.in_dialog(invite, "BYE", 1), agent_of(invite));
   EXPECT_EQ(in(change("ended"), "reason"), "callee-hangup");
   EXPECT_TRUE(message(GST_MESSAGE_EOS));
   EXPECT_EQ(audio.push(Feeder::packet(320, {"late"})), GST_FLOW_EOS);

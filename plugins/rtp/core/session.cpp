@@ -105,10 +105,12 @@ void SessionCore::configure(const Stream &stream, const Remote &remote) {
     return;
   }
   const bool another_clock = configured_ && stream.clock_rate != stream_.clock_rate;
+  const bool held = configured_ && !remote_.send;
   stream_ = stream;
   remote_ = remote;
   if (!remote.live) remote_.send = remote_.receive = false;
   if (!use_srtp(stream.srtp)) remote_.send = remote_.receive = false;
+  if (held && remote_.send) resumed_ = reactor_->now();
   if (!stream_.nack) history_.clear();
   reorder_.wait().set_repair(stream_.nack, round_trip_);
   if (another_clock || stream_.events.payload_type < 0 || !remote_.send) digits_out_.clear();

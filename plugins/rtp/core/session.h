@@ -82,6 +82,7 @@ struct Stream {
 struct OutgoingPacket {
   std::uint32_t timestamp = 0;
   bool marker = false;
+  bool needs_others = false;  ///< of a picture that cannot be shown without those before it
   /// Bytes between the RTP header and `payload` that need no block of their own (a fragmentation
   /// unit's two).
   std::array<std::byte, 4> prefix{};
@@ -131,7 +132,8 @@ struct Stats {
   std::uint64_t sent_packets = 0, sent_bytes = 0;          ///< bytes: RTP packets as on the wire
   std::uint64_t received_packets = 0, received_bytes = 0;  ///< from the accepted source
   std::uint64_t dropped = 0;  ///< given to send(), not sent: no peer yet, hold, a digit in its
-                              ///< place, or queue full
+                              ///< place, a picture that needs what a
+                              ///< hold left out, or queue full
   std::uint64_t lost = 0;     ///< given up when something after them was passed on
   std::uint64_t late = 0;     ///< those of `lost` that came after all
   std::uint64_t reordered = 0, duplicates = 0;
@@ -177,6 +179,9 @@ class Session {
     Duration reorder_most = std::chrono::milliseconds(200);
     /// Mean time between reports (RFC 3550 section 6.2); each is randomised.
     Duration report_interval = std::chrono::seconds(5);
+    /// How long after a hold a picture that stands alone is waited for, so that it is the first one
+    /// sent. Some sources have one at their beginning and none later.
+    Duration whole_patience = std::chrono::seconds(10);
     LogSink log;
   };
   /// Any thread.

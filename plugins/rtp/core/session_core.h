@@ -194,7 +194,8 @@ class SessionCore : public std::enable_shared_from_this<SessionCore> {
   std::uint32_t sent_payload_octets_ = 0;
   std::uint64_t sent_at_last_report_ = 0, sent_at_report_before_ = 0;
   int last_send_error_ = 0;
-  bool segmentation_ = true;  // UDP_SEGMENT, until it fails
+  std::optional<Time> resumed_;  // when a hold ended after which nothing has been sent yet
+  bool segmentation_ = true;     // UDP_SEGMENT, until it fails
 
   // Receiving.
   struct Candidate {

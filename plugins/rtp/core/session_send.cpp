@@ -56,6 +56,14 @@ void SessionCore::send(std::span<const OutgoingPacket> packets) {
     return;
   }
   const Time now = reactor_->now();
+  if (resumed_ && !packets.empty()) {
+    // The peer lacks what those pictures need.
+    if (packets.front().needs_others && now - *resumed_ < options_.whole_patience) {
+      counted_.dropped += packets.size();
+      return;
+    }
+    resumed_.reset();
+  }
   const Time queued = Clock::now();
   if (!packets.empty() && packets.front().entered != Time{})
     packetize_latency_.add(queued - packets.front().entered, queued);

@@ -116,6 +116,42 @@ TEST_F(SessionTest, NothingIsSentWithoutAnAnswerOrOnHold) {
   EXPECT_FALSE(wire.receive().empty());
 }
 
+TEST_F(SessionTest, AfterAHoldTheFirstPictureStandsAlone) {
+  for (const Duration patience : {Duration(1h), Duration(0)}) {
+    Session::Options options;
+    options.whole_patience = patience;
+    auto session = open(options);
+    Wire wire;
+    OutgoingPacket part = packet(0, "part");
+    part.needs_others = true;
+    Remote held = remote(wire.endpoint());
+    session->configure(stream(), held);
+    settle();
+    session->send({&part, 1});  // no hold was before it
+    settle();
+    for (const bool send : {false, true}) {
+      held.send = send;
+      session->configure(stream(), held);
+      settle();
+      session->send({&part, 1});
+    }
+    const OutgoingPacket whole = packet(3000, "whole");
+    session->send({&whole, 1});
+    session->send({&part, 1});
+    settle();
+    std::vector<std::string> sent;
+    for (Bytes bytes = wire.receive(); !bytes.empty(); bytes = wire.receive())
+      if (!looks_like_rtcp(bytes)) {
+        const auto payload = parse_packet(bytes)->payload;
+        sent.emplace_back(reinterpret_cast<const char *>(payload.data()), payload.size());
+      }
+    std::vector<std::string> expected{"part", "whole", "part"};
+    if (patience == Duration(0)) expected.insert(expected.begin() + 1, "part");
+    EXPECT_EQ(sent, expected);
+    EXPECT_EQ(session->stats().dropped, 5U - sent.size());
+  }
+}
+
 TEST_F(SessionTest, SequencesAreConsecutiveAndSourcesRise) {
   auto session = open();
   Wire wire;

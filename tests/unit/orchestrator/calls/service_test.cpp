@@ -346,8 +346,10 @@ TEST_F(ServiceTest, HoldAndANewAddressBuildNothingAnew) {
   auto held = both();
   for (sip::Media &one : held) one.direction = sip::Direction::Inactive;
   sip(0).change(held);
+  const int asked = path().keyframes[1];
   sip(0).change(both());
   EXPECT_EQ(paths_.size(), 1u);
+  EXPECT_GT(path().keyframes[1], asked) << "the phone has missed what was sent meanwhile";
 }
 
 TEST_F(ServiceTest, WhatWasHeldBackAtTheAnswerGetsItsWayWhenItComes) {
