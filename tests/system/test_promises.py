@@ -354,6 +354,9 @@ class P_LongHold(PromiseTest):
         wait_until(lambda: self.messages("INVITE", "sent") >= 1, 20, "the hold")
         for medium in (rtp.AUDIO, rtp.VIDEO):
             self.phone.peer.stop_sending(medium)
+        wait_until(lambda: time.monotonic() - self.phone.peer.last(rtp.VIDEO) > 1, HOLD,
+                   "no more pictures at the phone")
+        quiet = time.monotonic()
         wait_until(lambda: self.messages("INVITE", "sent") >= 2, HOLD + 30, "the end of the hold")
         resumed = time.monotonic()
         if HOLD > REFRESH:
@@ -367,6 +370,7 @@ class P_LongHold(PromiseTest):
         for kind in (player.AUDIO, player.VIDEO):
             wait_until(lambda k=kind: self.player.count(k, since=resumed + 0.5) > 25, 15,
                        f"tags of type {kind} at the player")
+        self.stands_alone(quiet)
         # Timestamps went on through all of it, without going back.
         for kind in (player.AUDIO, player.VIDEO):
             tags = self.player.tags(kind)
