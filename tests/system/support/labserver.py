@@ -41,10 +41,10 @@ class LabServer:
         done = self.junctor("account", "add", name)
         self.tokens[name] = re.search(r"^token +(\S+)", done, re.MULTILINE)[1]
 
-    def phone(self, name, site, *arguments, log=None):
+    def phone(self, name, site, *arguments, **more):
         return self.start(Phone(
             self.workspace, name, f"https://{self.server.address}:8443", self.tokens[name], "--ca",
-            self.certificate, *arguments, host=site, log=log))
+            self.certificate, *arguments, host=site, **more))
 
     def token_file(self, name, account):
         if account not in self.tokens:

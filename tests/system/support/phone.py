@@ -24,17 +24,19 @@ def film(workspace, identity, name, seconds=60):
 
 
 class Phone:
-    """`host`: of a laboratory; None: this machine. What it prints are its events."""
+    """`host`: of a laboratory; None: this machine. What it prints are its events, or with `words`
+    the lines for people."""
 
-    def __init__(self, workspace, name, url, token, *arguments, host=None, log=None):
+    def __init__(self, workspace, name, url, token, *arguments, host=None, log=None, words=False):
         self.name, self.workspace = name, workspace
         log = log or name
         self.pictures = os.path.dirname(workspace.file(f"{log}-pictures", "x"))
         self.sound = workspace.file(f"{log}-sound", "heard.wav")
         token_file = workspace.write(f"{log}.token", token, 0o600)
         self._events = workspace.file(f"{log}.events")
-        argv = [JUNCTOR, "phone", "--url", url, "--token-file", token_file, "--json",
-                "--save-pictures", self.pictures, "--save-sound", self.sound, *arguments]
+        argv = [JUNCTOR, "phone", "--url", url, "--token-file", token_file,
+                *(() if words else ("--json",)), "--save-pictures", self.pictures, "--save-sound",
+                self.sound, *arguments]
         with open(self._events, "wb") as out:
             if host is not None:
                 self.process = host.run(argv, stdout=out, env=environment(), name=log)
@@ -42,10 +44,12 @@ class Phone:
                 self.process = Process(log, argv, workspace.file(f"{log}.log"), env=environment(),
                                        stdout=out)
 
-    def events(self, kind=None):
+    def lines(self):
         with open(self._events, encoding="utf-8") as file:
-            lines = file.read().split("\n")[:-1]
-        found = [json.loads(line) for line in lines]
+            return file.read().split("\n")[:-1]
+
+    def events(self, kind=None):
+        found = [json.loads(line) for line in self.lines()]
         return found if kind is None else [each for each in found if each["event"] == kind]
 
     def wait(self, kind, guard=20.0, after=0, **fields):
@@ -62,7 +66,7 @@ class Phone:
         return wait_until(look, guard, f"{kind} {fields} of {self.name}", every=0.05)
 
     def said(self):
-        return "\n".join(json.dumps(each) for each in self.events()[-12:]) + self.process.tail()
+        return "\n".join(self.lines()[-12:]) + self.process.tail()
 
     def picture(self, guard=15.0):
         """The newest picture of the peer's, as a file."""
