@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The launch line of a phone's media, for each kind of source.
+#include "phone/media_line.h"
+
+#include <gst/gst.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <initializer_list>
+
+#include "../../temporary_directory.h"
+#include "common/gst/refs.h"
+#include "common/handle.h"
+
+namespace junctor::phone {
+namespace {
+
+/// Which element has this name; empty: none.
+std::string factory_of(GstElement *pipeline, const char *name) {
+  const ElementRef found(gst_bin_get_by_name(GST_BIN(pipeline), name));
+  return found ? GST_OBJECT_NAME(gst_element_get_factory(found.get())) : "";
+}
+
+TEST(MediaLine, OfEachSourceIsOneThatGStreamerMakes) {
+  gst_init(nullptr, nullptr);
+  const TemporaryDirectory folder;
+  const std::string file = folder.path() + "/film";
+  std::ofstream(file) << "x";
+  struct Row {
+    std::string video, audio;
+    const char *picture, *sound;
+  };
+  for (const Row &row :
+       std::initializer_list<Row>{{"/dev/video0", "mic", "v4l2src", "autoaudiosrc"},
+                                  {"/dev/video12", "off", "v4l2src", ""},
+                                  {"off", "mic", "", "autoaudiosrc"},
+                                  {file, file, "filesrc", "filesrc"},
+                                  {"test:snow", "test:440", "", ""},
+                                  {"off", "off", "", ""}})
+    for (const char *codec : {"h264", "vp8"}) {
+      MediaOptions options;
+      options.video = row.video;
+      options.audio = row.audio;
+      options.codec = codec;
+      const auto line = media_line(options);
+      ASSERT_TRUE(line) << line.error().detail;
+      GError *raw = nullptr;
+      const ElementRef pipeline(gst_parse_launch(line->c_str(), &raw));
+      const std::unique_ptr<GError, Releaser<g_error_free>> error(raw);
+      ASSERT_FALSE(error) << *line << "\n" << error->message;
+      EXPECT_EQ(factory_of(pipeline.get(), "picture-file"), row.picture) << *line;
+      EXPECT_EQ(factory_of(pipeline.get(), "sound-file"), row.sound) << *line;
+      EXPECT_EQ(factory_of(pipeline.get(), "channel"), "stunpunch");
+    }
+}
+
+TEST(MediaLine, HasNothingInItThatAUserTyped) {
+  MediaOptions options;
+  options.video = "/dev/video0 ! filesink location=x";
+  const auto line = media_line(options);
+  ASSERT_TRUE(line);
+  EXPECT_EQ(line->find("filesink"), std::string::npos) << *line;
+  options.video = "test:ball ! filesink location=x";
+  EXPECT_FALSE(media_line(options));
+  options.video = "test";
+  for (const char *wrong : {"test:440 ! filesink", "test:19", "test:1e3", "/none"}) {
+    options.audio = wrong;
+    EXPECT_FALSE(media_line(options)) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace junctor::phone
