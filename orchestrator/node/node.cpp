@@ -123,7 +123,7 @@ Result<void> Node::connect() {
   rendezvous::ClientOptions options = options_.server;
   options.hello = hello();
   connected_ = false;
-  auto server = rendezvous::Client::connect(std::move(options), std::move(events));
+  auto server = options_.connect(std::move(options), std::move(events));
   if (!server) return server.error();
   server_ = std::move(*server);
   return {};

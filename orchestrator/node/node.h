@@ -30,6 +30,10 @@ struct NodeOptions {
   std::string battery_folder = "/sys/class/power_supply";
   Duration drain_time = std::chrono::seconds(15);  ///< for calls to move, when it is to stop
   LogSink log;                                     ///< may be unset; any thread
+  /// How it reaches its rendezvous; tests replace it.
+  std::function<Result<std::unique_ptr<rendezvous::Client>>(rendezvous::ClientOptions,
+                                                            rendezvous::ClientEvents)>
+      connect = rendezvous::Client::connect;
 };
 
 struct NodeStatus {
