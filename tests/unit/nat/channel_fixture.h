@@ -83,7 +83,7 @@ class End {
   std::vector<Rung> wanted_;
   std::string complaints_;
   std::function<void(Rung)> on_want_;
-  std::function<std::string(const std::string &)> through_;
+  std::function<std::string(const std::string &)> through_;  ///< what is empty is withheld
 
  private:
   template <class Change>
@@ -93,7 +93,10 @@ class End {
     news_.notify_all();
   }
   /// Under the lock: the other end is to get each string once, in order.
-  void give(const std::string &text) { other_->channel().post(through_ ? through_(text) : text); }
+  void give(const std::string &text) {
+    const std::string given = through_ ? through_(text) : text;
+    if (!given.empty()) other_->channel().post(given);
+  }
   std::mutex mutex_;
   std::condition_variable news_;
   End *other_ = nullptr;
@@ -132,6 +135,7 @@ class Channels : public testing::Test {
     made.side = side;
     made.session = "s1";
     made.rungs = std::move(rungs);
+    made.timeout = timeout_;
     return made;
   }
   void open(const std::vector<Rung> &rungs) {
@@ -164,6 +168,7 @@ class Channels : public testing::Test {
   std::unique_ptr<ReactorThread> thread_;
   std::unique_ptr<End> caller_, callee_;
   int sequence_ = 0;
+  Duration timeout_ = ChannelOptions().timeout;
 };
 
 }  // namespace junctor::nat

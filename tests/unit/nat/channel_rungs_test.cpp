@@ -159,8 +159,12 @@ class Wire {
     return to_string(*signal);
   }
   std::atomic<bool> cut_ = false;
+  std::atomic<std::size_t> unanswered_ = 2;  ///< an end that gets no answers to its test packets
 
  private:
+  static bool is_answer(std::span<const std::byte> packet) {
+    return packet.size() > 1 && packet[0] == std::byte{1} && packet[1] == std::byte{1};
+  }
   void pass(std::size_t from) {
     std::array<std::byte, 2048> buffer;
     socklen_t length = sizeof(sockaddr_storage);
@@ -168,6 +172,8 @@ class Wire {
                                    reinterpret_cast<sockaddr *>(&ends_[from].emplace()), &length);
     const std::size_t to = 1 - from;
     if (got <= 0 || cut_ || !ends_[to]) return;
+    if (unanswered_ == to && is_answer(std::span(buffer).first(static_cast<std::size_t>(got))))
+      return;
     (void)::sendto(sockets_[to].get(), buffer.data(), static_cast<std::size_t>(got), 0,
                    reinterpret_cast<const sockaddr *>(&*ends_[to]), sockaddr_length(*ends_[to]));
   }
@@ -344,6 +350,40 @@ TEST_F(Cut, WithoutAWayItSaysSoOnceAndThenWhenThereIsOne) {
     EXPECT_EQ(each->channel().stats().rung, "p2p");
   }
   ASSERT_NO_FATAL_FAILURE(hear());
+}
+
+/// The callee's test packets arrive, and the caller's too; the callee gets no answer.
+class OneSideHasAnAnswer : public Cut {
+ protected:
+  void join_unanswered(bool told) {
+    wire_->unanswered_ = 1;
+    ASSERT_NO_FATAL_FAILURE(open_through_wire({Rung::P2p}));
+    caller_->through_ = [this, told](const std::string &text) {
+      const auto signal = parse_signal(text);
+      if (!told && signal && std::holds_alternative<Up>(*signal)) return std::string();
+      return wire_->rewrite(text, 1);
+    };
+    join();
+    ASSERT_TRUE(caller_->wait_event(ChannelEvent::Kind::Up));
+  }
+};
+
+TEST_F(OneSideHasAnAnswer, AndItsWordBringsTheOtherUp) {
+  ASSERT_NO_FATAL_FAILURE(join_unanswered(true));
+  ASSERT_TRUE(callee_->wait_event(ChannelEvent::Kind::Up));
+  EXPECT_EQ(callee_->channel().stats().rung, "p2p");
+  EXPECT_FALSE(callee_->channel().stats().round_trip) << "nothing was answered";
+  speak();
+  ASSERT_NO_FATAL_FAILURE(hear());
+}
+
+TEST_F(OneSideHasAnAnswer, AndWithoutItsWordTheOtherHasNoWay) {
+  timeout_ = 700ms;
+  ASSERT_NO_FATAL_FAILURE(join_unanswered(false));
+  ASSERT_TRUE(callee_->wait_event(ChannelEvent::Kind::Failed));
+  EXPECT_NE(callee_->events_.back().why.find("none was answered"), std::string::npos)
+      << callee_->events_.back().why;
+  EXPECT_EQ(caller_->channel().stats().state, ChannelState::Up);
 }
 
 TEST_F(Cut, WithoutANodeItSaysSoAndDropsPackets) {
