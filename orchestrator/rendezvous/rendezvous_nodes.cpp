@@ -14,6 +14,17 @@ constexpr std::size_t kMostSignals = 32;  // of each side, kept for nodes to com
 /// A node that was given up still passes on what comes, until the clients have found another way.
 constexpr Duration kRelease = std::chrono::seconds(10);
 
+/// Which one a node is of that says nothing of it: of `known` the nearest that it has measured.
+std::string nearest(const std::vector<wire::RegionTime> &measured,
+                    const std::vector<wire::Region> &known) {
+  const wire::RegionTime *best = nullptr;
+  for (const wire::RegionTime &each : measured)
+    if (std::ranges::count(known, each.name, &wire::Region::name) > 0 &&
+        (!best || each.round_trip_ms < best->round_trip_ms))
+      best = &each;
+  return best ? best->name : "";
+}
+
 }  // namespace
 
 // --- Coming and going ----------------------------------------------------------------------------
@@ -332,7 +343,8 @@ std::vector<NodeView> Rendezvous::nodes() const {
     view.name = device.offer->name;
     view.account = device.account;
     view.agent = device.agent;
-    view.region = device.offer->region;
+    view.region = device.offer->region.empty() ? nearest(device.regions, options_.regions)
+                                               : device.offer->region;
     if (device.nat) view.nat = nat::summary(*device.nat);
     view.legs = device.offer->legs;
     view.used = device.load.legs;

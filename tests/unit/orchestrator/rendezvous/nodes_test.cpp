@@ -18,6 +18,7 @@ class Nodes : public RendezvousTest {
   void adjust(Options &options) override {
     options.rule = rule;
     options.nodes = accept;
+    options.regions = {{"eu", "192.0.2.1:3478"}, {"us", "192.0.2.2:3478"}};
   }
 
   static wire::Object behind(nat::Dependence dependence) {
@@ -503,6 +504,21 @@ TEST_F(Nodes, ANameIsOnes) {
   EXPECT_EQ(heard[second].closed, kPolicy);
   EXPECT_THAT(heard[second].why, HasSubstr("--name"));
   EXPECT_EQ(rendezvous->nodes().size(), 1U);
+}
+
+TEST_F(Nodes, OneThatNamesNoRegionIsOfTheNearest) {
+  const LinkId link = connect("carol");
+  wire::Hello hello;
+  hello.role = wire::Role::Node;
+  // The server of the last is no region.
+  hello.regions = {{"us", 80}, {"eu", 20}, {"192.0.2.3:3478", 1}};
+  hello.node = wire::NodeOffer{"n1", "", 10, 0};
+  say(link, hello);
+  EXPECT_EQ(view("n1").region, "eu");
+  say(link, wire::Moved{"", {{"eu", 90}, {"us", 80}}, {}});
+  EXPECT_EQ(view("n1").region, "us");
+  say(link, wire::Moved{"", {{"192.0.2.3:3478", 1}}, {}});
+  EXPECT_EQ(view("n1").region, "");
 }
 
 TEST_F(Nodes, ServersMayTakeNone) {
