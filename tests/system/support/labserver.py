@@ -53,13 +53,16 @@ class LabServer:
 
     def node(self, name, account="carol", kind="open", host=None, *arguments):
         """A device that is lent, once it serves: at a site of this type, or at a host."""
-        host = host or self.lab.site(name, kind)
-        process = host.run([JUNCTOR, "node", "--url", f"https://{self.server.address}:8443",
-                            "--token-file", self.token_file(name, account), "--ca",
-                            self.certificate, "--name", name, "--every", "1", *arguments],
-                           env=environment(), name=name)
+        process = self.run_node(name, account, host or self.lab.site(name, kind), *arguments)
         self._listed(rf"{name} (?!.*NAT not known)", f"node {name} to have told its NAT")
         return process
+
+    def run_node(self, name, account, host, *arguments):
+        """One that need not be taken."""
+        return host.run([JUNCTOR, "node", "--url", f"https://{self.server.address}:8443",
+                         "--token-file", self.token_file(name, account), "--ca",
+                         self.certificate, "--name", name, "--every", "1", *arguments],
+                        env=environment(), name=name)
 
     def refusing_node(self, name, account="carol"):
         """One that is asked first, and takes nothing."""

@@ -223,6 +223,31 @@ TEST(Config, TrunksSayWhatIsWrong) {
   }
 }
 
+TEST(Config, SaysWhoLendsDevicesAndWhichIsAsked) {
+  Config config;
+  EXPECT_TRUE(config.nodes.accept);
+  EXPECT_EQ(config.nodes.rule, nodes::Rule::Nearest);
+  for (const auto &[word, rule] : {std::pair{"least-loaded", nodes::Rule::LeastLoaded},
+                                   {"cheapest", nodes::Rule::Cheapest},
+                                   {"nearest", nodes::Rule::Nearest}}) {
+    const auto read =
+        read_text("[nodes]\naccept = false\nrule = \"" + std::string(word) + "\"\n", "t", config);
+    ASSERT_TRUE(read) << read.error().detail;
+    EXPECT_FALSE(config.nodes.accept);
+    EXPECT_EQ(config.nodes.rule, rule);
+  }
+  for (const auto &[text, part] : std::initializer_list<std::pair<const char *, const char *>>{
+           {"[nodes]\nrule = \"best\"\n", "must be nearest, least-loaded or cheapest"},
+           {"[nodes]\nrule = 1\n", "nodes.rule"},
+           {"[nodes]\naccept = \"no\"\n", "nodes.accept"},
+           {"[nodes]\nrules = \"cheapest\"\n", "nodes.rule"}}) {
+    Config wrong;
+    const auto result = read_text(text, "t", wrong);
+    ASSERT_FALSE(result) << text;
+    EXPECT_NE(result.error().detail.find(part), std::string::npos) << result.error().detail;
+  }
+}
+
 TEST(Config, RegionsAreNamedServers) {
   Config config;
   const auto read = read_text(
