@@ -27,14 +27,14 @@ class N7_Node(SystemTest):
         super().setUp()
         self.rendezvous = self.start(FakeRendezvous())
 
-    def node(self, *arguments, token=None):
+    def node(self, *arguments, token=None, more=()):
         path = self.workspace.write("token", token or self.rendezvous.token, 0o600)
         settings = {"--name": "n7", "--listen": f"{HOST}:0", "--drain": "1"}
         settings.update(zip(arguments[::2], arguments[1::2]))
         return self.start(Process("node", [
             os.path.join(BUILD, "orchestrator", "junctor"), "node", "--url", self.rendezvous.url,
             "--token-file", path, "--every", "1", "--json",
-            *(word for pair in settings.items() for word in pair)],
+            *(word for pair in settings.items() for word in pair), *more],
             self.workspace.file(f"node-{time.monotonic_ns()}.log"), env=environment()))
 
     def welcomed(self, **more):
@@ -77,6 +77,18 @@ class N7_Node(SystemTest):
         self.assertEqual((failed["session"], failed["state"]), ("s1", "failed"))
         connection.send(type="release", session="s1")
         wait_until(lambda: connection.wait("load")["legs"] == 0, what="the legs to be released")
+
+    def test_clients_are_told_the_address_that_its_owner_announces(self):
+        announced = "198.51.100.7:4000", "[2001:db8::7]:4001"
+        process = self.node(more=[word for each in announced for word in ("--announce", each)])
+        connection, hello = self.welcomed()
+        self.assertEqual(hello["families"], ["ipv4", "ipv6"])
+        self.serve(connection)
+        own = self.status(process)["address"]
+        for leg in connection.wait("serving")["legs"]:
+            self.assertEqual(leg["description"]["candidates"],
+                             [{"kind": "host", "address": own},
+                              *({"kind": "external", "address": each} for each in announced)])
 
     def test_it_probes_where_the_client_is_said_to_be(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
