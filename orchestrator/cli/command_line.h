@@ -59,7 +59,7 @@ struct PhoneLine {
   std::string video = "test", audio = "test", codec = "h264";
   std::vector<std::string> answer_from;  ///< accounts; empty: all
   std::string save_pictures, save_sound, rungs = "p2p,sfu,relay", ladder = "parallel";
-  unsigned bitrate = 600, timeout = 3000, save_every = 0, duration = 0;
+  unsigned bitrate = 600, timeout = 3000, head_start = 1000, save_every = 0, duration = 0;
   bool once = false, stats = false, no_prediction = false, many_sockets = false;
 };
 

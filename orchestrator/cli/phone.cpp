@@ -44,6 +44,7 @@ Result<phone::PhoneOptions> options_of(const CommandLine &line) {
   options.media.rungs = said.rungs;
   options.media.strict = said.ladder == "strict";
   options.media.timeout = std::chrono::milliseconds(said.timeout);
+  options.media.head_start = std::chrono::milliseconds(said.head_start);
   options.media.prediction = !said.no_prediction;
   options.media.many_sockets = said.many_sockets;
   options.pictures = said.save_pictures;

@@ -60,6 +60,11 @@ void add_phone_flags(CLI::App &command, PhoneLine &line) {
   command.add_option("--timeout", line.timeout, "Milliseconds for the direct way (3000)")
       ->type_name("MS")
       ->check(CLI::Range(100U, 60000U));
+  command
+      .add_option("--head-start", line.head_start,
+                  "Milliseconds that nodes are tried before a relay carries (1000)")
+      ->type_name("MS")
+      ->check(CLI::Range(0U, 60000U));
   command.add_flag("--no-prediction", line.no_prediction,
                    "Do not foretell the ports of a NAT that counts");
   command.add_flag("--many-sockets", line.many_sockets,

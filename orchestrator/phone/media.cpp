@@ -83,7 +83,8 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     g_object_set(channel_.get(), "session", options_.session.c_str(), "caller", options_.caller,
                  "stun-server", options_.stun_servers.c_str(), "turn-server",
                  options_.turn_servers.c_str(), "rungs", options_.rungs.c_str(), "timeout",
-                 static_cast<guint>(options_.timeout.count()), nullptr);
+                 static_cast<guint>(options_.timeout.count()), "head-start",
+                 static_cast<guint>(options_.head_start.count()), nullptr);
     gst_util_set_object_arg(G_OBJECT(channel_.get()), "ladder",
                             options_.strict ? "strict" : "parallel");
     bridge("rtp-out", PadRef(gst_element_get_static_pad(channel_.get(), "sink")),
@@ -292,8 +293,8 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
       tell_over(&MediaEvents::broken, std::string("what comes cannot be shown: ") + error->message);
       return nullptr;
     }
-    // All is set before the pipeline has it: where that is on its way up itself, it takes the branch
-    // along at once.
+    // All is set before the pipeline has it: where that is on its way up itself, it takes the
+    // branch along at once.
     const auto part = [branch](const char *name) {
       return ElementRef(gst_bin_get_by_name(GST_BIN(branch), name));
     };

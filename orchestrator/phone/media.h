@@ -23,7 +23,7 @@ struct MediaOptions {
   std::string stun_servers, turn_servers;  ///< as stunpunch's properties
   std::string rungs = "p2p,sfu,relay";
   bool strict = false;  ///< one rung after the other
-  std::chrono::milliseconds timeout{3000};
+  std::chrono::milliseconds timeout{3000}, head_start{1000};
   bool prediction = false, many_sockets = false;
 
   /// "test", "test:PATTERN" of videotestsrc, "off", "/dev/videoN", or a file.

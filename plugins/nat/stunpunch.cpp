@@ -34,6 +34,7 @@ enum Property : guint {
   kPropTurnServer,
   kPropRungs,
   kPropLadder,
+  kPropHeadStart,
   kPropIce,
   kPropEncrypt,
   kPropPrediction,
@@ -168,6 +169,9 @@ static void junctor_stun_punch_set_property(GObject *object, guint id, const GVa
     case kPropTimeout:
       state.settings.timeout = g_value_get_uint(value);
       break;
+    case kPropHeadStart:
+      state.settings.head_start = g_value_get_uint(value);
+      break;
     case kPropTurnServer:
       state.settings.turn_server = text();
       break;
@@ -233,6 +237,9 @@ static void junctor_stun_punch_get_property(GObject *object, guint id, GValue *v
       break;
     case kPropTimeout:
       g_value_set_uint(value, state.settings.timeout);
+      break;
+    case kPropHeadStart:
+      g_value_set_uint(value, state.settings.head_start);
       break;
     case kPropTurnServer:
       g_value_set_string(value, state.settings.turn_server.c_str());
@@ -390,6 +397,12 @@ static void junctor_stun_punch_class_init(JunctorStunPunchClass *klass) {
                         "Whether the next way is prepared while one is tried, or one is tried "
                         "after the other",
                         ladder_type(), static_cast<gint>(nat::LadderOrder::Parallel), kSet));
+  g_object_class_install_property(
+      object_class, kPropHeadStart,
+      g_param_spec_uint("head-start", "Head start",
+                        "With ladder=parallel, milliseconds that nodes are tried before a relay "
+                        "carries",
+                        0, 60000, kDefaultHeadStart, kSet));
   g_object_class_install_property(
       object_class, kPropIce,
       g_param_spec_boolean("ice", "ICE",

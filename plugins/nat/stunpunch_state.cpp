@@ -146,6 +146,7 @@ Result<nat::ChannelOptions> options_of(JunctorStunPunch *self) {
   options.prediction = state.settings.prediction;
   options.many_sockets = state.settings.many_sockets;
   options.order = state.settings.order;
+  options.head_start = std::chrono::milliseconds(state.settings.head_start);
   options.ice = state.settings.ice;
   options.encrypt = state.settings.encrypt;
   if (options.ice && !options.encrypt) {

@@ -18,7 +18,7 @@ GST_DEBUG_CATEGORY_EXTERN(junctor_stun_punch_debug);
 
 namespace junctor::stunpunch {
 
-inline constexpr guint kDefaultTimeout = 3000;  // ms
+inline constexpr guint kDefaultTimeout = 3000, kDefaultHeadStart = 1000;  // ms
 inline constexpr const char *kDefaultRungs = "p2p,sfu,relay";
 inline constexpr const char *kRtp = "application/x-rtp", *kRtcp = "application/x-rtcp";
 
@@ -36,7 +36,7 @@ struct Settings {
   std::string session, stun_server, turn_server, rungs = kDefaultRungs;
   bool caller = false, ice = false, encrypt = true;
   nat::LadderOrder order = nat::LadderOrder::Parallel;
-  guint timeout = kDefaultTimeout;
+  guint timeout = kDefaultTimeout, head_start = kDefaultHeadStart;
   bool prediction = true, many_sockets = false;
   CapsRef caps;
 };

@@ -401,6 +401,17 @@ TEST(StunPunch, FlushingDoesNotEndIt) {
   EXPECT_TRUE(buffer);
 }
 
+TEST(StunPunch, HasThreeSecondsForTheDirectWayAndOneForNodes) {
+  const auto element = make("stunpunch");
+  guint timeout = 0, head_start = 0;
+  g_object_get(element.get(), "timeout", &timeout, "head-start", &head_start, nullptr);
+  EXPECT_EQ(timeout, 3000U);
+  EXPECT_EQ(head_start, 1000U);
+  g_object_set(element.get(), "head-start", 0U, nullptr);
+  g_object_get(element.get(), "head-start", &head_start, nullptr);
+  EXPECT_EQ(head_start, 0U);
+}
+
 TEST(StunPunch, IsLiveAndAddsNoLatency) {
   Side side(true, "call 1");
   side.begin();

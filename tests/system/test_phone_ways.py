@@ -1,5 +1,5 @@
-# N3: what `junctor phone` is told about its ways. SPDX-License-Identifier: LGPL-2.1-or-later
-"""Many sockets against a NAT that takes ports by chance."""
+# N3 and N6: what `junctor phone` is told about its ways. SPDX-License-Identifier: LGPL-2.1-or-later
+"""Many sockets against a NAT that takes ports by chance; how long a relay leaves media to nodes."""
 from support.phonelab import ALICE, BOB, TONES, PhoneLab
 from support.process import wait_until
 
@@ -44,3 +44,21 @@ class N3_ManySockets(WaysTest):
         self.end(phones)
         self.heard(alice, BOB)
         self.heard(bob, ALICE)
+
+
+class N6_HeadStart(WaysTest):
+    def test_a_relay_leaves_media_to_nodes_for_as_long_as_it_is_told(self):
+        self.serve("--turn", "auto")
+        host = self.lab.host("n1")
+        self.node("n1", "carol", None, host)
+        # Now a relay is there long before it is.
+        host.link.delay(0.25)
+        for number, (most, first) in enumerate((("0", "relay"), ("10000", "sfu"))):
+            with self.subTest(most):
+                phones = self.talk(number, ("symmetric", "symmetric"), "--head-start", most)
+                for each in phones:
+                    self.assertEqual(each.wait("channel", state="up")["rung"], first)
+                    # Who is worse carries until the better one is there.
+                    if first == "relay":
+                        each.wait("channel", state="moved", rung="sfu", node="n1")
+                self.end(phones)

@@ -47,6 +47,8 @@ struct ChannelOptions {
   /// Ways that can be had. Nodes come by take_offer(), relays by that or `turn_servers`.
   std::vector<Rung> rungs{Rung::P2p};
   LadderOrder order = LadderOrder::Parallel;
+  /// For nodes, before a relay carries (LadderOrder::Parallel).
+  Duration head_start = LadderOptions().sfu_head_start;
   std::vector<TurnServer> turn_servers{};
   /// Ways are looked for by RFC 8445 and not by probes of our own, so that a browser or an ICE
   /// phone can be the peer. Without `encrypt` it need not know our keys either: packets go as they

@@ -28,6 +28,7 @@ void Channel::begin_ladder() {
   options.rungs = options_.ice ? std::vector{Rung::P2p} : options_.rungs;
   options.order = options_.order;
   options.p2p_timeout = options_.timeout + kPuncherFirst;
+  options.sfu_head_start = options_.head_start;
   ladder_.emplace(std::move(options));
   ladder_->expect_direct(direct_expected_);
   ladder_->start(*trying_since_);

@@ -134,6 +134,16 @@ TEST(CommandLine, APhoneAnswersWhomItIsTold) {
   EXPECT_EQ(parse({"phone", "--answer-from", ""}).exit_code, kWrongUsage);
 }
 
+TEST(CommandLine, APhonesTimesAreSettings) {
+  const PhoneLine usual = parse({"phone"}).phone;
+  EXPECT_EQ(usual.timeout, 3000U);
+  EXPECT_EQ(usual.head_start, 1000U);
+  const PhoneLine told = parse({"phone", "--timeout", "800", "--head-start", "0"}).phone;
+  EXPECT_EQ(told.timeout, 800U);
+  EXPECT_EQ(told.head_start, 0U);
+  EXPECT_EQ(parse({"phone", "--head-start", "60001"}).exit_code, kWrongUsage);
+}
+
 TEST(CommandLine, EveryCommandNamesTheOptionThatItDoesNotKnow) {
   const std::vector<std::vector<std::string>> commands = {
       {},
