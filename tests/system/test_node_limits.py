@@ -6,7 +6,7 @@ from support.phonelab import ALICE, BOB, PhoneLab
 
 class N7_Limits(PhoneLab):
     def test_a_node_whose_bytes_are_used_up_lets_its_call_move_and_ends(self):
-        most = 1_000_000 if FULL else 200_000
+        most = 1_000_000 if FULL else 100_000
         self.serve()
         near, far = (self.lab.host(name) for name in ("near", "far"))
         far.link.delay(0.01)
