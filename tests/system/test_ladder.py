@@ -12,45 +12,11 @@ from natlab import TYPES, direct
 from natlab.theory import node_serves
 from support.case import FULL
 from support.coturn import Coturn
+from support.ladderlab import LadderTest
 from support.phone import film
-from support.phonelab import ALICE, BOB, TONES, PhoneLab
+from support.phonelab import ALICE, BOB, TONES
 from support.process import Timeout, wait_until
 from support.refusingnode import REASON
-
-
-class LadderTest(PhoneLab):
-    def up(self, phones, rung, node=None, guard=30):
-        events = [each.wait("channel", guard, state="up") for each in phones]
-        for each in events:
-            self.assertEqual((each["rung"], each["node"] or None), (rung, node))
-        return events
-
-    def moved(self, phones, rung, node=None):
-        """Both carry on by another rung."""
-        def there(phone):
-            last = [each for each in phone.events("channel") if each["state"] in ("up", "moved")][-1]
-            return (last["rung"], last["node"] or None) == (rung, node)
-        wait_until(lambda: all(map(there, phones)), 30, f"{rung} {node or ''} at both", every=0.1)
-
-    def see_each_other(self, phones):
-        alice, bob = phones
-        self.sees(alice, BOB)
-        self.sees(bob, ALICE)
-
-    def pauses(self, phones, since):
-        """The longest silence of each, in ms, in the lines of figures from `since` on, which come
-        until all is well again."""
-        lasted = [max(each["longest_pause_ms"] for each in phone.events("stats")[first:])
-                  for phone, first in zip(phones, since)]
-        if FULL:
-            self.assertLess(max(lasted), 1000)
-        return lasted
-
-    def lines(self, phones):
-        return [len(each.events("stats")) for each in phones]
-
-    def log_of(self, phones):
-        return self.junctor("channels", phones[0].wait("answered")["session"])
 
 
 class N7_EveryPair(LadderTest):

@@ -1,0 +1,50 @@
+# Calls in a laboratory of NATs, and the way that carries them. SPDX-License-Identifier: LGPL-2.1-or-later
+from .case import FULL
+from .phonelab import ALICE, BOB, PhoneLab
+from .process import wait_until
+
+
+class LadderTest(PhoneLab):
+    """No tests of its own."""
+
+    def up(self, phones, rung, node=None, guard=30):
+        events = [each.wait("channel", guard, state="up") for each in phones]
+        for each in events:
+            self.assertEqual((each["rung"], each["node"] or None), (rung, node))
+        return events
+
+    def moved(self, phones, rung, node=None, guard=30):
+        """Both carry on by another rung."""
+        def there(phone):
+            last = [each for each in phone.events("channel") if each["state"] in ("up", "moved")][-1]
+            return (last["rung"], last["node"] or None) == (rung, node)
+        wait_until(lambda: all(map(there, phones)), guard, f"{rung} {node or ''} at both", every=0.1)
+
+    def see_each_other(self, phones):
+        alice, bob = phones
+        self.sees(alice, BOB)
+        self.sees(bob, ALICE)
+
+    def pauses(self, phones, since, change=0.0):
+        """The longest silence of each, in ms, in the lines of figures from `since` on, once all is
+        well again. `change`: for so long, in seconds, the laboratory itself was at work."""
+        # The line that tells of a silence comes up to a second after its end.
+        self.figures(phones)
+        lasted = [max(each["longest_pause_ms"] for each in phone.events("stats")[first:])
+                  - 1000 * change for phone, first in zip(phones, since)]
+        if FULL:
+            self.assertLess(max(lasted), 1000)
+        return lasted
+
+    def figures(self, phones, more=1):
+        """Waits until each has said `more` lines of figures; how many it has."""
+        before = self.lines(phones)
+        wait_until(lambda: all(now >= one + more for now, one in zip(self.lines(phones), before)),
+                   20 + more, f"{more} lines of figures", every=0.1)
+        return self.lines(phones)
+
+    def lines(self, phones):
+        return [len(each.events("stats")) for each in phones]
+
+    def log_of(self, phones):
+        return self.junctor("channels", phones[0].wait("answered")["session"])
