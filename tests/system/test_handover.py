@@ -1,11 +1,12 @@
 # A call that goes on by another way. SPDX-License-Identifier: LGPL-2.1-or-later
-"""Phones whose network changes while they speak. Figures are printed."""
+"""Phones whose network changes while they speak, and better ways that come up later. Figures are
+printed."""
 
 import time
 
 from natlab import Nat
 from natlab.nat import ADDRESS_PORT
-from support.case import FULL
+from support.case import FULL, only_full
 from support.ladderlab import LadderTest
 from support.process import wait_until
 
@@ -59,3 +60,57 @@ class N7_Changes(LadderTest):
         before = count()
         wait_until(lambda: all(now >= one + 10 for now, one in zip(count(), before)), 30,
                    "pictures at both", every=0.1)
+
+
+class N7_BetterWays(LadderTest):
+    """One that comes up while another carries takes over, and no packet is lost for that."""
+
+    # In ms. A way that was lost would not be missed for 450.
+    _GUARD = 300 if FULL else 2000
+
+    def test_the_direct_way_takes_over_from_a_relay(self):
+        self.serve("--turn", "auto")
+        sites = [self.lab.site(name, "port-restricted") for name in ("left", "right")]
+        one, other = (each.place.address for each in sites)
+        self.lab.tool(["nft", "-f", "-"], f"""table ip cut {{
+            chain between {{
+              type filter hook forward priority 0
+              ip saddr {one} ip daddr {other} drop
+              ip saddr {other} ip daddr {one} drop
+            }}
+        }}
+        """, self.lab.internet)
+        phones = self.over_a_relay(sites)
+        self.takes_over(phones, "p2p", None, lambda: self.lab.tool(
+            ["nft", "delete", "table", "ip", "cut"], host=self.lab.internet))
+
+    @only_full("nodes are asked for again after 15 s")
+    def test_a_node_takes_over_from_a_relay(self):
+        self.serve("--turn", "auto")
+        phones = self.over_a_relay([self.lab.site(name, "symmetric") for name in ("left", "right")])
+        self.takes_over(phones, "sfu", "n7", lambda: self.node("n7"))
+
+    def over_a_relay(self, sites):
+        for each in sites:
+            each.link.delay(0.02)                   # there is always something on its way
+        phones = self.join_at(sites)
+        self.up(phones, "relay")
+        return phones
+
+    def takes_over(self, phones, rung, node, comes):
+        since = self.figures(phones, 2)
+        lost = self.lost(phones)
+        comes()
+        self.moved(phones, rung, node, 60)
+        # What carried is kept for a while, for the other side moves a little later.
+        for phone in phones:
+            phone.wait("rung", rung="relay", state="stopped")
+        self.see_each_other(phones)
+        lasted = self.pauses(phones, since)
+        print(f"# {rung} takes over: longest pause {lasted[0]:.0f} and {lasted[1]:.0f} ms")
+        self.assertEqual(self.lost(phones), lost)
+        self.assertLess(max(lasted), self._GUARD)
+
+    @staticmethod
+    def lost(phones):
+        return [each.events("stats")[-1]["packets_lost"] for each in phones]
