@@ -8,7 +8,8 @@ import re
 import signal
 import statistics
 
-from natlab import TYPES, direct
+from natlab import TYPES, Nat, direct
+from natlab.nat import ADDRESS_PORT
 from natlab.theory import node_serves
 from support.case import FULL
 from support.coturn import Coturn
@@ -302,6 +303,23 @@ class N4_RefusingNodes(LadderTest):
             if not call:
                 phones[0].wait("nat")
         return phones
+
+
+class N7_OneNetwork(LadderTest):
+    def test_two_behind_one_symmetric_nat_meet_inside(self):
+        self.serve("--turn", "auto")
+        self.node("n7")
+        home = self.lab.router("home", Nat(ADDRESS_PORT, ADDRESS_PORT))
+        sites = [self.lab.host(name, home) for name in ("left", "right")]
+        phones = self.join_at(sites)
+        for each, one, other in zip(self.up(phones, "p2p"), sites, reversed(sites)):
+            ends = [each[end].rsplit(":", 1)[0] for end in ("local", "remote")]
+            self.assertEqual(ends, [one.address, other.address])
+        why = "both are behind the same NAT, perhaps in one network"
+        for phone in phones:
+            self.assertEqual(phone.wait("reach", direct="probes")["why"], why)
+        self.assertRegex(self.log_of(phones), f"direct +probes: {why}")
+        self.see_each_other(phones)
 
 
 class N7_NodesBehindNats(LadderTest):
