@@ -9,7 +9,7 @@ import signal
 import statistics
 
 from natlab import TYPES, Nat, direct
-from natlab.nat import ADDRESS_PORT
+from natlab.nat import ADDRESS_PORT, INDEPENDENT
 from natlab.theory import node_serves
 from support.case import FULL
 from support.coturn import Coturn
@@ -303,6 +303,73 @@ class N4_RefusingNodes(LadderTest):
             if not call:
                 phones[0].wait("nat")
         return phones
+
+
+class N4_NodesOutOfReach(LadderTest):
+    """A node nearby that one side cannot pass is passed over for a public one, and that, once it is
+    gone, for the relay; in both orders."""
+
+    STRICT = ("--ladder", "strict", "--timeout", "800")
+
+    def test_one_whose_nat_is_known_is_not_asked(self):
+        self.known()
+
+    def test_one_whose_nat_is_known_is_not_asked_in_strict_order(self):
+        self.known(*self.STRICT)
+
+    def known(self, *order):
+        self.serve("--turn", "auto")
+        self.node("n1", kind="port-restricted")
+        public = self.public_node()
+        phones = self.join("symmetric", "symmetric", *order)
+        self.public_carries(phones)
+        self.assertNotIn("node n1,", self.serving.log())
+        self.relay_carries(phones, public)
+        self.assertNotIn("node n1,", self.serving.log())
+
+    def test_one_that_does_not_let_in_whom_it_says_is_given_up(self):
+        self.told_wrong()
+
+    def test_one_that_does_not_let_in_whom_it_says_is_given_up_in_strict_order(self):
+        self.told_wrong(*self.STRICT)
+
+    def told_wrong(self, *order):
+        self.serve("--turn", "auto")
+        # To STUN servers alone it is as open as it seems.
+        home = self.lab.router("home", Nat(INDEPENDENT, INDEPENDENT))
+        self.lab.tool(["nft", "-f", "-"], f"""table ip narrow {{
+            chain through {{
+              type filter hook forward priority 0
+              iifname "wan" ip saddr != {{ {', '.join(self.server.addresses)} }} ct state new drop
+            }}
+        }}
+        """, home)
+        node = self.node("n1", host=self.lab.host("n1", home))
+        public = self.public_node()
+        phones = self.join("symmetric", "port-restricted", *order)
+        self.public_carries(phones)
+        self.assertRegex(self.serving.log(), r"(?s)node n1, the nearest.*node n2, the nearest")
+        self.assertRegex(node.log(), "callee: up at")
+        self.assertNotRegex(node.log(), "caller: up at")
+        self.relay_carries(phones, public)
+
+    def public_node(self):
+        """Further away than others."""
+        host = self.lab.host("n2")
+        host.link.delay(0.01)
+        return self.node("n2", host=host)
+
+    def public_carries(self, phones):
+        self.up(phones, "sfu", "n2")
+        self.see_each_other(phones)
+
+    def relay_carries(self, phones, gone):
+        since = self.lines(phones)
+        gone.send_signal(signal.SIGKILL)
+        self.moved(phones, "relay")
+        self.see_each_other(phones)
+        print("# the public node died: silence of {:.0f} and {:.0f} ms".format(
+            *self.pauses(phones, since)))
 
 
 class N7_OneNetwork(LadderTest):
