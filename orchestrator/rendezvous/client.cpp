@@ -20,6 +20,9 @@ using namespace std::chrono_literals;
 constexpr std::size_t kMostSaid = 256;  // messages
 constexpr Duration kConnectTime = 5s;
 constexpr Duration kCloseTime = 1s;
+/// A connection that has lasted so long is made again at once: a NAT may have taken another
+/// address, and the peer is to learn of it.
+constexpr Duration kLasted = 2s;
 constexpr unsigned kUnauthorized = 401, kForbidden = 403, kNotFound = 404;
 
 template <class T>
@@ -194,6 +197,7 @@ class SoupClient final : public Client {
     resume_ = welcome.resume;
     wait_ = options_.first_wait;
     welcomed_ = true;
+    welcomed_at_ = Clock::now();
     // Whether what was on its way has come is known only now.
     const bool known = welcome.got >= said_before_ && welcome.got - said_before_ <= said_.size();
     if (welcome.resumed && !known) {
@@ -242,10 +246,11 @@ class SoupClient final : public Client {
   }
 
   void lost(const std::string &why) {
+    const bool lasted = welcomed_ && Clock::now() - welcomed_at_ >= kLasted;
     drop();
     if (closing_) return finish();
-    const Duration wait = wait_;
-    wait_ = std::min(2 * wait_, options_.longest_wait);
+    const Duration wait = lasted ? Duration::zero() : wait_;
+    if (!lasted) wait_ = std::min(2 * wait_, options_.longest_wait);
     retry_ = ContextTimer(nullptr, wait, [this] { connect(); });
     events_.away(why, wait);
   }
@@ -258,6 +263,7 @@ class SoupClient final : public Client {
   ObjectRef<SoupMessage> message_;
   ObjectRef<SoupWebsocketConnection> connection_;
   bool welcomed_ = false, closing_ = false;
+  Time welcomed_at_{};
   std::deque<std::string> said_;   // the newest, whether they have come or not
   std::uint32_t said_before_ = 0;  // messages that are no longer in said_
   std::uint32_t heard_ = 0;        // messages of the server's

@@ -20,11 +20,7 @@ class N7_Changes(LadderTest):
     def test_over_a_node(self):
         self.serve()
         self.node("n7")
-        way = "sfu", "n7"
-        phones, router = self.changes(*way)
-        if FULL:
-            self.back(phones, way, router.readdress, "another external address")
-            self.back(phones, way, router.flush, "a NAT that forgets")
+        self.changes("sfu", "n7")
 
     def test_over_a_relay(self):
         self.serve("--turn", "auto")
@@ -36,7 +32,9 @@ class N7_Changes(LadderTest):
         host = self.lab.hosts["left"]
         mobile = self.lab.router("mobile", Nat(ADDRESS_PORT, ADDRESS_PORT))
         self.back(phones, way, lambda: host.move(mobile), "another network")
-        return phones, mobile
+        if FULL:
+            self.back(phones, way, mobile.readdress, "another external address")
+            self.back(phones, way, mobile.flush, "a NAT that forgets")
 
     def back(self, phones, way, change, what):
         # Who does not know how far a relay is gives it more time to answer.

@@ -148,6 +148,25 @@ class N3_Phones(PhoneTest):
         self.assertEqual(hello["families"], there)
         self.assertEqual(hello["role"], "client")
 
+    def test_a_connection_that_has_lasted_is_made_again_at_once(self):
+        rendezvous = self.start(FakeRendezvous())
+        phone = self.start(Phone(self.workspace, "alice", rendezvous.url, rendezvous.token))
+
+        def welcomed(count):
+            connection = rendezvous.wait()
+            connection.wait("hello")
+            connection.send(type="welcome", account="alice", connection="c1", resume="r1",
+                            resumed=count > 1, stun=[], regions=[])
+            wait_until(lambda: len(phone.events("connected")) == count, 20, "the welcome")
+            return connection
+        connection = welcomed(1)
+        time.sleep(2.5)
+        connection.drop()
+        # One that ends at once does so again, perhaps.
+        welcomed(2).drop()
+        welcomed(3)
+        self.assertEqual([each["again_in_s"] for each in phone.events("away")], [0, 0.25])
+
     def test_errors_name_the_fix(self):
         self.serve()
         flags = {"token": ("--token-file", self.workspace.write("t", self.tokens["alice"], 0o600))}
