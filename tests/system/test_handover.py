@@ -26,6 +26,21 @@ class N7_Changes(LadderTest):
         self.serve("--turn", "auto")
         self.changes("relay")
 
+    def test_without_any_network_for_a_while_over_a_relay(self):
+        """A relay is asked for at once, where there is none yet, and again from the new network."""
+        self.serve("--turn", "auto")
+        phones = self.join("symmetric", "symmetric")
+        self.up(phones, "relay")
+        host = self.lab.hosts["left"]
+        mobile = self.lab.router("mobile", Nat(ADDRESS_PORT, ADDRESS_PORT))
+
+        def travel():
+            self.lab.ip([f"addr flush dev {host.interface}"], host)
+            phones[0].wait("rung", rung="relay", state="lost")
+            time.sleep(0.3)
+            host.move(mobile)
+        self.back(phones, ("relay",), travel, "after a while without one")
+
     def changes(self, *way):
         phones = self.join("symmetric", "symmetric")
         self.up(phones, *way)

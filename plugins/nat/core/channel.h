@@ -182,6 +182,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
     Attempt attempt;
     std::unique_ptr<IceAgent> agent{};  ///< on a thread of its own, which ends with it
     std::string remote_ufrag{};         ///< of the peer's agent
+    std::vector<IceSignal> heard{};     ///< of the same
     std::vector<std::string> early{};   ///< candidates, until the credentials have been told
     bool gathered = false;
     std::optional<IcePath> path{};
@@ -265,6 +266,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void ice_gathered(const std::shared_ptr<IceWay> &way);
   Result<void> take_ice(const IceSignal &signal);
   void give_ice(const IceSignal &signal);
+  void begin_relay_anew();
   bool uses_ice() const;
 
   // Ways through NATs that give another port for each peer.

@@ -165,7 +165,18 @@ Result<void> Channel::take_ice(const IceSignal &signal) {
   return {};
 }
 
+/// An agent that has no way yet has gathered what there was: perhaps nothing.
+void Channel::begin_relay_anew() {
+  auto heard = std::move(ice_->heard);
+  start_ice(kRelay);
+  if (heard.empty()) return;
+  ice_waiting_ = std::move(heard);
+  ice_waiting_since_ = Clock::now();
+}
+
 void Channel::give_ice(const IceSignal &signal) {
+  if (!signal.ufrag.empty() && signal.ufrag != ice_->remote_ufrag) ice_->heard.clear();
+  if (ice_->heard.size() < kMostIceWaiting) ice_->heard.push_back(signal);
   if (!signal.ufrag.empty()) {
     ice_->remote_ufrag = signal.ufrag;
     ice_->agent->set_remote({signal.ufrag, signal.pwd});

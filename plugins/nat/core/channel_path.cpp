@@ -9,7 +9,7 @@ namespace junctor::nat {
 
 namespace {
 
-const Attempt kDirect{Rung::P2p, {}};
+const Attempt kDirect{Rung::P2p, {}}, kRelay{Rung::Relay, {}};
 
 /// The puncher knows better than the ladder why there is no way: it speaks first.
 constexpr Duration kPuncherFirst = std::chrono::milliseconds(200);
@@ -371,6 +371,7 @@ void Channel::look_at_addresses() {
     gather_anew(why);
   // Sockets of libnice's keep the address that they have, which may be gone.
   if (ice_ && ice_->path && !list.empty()) ice_->watch.doubt(Clock::now());
+  if (ice_ && !ice_->path && ice_->attempt == kRelay && !list.empty()) begin_relay_anew();
   // The application may have other connections to look after, and at once.
   const Puncher *puncher = puncher_of(path_of_);
   const bool gone = std::ranges::count(before.first, path_address_) > 0 &&
