@@ -432,6 +432,8 @@ class N6_LastResort(LadderTest):
         phones = self.join("symmetric", "symmetric")
         self.up(phones, "relay")
         self.see_each_other(phones)
+        # Who does not know how far a relay is, as in its first seconds, gives it more time to answer.
+        wait_until(lambda: min(self.lines(phones)) >= 5, 20, "figures", every=0.2)
         since, events = self.lines(phones), [len(each.events()) for each in phones]
         self.server.output(["pkill", "-KILL", "turnserver"])
         for phone, before in zip(phones, events):
