@@ -468,6 +468,10 @@ Time Connection::due() const {
   if (state_ == State::Draining) return drain_until_;
   Time when = session_.deadline();
   if (playing_.empty()) return when;
+  // A source that says nothing brings no turn in which a player that waits would begin.
+  if (!blocked_)
+    for (const Playing &playing : playing_)
+      when = std::min(when, playing.player->hold_end().value_or(Time::max()));
   const Limits &limits = core_.limits();
   if (limits.idle_ms > 0) {
     when = std::min(when, progress_ + milliseconds(limits.idle_ms));

@@ -183,7 +183,9 @@ class Batch {
 /// never stops inside a message. Same thread as its ring.
 class Player {
  public:
-  /// Begins at the newest keyframe that the ring holds, else at its end.
+  /// Begins at the newest keyframe that the ring holds, else at its end. One that is older than
+  /// what is lag elsewhere would show the past, and a program that keeps time by timestamps would
+  /// stay there: a fresh one is asked for, and waited for until hold_end().
   Player(std::shared_ptr<OutletRing> ring, std::uint32_t stream, Time now,
          TagStyle style = TagStyle::Legacy);
   ~Player();
@@ -213,6 +215,8 @@ class Player {
   bool too_late(Time now) const { return lag(now) > ring_->limits().part; }
 
   void set_state(const PlayState &state, Time now);
+  /// Until when nothing is sent unless a fresh keyframe comes; none where it has begun.
+  std::optional<Time> hold_end() const { return held_until_; }
 
   /// Reads no further than what has been written by now.
   void end_here() { end_ = ring_->end(); }
@@ -224,6 +228,7 @@ class Player {
   using Cursor = Batch::Cursor;
 
   void catch_up(Time now);
+  bool held(Time now);
   void jump(std::uint64_t position, const Configs &configs, bool waits_for_key);
   const WireFrame *next(Cursor &cursor, Time now) const;
   void settle(const Cursor &cursor);
@@ -238,6 +243,7 @@ class Player {
   TagStyle style_;
   Time since_;     ///< frames older than that count as written then
   Time progress_;  ///< when something was sent last
+  std::optional<Time> held_until_;
   Cursor cursor_;
   std::vector<WireFrame> prelude_;      ///< at most one of each configuration
   std::array<std::uint64_t, 3> has_{};  ///< 1 + position of each configuration sent

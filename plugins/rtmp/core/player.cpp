@@ -11,6 +11,8 @@ namespace {
 /// message stream (little-endian, at 8; RTMP 1.0, 5.3.1.2.1).
 constexpr std::size_t kHeaderSize = 12;
 constexpr std::size_t kStreamAt = 8;
+/// So long a fresh keyframe may take that was asked for: not every source can make one.
+constexpr Duration kHold = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -24,8 +26,12 @@ void Batch::add(ByteSpan bytes) {
 Player::Player(std::shared_ptr<OutletRing> ring, std::uint32_t stream, Time now, TagStyle style)
     : ring_(std::move(ring)), stream_(stream), style_(style), since_(now), progress_(now) {
   ring_->count_player(+1);
-  if (ring_->newest_key()) {
-    jump(*ring_->newest_key(), ring_->key_configs(), false);
+  if (const auto key = ring_->newest_key()) {
+    jump(*key, ring_->key_configs(), false);
+    if (now - ring_->at(*key).written > ring_->limits().jump) {
+      held_until_ = now + kHold;
+      ring_->wish_keyframe();
+    }
   } else {
     jump(ring_->end(), ring_->configs(), true);
     if (ring_->has_video()) ring_->wish_keyframe();
@@ -41,6 +47,18 @@ void Player::jump(std::uint64_t position, const Configs &configs, bool waits_for
   for (std::size_t kind = 0; kind < configs.size(); ++kind)
     if (configs[kind] && has_[kind] != configs[kind]->position + 1)
       prelude_.push_back(*configs[kind]);
+}
+
+/// Whether a fresh keyframe is waited for still; begins with it, or with the old one.
+bool Player::held(Time now) {
+  if (!held_until_) return false;
+  const auto key = ring_->newest_key();
+  const bool fresh = key && *key > cursor_.position && *key < limit();
+  if (!fresh && !end_ && now < *held_until_) return true;
+  held_until_.reset();
+  since_ = now;
+  if (fresh) jump(*key, ring_->key_configs(), false);
+  return false;
 }
 
 /// Leaves out what a player that lags has no time for.
@@ -121,6 +139,7 @@ void Player::gather_rest(Batch &batch) {
 }
 
 void Player::gather(Batch &batch, Time now) {
+  if (held(now)) return;
   if (!state_.paused || end_) catch_up(now);
   gather_rest(batch);
   if (state_.paused && !end_) return;
@@ -185,6 +204,7 @@ Duration Player::lag(Time now) const {
 void Player::set_state(const PlayState &state, Time now) {
   const PlayState before = state_;
   state_ = state;
+  held_until_.reset();
   const bool resumed = before.paused && !state.paused;
   if (resumed || (!before.video && state.video)) {
     // What came meanwhile is not to be heard late: from the newest keyframe that is left, else on.

@@ -327,8 +327,43 @@ TEST_F(OutletTest, ALatePlayerIsNotTakenForASlowOne) {
   pictures(100);  // 4 s behind one keyframe
   Fake late(ring, now);
   EXPECT_EQ(late.player.lag(now), 0s);
+  late.flush(now + 499ms);
+  EXPECT_THAT(late.take(), IsEmpty()) << "a fresh keyframe may come";
+  EXPECT_EQ(late.player.hold_end(), now + 500ms);
+  step(510);
+  late.flush(now);
+  EXPECT_EQ(late.player.lag(now), 0s);
+  EXPECT_EQ(late.take().size(), 103U);
+  EXPECT_FALSE(late.player.hold_end());
+}
+
+TEST_F(OutletTest, APlayerBehindAnOldKeyframeAsksForAFreshOneAndBeginsWithIt) {
+  both_tracks();
+  pictures(14);  // the keyframe is 560 ms old
+  Fake late(ring, now);
+  EXPECT_TRUE(ring->take_keyframe_wish(now));
+  ring->write(picture(Picture::Inter, dts), now);
+  ring->write(sound(dts), now);
+  late.flush(now);
+  EXPECT_THAT(late.take(), IsEmpty()) << "nor does sound begin before";
+  step();
+  ring->write(picture(Picture::Key, dts), now);
+  ring->write(sound(dts), now);
+  late.flush(now);
+  EXPECT_THAT(late.take(), ElementsAre("data onMetaData 0", "video config 0", "audio config 0",
+                                       "video key 600", "audio 600"));
+  EXPECT_FALSE(late.player.hold_end());
+}
+
+TEST_F(OutletTest, APlayerThatWaitsForAFreshKeyframeIsSentWhatThereIsWhenThatIsAll) {
+  both_tracks();
+  pictures(100);
+  Fake late(ring, now);
+  late.player.end_here();
+  EXPECT_FALSE(late.player.at_end());
   late.flush(now);
   EXPECT_EQ(late.take().size(), 103U);
+  EXPECT_TRUE(late.player.at_end());
 }
 
 TEST_F(OutletTest, TheRingIsBounded) {
