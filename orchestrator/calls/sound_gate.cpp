@@ -10,10 +10,14 @@ constexpr auto kData =
 /// Decoders tell how long what they make is; what none tells is taken for a usual packet.
 constexpr Duration kUntold = std::chrono::milliseconds(20);
 
+/// The macros for either do not look which of them it is.
+bool is_list(GstPadProbeInfo *info) {
+  return GST_PAD_PROBE_INFO_TYPE(info) & GST_PAD_PROBE_TYPE_BUFFER_LIST;
+}
+
 std::size_t bytes_of(GstPadProbeInfo *info) {
-  if (GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER(info)) return gst_buffer_get_size(buffer);
-  GstBufferList *list = GST_PAD_PROBE_INFO_BUFFER_LIST(info);
-  return list ? gst_buffer_list_calculate_size(list) : 0;
+  return is_list(info) ? gst_buffer_list_calculate_size(GST_PAD_PROBE_INFO_BUFFER_LIST(info))
+                       : gst_buffer_get_size(GST_PAD_PROBE_INFO_BUFFER(info));
 }
 
 Duration length_of(GstPadProbeInfo *info) {
@@ -23,11 +27,10 @@ Duration length_of(GstPadProbeInfo *info) {
                      std::chrono::nanoseconds(GST_BUFFER_DURATION(buffer)))
                : kUntold;
   };
-  if (GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER(info)) return of(buffer);
+  if (!is_list(info)) return of(GST_PAD_PROBE_INFO_BUFFER(info));
   Duration all{};
   GstBufferList *list = GST_PAD_PROBE_INFO_BUFFER_LIST(info);
-  for (guint i = 0; list && i < gst_buffer_list_length(list); ++i)
-    all += of(gst_buffer_list_get(list, i));
+  for (guint i = 0; i < gst_buffer_list_length(list); ++i) all += of(gst_buffer_list_get(list, i));
   return all;
 }
 
