@@ -1,21 +1,29 @@
-# Keyframes when they matter: a phone is asked for one after a loss, by what it knows; a phone that
-# asks gets one from our encoder. SPDX-License-Identifier: LGPL-2.1-or-later
+# Keyframes when they matter: a phone is asked for one at the answer, when a player joins and after a
+# loss, by what it knows; a phone that asks gets one from our encoder, and what a push terminal sent
+# since its last one. SPDX-License-Identifier: LGPL-2.1-or-later
+import functools
+import tempfile
 import time
 import unittest
 
-from support import marks, player, rawphone, rtmp, rtp
-from support.case import SystemTest
+from support import marks, media, player, rawphone, rtmp, rtp
+from support.case import FULL, SystemTest
 from support.junctor import Junctor
 from support.process import wait_until
 
-BOB = 0xC0
+ALICE, BOB = rtmp.FfmpegPush.IDENTITY, 0xC0
 FRAME = 90000 // marks.FPS
+# Of the phone's keyframes, and of the push terminal's where it says so: ten seconds, in which
+# nobody sees anything without one that was asked for, or kept.
+RARE = 250
 # Our encoder's own distance is 60 pictures.
 LONG_BEFORE_ITS_TIME = 40
 
-INFO_ACCEPTED = """\
-  <recv request="INFO"/>
-  <send>
+# As many as come.
+INFOS_ACCEPTED = """\
+  <nop next="1"/>
+  <label id="2"/>
+  <send next="1">
     <![CDATA[
       SIP/2.0 200 OK
       [last_Via:]
@@ -28,6 +36,8 @@ INFO_ACCEPTED = """\
 
     ]]>
   </send>
+  <label id="1"/>
+  <recv request="INFO" optional="true" next="2"/>
 """
 INFO_SENT = """\
   <pause milliseconds="3000"/>
@@ -52,18 +62,42 @@ INFO_SENT = """\
 """
 
 
+@functools.cache
+def rare_pictures():
+    """What the phone sends: the first is a keyframe."""
+    with tempfile.NamedTemporaryFile(suffix=".h264") as file:
+        return rtp.encode_pictures(marks.Picture(BOB, "bob"), RARE, file.name, key_every=RARE)
+
+
 class KeyframeTest(SystemTest):
-    def call(self, pull=True, **phone):
+    def call(self, pull=True, query="", encoder=None, **phone):
+        rare_pictures()  # it takes a while
         self.junctor = self.start(Junctor(self.workspace,
                                           '[sip]\nallow = ["sip:*@127.0.0.1:*"]\n'))
         self.alice = self.junctor.account("alice")
         self.phone = self.start(rawphone.RawPhone(self.workspace, **phone))
         self.pull = None
         if pull:
-            self.pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url()))
-        self.push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url(self.phone.uri())))
+            self.pull = self.start(rtmp.FfmpegPull(self.workspace, self.alice.pull_url(query)))
+        self.push = self.start(rtmp.FfmpegPush(self.workspace, self.alice.push_url(self.phone.uri()),
+                                               video_encoder=encoder))
         self.call_id = self.junctor.find_call("alice")
         self.junctor.wait_state(self.call_id, "answered")
+        self.answered = time.monotonic()
+
+    def talk(self, first=0):
+        """The phone sends sound, and pictures from that one on."""
+        targets = self.phone.targets()
+        self.phone.peer.send(rtp.AUDIO, frequency=1000, to=targets[rtp.AUDIO][0])
+        self.phone.peer.send(rtp.VIDEO, units=rare_pictures(),
+                             payload_type=targets[rtp.VIDEO][1], to=targets[rtp.VIDEO][0],
+                             first=first)
+
+    def asked(self, before=0):
+        """When the phone was asked for the first time after so many."""
+        def look():
+            return sorted([at for at, _ in self.phone.requests()] + self.phone.info_requests())
+        return wait_until(lambda: look()[before:], 10, "a request at the phone")[0]
 
     def end(self):
         self.push.stop()
@@ -75,14 +109,8 @@ class K_AfterALoss(KeyframeTest):
     """The phone's picture goes to the player as it is."""
 
     def lose(self, **phone):
-        picture = marks.Picture(BOB, "bob")
-        # One keyframe in ten seconds: what is shown again was asked for, or never broke.
-        units = rtp.encode_pictures(picture, 250, self.workspace.file("bob.h264"), key_every=250)
         self.call(**phone)
-        targets = self.phone.targets()
-        self.phone.peer.send(rtp.AUDIO, frequency=1000, to=targets[rtp.AUDIO][0])
-        self.phone.peer.send(rtp.VIDEO, units=units, payload_type=targets[rtp.VIDEO][1],
-                             to=targets[rtp.VIDEO][0])
+        self.talk()
         self.pull.wait_picture(BOB)
         # One may have been asked for at the answer.
         time.sleep(1)
@@ -106,7 +134,7 @@ class K_AfterALoss(KeyframeTest):
         self.end()
 
     def test_by_info_where_the_phone_knows_neither(self):
-        self.lose(feedback=[], steps=INFO_ACCEPTED)
+        self.lose(feedback=[], steps=INFOS_ACCEPTED)
         wait_until(self.phone.info_requests, 10, "an INFO at the phone")
         self.assertEqual(self.phone.requests(), [])
         self.end()
@@ -158,19 +186,97 @@ class K_Asked(KeyframeTest):
         self.end()
 
 
+class K_AtTheAnswer(KeyframeTest):
+    """Of the phone's pictures the first that come cannot be shown: the keyframe was sent before
+    anybody listened."""
+
+    def begin(self, **call):
+        self.call(**call)
+        self.talk(first=1)
+        asked = self.asked()
+        self.phone.peer.begin_again(rtp.VIDEO)
+        seen, _ = self.pull.wait_picture(BOB)
+        began = self.phone.peer.began[rtp.VIDEO]
+        ms = self.junctor.call(self.call_id)["first_picture_to_caller_ms"]
+        print(f"# the phone is asked {(asked - began) * 1000:.0f} ms after its first packet; the first "
+              f"picture goes to the player {ms} ms after the answer, and is seen "
+              f"{(seen - self.answered) * 1000:.0f} ms after it", flush=True)
+        self.assertIsNotNone(ms)
+        if FULL:
+            self.assertLess(asked - began, 1)
+            self.assertLess(ms, 1000)
+        self.end()
+
+    def test_by_pli(self):
+        self.begin()
+        self.assertEqual({what for _, what in self.phone.requests()}, {"pli"})
+
+    def test_by_info_where_the_phone_knows_nothing_else(self):
+        self.begin(feedback=[], steps=INFOS_ACCEPTED)
+
+    def test_for_a_picture_that_is_transcoded(self):
+        self.begin(query="video=sorenson")
+
+
 class K_Joining(KeyframeTest):
-    def test_a_second_player_begins_with_a_keyframe_of_the_running_call(self):
-        picture = marks.Picture(BOB, "bob")
-        units = rtp.encode_pictures(picture, 50, self.workspace.file("bob.h264"))
+    def join(self, query=""):
+        return self.start(player.Player(self.junctor.rtmp_port, self.alice.pull_url(query)))
+
+    def begins_well(self, late):
+        """Its first picture stands alone, and is of the time at which it came."""
+        def pictures():
+            return [(came, at / 1000, body) for came, at, _, body in late.tags(player.VIDEO)
+                    if body[0] & 15 != 7 or body[1] == 1]
+        wait_until(pictures, 10, "a picture at the second player")
+        came, at, body = pictures()[0]
+        self.assertEqual(body[0] >> 4, 1, "the first picture stands alone")
+        wait_until(lambda: late.count(player.VIDEO, since=came + 0.5) > 0, 10, "more pictures")
+        last = pictures()[-1]
+        old = (last[1] - at) - (last[0] - came)
+        print(f"# the first picture came {old * 1000:.0f} ms late", flush=True)
+        if FULL:
+            self.assertLess(old, 1)
+
+    def test_a_second_player_begins_with_a_keyframe_that_the_phone_was_asked_for(self):
         self.call()
-        targets = self.phone.targets()
-        self.phone.peer.send(rtp.VIDEO, units=units, payload_type=targets[rtp.VIDEO][1],
-                             to=targets[rtp.VIDEO][0])
+        self.talk()
         self.pull.wait_picture(BOB)
-        late = self.start(player.Player(self.junctor.rtmp_port, self.alice.pull_url()))
-        wait_until(lambda: late.count(player.VIDEO) > 10, 10, "pictures at the second player")
-        pictures = [body for _, _, _, body in late.tags(player.VIDEO) if body[1] == 1]
-        self.assertEqual(pictures[0][0] >> 4, 1, "the first picture stands alone")
+        # So that it matters which keyframe a player begins with.
+        time.sleep(2)
+        before = len(self.phone.requests())
+        joined = time.monotonic()
+        late = self.join()
+        asked = self.asked(before)
+        self.phone.peer.begin_again(rtp.VIDEO)
+        print(f"# the phone is asked {(asked - joined) * 1000:.0f} ms after the second play",
+              flush=True)
+        if FULL:
+            self.assertLess(asked - joined, 1)
+        self.begins_well(late)
+        self.end()
+
+    def test_of_a_transcoded_picture_our_encoder_makes_one(self):
+        self.call(pull=False)
+        query = "video=sorenson"
+        first = self.join(query)
+        self.talk()
+
+        def keys():
+            return [number for number, (_, _, _, body) in enumerate(first.tags(player.VIDEO))
+                    if body[0] >> 4 == 1]
+        ring = first.count(player.VIDEO)
+        wait_until(lambda: len([key for key in keys() if key > ring + 50]) >= 1, 20,
+                   "a keyframe of our encoder's own")
+        natural = len(keys())
+        # Old enough not to begin with, and the next is not due for long.
+        there = first.count(player.VIDEO)
+        wait_until(lambda: first.count(player.VIDEO) > there + 15, 10, "more pictures")
+        late = self.join(query)
+        wait_until(lambda: len(keys()) > natural, 10, "a keyframe")
+        pictures = keys()[natural] - keys()[natural - 1]
+        print(f"# a keyframe {pictures} pictures after the one before it", flush=True)
+        self.assertLess(pictures, LONG_BEFORE_ITS_TIME)
+        self.begins_well(late)
         self.end()
 
 

@@ -147,6 +147,8 @@ class RtpPeer:
                 self._sockets[bound_udp(port + offset)] = (medium, kind)
         self._sending = {}
         self._lose = {AUDIO: 0, VIDEO: 0}
+        self._again = {AUDIO: False, VIDEO: False}
+        self.began = {AUDIO: None, VIDEO: None}  # when send() sent its first packet
         threading.Thread(target=self._receive, daemon=True).start()
 
     def keys(self):
@@ -209,8 +211,9 @@ class RtpPeer:
         times = [p.at for p in self.packets(medium, since) if p.at <= until]
         return max((b - a for a, b in zip(times, times[1:])), default=float("inf"))
 
-    def send(self, medium, frequency=None, units=None, payload_type=None, to=None, fps=marks.FPS):
-        """Sends a tone or access units over and over until stop_sending()."""
+    def send(self, medium, frequency=None, units=None, payload_type=None, to=None, fps=marks.FPS,
+             first=0):
+        """Sends a tone or access units over and over until stop_sending(), from number `first` on."""
         self.stop_sending(medium)
         stop = threading.Event()
         target = (HOST, to) if isinstance(to, int) else to
@@ -223,20 +226,24 @@ class RtpPeer:
             payloads = [h264_payloads(unit) for unit in units]
             period, step = 1 / fps, 90000 // fps
         number = PCMA if medium == AUDIO else H264
-        arguments = (medium, payloads, period, step, payload_type or number, stop)
+        arguments = (medium, payloads, period, step, payload_type or number, stop, first)
+        self._again[medium], self.began[medium] = False, None
         thread = threading.Thread(target=self._send, args=arguments, daemon=True)
         self._sending[medium] = (stop, thread)
         thread.start()
 
-    def _send(self, medium, payloads, period, step, payload_type, stop):
+    def _send(self, medium, payloads, period, step, payload_type, stop, index):
         out = next(s for s, use in self._sockets.items() if use == (medium, "rtp"))
-        ssrc, sequence, timestamp, index = int.from_bytes(os.urandom(4), "big"), 0, 0, 0
+        ssrc, sequence, timestamp = int.from_bytes(os.urandom(4), "big"), 0, 0
         due = time.monotonic()
         while not stop.wait(max(0.0, due - time.monotonic())) and not self._stop.is_set():
+            if self._again[medium]:
+                index, self._again[medium] = 0, False
             if self.target[medium] is not None:
+                self.began[medium] = self.began[medium] or time.monotonic()
                 group = payloads[index % len(payloads)]
                 for place, payload in enumerate(group):
-                    marker = medium == VIDEO and place == len(group) - 1 or index == 0
+                    marker = place == len(group) - 1 and (medium == VIDEO or index == 0)
                     header = struct.pack("!BBHII", 0x80, marker << 7 | payload_type,
                                          sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
                     try:
@@ -250,6 +257,10 @@ class RtpPeer:
                 index += 1
             timestamp += step
             due += period
+
+    def begin_again(self, medium):
+        """The next that is sent is the first of all: of pictures one that stands alone."""
+        self._again[medium] = True
 
     def lose(self, medium, packets=1):
         """The next packets are numbered, and not sent: but of the first frame, which may be a key."""
