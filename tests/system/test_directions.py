@@ -59,9 +59,9 @@ class G7_PhoneCallsTerminal(WalkedTable, MatrixTest):
         self.assertEqual(self.junctor.wait_state(identifier, "answered")["direction"], "incoming")
         return identifier
 
-    def finish(self, identifier, push, phone, pull):
+    def finish(self, identifier, push, phone, pull, **more):
         """Looks at the plan and ends the call."""
-        self.check_with_phone(identifier, self.table, push, phone, pull, phone_calls=True)
+        self.check_with_phone(identifier, self.table, push, phone, pull, phone_calls=True, **more)
         self.publisher.stop()
         self.assertEqual(self.junctor.wait_ended(identifier)["reason"], "callee-hangup")
 
@@ -74,7 +74,7 @@ class G7_PhoneCallsTerminal(WalkedTable, MatrixTest):
         identifier = self.answer(f"sip:carol@{HOST}", push)
         bob.start_media()
         wait_for_both((self.player, ALICE, ALICE_TONE), (bob, BOB, BOB_TONE))
-        self.finish(identifier, push, phone, pull)
+        self.finish(identifier, push, phone, pull, began=bob.began)
 
     def with_baresip(self, push, phone, pull):
         self.wait_for_calls(push, pull, crop_back(phone[0], pull[0]))
@@ -118,7 +118,9 @@ class G7_TerminalCallsTerminal(WalkedTable, MatrixTest):
         self.push(bob, theirs, BOB_TONE, identity=self.BOB)
         self.junctor.wait_state(identifier, "answered")
         wait_for_both((alice_player, ALICE, ALICE_TONE), (bob_player, self.BOB, BOB_TONE))
-        plan = self.plan(identifier)
+        call = self.junctor.call(identifier)
+        plan = self.plan(call)
+        self.check_first_pictures(call)
         for index, medium in enumerate(("video", "audio")):
             for way, direction, before, after in (
                     ("there", TO_CALLEE, ours[index], theirs[index]),

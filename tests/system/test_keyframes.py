@@ -280,5 +280,46 @@ class K_Joining(KeyframeTest):
         self.end()
 
 
+class K_RareOnes(KeyframeTest):
+    """A push terminal that cannot be asked sends one keyframe in ten seconds. What came since is
+    kept: the phone that answers in between need not wait for the next."""
+
+    ENCODER = [*rtmp.X264, "-g", str(RARE), "-sc_threshold", "0"]
+
+    def pictures_at_phone(self, **phone):
+        """The counters of what the phone shows."""
+        self.call(pull=False, encoder=self.ENCODER, **phone)
+        wait_until(lambda: sum(p.marker for p in self.phone.peer.packets(rtp.VIDEO)) > 50, 20,
+                   "pictures at the phone")
+        ms = self.junctor.call(self.call_id)["first_picture_to_callee_ms"]
+        packets = self.phone.peer.packets(rtp.VIDEO)
+        while not packets[-1].marker:
+            packets.pop()
+        self.end()
+        print(f"# first picture {ms} ms after the answer to the phone", flush=True)
+        self.assertIsNotNone(ms)
+        if FULL:
+            self.assertLess(ms, 1000)
+        path = self.workspace.file("phone.h264")
+        with open(path, "wb") as file:
+            file.write(b"".join(b"\0\0\0\1" + nal for nal in rtp.h264_nals(packets)))
+        seen = media.marks_of(path)
+        self.assertEqual({mark and mark[0] for mark in seen}, {ALICE})
+        counters = [counter for _, counter in seen]
+        self.assertEqual(counters, sorted(counters))
+        self.assertLess(counters[0], RARE, "it did not wait for the next keyframe")
+        return counters
+
+    def test_passed_through(self):
+        counters = self.pictures_at_phone()
+        self.assertLess(self.push.camera.given[counters[0]], self.answered)
+        self.assertEqual(counters, [counter for counter in sorted(self.push.camera.given)
+                                    if counters[0] <= counter <= counters[-1]],
+                         "every picture that the others refer to")
+
+    def test_transcoded(self):
+        self.pictures_at_phone(mode=0)
+
+
 if __name__ == "__main__":
     unittest.main()

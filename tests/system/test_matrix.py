@@ -46,9 +46,9 @@ class G7_Matrix(WalkedTable, MatrixTest):
         self.player = self.pull(alice, pull, crop)
         self.publisher = self.push(alice, push, ALICE_TONE, callee)
 
-    def finish(self, identifier, push, phone, pull):
+    def finish(self, identifier, push, phone, pull, **more):
         """Looks at the plan and ends the call."""
-        self.check_with_phone(identifier, self.table, push, phone, pull)
+        self.check_with_phone(identifier, self.table, push, phone, pull, **more)
         self.publisher.stop()
         self.assertEqual(self.junctor.wait_ended(identifier)["reason"], "caller-hangup")
 
@@ -74,7 +74,7 @@ class G7_Matrix(WalkedTable, MatrixTest):
         self.junctor.wait_state(identifier, "answered")
         bob.start_media()
         wait_for_both((self.player, ALICE, ALICE_TONE), (bob, BOB, BOB_TONE))
-        self.finish(identifier, push, phone, pull)
+        self.finish(identifier, push, phone, pull, began=bob.began)
 
     def with_linphone(self, push, phone, pull):
         self.junctor = self.start(Junctor(self.workspace,

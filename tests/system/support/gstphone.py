@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import threading
+import time
 
 from . import marks, tones
 from .ports import HOST, free_range
@@ -136,6 +137,7 @@ class GstPhone:
         low, self._inner = free_range(4), free_range(4)
         self._ports = {"audio": low, "video": low + 2}
         self._target = {"audio": None, "video": None}
+        self.began = None  # when it sent its first picture: time.time()
         self._stop = threading.Event()
         self._relay_threads = []
         self.camera = marks.Camera(marks.Picture(self.IDENTITY, "bob"))
@@ -179,6 +181,8 @@ class GstPhone:
                                 self._target[medium] = source
                                 inside.sendto(data, (HOST, inner + 1))
                             elif self._target[medium]:
+                                if medium == "video" and self.began is None:
+                                    self.began = time.time()
                                 outside.sendto(data, self._target[medium])
                         except OSError:
                             continue

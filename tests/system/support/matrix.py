@@ -2,12 +2,13 @@
 """What the tests that walk the matrix have in common: terminals of any codec, the check of a call's
 plan, and the table of what was tried, which is printed and compared with docs/codecs.md."""
 
+import datetime
 import os
 import re
 
 from . import flvpeer, gstphone, media, rtmp, tones
 from .baresip import Baresip
-from .case import SystemTest, only_full
+from .case import FULL, SystemTest, only_full
 from .junctor import SOURCE
 from .process import wait_until
 
@@ -168,9 +169,22 @@ class MatrixTest(SystemTest):
             return tones.longest_with_tone(samples[-2 * rate:], rate, tone) > 1.0
         wait_until(heard, 20, f"{tone} Hz at the phone", every=0.2)
 
-    def plan(self, identifier):
-        return {(step["direction"], step["medium"]): step
-                for step in self.junctor.call(identifier)["plan"]}
+    @staticmethod
+    def plan(call):
+        return {(step["direction"], step["medium"]): step for step in call["plan"]}
+
+    def check_first_pictures(self, call, began=None):
+        """How long after the answer the callee and the caller saw the first picture; judged in the
+        full form only. `began` is {side: time.time()} where what it sees began only then."""
+        answered = datetime.datetime.fromisoformat(call["answered"]).timestamp()
+        for side in ("callee", "caller"):
+            ms = call[f"first_picture_to_{side}_ms"]
+            self.assertIsNotNone(ms, side)
+            late = ms - 1000 * max(0, (began or {}).get(side, 0) - answered)
+            print(f"# first picture to the {side} {ms} ms after the answer, {late:.0f} ms after it "
+                  "could come", flush=True)
+            if FULL:
+                self.assertLess(late, 1000, side)
 
     def check_step(self, step, before, after, phone=""):
         """A step goes from and to these codecs, and passes through where they are the same, unless
@@ -180,9 +194,14 @@ class MatrixTest(SystemTest):
         other_kind = phone in ("h264 mode 0", "speex/8000")
         self.assertEqual(step["transcoded"], before != after or other_kind, step)
 
-    def check_with_phone(self, identifier, table, push, phone, pull, *, phone_calls=False):
-        """The plan of a call between a terminal and a phone: its steps are noted."""
-        plan = self.plan(identifier)
+    def check_with_phone(self, identifier, table, push, phone, pull, *, phone_calls=False,
+                         began=None):
+        """The plan of a call between a terminal and a phone: its steps are noted. `began` is when
+        the phone sent its first picture (time.time()), if that was its own time."""
+        call = self.junctor.call(identifier)
+        plan = self.plan(call)
+        if phone[0] is not None:
+            self.check_first_pictures(call, {"callee" if phone_calls else "caller": began or 0})
         there, back = (TO_CALLER, TO_CALLEE) if phone_calls else (TO_CALLEE, TO_CALLER)
         for index, medium in enumerate(("video", "audio")):
             form = phone[index]
