@@ -120,6 +120,7 @@ class G7_TerminalCallsTerminal(WalkedTable, MatrixTest):
         wait_for_both((alice_player, ALICE, ALICE_TONE), (bob_player, self.BOB, BOB_TONE))
         call = self.junctor.call(identifier)
         plan = self.plan(call)
+        self.check_coding(call)
         self.check_first_pictures(call)
         for index, medium in enumerate(("video", "audio")):
             for way, direction, before, after in (

@@ -173,6 +173,16 @@ class MatrixTest(SystemTest):
     def plan(call):
         return {(step["direction"], step["medium"]): step for step in call["plan"]}
 
+    def check_coding(self, call):
+        """Of all that is decoded and encoded on the way it is told how long that takes."""
+        stages = {(route["direction"], route["medium"]): route["stages"]
+                  for route in call["latency"]}
+        for way, step in self.plan(call).items():
+            if not step["transcoded"]:
+                continue
+            for name in ("decode", "encode"):
+                self.assertGreater(stages[way].get(name, {}).get("count", 0), 0, (name, step))
+
     def check_first_pictures(self, call, began=None):
         """How long after the answer the callee and the caller saw the first picture; judged in the
         full form only. `began` is {side: time.time()} where what it sees began only then."""
@@ -200,6 +210,7 @@ class MatrixTest(SystemTest):
         the phone sent its first picture (time.time()), if that was its own time."""
         call = self.junctor.call(identifier)
         plan = self.plan(call)
+        self.check_coding(call)
         if phone[0] is not None:
             self.check_first_pictures(call, {"callee" if phone_calls else "caller": began or 0})
         there, back = (TO_CALLER, TO_CALLEE) if phone_calls else (TO_CALLEE, TO_CALLER)
