@@ -6,7 +6,7 @@ import time
 import unittest
 
 from support import marks, media, rtmp, rtp, tones
-from support.case import SystemTest
+from support.case import FULL, SystemTest
 from support.hostile import Heart
 from support.junctor import Junctor
 from support.ports import free_port
@@ -217,6 +217,10 @@ class G4_EarlyMedia(CalleeTest):
         wait_until(lambda: self.pull.pictures() > 3, 15, "ring pictures before early media")
         self.send_from_callee(offered)
         seen, _ = self.pull.wait_picture(CALLEE)
+        took = seen - self.peer.began[rtp.VIDEO]
+        print(f"# early media is seen {took * 1000:.0f} ms after its first packet", flush=True)
+        if FULL:
+            self.assertLess(took, 0.2)
         self.pull.wait_tone(CALLEE_TONE)
         call = self.junctor.call(self.call_id)
         self.assertIsNone(call["answered"], "early media came before the answer")
