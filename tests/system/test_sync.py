@@ -2,12 +2,13 @@
 # reorders packets, and with a phone whose clock is not ours. A flash and a beep are sent at one moment;
 # how far apart they are at the other end is read from timestamps.
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import itertools
 import statistics
 import subprocess
 import time
 import unittest
 
-from support import elementary, flashes, line, player, rawphone, rtmp_raw, rtp
+from support import elementary, flashes, flvpeer, line, player, rawphone, rtmp_raw, rtp
 from support.case import FULL, SystemTest, only_full
 from support.junctor import Junctor
 from support.process import wait_until
@@ -26,7 +27,10 @@ def bad_line(ports):
 
 
 class SyncTest(SystemTest):
-    def call(self, audio, make_line=bad_line):
+    def call(self, audio, video="h264", mode=1, make_line=bad_line):
+        """The player asks for these codecs; with `mode` 0 the phone takes one NAL unit a packet, and
+        the pushed picture is coded anew for it."""
+        self.video, self.mode = video, mode
         # SIPp's phone here has no word to say when it is asked to refresh its session.
         self.junctor = self.start(Junctor(
             self.workspace, '[sip]\nallow = ["sip:*@127.0.0.1:*"]\nsession-expires-s = 0\n',
@@ -35,9 +39,9 @@ class SyncTest(SystemTest):
         self.units = rtp.encode_pictures(flashes.Picture(), flashes.CYCLE * flashes.FPS,
                                          self.workspace.file("flashes.h264"))
         self.keys = flashes.keys_of(self.units)
-        self.phone = self.start(rawphone.RawPhone(self.workspace, line=make_line))
+        self.phone = self.start(rawphone.RawPhone(self.workspace, line=make_line, mode=mode))
         self.player = self.start(player.Player(
-            self.junctor.rtmp_port, self.alice.pull_url(f"video=h264&audio={audio}")))
+            self.junctor.rtmp_port, self.alice.pull_url(f"video={video}&audio={audio}")))
         self.push = self.start(player.Publisher(self.junctor.rtmp_port,
                                                 self.alice.push_url(self.phone.uri())))
 
@@ -81,11 +85,21 @@ class SyncTest(SystemTest):
     # --- what came ---------------------------------------------------------------------------
 
     def flashes_at_player(self):
-        """(arrival, seconds, which second) of each flash's keyframe."""
-        stream = elementary.H264.__new__(elementary.H264)
-        keys = [(came, at / 1000, flashes.second_of(self.keys, stream.frame_of(body)))
-                for came, at, _, body in self.player.tags(player.VIDEO)]
-        return [key for key in keys if key[2] is not None]
+        """(arrival, seconds, which second) of the picture that each flash begins with."""
+        tags = self.player.tags(player.VIDEO)
+        if self.video == "h264":
+            stream = elementary.H264.__new__(elementary.H264)
+            keys = [(came, at / 1000, flashes.second_of(self.keys, stream.frame_of(body)))
+                    for came, at, _, body in tags]
+            return [key for key in keys if key[2] is not None]
+        # Coded anew. Before the phone's picture there is a card.
+        form, data = flvpeer.coded_pictures([tag[1:] for tag in tags])
+        path = self.workspace.file(f"pictures.{form}")
+        with open(path, "wb") as file:
+            file.write(data)
+        came = {at: came for came, at, _, _ in tags}
+        seen = [(came[round(at * 1000)], at, second) for at, second in flashes.shown(path, form)]
+        return [flash for flash in seen if flash[0] > self.talker.began]
 
     def beeps_at_player(self, audio, since):
         tags = [tag for tag in self.player.tags(player.AUDIO) if tag[1] / 1000 >= since]
@@ -95,13 +109,8 @@ class SyncTest(SystemTest):
         path = self.workspace.file("sound.flv")
         configs = [tag for tag in self.player.tags(player.AUDIO) if tag[3][1] == 0][:1]
         first = tags[0][1]
-        with open(path, "wb") as file:
-            file.write(b"FLV\1\4\0\0\0\x09\0\0\0\0")
-            for _, at, kind, body in configs + [t for t in tags if t[3][1] != 0]:
-                at = max(0, at - first)
-                head = bytes([kind]) + len(body).to_bytes(3, "big") + \
-                    (at & 0xFFFFFF).to_bytes(3, "big") + bytes([at >> 24, 0, 0, 0])
-                file.write(head + body + (len(body) + 11).to_bytes(4, "big"))
+        rtmp_raw.write_flv(path, [(max(0, at - first), kind, body) for _, at, kind, body
+                                  in configs + [tag for tag in tags if tag[3][1] != 0]])
         done = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", path, "-af",
                                "aresample=async=1:first_pts=0:min_hard_comp=0.02", "-f", "s16le",
                                "-ac", "1", "-ar", "8000", "-"], stdout=subprocess.PIPE, timeout=60,
@@ -112,6 +121,8 @@ class SyncTest(SystemTest):
 
     def flashes_at_phone(self):
         reports = flashes.sender_reports(self.phone.peer, rtp.VIDEO)
+        if self.mode == 0:
+            return self.coded_flashes_at_phone(reports)
         found = {}
         for packet in self.phone.peer.packets(rtp.VIDEO):
             second = flashes.second_of(self.sent_keys, rtp.h264_nals([packet]))
@@ -119,6 +130,33 @@ class SyncTest(SystemTest):
                 found.setdefault(packet.timestamp, (
                     flashes.to_wall(reports, packet.timestamp, 90000), second))
         return sorted(found.values())
+
+    def coded_flashes_at_phone(self, reports):
+        packets = self.phone.peer.packets(rtp.VIDEO)
+        first = packets[0].sequence
+        packets = sorted({(p.sequence - first + 0x8000) % 0x10000: p for p in packets}.items())
+        tags, whole, due, began = [], False, None, None
+        for timestamp, group in itertools.groupby(packets, lambda row: row[1].timestamp):
+            numbers, group = zip(*group)
+            nals = rtp.h264_nals(group)
+            kinds = [nal[0] & 31 for nal in nals]
+            # After a loss a phone shows nothing until a picture that stands alone.
+            whole = (7 in kinds and 5 in kinds or whole and numbers[0] == due) and \
+                list(numbers) == list(range(numbers[0], numbers[0] + len(group))) and \
+                group[-1].marker
+            due = numbers[-1] + 1
+            if not whole:
+                continue
+            at = flashes.to_wall(reports, timestamp, 90000)
+            if began is None:
+                began = at
+                sps, pps = nals[kinds.index(7)], nals[kinds.index(8)]
+                tags.append((0, VIDEO_TAG, b"\x17\0\0\0\0" + elementary.avc_record(sps, pps)))
+            tags.append((round(1000 * (at - began)), VIDEO_TAG, (
+                b"\x17" if 5 in kinds else b"\x27") + b"\1\0\0\0" + b"".join(
+                    len(nal).to_bytes(4, "big") + nal for nal in nals)))
+        path = rtmp_raw.write_flv(self.workspace.file("phone.flv"), tags)
+        return [(began + at, second) for at, second in flashes.shown(path)]
 
     def beeps_at_phone(self):
         reports = flashes.sender_reports(self.phone.peer, rtp.AUDIO)
@@ -139,25 +177,26 @@ class SyncTest(SystemTest):
 
 
 class S_LipSync(SyncTest):
-    def both_ways(self, audio):
-        self.call(audio)
-        self.push.send(self.push_tags(audio, SECONDS + 4))
+    def both_ways(self, audio, seconds=SECONDS, least=SECONDS // 2, **more):
+        self.call(audio, **more)
+        self.push.send(self.push_tags(audio, seconds + 4))
         self.answered()
         self.talk()
-        time.sleep(SECONDS)
+        if self.mode == 0:
+            self.phone.ask_after_losses()
+        time.sleep(seconds)
         during = self.junctor.call(self.call_id)
         self.end()
         seen = [(at, second) for _, at, second in self.flashes_at_player()]
         self.assertTrue(seen, "no flash at the player")
         # The clocks of both media are related by the first reports.
         self.together([flash for flash in seen if flash[0] > seen[0][0] + 2],
-                      self.beeps_at_player(audio, seen[0][0] + 1), f"{audio} at the player",
-                      SECONDS // 2)
+                      self.beeps_at_player(audio, seen[0][0] + 1), f"{audio} at the player", least)
         # The first picture is the last keyframe from before the answer, stamped anew.
         seen = self.flashes_at_phone()
         self.assertTrue(seen, "no flash at the phone")
         self.together([flash for flash in seen if flash[0] > seen[0][0] + 1.5], self.beeps_at_phone(),
-                      f"{audio} at the phone", SECONDS // 2)
+                      f"{audio} at the phone", least)
         bad = self.phone.line
         print(f"# the line: lost {bad.lost}, reordered {bad.overtaken}", flush=True)
         self.assertGreater(bad.lost["back"], 0)
@@ -169,6 +208,7 @@ class S_LipSync(SyncTest):
         # A packet is overtaken by those that follow it before it comes.
         for medium, period in (("audio", 0.02), ("video", 1 / flashes.FPS)):
             self.assertGreater(during[medium]["reorder_wait_ms"], 500 * (LATE - period), medium)
+        return during
 
     def test_passed_through(self):
         self.both_ways("pcma")
@@ -176,18 +216,26 @@ class S_LipSync(SyncTest):
     def test_sound_transcoded(self):
         self.both_ways("aac")
 
+    def test_picture_transcoded(self):
+        """In a thread of its own and behind a queue, beside sound that has neither. A flash is lost
+        with any of the first pictures of it."""
+        seconds = SECONDS if FULL else 7
+        during = self.both_ways("aac", seconds, seconds // 3, video="vp8", mode=0)
+        self.assertEqual([step["transcoded"] for step in during["plan"]], [True] * 4)
+
 
 @only_full("it takes 20 minutes")
 class S_Soak(SyncTest):
-    def soak(self, ppm):
-        self.call("pcma")
+    def soak(self, ppm, **more):
+        self.call("pcma", **more)
         tags = self.push_tags("pcma", flashes.CYCLE)
         self.push.send([(at + 1000 * flashes.CYCLE * turn, kind, body)
                         for turn in range(SOAK // flashes.CYCLE + 30)
                         for at, kind, body in tags])
         self.answered()
         self.talk(ppm)
-        wait_until(lambda: len(self.flashes_at_player()) > 2, 20, "flashes at the player")
+        wait_until(lambda: len(self.flashes_at_player()) > 2, 20, "flashes at the player",
+                   every=0.5)
         deadline = time.monotonic() + SOAK
         while time.monotonic() < deadline:
             time.sleep(10)
@@ -217,6 +265,9 @@ class S_Soak(SyncTest):
 
     def test_a_phone_whose_clock_is_fast(self):
         self.soak(200)
+
+    def test_a_picture_that_is_transcoded(self):
+        self.soak(200, video="vp8", mode=0)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,12 @@ def _flv_pictures(workspace, name, picture, seconds, arguments):
                    "-pix_fmt", "yuv420p", "-g", str(marks.FPS), stdin=frames)
 
 
+def avc_record(sps, pps):
+    """An AVCDecoderConfigurationRecord (ISO 14496-15, 5.2.4.1)."""
+    return b"\1" + sps[1:4] + b"\xff\xe1" + len(sps).to_bytes(2, "big") + sps + b"\1" + \
+        len(pps).to_bytes(2, "big") + pps
+
+
 def _noise(workspace, name, seconds, rate, arguments):
     """Noise: no two frames of it are the same. Of another seed for each name."""
     seed = sum(name.encode())

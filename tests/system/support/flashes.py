@@ -6,7 +6,9 @@ the flash's brightness and the beep's pitch, CYCLE of them: what is whole second
 import array
 import math
 import os
+import re
 import struct
+import subprocess
 import threading
 import time
 
@@ -19,6 +21,7 @@ BEEP = 0.32          # seconds of each second
 _PITCHES = [500 + 200 * second for second in range(CYCLE)]
 _SHADES = [235 - 30 * second for second in range(CYCLE)]
 _LOUD, _QUIET = 3000, 0.2
+_ALIKE = 12          # shades that differ by less
 _NTP = 2_208_988_800  # seconds from 1900 to 1970
 
 
@@ -45,6 +48,24 @@ def keys_of(pictures):
 def second_of(keys, nals):
     """Which second's flash begins with these NAL units; None: no flash does."""
     return next((keys[nal] for nal in nals or () if nal in keys), None)
+
+
+def shown(path, form=None):
+    """[(seconds, second)] of the flashes in a file's pictures as they are decoded, which may be
+    coded anew: by how bright they are. One that follows a hole may have begun in it, and counts not."""
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-nostdin", "-copyts", *(["-f", form] if form else []), "-i", path,
+         "-vf", "signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-", "-fps_mode",
+         "passthrough", "-enc_time_base", "-1", "-f", "null", "-"], stdout=subprocess.PIPE, timeout=600, check=False)
+    found, before, last = [], None, None
+    for at, shade in re.findall(rb"pts_time:(\S+)\s+lavfi.signalstats.YAVG=(\S+)", done.stdout):
+        at = float(at)
+        second = next((number for number, its in enumerate(_SHADES)
+                       if abs(float(shade) - its) < _ALIKE), None)
+        if second not in (None, before) and last is not None and at - last < 1.5 / FPS:
+            found.append((at, second))
+        before, last = second, at
+    return found
 
 
 def beep_samples(rate=8000):

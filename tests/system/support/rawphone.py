@@ -4,6 +4,7 @@
 import os
 import re
 import struct
+import threading
 
 from . import rtp
 from .process import wait_until
@@ -21,6 +22,7 @@ class RawPhone:
     def __init__(self, workspace, *, feedback=(PLI,), mode=1, steps="", line=None, video=True,
                  keys=None):
         self.peer = rtp.RtpPeer()
+        self._stopped, self._asker = threading.Event(), None
         self.line = line(self.peer.ports) if line else None
         with open(os.path.join(SCENARIOS, "callee_answer.xml"), encoding="utf-8") as file:
             text = file.read()
@@ -105,7 +107,22 @@ class RawPhone:
             request = struct.pack("!BBHIIIBxxx", 0x84, _FEEDBACK, 4, 7, 0, heard, number)
         self.peer.send_rtcp(rtp.VIDEO, report + request, self.rtcp_port(rtp.VIDEO))
 
+    def ask_after_losses(self):
+        """From now on it asks for a keyframe whenever it misses a packet, as phones do."""
+        def run():
+            known = 0
+            while not self._stopped.wait(0.05):
+                lost = self.peer.lost(rtp.VIDEO)
+                if lost > known:
+                    self.ask("pli")
+                known = lost
+        self._asker = threading.Thread(target=run, daemon=True)
+        self._asker.start()
+
     def stop(self):
+        self._stopped.set()
+        if self._asker:
+            self._asker.join()
         self.peer.close()
         if self.line:
             self.line.stop()

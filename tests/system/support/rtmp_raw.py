@@ -56,6 +56,17 @@ def flv_tags(path):
     return tags
 
 
+def write_flv(path, tags):
+    """An FLV file of such tags."""
+    with open(path, "wb") as file:
+        file.write(b"FLV\1\5\0\0\0\x09\0\0\0\0")
+        for when, kind, body in tags:
+            file.write(bytes([kind]) + len(body).to_bytes(3, "big")
+                       + (when & 0xFFFFFF).to_bytes(3, "big") + bytes([when >> 24, 0, 0, 0]) + body
+                       + (len(body) + 11).to_bytes(4, "big"))
+    return path
+
+
 class RawRtmp:
     def __init__(self, port, handshake=True, receive_buffer=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
