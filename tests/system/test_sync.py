@@ -270,5 +270,28 @@ class S_Soak(SyncTest):
         self.soak(200, video="vp8", mode=0)
 
 
+@only_full("a minute must pass")
+class S_CleanLine(SyncTest):
+    def test_after_a_while_no_gap_is_waited_for(self):
+        """What is missing on a line that reorders nothing is lost: waiting for it only delays."""
+        self.call("pcma", make_line=None)
+        tags = self.push_tags("pcma", flashes.CYCLE)
+        self.push.send([(at + 1000 * flashes.CYCLE * turn, kind, body)
+                        for turn in range(30) for at, kind, body in tags])
+        self.answered()
+        self.talk()
+        self.assertGreater(self.waits()["audio"], 0, "at first nothing is known of the line")
+        time.sleep(60)
+        self.assertEqual(self.waits(), {"audio": 0, "video": 0})
+        self.end()
+
+    def waits(self):
+        """How long a gap would wait now."""
+        wait_until(lambda: self.junctor.call(self.call_id)["video"]["received_packets"] > 25, 10,
+                   "pictures of the phone")
+        during = self.junctor.call(self.call_id)
+        return {medium: during[medium]["reorder_wait_ms"] for medium in ("audio", "video")}
+
+
 if __name__ == "__main__":
     unittest.main()
