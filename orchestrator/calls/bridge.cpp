@@ -80,6 +80,9 @@ void Bridge::update() {
       return_loan();
       return caller_->part(true);
     }
+    // Players first: of what a new path brings the first is a keyframe, which is not to be missed.
+    for (const Side side : kSides)
+      leg(side)->receive(course_of(side), leg(other(side))->keyframe_request());
     const auto built = build();
     if (built) break;
     if (!leave_out_more(built.error().detail)) {
@@ -92,8 +95,6 @@ void Bridge::update() {
                  "call " + id_ +
                      (left_out_.any() ? " goes on without " + to_string(left_out_)
                                       : " goes on with nothing left out"));
-  for (const Side side : kSides)
-    leg(side)->receive(course_of(side), leg(other(side))->keyframe_request());
 }
 
 void Bridge::schedule_update() { schedule_update(kSettling); }

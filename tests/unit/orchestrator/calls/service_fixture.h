@@ -78,6 +78,7 @@ class ServiceTest : public testing::Test {
       log->spec = spec;
       log->events = std::move(events);
       paths_.push_back(log);
+      if (path_begins_) spec.reactor->post(path_begins_);
       return std::unique_ptr<MediaPath>(std::make_unique<FakePath>(log));
     };
     world.picture = [this](Card card, const std::string &name, Codec, World::LoopReady) {
@@ -246,6 +247,7 @@ class ServiceTest : public testing::Test {
   std::vector<View> changes_;
   std::vector<DigitHeard> heard_;
   std::function<void(const View &)> on_change_;
+  std::function<void()> path_begins_;  ///< what each new path does first, on the reactor
   std::vector<std::shared_ptr<FakePath::Log>> paths_;
   std::optional<Error> path_error_;
   std::map<std::string, std::string> unable_;  ///< what no line may hold: the error it makes

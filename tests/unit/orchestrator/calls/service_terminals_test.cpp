@@ -457,6 +457,27 @@ TEST_F(CalledTerminal, OfTwoTerminalsEachSeesTheOther) {
   EXPECT_THAT(server_->ended, Contains(HasSubstr("alice NetStream.Unpublish.Success")));
 }
 
+TEST_F(CalledTerminal, NothingIsMissedOfAPictureThatComesAfterTheAnswer) {
+  play_as("bob", 200);
+  play_as("alice", 100);
+  publish_as("alice", 1, {{"to", "bob"}});
+  tracks_of("alice");
+  publish_as("bob", 2);
+  pass(std::chrono::milliseconds(100));
+  ASSERT_EQ(state(), State::Answered);
+  path_begins_ = [this] {
+    rtmp::Frame frame;
+    frame.medium = Medium::Video;
+    frame.key = true;
+    frame.data = SharedBytes::copy(as_bytes("kept"));
+    path().spec.server->outlet("alice")->write(frame);
+  };
+  tracks_of("bob");
+  pass(std::chrono::milliseconds(100));
+  EXPECT_EQ(server_->outlets["alice"]->of(Medium::Video).size(), 1u)
+      << "the next keyframe may be long in coming";
+}
+
 TEST_F(CalledTerminal, EachSideHasItsWatchdog) {
   book_["bob"] = {};
   play_as("bob", 200);
