@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -47,9 +48,19 @@ const SuiteRow &row_of(SrtpSuite suite) {
 
 constexpr std::size_t kLeastRtp = 12, kLeastRtcp = 8;
 
-bool start_libsrtp() {
-  static const bool started = srtp_init() == srtp_err_status_ok;
-  return started;
+/// Once in a process; what has failed is tried again by the next who needs it.
+Result<void> start_libsrtp() {
+  static std::mutex mutex;
+  static bool started = false;
+  const std::lock_guard lock(mutex);
+  if (started) return {};
+  const srtp_err_status_t status = srtp_init();
+  if (status != srtp_err_status_ok) {
+    srtp_shutdown();  // what it has set up so far
+    return internal_error("SRTP: libsrtp cannot be started, its error " + std::to_string(status));
+  }
+  started = true;
+  return {};
 }
 
 std::uint32_t word_at(std::span<const std::byte> buffer, std::size_t offset) {
@@ -106,7 +117,7 @@ void Srtp::Release::operator()(srtp_ctx_t_ *context) const { srtp_dealloc(contex
 Srtp::~Srtp() = default;
 
 Result<Srtp::Context> Srtp::create(const SrtpKey &key, bool inbound, std::optional<Source> source) {
-  if (!start_libsrtp()) return internal_error("SRTP: libsrtp cannot be started");
+  if (const auto started = start_libsrtp(); !started) return started.error();
   const SuiteRow &row = row_of(key.suite);
   if (key.master.size() != row.master_size)
     return bad_input("SRTP: a key of " + std::string(row.name) + " has " +
