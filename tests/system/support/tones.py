@@ -3,14 +3,20 @@
 
 import array
 import math
+import random
 import struct
 import wave
 
+_NOISE = 0.02  # of the amplitude
+
 
 def write_wav(path, frequency, seconds, rate=8000, amplitude=10000):
-    """A tone; its length is a whole number of periods of one second, so it repeats cleanly."""
-    second = array.array("h", (int(amplitude * math.sin(2 * math.pi * frequency * n / rate))
-                               for n in range(rate)))
+    """A tone; its length is a whole number of periods of one second, so it repeats cleanly. A faint
+    noise is under it (-31 dB): of a pure tone, a Speex decoder that lacks one frame makes a roar that
+    does not end, for nothing in it is new."""
+    chance = random.Random(frequency)
+    second = array.array("h", (int(amplitude * math.sin(2 * math.pi * frequency * n / rate) +
+                                   chance.gauss(0, amplitude * _NOISE)) for n in range(rate)))
     with wave.open(path, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
