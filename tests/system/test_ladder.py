@@ -57,8 +57,9 @@ class N7_EveryPair(LadderTest):
         if self.foretold:
             print("#   where the port is foretold: " + ", ".join(
                 f"{rung} {count}" for rung, count in sorted(self.foretold.items())))
-        if FULL:
-            # Nothing is lost on the way, and no server is far.
+        if FULL and not order:
+            # Nothing is lost on the way, and no server is far. In strict order what each rung is
+            # given adds up.
             self.assertLess(max(map(max, self.media_ms.values())), 3000)
 
     def some(self, left_over):
