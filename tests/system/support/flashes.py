@@ -23,6 +23,7 @@ _SHADES = [235 - 30 * second for second in range(CYCLE)]
 _LOUD, _QUIET = 3000, 0.2
 _ALIKE = 12          # shades that differ by less
 _NTP = 2_208_988_800  # seconds from 1900 to 1970
+_CLOCK = 90000       # of times in files, Hz
 
 
 class Picture:
@@ -55,11 +56,13 @@ def shown(path, form=None):
     coded anew: by how bright they are. One that follows a hole may have begun in it, and counts not."""
     done = subprocess.run(
         ["ffmpeg", "-v", "error", "-nostdin", "-copyts", *(["-f", form] if form else []), "-i", path,
-         "-vf", "signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-", "-fps_mode",
-         "passthrough", "-enc_time_base", "-1", "-f", "null", "-"], stdout=subprocess.PIPE, timeout=600, check=False)
+         "-vf", f"settb=1/{_CLOCK},signalstats,metadata=print:key=lavfi.signalstats.YAVG:file=-",
+         "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "null", "-"],
+        stdout=subprocess.PIPE, timeout=600, check=False)
     found, before, last = [], None, None
-    for at, shade in re.findall(rb"pts_time:(\S+)\s+lavfi.signalstats.YAVG=(\S+)", done.stdout):
-        at = float(at)
+    # pts_time has six digits, which are too few from 1000 s on.
+    for at, shade in re.findall(rb"pts:(\d+) .*\s+lavfi.signalstats.YAVG=(\S+)", done.stdout):
+        at = int(at) / _CLOCK
         second = next((number for number, its in enumerate(_SHADES)
                        if abs(float(shade) - its) < _ALIKE), None)
         if second not in (None, before) and last is not None and at - last < 1.5 / FPS:
