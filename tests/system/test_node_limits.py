@@ -2,6 +2,7 @@
 """A node whose bytes are used up."""
 from support.case import FULL
 from support.phonelab import ALICE, BOB, PhoneLab
+from support.process import wait_until
 
 
 class N7_Limits(PhoneLab):
@@ -25,8 +26,12 @@ class N7_Limits(PhoneLab):
         self.assertIn(f"\njunctor: {why}\n", used.log())
         self.assertNotRegex(self.junctor("nodes"), "(?m)^near (?!.*takes nothing new)")
         alice, bob = phones
-        self.sees(alice, BOB)
-        self.sees(bob, ALICE)
+        for phone, identity in ((alice, BOB), (bob, ALICE)):
+            # Pictures that need what the move has lost stand until one comes that stands alone.
+            before = self.mark(phone)
+            wait_until(lambda: self.mark(phone)[1] > before[1], 20,
+                       f"later pictures at {phone.name}", every=0.5)
+            self.sees(phone, identity)
         self.assertTrue(other.running())
         pauses = [max(each["longest_pause_ms"] for each in phone.events("stats")[1:])
                   for phone in phones]
