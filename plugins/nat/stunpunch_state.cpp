@@ -69,22 +69,28 @@ void on_rung(JunctorStunPunch *self, const nat::LadderEntry &entry) {
   gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), structure));
 }
 
-std::shared_ptr<Outlet> held(State &state, const std::shared_ptr<Outlet> &outlet) {
+std::shared_ptr<Outlet> rtcp_outlet(State &state) {
   const std::lock_guard lock(state.mutex);
-  return outlet;
+  return state.rtcp_out;
+}
+
+/// Where all goes together: who takes apart what belongs to DTLS-SRTP takes the whole. Null where
+/// this element encrypts, without a look: packets are many.
+std::shared_ptr<Outlet> whole_outlet(State &state) {
+  if (state.encrypts) return nullptr;
+  const std::lock_guard lock(state.mutex);
+  return state.dtls_out;
 }
 
 void on_dtls(JunctorStunPunch *self, const SharedBytes &packet) {
-  State &state = *self->state;
-  if (const auto outlet = held(state, state.dtls_out)) outlet->add(packet);
+  if (const auto whole = whole_outlet(*self->state)) whole->add(packet);
 }
 
 void on_received(JunctorStunPunch *self, const SharedBytes &packet, bool rtcp) {
   State &state = *self->state;
-  // Who takes apart what belongs to DTLS-SRTP takes all of it.
-  if (const auto whole = held(state, state.dtls_out)) return whole->add(packet);
+  if (const auto whole = whole_outlet(state)) return whole->add(packet);
   if (!rtcp) return state.rtp_out->add(packet);
-  const auto outlet = held(state, state.rtcp_out);
+  const auto outlet = rtcp_outlet(state);
   if (!outlet) return;
   outlet->add(packet);
   outlet->flush();
@@ -103,7 +109,7 @@ void on_complaint(JunctorStunPunch *self, const std::string &text) {
 
 void on_batch_end(JunctorStunPunch *self) {
   State &state = *self->state;
-  const auto whole = held(state, state.dtls_out);
+  const auto whole = whole_outlet(state);
   const GstFlowReturn flow = (whole ? whole : state.rtp_out)->flush();
   // Not linked, flushing, ended downstream: downstream's business; the channel goes on.
   if (flow >= GST_FLOW_EOS || state.failed.exchange(true)) return;
@@ -200,6 +206,7 @@ bool open_channel(JunctorStunPunch *self) {
     return false;
   }
   state.failed = false;
+  state.encrypts = options->encrypt;
   state.rtp_out = std::make_shared<Outlet>(GST_ELEMENT(self), state.src, kRtp);
   nat::ChannelEvents events;
   events.signal = [self](const std::string &text) { on_signal(self, text); };

@@ -50,6 +50,7 @@ struct State {
   std::shared_ptr<Inlet> inlet = std::make_shared<Inlet>();
   GstPad *sink = nullptr, *src = nullptr;  // owned by the element
   std::atomic<bool> failed = false;
+  bool encrypts = true;  ///< the channel; fixed before it opens, for the reactor
 };
 
 /// Null before PAUSED, and when it was closed.
