@@ -116,8 +116,8 @@ Result<std::string> media_line(const MediaOptions &options) {
     if (!source) return source;
     line += *source +
             " ! queue leaky=downstream max-size-buffers=3 max-size-bytes=0 max-size-time=0 "
-            "! videoconvert ! videoscale add-borders=true ! videorate "
-            "! video/x-raw,format=I420,width=640,height=360,framerate=30/1 ! " +
+            "! videoconvert ! videoscale add-borders=true ! videorate drop-only=true max-rate=30 "
+            "! video/x-raw,format=I420,width=640,height=360 ! " +
             picture_coder(options) + " pt=96 mtu=1200 ! funnel.sink_0 ";
   }
   if (sound) {
