@@ -58,6 +58,25 @@ unsigned payload_type_of(GstPad *pad) {
   return last == std::string::npos ? 0 : static_cast<unsigned>(std::atoi(&text[last + 1]));
 }
 
+/// How long nothing came. Noted by streaming threads, asked by the context's.
+class Pauses {
+ public:
+  void note() {
+    const auto now =
+        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch())
+            .count();
+    const auto before = last_.exchange(now);
+    const auto pause = before ? now - before : 0;
+    if (pause > longest_) longest_ = pause;
+  }
+
+  /// Since it was asked last.
+  double longest_ms() { return static_cast<double>(longest_.exchange(0)) / 1000; }
+
+ private:
+  std::atomic<std::int64_t> last_ = 0, longest_ = 0;  // microseconds
+};
+
 }  // namespace
 
 /// Events come from streaming threads and the element's reactor; each is posted to the context,
@@ -164,7 +183,8 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     }
     stats.fingerprint = fingerprint_;
     stats.pictures = pictures_;
-    stats.longest_pause_ms = static_cast<double>(longest_pause_.exchange(0)) / 1000;
+    stats.longest_pause_ms = packets_pause_.longest_ms();
+    stats.longest_still_ms = pictures_pause_.longest_ms();
     if (!shown) return stats;
     stats.state = text_of(shown.get(), "state");
     stats.rung = text_of(shown.get(), "rung");
@@ -325,18 +345,13 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
   }
 
   static GstPadProbeReturn on_packet(GstPad *, GstPadProbeInfo *, gpointer data) {
-    auto *self = static_cast<PipelineMedia *>(data);
-    const auto now =
-        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch())
-            .count();
-    const auto before = self->last_packet_.exchange(now);
-    const auto pause = before ? now - before : 0;
-    if (pause > self->longest_pause_) self->longest_pause_ = pause;
+    static_cast<PipelineMedia *>(data)->packets_pause_.note();
     return GST_PAD_PROBE_OK;
   }
 
   static GstPadProbeReturn on_picture(GstPad *, GstPadProbeInfo *, gpointer data) {
     auto *self = static_cast<PipelineMedia *>(data);
+    self->pictures_pause_.note();
     if (self->pictures_++ > 0) return GST_PAD_PROBE_OK;
     const auto after =
         std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - self->started_);
@@ -464,7 +479,7 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
   mutable std::mutex mutex_;
   std::string why_;  // of the last error; by any thread
   std::atomic<std::uint64_t> pictures_ = 0;
-  std::atomic<std::int64_t> last_packet_ = 0, longest_pause_ = 0;  // microseconds
+  Pauses packets_pause_, pictures_pause_;
 };
 
 namespace {

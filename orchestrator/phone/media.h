@@ -71,6 +71,7 @@ struct MediaStats {
                 packets_lost = 0;
   std::uint64_t pictures = 0;   ///< that were decoded
   double longest_pause_ms = 0;  ///< between two packets, since it was asked last
+  double longest_still_ms = 0;  ///< between two pictures, likewise
 };
 
 /// One call's pipeline. On the thread that iterates its context.

@@ -462,7 +462,8 @@ void Phone::show_stats() {
         {"bytes_received", stats.bytes_received},
         {"packets_lost", stats.packets_lost},
         {"pictures", stats.pictures},
-        {"longest_pause_ms", stats.longest_pause_ms}},
+        {"longest_pause_ms", stats.longest_pause_ms},
+        {"longest_still_ms", stats.longest_still_ms}},
        text.str());
 }
 

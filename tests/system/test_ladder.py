@@ -19,6 +19,8 @@ from support.phonelab import ALICE, BOB, TONES
 from support.process import Timeout, wait_until
 from support.refusingnode import REASON
 
+STRICT = ("--ladder", "strict", "--timeout", "800")  # ms for each rung
+
 
 class N7_EveryPair(LadderTest):
     """Each type of access with each, with a public node and a relay: the best rung that theory
@@ -184,7 +186,7 @@ class N4_Nodes(LadderTest):
     def test_one_after_the_other(self):
         self.serve()
         self.node("n7")
-        phones = self.join("symmetric", "port-restricted", "--ladder", "strict", "--timeout", "800")
+        phones = self.join("symmetric", "port-restricted", *STRICT)
         up = self.up(phones, "sfu", "n7")
         self.assertGreater(min(each["ms"] for each in up), 800, "the direct way had its whole time")
         self.see_each_other(phones)
@@ -205,12 +207,12 @@ class N4_Nodes(LadderTest):
         nodes[first].send_signal(signal.SIGKILL)
         self.moved(phones, "sfu", other)
         self.see_each_other(phones)
-        print("# a node died: silence of {:.0f} and {:.0f} ms".format(*self.pauses(phones, since)))
+        print("# a node died:", self.pauses(phones, since))
 
     def test_in_strict_order_the_next_node_and_then_the_relay(self):
         self.serve("--turn", "auto")
         nodes = {name: self.node(name) for name in ("n1", "n2")}
-        phones = self.join("symmetric", "symmetric", "--ladder", "strict", "--timeout", "800")
+        phones = self.join("symmetric", "symmetric", *STRICT)
         first = phones[0].wait("channel", state="up")["node"]
         self.up(phones, "sfu", first)
         self.see_each_other(phones)
@@ -220,8 +222,7 @@ class N4_Nodes(LadderTest):
             nodes[name].send_signal(signal.SIGKILL)
             self.moved(phones, rung, node)
             self.see_each_other(phones)
-            print(f"# strict: {name} died, {rung} carries: silence of "
-                  "{:.0f} and {:.0f} ms".format(*self.pauses(phones, since)))
+            print(f"# strict: {name} died, {rung} carries:", self.pauses(phones, since))
 
     def test_an_owner_stops_a_node(self):
         self.serve()
@@ -234,20 +235,18 @@ class N4_Nodes(LadderTest):
         nodes[first].send_signal(signal.SIGINT)
         self.moved(phones, "sfu", ({"n1", "n2"} - {first}).pop())
         self.see_each_other(phones)
-        print("# a node stopped: silence of {:.0f} and {:.0f} ms".format(*self.pauses(phones, since)))
+        print("# a node stopped:", self.pauses(phones, since))
         self.assertEqual(nodes[first].wait(30), 0)
 
 
 class N4_RefusingNodes(LadderTest):
     """Who refuses is passed over, for the next node and then for the relay; in both orders."""
 
-    STRICT = ("--ladder", "strict", "--timeout", "800")
-
     def test_the_nearest_refuses(self):
         self.one_refuses()
 
     def test_the_nearest_refuses_in_strict_order(self):
-        self.one_refuses(*self.STRICT)
+        self.one_refuses(*STRICT)
 
     def one_refuses(self, *order):
         self.serve("--turn", "auto")
@@ -263,14 +262,13 @@ class N4_RefusingNodes(LadderTest):
         self.moved(phones, "relay")
         self.see_each_other(phones)
         self.assertEqual(refusing.log().count("refused"), 1, "it is not asked again")
-        print("# the only node that does not refuse died: silence of {:.0f} and {:.0f} ms".format(
-            *self.pauses(phones, since)))
+        print("# the only node that does not refuse died:", self.pauses(phones, since))
 
     def test_what_their_owners_lend_is_in_use(self):
         self.all_in_use()
 
     def test_what_their_owners_lend_is_in_use_in_strict_order(self):
-        self.all_in_use(*self.STRICT)
+        self.all_in_use(*STRICT)
 
     def all_in_use(self, *order):
         self.serve("--turn", "auto")
@@ -313,13 +311,11 @@ class N4_NodesOutOfReach(LadderTest):
     """A node nearby that one side cannot pass is passed over for a public one, and that, once it is
     gone, for the relay; in both orders."""
 
-    STRICT = ("--ladder", "strict", "--timeout", "800")
-
     def test_one_whose_nat_is_known_is_not_asked(self):
         self.known()
 
     def test_one_whose_nat_is_known_is_not_asked_in_strict_order(self):
-        self.known(*self.STRICT)
+        self.known(*STRICT)
 
     def known(self, *order):
         self.serve("--turn", "auto")
@@ -335,7 +331,7 @@ class N4_NodesOutOfReach(LadderTest):
         self.told_wrong()
 
     def test_one_that_does_not_let_in_whom_it_says_is_given_up_in_strict_order(self):
-        self.told_wrong(*self.STRICT)
+        self.told_wrong(*STRICT)
 
     def told_wrong(self, *order):
         self.serve("--turn", "auto")
@@ -372,8 +368,7 @@ class N4_NodesOutOfReach(LadderTest):
         gone.send_signal(signal.SIGKILL)
         self.moved(phones, "relay")
         self.see_each_other(phones)
-        print("# the public node died: silence of {:.0f} and {:.0f} ms".format(
-            *self.pauses(phones, since)))
+        print("# the public node died:", self.pauses(phones, since))
 
 
 class N7_OneNetwork(LadderTest):
@@ -425,8 +420,7 @@ class N6_LastResort(LadderTest):
         node.send_signal(signal.SIGKILL)
         self.moved(phones, "relay")
         self.see_each_other(phones)
-        print("# the last node died: silence of {:.0f} and {:.0f} ms".format(
-            *self.pauses(phones, since)))
+        print("# the last node died:", self.pauses(phones, since))
 
     def test_the_relay_dies_and_comes_back(self):
         self.serve("--turn", "auto")
@@ -440,8 +434,7 @@ class N6_LastResort(LadderTest):
         for phone, before in zip(phones, events):
             phone.wait("rung", 30, after=before, rung="relay", state="carrying")
         self.see_each_other(phones)
-        print("# the relay died and came back: silence of {:.0f} and {:.0f} ms".format(
-            *self.pauses(phones, since)))
+        print("# the relay died and came back:", self.pauses(phones, since))
 
     def test_a_relay_that_is_far_away_stays_while_nobody_speaks(self):
         self.serve("--turn", "auto")
@@ -481,8 +474,7 @@ class N6_LastResort(LadderTest):
             phone.wait("rung", 30, after=before, rung="relay", state="carrying")
         self.see_each_other(phones)
         self.assertEqual([self.relay_of(each) for each in phones], list(relays) * 2)
-        print("# one of two relays died: silence of {:.0f} and {:.0f} ms".format(
-            *self.pauses(phones, since)))
+        print("# one of two relays died:", self.pauses(phones, since))
 
     @staticmethod
     def relay_of(phone):

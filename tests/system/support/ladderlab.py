@@ -1,7 +1,19 @@
 # Calls in a laboratory of NATs, and the way that carries them. SPDX-License-Identifier: LGPL-2.1-or-later
+import typing
+
 from .case import FULL
 from .phonelab import ALICE, BOB, PhoneLab
 from .process import wait_until
+
+
+class Pauses(typing.NamedTuple):
+    """In ms, of each phone."""
+    silence: list
+    still: list
+
+    def __str__(self):
+        return ("silence of {:.0f} and {:.0f} ms, pictures stood for {:.0f} and {:.0f} ms"
+                .format(*self.silence, *self.still))
 
 
 class LadderTest(PhoneLab):
@@ -26,15 +38,18 @@ class LadderTest(PhoneLab):
         self.sees(bob, ALICE)
 
     def pauses(self, phones, since, change=0.0):
-        """The longest silence of each, in ms, in the lines of figures from `since` on, once all is
-        well again. `change`: for so long, in seconds, the laboratory itself was at work."""
+        """How long nothing came to each and its picture stood, in the lines of figures from `since`
+        on, once all is well again. `change`: for so long, in seconds, the laboratory itself was at
+        work."""
         # The line that tells of a silence comes up to a second after its end.
         self.figures(phones)
-        lasted = [max(each["longest_pause_ms"] for each in phone.events("stats")[first:])
-                  - 1000 * change for phone, first in zip(phones, since)]
+        silence, still = ([max(each[figure] for each in phone.events("stats")[first:])
+                           - 1000 * change for phone, first in zip(phones, since)]
+                          for figure in ("longest_pause_ms", "longest_still_ms"))
         if FULL:
-            self.assertLess(max(lasted), 1000)
-        return lasted
+            self.assertLess(max(silence), 1000)
+            self.assertLess(max(still), 1500)
+        return Pauses(silence, still)
 
     def figures(self, phones, more=1):
         """Waits until each has said `more` lines of figures; how many it has."""
