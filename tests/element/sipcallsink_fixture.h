@@ -262,6 +262,13 @@ class SipCallSink : public testing::Test {
     peer_.set_agent(agent_of(invite));
     return invite;
   }
+  /// Plays with PCMA and H.264 offered, these pictures started.
+  Message invite_with(Feeder &video) {
+    g_object_set(element_, "codecs", "pcma,h264", nullptr);
+    play();
+    video.start();
+    return invite();
+  }
   static Endpoint agent_of(const Message &invite) {
     const std::string via = invite.header("Via");
     const auto at = via.find(' ') + 1;

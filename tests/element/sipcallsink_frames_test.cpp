@@ -92,10 +92,7 @@ TEST_F(SipCallSink, PacksFrames) {
 
 TEST_F(SipCallSink, SendsOneNalUnitAPacketWhereTheCalleeKnowsNoMore) {
   Feeder video(element_, "video", avc_caps());
-  g_object_set(element_, "codecs", "pcma,h264", nullptr);
-  play();
-  video.start();
-  const Message invite = this->invite();
+  const Message invite = invite_with(video);
   std::string sdp = answer();
   const auto mode = sdp.find("packetization-mode=1");
   peer_.reply(invite, "200 OK", "", sdp.replace(mode, 20, "packetization-mode=0"));
@@ -112,10 +109,7 @@ TEST_F(SipCallSink, SendsOneNalUnitAPacketWhereTheCalleeKnowsNoMore) {
 
 TEST_F(SipCallSink, ABrokenFrameIsLeftOutAndCounted) {
   Feeder video(element_, "video", avc_caps());
-  g_object_set(element_, "codecs", "pcma,h264", nullptr);
-  play();
-  video.start();
-  const Message invite = this->invite();
+  const Message invite = invite_with(video);
   peer_.reply(invite, "200 OK", "", answer());
   change("answered");
   EXPECT_EQ(video.push(frame({std::string("\0\0\1\0short", 9)}, 0)), GST_FLOW_OK);
@@ -126,10 +120,7 @@ TEST_F(SipCallSink, ABrokenFrameIsLeftOutAndCounted) {
 
 TEST_F(SipCallSink, AfterAHoldItsFirstPictureStandsAlone) {
   Feeder video(element_, "video", avc_caps());
-  g_object_set(element_, "codecs", "pcma,h264", nullptr);
-  play();
-  video.start();
-  const Message invite = this->invite();
+  const Message invite = invite_with(video);
   peer_.reply(invite, "200 OK", "", answer());
   change("answered");
   GstClockTime time = 0;

@@ -77,10 +77,7 @@ TEST_F(SipCallSink, MediaFlowsBothWays) {
 
 TEST_F(SipCallSink, CapsOfThePeersVideoHaveItsParameterSets) {
   Feeder video(element_, "video", kVideoCaps);
-  g_object_set(element_, "codecs", "pcma,h264", nullptr);
-  play();
-  video.start();
-  const Message invite = this->invite();
+  const Message invite = invite_with(video);
   peer_.reply(invite, "200 OK", "", answer());
   change("answered");
   video_.send(port_in(invite.body(), "video"),
@@ -98,10 +95,7 @@ TEST_F(SipCallSink, CapsOfThePeersVideoHaveItsParameterSets) {
 // The numbers of the two directions may differ (RFC 3264 section 5.1): what comes has ours.
 TEST_F(SipCallSink, CapsHaveThePayloadTypeThatThePeerSends) {
   Feeder video(element_, "video", kVideoCaps);
-  g_object_set(element_, "codecs", "pcma,h264", nullptr);
-  play();
-  video.start();
-  const Message invite = this->invite();
+  const Message invite = invite_with(video);
   const auto at = invite.body().find("a=rtpmap:");
   const auto h264 = invite.body().find(" H264/90000", at);
   const auto number = invite.body().rfind(':', h264) + 1;

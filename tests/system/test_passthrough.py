@@ -69,6 +69,16 @@ class PassthroughTest(SystemTest):
                          key=lambda tag: tag[0]))
         return push
 
+    def finish(self, junctor, call, *publishers):
+        """Ends the call by the first of them, once all is sent; its record while it ran."""
+        for each in publishers:
+            each.thread.join(SECONDS + 10)
+        time.sleep(0.5)  # for what is on its way
+        during = junctor.call(call)
+        publishers[0].stop()
+        self.assertEqual(junctor.wait_ended(call)["reason"], "caller-hangup")
+        return during
+
     def same(self, stream, arrived, what, anew=0):
         """`arrived` is an unbroken part of the stream, and most of it. So often it may begin `anew`
         in the first seconds: pictures with those since the last keyframe, sound with what comes."""
@@ -137,11 +147,7 @@ class P_Passthrough(PassthroughTest):
         identifier = junctor.find_call("alice")
         junctor.wait_state(identifier, "answered")
         self.answer_back(sipp)
-        push.thread.join(SECONDS + 10)
-        time.sleep(0.5)  # for what is on its way
-        during = junctor.call(identifier)
-        push.stop()
-        self.assertEqual(junctor.wait_ended(identifier)["reason"], "caller-hangup")
+        during = self.finish(junctor, identifier, push)
         for step in during["plan"]:
             made = forms[0] == MODE_0 and (step["direction"], step["medium"]) == (TO_CALLEE, "video")
             self.assertEqual(step["transcoded"], made, step)
@@ -196,12 +202,7 @@ class P_PassthroughBetweenTerminals(PassthroughTest):
         junctor.wait_state(identifier, "ringing")
         answer = self.publish(junctor, bob.push_url(), self.said)
         junctor.wait_state(identifier, "answered")
-        for each in (push, answer):
-            each.thread.join(SECONDS + 10)
-        time.sleep(0.5)  # for what is on its way
-        during = junctor.call(identifier)
-        push.stop()
-        self.assertEqual(junctor.wait_ended(identifier)["reason"], "caller-hangup")
+        during = self.finish(junctor, identifier, push, answer)
         for step in during["plan"]:
             self.assertFalse(step["transcoded"], step)
             self.assertNotEqual(step["from"], "none", step)
