@@ -117,11 +117,19 @@ class N7_BetterWays(LadderTest):
         # What carried is kept for a while, for the other side moves a little later.
         for phone in phones:
             phone.wait("rung", rung="relay", state="stopped")
+        self.gives_back(phones)
         self.see_each_other(phones)
         lasted = self.pauses(phones, since)
         print(f"# {rung} takes over: {lasted}")
         self.assertEqual(self.lost(phones), lost)
         self.assertLess(max(lasted.silence), self._GUARD)
+
+    def gives_back(self, phones):
+        """The relays, with the server's answer still to come: no reason to work."""
+        before = [each.process.usage().cpu for each in phones]
+        time.sleep(2)
+        for phone, cpu in zip(phones, before):
+            self.assertLess(phone.process.usage().cpu - cpu, 1, phone.name)
 
     @staticmethod
     def lost(phones):

@@ -137,7 +137,10 @@ class IceAgent::Worker : public std::enable_shared_from_this<Worker> {
     events_ = {};
     if (!agent_) return;
     g_signal_handlers_disconnect_by_data(agent_.get(), this);
-    nice_agent_attach_recv(agent_.get(), stream_, kComponent, thread_->context(), nullptr, nullptr);
+    // Somebody must read on: what nobody takes stands in the sockets, and keeps the thread awake.
+    nice_agent_attach_recv(
+        agent_.get(), stream_, kComponent, thread_->context(),
+        [](NiceAgent *, guint, guint, guint, gchar *, gpointer) {}, nullptr);
     // Allocations are given back to their servers first. The tunnels are needed until then.
     struct Rest {
       std::shared_ptr<ContextThread> thread;
