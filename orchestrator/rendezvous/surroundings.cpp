@@ -21,6 +21,8 @@ std::vector<wire::Region> servers_of(const wire::Welcome &welcome) {
 
 namespace {
 
+constexpr auto kGrace = std::chrono::milliseconds(100);
+
 void add(std::vector<nat::Region> &regions, const std::string &name, const Endpoint &address) {
   // One that is named by a region and by itself is one.
   if (regions.size() < 2 * nat::NearestRegion::kMostRegions &&
@@ -30,17 +32,18 @@ void add(std::vector<nat::Region> &regions, const std::string &name, const Endpo
 
 }  // namespace
 
-Surroundings survey(const std::vector<wire::Region> &servers) {
+Surroundings survey(const std::vector<wire::Region> &servers, const std::stop_token &stop) {
   Surroundings found;
   std::vector<nat::Region> regions;
   for (const wire::Region &each : servers) {
     const auto host = nat::StunHost::parse(each.stun);
     if (!host) continue;
     const auto addresses = host->resolve_each();
+    if (stop.stop_requested()) return found;
     if (!addresses) continue;
     for (const Endpoint &one : *addresses) add(regions, each.name, one);
   }
-  const auto measured = nat::measure_regions(regions);
+  const auto measured = nat::measure_regions(regions, stop);
   if (!measured) return found;
   for (const auto &each : measured->ranking) {
     found.stun_servers.push_back(each.region.stun);
@@ -48,7 +51,7 @@ Surroundings survey(const std::vector<wire::Region> &servers) {
       found.regions.push_back(
           {each.region.name, std::chrono::duration<double, std::milli>(*each.round_trip).count()});
   }
-  if (auto behaviour = nat::discover_behaviour(found.stun_servers)) found.nat = *behaviour;
+  if (auto behaviour = nat::discover_behaviour(found.stun_servers, stop)) found.nat = *behaviour;
   constexpr std::size_t kFirst = 3;
   auto place = found.stun_servers.begin() +
                static_cast<std::ptrdiff_t>(std::min(kFirst, found.stun_servers.size()));
@@ -66,7 +69,13 @@ Lookout::Lookout(std::function<void(Surroundings)> found, Survey survey, Address
 Lookout::Lookout(std::function<void(Surroundings)> found)
     : Lookout(std::move(found), survey, nat::host_addresses) {}
 
-Lookout::~Lookout() = default;
+Lookout::~Lookout() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  // While the process ends no thread may be in a library that has cleaned up. DNS cannot be
+  // stopped, and may take its time.
+  if (thread_ended_.wait_for(kGrace) == std::future_status::timeout) thread_.detach();
+}
 
 void Lookout::look(std::vector<wire::Region> servers) {
   servers_ = std::move(servers);
@@ -87,14 +96,19 @@ void Lookout::start() {
   running_ = true;
   last_ = Clock::now();
   addresses_ = addresses_of_();
-  // Whoever ends need not wait for it: it holds nothing that ends with us.
-  std::thread([this, alive = std::weak_ptr<bool>(alive_), context = context_, survey = survey_,
-               servers = servers_] {
-    auto found = std::make_shared<Surroundings>(survey(servers));
-    post_to(context.get(), [this, alive, found] {
-      if (!alive.expired()) done(std::move(*found));
-    });
-  }).detach();
+  std::promise<void> ended;
+  thread_ended_ = ended.get_future();
+  // It holds nothing that ends with us.
+  thread_ = std::jthread([this, alive = std::weak_ptr<bool>(alive_), context = context_,
+                          survey = survey_, servers = servers_,
+                          ended = std::move(ended)](const std::stop_token &stop) mutable {
+    auto found = std::make_shared<Surroundings>(survey(servers, stop));
+    if (!stop.stop_requested())
+      post_to(context.get(), [this, alive, found] {
+        if (!alive.expired()) done(std::move(*found));
+      });
+    ended.set_value();
+  });
 }
 
 void Lookout::done(Surroundings found) {

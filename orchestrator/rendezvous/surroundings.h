@@ -5,9 +5,12 @@
 #include <glib.h>
 
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/clock.h"
@@ -29,8 +32,10 @@ struct Surroundings {
 /// The servers that a welcome names: its regions, then its STUN servers under their own names.
 std::vector<nat::rendezvous::Region> servers_of(const nat::rendezvous::Welcome &welcome);
 
-/// Blocks for seconds: asks DNS, then the servers.
-Surroundings survey(const std::vector<nat::rendezvous::Region> &servers);
+/// Blocks for seconds: asks DNS, then the servers. Told to stop it soon returns what there is, but
+/// from DNS only when that has answered.
+Surroundings survey(const std::vector<nat::rendezvous::Region> &servers,
+                    const std::stop_token &stop = {});
 
 /// Surveys on a thread of its own: when it is told to, and each kAgain. Make, use and destroy it on
 /// the thread of the GMainContext that was its default when it was made.
@@ -40,11 +45,12 @@ class Lookout {
   /// Between two surveys where this machine has the same addresses as before.
   static constexpr Duration kLeast = std::chrono::seconds(30);
 
-  using Survey = std::function<Surroundings(const std::vector<nat::rendezvous::Region> &)>;
+  using Survey = std::function<Surroundings(const std::vector<nat::rendezvous::Region> &,
+                                            const std::stop_token &)>;
   using Addresses = std::function<std::vector<std::string>()>;
 
   /// `found` is called on the context, `survey` on another thread: it must not use what may be gone
-  /// before it ends.
+  /// before it ends, for who destroys this waits for it only for a moment.
   Lookout(std::function<void(Surroundings)> found, Survey survey, Addresses addresses);
   explicit Lookout(std::function<void(Surroundings)> found);
   ~Lookout();
@@ -67,6 +73,8 @@ class Lookout {
   std::vector<std::string> addresses_;  // at the last survey
   std::optional<Time> last_;
   bool running_ = false, again_ = false;
+  std::jthread thread_;
+  std::future<void> thread_ended_;
   ContextTimer timer_;
 };
 

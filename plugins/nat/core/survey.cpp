@@ -12,25 +12,27 @@ namespace junctor::nat {
 
 namespace {
 
-Result<void> run_to_end(Exchange &exchange, ExchangeSockets sockets) {
+Result<void> run_to_end(Exchange &exchange, ExchangeSockets sockets, const std::stop_token &stop) {
   auto reactor = Reactor::create();
   if (!reactor) return reactor.error();
+  const std::stop_callback stopping(stop, [&] { (*reactor)->stop(); });
   const ExchangeRunner runner(*reactor, std::move(sockets), exchange, [&] {
     if (exchange.done()) (*reactor)->stop();
   });
   (*reactor)->run();
+  if (!exchange.done()) return refused("told to stop");
   return {};
 }
 
 using Ranking = std::vector<NearestRegion::Measured>;
 
 /// One socket measures all, so they are of one family.
-Result<Ranking> measure(const std::vector<Region> &regions) {
+Result<Ranking> measure(const std::vector<Region> &regions, const std::stop_token &stop) {
   if (regions.empty()) return bad_input("there is no STUN server to measure");
   auto sockets = ExchangeSockets::open(1, regions.front().stun);
   if (!sockets) return sockets.error();
   NearestRegion nearest(regions);
-  if (auto ran = run_to_end(nearest, *std::move(sockets)); !ran) return ran.error();
+  if (auto ran = run_to_end(nearest, *std::move(sockets), stop); !ran) return ran.error();
   return nearest.ranking();
 }
 
@@ -42,12 +44,13 @@ bool answers(const Result<Ranking> &ranking) {
 
 }  // namespace
 
-Result<RegionSurvey> measure_regions(const std::vector<Region> &regions) {
+Result<RegionSurvey> measure_regions(const std::vector<Region> &regions,
+                                     const std::stop_token &stop) {
   std::vector<Region> first, others;
   for (const Region &each : regions) (is_v6(each.stun) ? others : first).push_back(each);
-  auto ranking = measure(first);
+  auto ranking = measure(first, stop);
   if (!answers(ranking) && !others.empty()) {
-    if (auto instead = measure(others); answers(instead) || !ranking) {
+    if (auto instead = measure(others, stop); answers(instead) || !ranking) {
       ranking = std::move(instead);
       std::swap(first, others);
     }
@@ -56,12 +59,12 @@ Result<RegionSurvey> measure_regions(const std::vector<Region> &regions) {
   return RegionSurvey{*std::move(ranking), std::move(others)};
 }
 
-Result<Behaviour> discover_behaviour(std::vector<Endpoint> servers) {
+Result<Behaviour> discover_behaviour(std::vector<Endpoint> servers, const std::stop_token &stop) {
   if (servers.empty()) return bad_input("there is no STUN server to ask");
   auto sockets = ExchangeSockets::open(Discovery::kSockets, servers.front());
   if (!sockets) return sockets.error();
   Discovery discovery({.servers = std::move(servers), .local = sockets->local});
-  if (auto ran = run_to_end(discovery, *std::move(sockets)); !ran) return ran.error();
+  if (auto ran = run_to_end(discovery, *std::move(sockets), stop); !ran) return ran.error();
   return discovery.behaviour();
 }
 

@@ -43,7 +43,7 @@ class PhoneTest : public testing::Test {
       media_ = std::move(events);
       return std::unique_ptr<Media>(std::make_unique<FakeMedia>());
     };
-    world.survey = [](const auto &) { return rendezvous::Surroundings(); };
+    world.survey = [](const auto &, const auto &) { return rendezvous::Surroundings(); };
     phone_ = std::make_unique<Phone>(std::move(options), std::move(world), out_, err_,
                                      [this](int code) { ended_ = code; });
     ASSERT_TRUE(phone_->start());

@@ -3,6 +3,7 @@
 #include "rendezvous/surroundings.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <atomic>
 
@@ -38,7 +39,8 @@ class LookoutTest : public ::testing::Test {
         ++found;
         regions = told.regions;
       },
-      [held = held, surveys = surveys](const std::vector<wire::Region> &asked) {
+      [held = held, surveys = surveys](const std::vector<wire::Region> &asked,
+                                       const std::stop_token &) {
         ++*surveys;
         while (*held) g_usleep(1000);
         Surroundings told;
@@ -90,6 +92,26 @@ TEST_F(LookoutTest, MayEndWhileItAsks) {
   const Time end = Clock::now() + std::chrono::milliseconds(100);
   while (Clock::now() < end) g_main_context_iteration(nullptr, FALSE);
   EXPECT_EQ(found, 0U);
+}
+
+TEST(Lookout, ASurveyThatGoesOnEndsWithIt) {
+  const UniqueFd silent = *bind_udp({"127.0.0.1", 0});
+  bool found = false;
+  std::weak_ptr<bool> under_way;
+  {
+    auto held = std::make_shared<bool>();
+    under_way = held;
+    Lookout lookout([&](Surroundings) { found = true; },
+                    [held = std::move(held)](const auto &servers, const std::stop_token &stop) {
+                      return survey(servers, stop);
+                    },
+                    [] { return std::vector<std::string>(); });
+    lookout.look({{"silent", local_endpoint(silent.get()).to_string()}});
+    pollfd asked = {silent.get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&asked, 1, 10'000), 1);
+  }
+  EXPECT_TRUE(under_way.expired());
+  EXPECT_FALSE(found);
 }
 
 TEST(Surroundings, AWelcomeNamesRegionsAndServers) {
