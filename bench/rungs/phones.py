@@ -41,7 +41,7 @@ class Phones(LabServer):
         try:
             return self._figures(((alice, 0), (self._bob, before)))
         except AssertionError as error:
-            return {"why": str(error)}
+            return {"why": f"{error}\n{self._bob.said()}"}
         finally:
             alice.stop()
             if any(each["event"] == "answered" for each in self._bob.events()[before:]):
