@@ -184,6 +184,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
     std::string remote_ufrag{};         ///< of the peer's agent
     std::vector<IceSignal> heard{};     ///< of the same
     std::vector<std::string> early{};   ///< candidates, until the credentials have been told
+    bool found = false;                 ///< a candidate of this end's
     bool gathered = false;
     std::optional<IcePath> path{};
     PathWatch watch{PathWatch::Options()};

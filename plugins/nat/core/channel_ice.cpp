@@ -74,6 +74,7 @@ void Channel::start_ice(const Attempt &attempt) {
   IceEvents events;
   events.candidate = [to_reactor](const std::string &line) {
     to_reactor([line](Channel &channel, const std::shared_ptr<IceWay> &one) {
+      one->found = true;
       if (!one->agent) return one->early.push_back(line);
       channel.signal(IceSignal{.ufrag = {}, .pwd = {}, .candidates = {line}, .complete = false});
     });
@@ -169,6 +170,7 @@ Result<void> Channel::take_ice(const IceSignal &signal) {
 void Channel::begin_relay_anew() {
   auto heard = std::move(ice_->heard);
   start_ice(kRelay);
+  ladder_->begun_anew(kRelay, Clock::now());
   if (heard.empty()) return;
   ice_waiting_ = std::move(heard);
   ice_waiting_since_ = Clock::now();

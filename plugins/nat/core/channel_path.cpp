@@ -365,13 +365,20 @@ void Channel::look_at_addresses() {
   for (const std::string &each : addresses_) list += (list.empty() ? "" : ", ") + each;
   const std::string why = list.empty() ? "this machine has no address any more"
                                        : "this machine has other addresses: " + list;
+  const bool may = !list.empty() && gatherings_.may(Clock::now());
   if (list.empty())
     log(LogLevel::Info, why);
   else
     gather_anew(why);
   // Sockets of libnice's keep the address that they have, which may be gone.
   if (ice_ && ice_->path && !list.empty()) ice_->watch.doubt(Clock::now());
-  if (ice_ && !ice_->path && ice_->attempt == kRelay && !list.empty()) begin_relay_anew();
+  // An agent of libnice's that has found its way to the relay does without what was added.
+  const bool another =
+      preferred_ != before.second || std::ranges::any_of(before.first, [this](const auto &each) {
+        return std::ranges::count(addresses_, each) == 0;
+      });
+  if (ice_ && !ice_->path && ice_->attempt == kRelay && may && (another || !ice_->found))
+    begin_relay_anew();
   // The application may have other connections to look after, and at once.
   const Puncher *puncher = puncher_of(path_of_);
   const bool gone = std::ranges::count(before.first, path_address_) > 0 &&

@@ -137,6 +137,11 @@ void Ladder::prepare(Try &one, Time now) {
   actions_.push_back({Kind::Prepare, one.attempt});
 }
 
+void Ladder::begun_anew(const Attempt &attempt, Time now) {
+  if (Try *one = find(attempt); one && one->state == State::Trying)
+    one->deadline = now + timeout(attempt.rung);
+}
+
 void Ladder::expect_direct(bool expected) {
   direct_expected_ = expected;
   if (Try *p2p = single(Rung::P2p); p2p && p2p->state == State::Trying)

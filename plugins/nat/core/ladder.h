@@ -114,6 +114,8 @@ class Ladder {
   /// passes both ways.
   void up(const Attempt &attempt, Time now);
   void failed(const Attempt &attempt, const std::string &why, Time now);
+  /// Its owner has begun this one again, of itself: it has its whole time once more.
+  void begun_anew(const Attempt &attempt, Time now);
   /// What it means if nothing more is heard of this attempt, for the reason: "nobody named a
   /// relay".
   void explain_silence(const Attempt &attempt, std::string meaning);

@@ -248,6 +248,16 @@ TEST_F(Parallel, WithoutAnswersItEndsInTime) {
   EXPECT_EQ(names_, (std::vector<std::string>{"n9", "n10"})) << "most_nodes bounds it";
 }
 
+TEST_F(Parallel, WhatItsOwnerBeginsAgainHasItsWholeTime) {
+  make({.rungs = {Rung::Relay}});
+  run(4900ms);
+  ladder_->begun_anew(kRelay, now_);
+  run(9800ms);
+  EXPECT_EQ(told_, (std::vector<std::string>{"0 prepare relay"}));
+  run(9900ms);
+  EXPECT_EQ(told_.back(), "9900 end");
+}
+
 TEST_F(Parallel, SilenceThatIsExplainedEndsWithWhatItMeans) {
   run(1s);
   ladder_->explain_silence(kRelay, "nobody named a relay");
