@@ -194,6 +194,7 @@ std::size_t Player::advance(const Batch &batch, std::size_t written, Time now, T
 
 Duration Player::lag(Time now) const {
   if (mid_message()) return now - rest_written_;
+  if (held_until_) return std::max(now - *held_until_, Duration::zero());  // before, of itself
   if (state_.paused && !end_) return Duration::zero();
   Cursor cursor = cursor_;
   if (cursor.position < ring_->first()) return now - progress_;

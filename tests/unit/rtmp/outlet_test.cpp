@@ -329,6 +329,7 @@ TEST_F(OutletTest, ALatePlayerIsNotTakenForASlowOne) {
   EXPECT_EQ(late.player.lag(now), 0s);
   late.flush(now + 499ms);
   EXPECT_THAT(late.take(), IsEmpty()) << "a fresh keyframe may come";
+  EXPECT_EQ(late.player.lag(now + 499ms), 0s) << "it waits of itself";
   EXPECT_EQ(late.player.hold_end(), now + 500ms);
   step(510);
   late.flush(now);
