@@ -71,6 +71,7 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
                                words(EndReason::Busy, started.error().detail)});
       // Its end, which comes of that, hangs nothing up.
       after->second.publisher = 0;
+      after->second.tell_security();
       after->second.leg->on_publisher(0);
     }
   }
