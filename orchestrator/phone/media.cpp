@@ -6,11 +6,13 @@
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -62,19 +64,26 @@ unsigned payload_type_of(GstPad *pad) {
 class Pauses {
  public:
   void note() {
-    const auto now =
-        std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch())
-            .count();
-    const auto before = last_.exchange(now);
-    const auto pause = before ? now - before : 0;
-    if (pause > longest_) longest_ = pause;
+    const std::lock_guard lock(mutex_);
+    measure();
+    last_ = Clock::now();
   }
 
-  /// Since it was asked last.
-  double longest_ms() { return static_cast<double>(longest_.exchange(0)) / 1000; }
+  /// Since it was asked last, the one that lasts still with the rest.
+  double longest_ms() {
+    const std::lock_guard lock(mutex_);
+    measure();
+    return std::chrono::duration<double, std::milli>(std::exchange(longest_, {})).count();
+  }
 
  private:
-  std::atomic<std::int64_t> last_ = 0, longest_ = 0;  // microseconds
+  void measure() {
+    if (last_) longest_ = std::max(longest_, Clock::now() - *last_);
+  }
+
+  std::mutex mutex_;
+  std::optional<Time> last_;
+  Duration longest_{};
 };
 
 }  // namespace
