@@ -111,8 +111,12 @@ GstFlowReturn Outlet::flush() {
   return gst_pad_push_list(pad_.get(), list);
 }
 
-void Outlet::end() {
+void Outlet::clear() {
   for (GstBuffer *each : std::exchange(batch_, {})) gst_buffer_unref(each);
+}
+
+void Outlet::end() {
+  clear();
   start_stream();
   gst_pad_push_event(pad_.get(), gst_event_new_eos());
 }

@@ -49,6 +49,9 @@ class Outlet {
   /// `caps_name` is what the pad gives where nobody knows better; null: packets of several kinds,
   /// which have no caps.
   Outlet(GstElement *element, GstPad *pad, const char *caps_name);
+  ~Outlet() { clear(); }
+  Outlet(const Outlet &) = delete;
+  Outlet &operator=(const Outlet &) = delete;
 
   /// Any thread: as told by the application, or null.
   void set_caps(const GstCaps *caps);
@@ -63,6 +66,7 @@ class Outlet {
  private:
   CapsRef caps() const;
   void start_stream();
+  void clear();
 
   GstElement *element_;
   const std::string stream_;  ///< its name

@@ -82,8 +82,10 @@ std::shared_ptr<Outlet> whole_outlet(State &state) {
   return state.dtls_out;
 }
 
-void on_dtls(JunctorStunPunch *self, const SharedBytes &packet) {
-  if (const auto whole = whole_outlet(*self->state)) whole->add(packet);
+bool on_dtls(JunctorStunPunch *self, const SharedBytes &packet) {
+  const auto whole = whole_outlet(*self->state);
+  if (whole) whole->add(packet);
+  return whole != nullptr;
 }
 
 void on_received(JunctorStunPunch *self, const SharedBytes &packet, bool rtcp) {
@@ -109,8 +111,9 @@ void on_complaint(JunctorStunPunch *self, const std::string &text) {
 
 void on_batch_end(JunctorStunPunch *self) {
   State &state = *self->state;
-  const auto whole = whole_outlet(state);
-  const GstFlowReturn flow = (whole ? whole : state.rtp_out)->flush();
+  // Both: the pad may have come or gone since the batch began.
+  GstFlowReturn flow = state.rtp_out->flush();
+  if (const auto whole = whole_outlet(state)) flow = std::min(flow, whole->flush());
   // Not linked, flushing, ended downstream: downstream's business; the channel goes on.
   if (flow >= GST_FLOW_EOS || state.failed.exchange(true)) return;
   GST_ELEMENT_FLOW_ERROR(self, flow);
@@ -214,7 +217,7 @@ bool open_channel(JunctorStunPunch *self) {
   events.received = [self](const SharedBytes &packet, bool rtcp) {
     on_received(self, packet, rtcp);
   };
-  events.dtls = [self](const SharedBytes &packet) { on_dtls(self, packet); };
+  events.dtls = [self](const SharedBytes &packet) { return on_dtls(self, packet); };
   events.batch_end = [self] { on_batch_end(self); };
   if (g_signal_has_handler_pending(self, signals[kWant], 0, FALSE))
     events.want = [self](nat::Rung rung) {

@@ -93,8 +93,8 @@ struct ChannelEvents {
   /// Authentic RTP or RTCP of the peer's, as the peer's application sent it.
   std::function<void(SharedBytes packet, bool rtcp)> received;
   /// With ice and without encrypt: a DTLS packet of the peer's (RFC 7983 section 7), as it came.
-  /// Unset: they are refused.
-  std::function<void(SharedBytes packet)> dtls;
+  /// Unset, or false: it is refused.
+  std::function<bool(SharedBytes packet)> dtls;
   /// Behind each batch of received() and dtls().
   std::function<void()> batch_end;
   /// A node or a relay is needed, and none is known: see Channel::take_offer().

@@ -219,9 +219,12 @@ void Channel::ice_received(IceWay &way) {
   for (Bytes &each : taken) {
     const auto kind = rtp::packet_kind(each);
     if (kind == rtp::PacketKind::Dtls && !options_.encrypt && events_->dtls) {
-      count_received(each.size());
-      events_->dtls(SharedBytes::copy(each));
-      delivered = true;
+      if (events_->dtls(SharedBytes::copy(each))) {
+        count_received(each.size());
+        delivered = true;
+      } else {
+        ++counted_.refused;
+      }
       continue;
     }
     const bool rtcp = kind == rtp::PacketKind::Rtcp;

@@ -36,6 +36,7 @@ class End {
     events.dtls = [this](const SharedBytes &packet) {
       const ByteSpan bytes = packet.view;
       note([&] { dtls_.emplace_back(bytes.begin(), bytes.end()); });
+      return takes_dtls_;
     };
     events.want = [this](Rung rung) {
       note([&] { wanted_.push_back(rung); });
@@ -80,6 +81,7 @@ class End {
   std::vector<ChannelEvent> events_;
   std::vector<LadderEntry> log_;
   std::vector<Bytes> rtp_, rtcp_, dtls_;
+  bool takes_dtls_ = true;
   std::vector<Rung> wanted_;
   std::string complaints_;
   std::function<void(Rung)> on_want_;

@@ -48,6 +48,13 @@ TEST_P(Ice, TwoEndsFindEachOther) {
   EXPECT_EQ(callee_->dtls_.front(), alert);
   EXPECT_EQ(callee_->rtp_.size(), 5U);
   EXPECT_EQ(callee_->channel().stats().refused, 0U);
+  callee_->takes_dtls_ = false;
+  const auto received = callee_->channel().stats().packets_received;
+  reactor()->invoke([&] { caller_->channel().send(alert, false); });
+  ASSERT_TRUE(callee_->wait([](const End &self) { return self.dtls_.size() == 2; }));
+  reactor()->invoke([] {});  // who was asked has been answered
+  EXPECT_EQ(callee_->channel().stats().refused, 1U);
+  EXPECT_EQ(callee_->channel().stats().packets_received, received);
 }
 
 TEST_F(Channels, SilenceOverIceIsNoFailureAndAPeerThatIsGoneIs) {
