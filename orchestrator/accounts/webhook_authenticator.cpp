@@ -59,6 +59,13 @@ void blot_out(std::string &text, const std::string &secret) {
     text.replace(at, secret.size(), "***");
 }
 
+/// What the terminal has shown, wherever the webhook says it again.
+std::string without_parameters(std::string text, const rtmp::Request &request) {
+  for (const auto &[name, value] : request.parameters)
+    if (value.size() >= kSecretBytes && name != "to") blot_out(text, value);
+  return text;
+}
+
 }  // namespace
 
 std::string webhook_question(const rtmp::Request &request) {
@@ -80,9 +87,7 @@ std::string webhook_reason(const WebhookAnswer &answer, const rtmp::Request &req
     text = answer.body;
   else
     text = text_of(parse_body(answer));
-  for (const auto &[name, value] : request.parameters)
-    if (value.size() >= kSecretBytes && name != "to") blot_out(text, value);
-  std::string reason = one_line(text);
+  std::string reason = one_line(without_parameters(std::move(text), request));
   if (!reason.empty()) return reason;
   return "Refused by this server's operator (status " + std::to_string(answer.status) + ").";
 }
@@ -132,7 +137,8 @@ void WebhookAuthenticator::on_answer(const rtmp::Request &request, const rtmp::D
   if (!answer) return decision.refuse(answer.error().detail);
   if (answer->status / 100 == 2) {
     const auto account = accepted(request, *answer);
-    return account ? decision.accept(*account) : decision.refuse(account.error().detail);
+    return account ? decision.accept(*account)
+                   : decision.refuse(without_parameters(account.error().detail, request));
   }
   const bool start = request.stage == rtmp::Stage::Start;
   const auto refusal = start && answer->status == kNotFound   ? rtmp::Refusal::UnknownStream

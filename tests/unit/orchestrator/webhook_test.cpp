@@ -211,6 +211,11 @@ TEST_F(Webhook, TheAnswerMayNameTheAccount) {
   EXPECT_NE(decided(bound).reason.find("another account"), std::string::npos);
   const auto publish = request(rtmp::Stage::Start, rtmp::Role::Push);
   EXPECT_NE(decided(publish).reason.find("'bob' only"), std::string::npos);
+  answers(200, "application/json", R"({"account": "of-correct-horse"})");
+  auto shown = request(rtmp::Stage::Start, rtmp::Role::Push);
+  shown.parameters["key"] = "correct-horse";
+  EXPECT_NE(decided(shown).reason.find("'of-***' only"), std::string::npos);
+  answers(200, "application/json", R"({"account": "bob"})");
   answer_ = WebhookAnswer{200, "application/json", R"({"account": "alice")", true};
   EXPECT_FALSE(decided(request(rtmp::Stage::Connect)).accepted) << "too long to be read";
 }
