@@ -65,8 +65,7 @@ class Pauses {
  public:
   void note() {
     const std::lock_guard lock(mutex_);
-    measure();
-    last_ = Clock::now();
+    last_ = measure();
   }
 
   /// Since it was asked last, the one that lasts still with the rest.
@@ -77,8 +76,10 @@ class Pauses {
   }
 
  private:
-  void measure() {
-    if (last_) longest_ = std::max(longest_, Clock::now() - *last_);
+  Time measure() {
+    const Time now = Clock::now();
+    if (last_) longest_ = std::max(longest_, now - *last_);
+    return now;
   }
 
   std::mutex mutex_;

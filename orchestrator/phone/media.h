@@ -69,8 +69,9 @@ struct MediaStats {
   double round_trip_ms = 0;  ///< 0: unknown
   std::uint64_t packets_sent = 0, bytes_sent = 0, packets_received = 0, bytes_received = 0,
                 packets_lost = 0;
-  std::uint64_t pictures = 0;   ///< that were decoded
-  double longest_pause_ms = 0;  ///< between two packets, since it was asked last
+  std::uint64_t pictures = 0;  ///< that were decoded
+  /// Between two packets, or behind the last of them, since it was asked last.
+  double longest_pause_ms = 0;
   double longest_still_ms = 0;  ///< between two pictures, likewise
 };
 

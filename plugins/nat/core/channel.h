@@ -240,7 +240,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   ChannelState state() const;
   void read_addresses();
   void look_at_addresses();
-  void gather_anew(const std::string &why);
+  /// False where it was done too often.
+  bool gather_anew(const std::string &why);
   void look_for_others();
 
   // Nodes: channel_rungs.cpp. Relays, and peers that speak ICE: channel_ice.cpp.

@@ -365,11 +365,8 @@ void Channel::look_at_addresses() {
   for (const std::string &each : addresses_) list += (list.empty() ? "" : ", ") + each;
   const std::string why = list.empty() ? "this machine has no address any more"
                                        : "this machine has other addresses: " + list;
-  const bool may = !list.empty() && gatherings_.may(Clock::now());
-  if (list.empty())
-    log(LogLevel::Info, why);
-  else
-    gather_anew(why);
+  if (list.empty()) log(LogLevel::Info, why);
+  const bool gathers = !list.empty() && gather_anew(why);
   // Sockets of libnice's keep the address that they have, which may be gone.
   if (ice_ && ice_->path && !list.empty()) ice_->watch.doubt(Clock::now());
   // An agent of libnice's that has found its way to the relay does without what was added.
@@ -377,7 +374,7 @@ void Channel::look_at_addresses() {
       preferred_ != before.second || std::ranges::any_of(before.first, [this](const auto &each) {
         return std::ranges::count(addresses_, each) == 0;
       });
-  if (ice_ && !ice_->path && ice_->attempt == kRelay && may && (another || !ice_->found))
+  if (ice_ && !ice_->path && ice_->attempt == kRelay && gathers && (another || !ice_->found))
     begin_relay_anew();
   // The application may have other connections to look after, and at once.
   const Puncher *puncher = puncher_of(path_of_);
@@ -390,10 +387,12 @@ void Channel::look_at_addresses() {
   step();
 }
 
-void Channel::gather_anew(const std::string &why) {
+bool Channel::gather_anew(const std::string &why) {
   const Time now = Clock::now();
-  if (!gatherings_.may(now))
-    return log(LogLevel::Warning, "not looked for another way: it was done too often");
+  if (!gatherings_.may(now)) {
+    log(LogLevel::Warning, "not looked for another way: it was done too often");
+    return false;
+  }
   gatherings_.take(now);
   log(LogLevel::Info, "addresses are gathered anew: " + why);
   if (puncher_) doubt(why);
@@ -406,6 +405,7 @@ void Channel::gather_anew(const std::string &why) {
   for (const auto &node : nodes_)
     if (node->puncher) node->puncher->restart(now);
   repair_until_ = now + kRepair;
+  return true;
 }
 
 }  // namespace junctor::nat
