@@ -41,6 +41,8 @@ using namespace std::chrono_literals;
 
 constexpr Duration kShutdownPatience = 5s;
 constexpr Duration kAgentPatience = 3s;
+/// So long what is printed at the start waits to tell whether there is a relay.
+constexpr Duration kRelayPatience = 3s;
 constexpr std::size_t kWorkers = 2;
 constexpr std::size_t kMaxWork = 1000;
 
@@ -99,7 +101,6 @@ class Orchestrator {
   }
 
   void run() {
-    print_banner();
     loop_.reset(g_main_loop_new(nullptr, FALSE));
     for (const int number : {SIGINT, SIGTERM})
       g_unix_signal_add(
@@ -116,6 +117,12 @@ class Orchestrator {
           return G_SOURCE_CONTINUE;
         },
         this);
+    if (relay_) {
+      banner_timer_ = ContextTimer(nullptr, kRelayPatience, [this] { print_banner(); });
+      relay_->when_known([this] { print_banner(); });
+    } else {
+      print_banner();
+    }
     g_main_loop_run(loop_.get());
   }
 
@@ -506,7 +513,10 @@ class Orchestrator {
     });
   }
 
-  void print_banner() const {
+  /// Once.
+  void print_banner() {
+    if (std::exchange(banner_printed_, true) || stopping_) return;
+    banner_timer_.reset();
     out_ << "Junctor " JUNCTOR_VERSION " runs. Data: " << config_.data_dir << "\n";
     if (config_.listen.rtmp) out_ << "  RTMP  " << rtmp_->local().to_string() << "\n";
     if (config_.listen.rtmps) out_ << "  RTMPS " << rtmp_->locals().back().to_string() << "\n";
@@ -584,7 +594,8 @@ class Orchestrator {
   std::unique_ptr<store::WorkerPool> workers_;  // its work uses what is above
   std::unique_ptr<GFileMonitor, Releaser<g_object_unref>> monitor_;
   std::unique_ptr<GMainLoop, Releaser<g_main_loop_unref>> loop_;
-  ContextTimer guard_, prune_timer_;
+  ContextTimer guard_, prune_timer_, banner_timer_;
+  bool banner_printed_ = false;
   bool stopping_ = false, finished_ = false;
 };
 

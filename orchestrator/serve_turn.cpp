@@ -3,6 +3,7 @@
 
 #include "accounts/secrets.h"
 #include "config/places.h"
+#include "turn/look.h"
 
 namespace junctor {
 
@@ -26,17 +27,21 @@ Result<std::unique_ptr<turn::Relay>> other_relay(const config::Turn &turn) {
   return std::make_unique<turn::Relay>(std::move(options));
 }
 
-/// Where our own answers as this machine sees it: `host` may be an address of the router before it.
-Endpoint seen_from_here(const config::Config &config, const std::string &host) {
+}  // namespace
+
+Endpoint own_relay_seen_from_here(const config::Config &config) {
   const Endpoint &listen = config.turn.listen;
   if (listen.address != "0.0.0.0" && listen.address != "::") return listen;
+  const std::string host = config::public_host(config, listen);
   if (bind_udp({host, 0})) return {host, listen.port};
   config::Config inside = config;
   inside.public_host.clear();
   return {config::public_host(inside, listen), listen.port};
 }
 
-}  // namespace
+bool own_relay_answers(const Endpoint &at) {
+  return turn::answers(at, std::chrono::seconds(2));  // one that runs answers at once
+}
 
 Result<std::unique_ptr<turn::Relay>> open_relay(
     const config::Config &config,
@@ -68,7 +73,7 @@ Result<std::unique_ptr<turn::Relay>> open_relay(
   turn::RelayOptions options;
   options.secret = *secret;
   options.life = turn.lifetime;
-  options.look_at = seen_from_here(config, host);
+  options.look_at = own_relay_seen_from_here(config);
   const std::string plain = "turn:" + Endpoint{host, turn.listen.port}.to_string();
   options.urls = {plain + "?transport=udp", plain + "?transport=tcp"};
   if (turn.tls) {
@@ -83,7 +88,6 @@ Result<std::unique_ptr<turn::Relay>> open_relay(
   }
   auto relay = turn::Relay::start(std::move(options), coturn, log);
   if (relay) {
-    log(LogLevel::Info, "turn: " + (*relay)->description());
     return relay;
   }
   if (relay.error().fault != Fault::Unreachable) return at("TURN (--turn auto)", relay.error());

@@ -19,6 +19,7 @@
 #include "common/tls.h"
 #include "config/places.h"
 #include "config/serve_lock.h"
+#include "serve_turn.h"
 
 namespace junctor::cli {
 
@@ -76,8 +77,18 @@ void check_port(Report &report, const std::string &setting, const std::optional<
 }
 
 /// Our own coturn; whether another's runs is not for us to say.
-void check_turn(Report &report, const config::Turn &turn, bool served) {
+void check_turn(Report &report, const config::Config &config, bool served) {
+  const config::Turn &turn = config.turn;
   if (turn.mode != config::TurnMode::Own) return;
+  if (served) {
+    const Endpoint at = own_relay_seen_from_here(config);
+    if (own_relay_answers(at))
+      report.ok("the relay of --turn auto answers at " + at.to_string());
+    else
+      report.missing("the relay of --turn auto: nothing answers at " + at.to_string(),
+                     "the server's log says why (turn: …); see turn.listen in the manual");
+    return;
+  }
   if (std::unique_ptr<char, Releaser<g_free>>(g_find_program_in_path("turnserver")))
     report.ok("turnserver, the relay of --turn auto");
   else
@@ -186,7 +197,7 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_port(report, "--https", config.listen.https, false, served);
   check_port(report, "--stun", config.listen.stun, true, served);
   check_port(report, "stun.alternate", config.stun.alternate, true, served);
-  check_turn(report, config.turn, served);
+  check_turn(report, config, served);
   check_secrets(report, config);
   check_media(report, config.media);
   check_data_dir(report, config.data_dir);

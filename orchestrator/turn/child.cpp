@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <utility>
 
 namespace junctor::turn {
 
@@ -67,7 +68,7 @@ Result<void> Child::launch() {
           GError *failure = nullptr;
           g_subprocess_wait_finish(G_SUBPROCESS(process), result, &failure);
           const ErrorRef owned(failure);
-          if (!was_cancelled(failure)) static_cast<Child *>(self)->on_end(result);
+          if (!was_cancelled(failure)) static_cast<Child *>(self)->on_end();
         },
         this);
   }
@@ -89,25 +90,38 @@ void Child::read_on() {
                                                           &size, &failure);
         const ErrorRef owned(failure);
         const std::unique_ptr<char, Releaser<g_free>> text(line);
-        if (failure != nullptr || line == nullptr) return;
+        if (was_cancelled(failure)) return;
         auto *child = static_cast<Child *>(self);
+        const bool current = child->output_.get() == G_DATA_INPUT_STREAM(stream);
+        if (failure != nullptr || line == nullptr) {
+          if (!current) return;
+          child->output_.reset();
+          if (!child->end_.empty()) child->tell_end();
+          return;
+        }
         if (child->events_.line)
           child->events_.line(std::string(line, std::min<std::size_t>(size, kLongestLine)));
-        if (child->output_.get() == G_DATA_INPUT_STREAM(stream)) child->read_on();
+        if (current) child->read_on();
       },
       this);
 }
 
-void Child::on_end(GAsyncResult *) {
+void Child::on_end() {
   std::string why = options_.arguments.front();
   if (g_subprocess_get_if_exited(process_.get()))
     why += " has ended with status " + std::to_string(g_subprocess_get_exit_status(process_.get()));
   else
     why += " was ended by signal " + std::to_string(g_subprocess_get_term_sig(process_.get()));
   process_.reset();
-  output_.reset();
   if (Clock::now() - launched_ >= options_.proven) wait_ = options_.first_wait;
-  start_later(why);
+  end_ = std::move(why);
+  if (!output_) return tell_end();
+  timer_ = ContextTimer(options_.context, kLastLines, [this] { tell_end(); });
+}
+
+void Child::tell_end() {
+  output_.reset();
+  start_later(std::exchange(end_, {}));
 }
 
 void Child::start_later(const std::string &why) {

@@ -32,11 +32,13 @@ class Child {
   };
   struct Events {
     std::function<void(std::string)> line;  ///< what it writes, without the line break
-    /// It has ended: a sentence. It starts again after `wait`.
+    /// It has ended: a sentence. It starts again after `wait`. All that it wrote has come before.
     std::function<void(std::string why, Duration wait)> ended;
     std::function<void()> started;
   };
   static constexpr std::size_t kLongestLine = 1024;  ///< the rest of it is cut off
+  /// So long the last lines are waited for: a child of its own may keep the pipe open.
+  static constexpr Duration kLastLines = std::chrono::milliseconds(500);
 
   /// Unreachable if the program cannot be started at all.
   static Result<std::unique_ptr<Child>> start(Options options, Events events);
@@ -56,8 +58,8 @@ class Child {
   Child(Options options, Events events);
   Result<void> launch();
   void read_on();
-  void on_line(GAsyncResult *result);
-  void on_end(GAsyncResult *result);
+  void on_end();
+  void tell_end();
   void start_later(const std::string &why);
 
   const Options options_;
@@ -68,6 +70,7 @@ class Child {
   ContextTimer timer_;
   Duration wait_;
   Time launched_{};
+  std::string end_;  ///< how it ended, while its last lines are waited for
   unsigned restarts_ = 0;
 };
 

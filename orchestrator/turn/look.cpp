@@ -4,6 +4,7 @@
 #include <glib-unix.h>
 
 #include <array>
+#include <optional>
 
 namespace junctor::turn {
 
@@ -71,6 +72,19 @@ bool Look::answered() const {
         stun::Message::parse(ByteSpan(datagram).first(static_cast<std::size_t>(size)));
     if (message && message->id() == id_ && message->kind() != stun::Class::Request) return true;
   }
+}
+
+bool answers(const Endpoint &at, Duration patience) {
+  const std::unique_ptr<GMainContext, Releaser<g_main_context_unref>> context(g_main_context_new());
+  Look::Options options;
+  options.at = at;
+  options.context = context.get();
+  options.patience = patience;
+  std::optional<bool> told;
+  const auto look = Look::start(std::move(options), [&](bool answers) { told = answers; });
+  if (!look) return false;
+  while (!told) g_main_context_iteration(context.get(), TRUE);
+  return *told;
 }
 
 }  // namespace junctor::turn

@@ -52,4 +52,7 @@ class Look {
   ContextTimer timer_;
 };
 
+/// Looks once, and waits for it.
+bool answers(const Endpoint &at, Duration patience);
+
 }  // namespace junctor::turn

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <utility>
 
 #include "accounts/secrets.h"
 
@@ -23,6 +24,8 @@ Result<void> try_ports(const CoturnOptions &coturn) {
   if (auto tls = listen_tcp(*coturn.tls); !tls) return tls.error();
   return {};
 }
+
+bool is_error(const std::string &line) { return line.find("ERROR") != std::string::npos; }
 
 /// coturn goes on without the addresses where it cannot listen.
 Result<void> check_ports(const CoturnOptions &coturn) {
@@ -65,19 +68,15 @@ Result<std::unique_ptr<Relay>> Relay::start(RelayOptions options, const CoturnOp
   if (auto written = accounts::write_private_file(path, *text); !written) return written.error();
 
   auto relay = std::make_unique<Relay>(std::move(options));
-  relay->log_ = log;
+  relay->log_ = std::move(log);
   Child::Events events;
-  events.line = [log](const std::string &line) { log(LogLevel::Debug, "turn: " + line); };
-  events.ended = [log, self = relay.get()](const std::string &why, Duration wait) {
-    log(LogLevel::Warning,
-        "turn: " + why + "; it is started again in " +
-            std::to_string(std::chrono::ceil<std::chrono::milliseconds>(wait).count()) + " ms");
-    self->look_.reset();
-    // One that has served comes back in a moment; one that never answers does not.
-    self->seen_ = self->seen_ == Seen::Answers ? Seen::NotYet : Seen::Silent;
+  events.line = [self = relay.get()](const std::string &line) { self->on_line(line); };
+  events.ended = [self = relay.get()](const std::string &why, Duration wait) {
+    self->on_end(why, wait);
   };
-  events.started = [log, self = relay.get()] {
-    log(LogLevel::Info, "turn: runs again");
+  events.started = [self = relay.get()] {
+    self->again_ = true;
+    self->last_words_.clear();
     self->look();
   };
   auto child = Child::start({{program, "-c", path}}, std::move(events));
@@ -91,6 +90,50 @@ Result<std::unique_ptr<Relay>> Relay::start(RelayOptions options, const CoturnOp
   return relay;
 }
 
+void Relay::on_line(const std::string &line) {
+  log_(LogLevel::Debug, "turn: " + line);
+  // "12: : ERROR: …": its seconds and its realm, which say nothing here.
+  const auto text = line.find_first_not_of("0123456789: \t\r");
+  if (text == std::string::npos) return;
+  // What it writes on its way out says less.
+  if (is_error(last_words_) && !is_error(line)) return;
+  last_words_ = line.substr(text, line.find_last_not_of(" \t\r") + 1 - text);
+}
+
+void Relay::on_end(const std::string &why, Duration wait) {
+  const bool served = seen_ == Seen::Answers;
+  std::string text = why;
+  if (!last_words_.empty() && (!served || is_error(last_words_)))
+    text += ", its last words: " + last_words_;
+  // One that never comes up ends for the same reason each time.
+  const bool known = !served && told_ == text;
+  told_ = served ? "" : text;
+  text += "; it is started again in " +
+          std::to_string(std::chrono::ceil<std::chrono::milliseconds>(wait).count()) + " ms";
+  if (!served)
+    text +=
+        ", and no client is sent there. Mend what it complains of: turn.listen must be an address "
+        "of this machine, 0.0.0.0 needs one besides loopback, and nothing else may have that port; "
+        "or take another relay with --turn URL, or none with --turn off";
+  log_(known ? LogLevel::Debug : served ? LogLevel::Warning : LogLevel::Error, "turn: " + text);
+  look_.reset();
+  // One that has served comes back in a moment; one that never answers does not.
+  see(served ? Seen::NotYet : Seen::Silent);
+}
+
+void Relay::see(Seen seen) {
+  seen_ = seen;
+  if (seen == Seen::NotYet) return;
+  for (const auto &told : std::exchange(when_known_, {})) told();
+}
+
+void Relay::when_known(std::function<void()> told) {
+  if (child_ && options_.look_at && seen_ == Seen::NotYet)
+    when_known_.push_back(std::move(told));
+  else
+    told();
+}
+
 void Relay::look() {
   if (!options_.look_at) return;
   Look::Options options;
@@ -98,14 +141,17 @@ void Relay::look() {
   options.patience = options_.look_patience;
   auto look = Look::start(std::move(options), [this](bool answers) {
     const std::string place = options_.look_at->to_string();
-    if (answers && seen_ == Seen::Silent)
-      log_(LogLevel::Info, "turn: answers at " + place + " now");
-    if (!answers)
+    if (answers) {
+      log_(LogLevel::Info, "turn: answers at " + place + (again_ ? " again" : ""));
+      again_ = false;
+      told_.clear();
+    } else {
       log_(LogLevel::Error, "turn: coturn runs, but nothing answers at " + place +
                                 " over UDP, so no client is sent there. Look whether turn.listen "
                                 "is an address of this machine and nothing else has that port; "
                                 "with --log debug coturn's own words are here");
-    seen_ = answers ? Seen::Answers : Seen::Silent;
+    }
+    see(answers ? Seen::Answers : Seen::Silent);
     if (answers) look_.reset();
   });
   if (!look) return log_(LogLevel::Error, "turn: nobody can look at it: " + look.error().detail);
@@ -123,14 +169,19 @@ std::optional<Offer> Relay::offer(const std::string &account, std::int64_t now) 
                certificate_sha256_};
 }
 
-std::string Relay::description() const {
+std::string Relay::urls() const {
   std::string text;
   for (const std::string &url : options_.urls) text += (text.empty() ? "" : ", ") + url;
-  if (child_ && !child_->running())
-    text += " (coturn does not run at the moment)";
-  else if (seen_ == Seen::Silent)
-    text += " (coturn does not answer)";
   return text;
+}
+
+std::string Relay::description() const {
+  if (child_ && seen_ == Seen::Silent) {
+    if (child_->running() || told_.empty()) return "none: coturn does not answer";
+    return "none: " + told_;
+  }
+  if (child_ && !child_->running()) return urls() + " (coturn does not run at the moment)";
+  return urls() + (child_ && seen_ == Seen::NotYet && options_.look_at ? " (not yet there)" : "");
 }
 
 /// It may be renewed at any time.

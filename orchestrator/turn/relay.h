@@ -59,14 +59,22 @@ class Relay {
   /// For an account whose right to it has been checked. Nothing while our own is known not to
   /// answer: who waits for a dead relay has no other way meanwhile.
   std::optional<Offer> offer(const std::string &account, std::int64_t now) const;
-  /// A line for people: where it is, and whether it runs.
+  /// A line for people: where it is, or why our own is nowhere.
   std::string description() const;
+  /// Calls `told` once, as soon as it is known whether our own answers; at once if it is not ours.
+  /// Not once this is gone.
+  void when_known(std::function<void()> told);
   /// Whether our own runs and has answered. Nothing: it is not ours.
   std::optional<bool> up() const;
+  unsigned restarts() const { return child_ ? child_->restarts() : 0; }
 
  private:
   enum class Seen { NotYet, Answers, Silent };
   void look();
+  void see(Seen seen);
+  void on_line(const std::string &line);
+  void on_end(const std::string &why, Duration wait);
+  std::string urls() const;
   void look_at_certificate();
   void look_later();
 
@@ -75,6 +83,11 @@ class Relay {
   std::unique_ptr<Child> child_;
   std::unique_ptr<Look> look_;
   Seen seen_ = Seen::NotYet;
+  bool again_ = false;  ///< it was started again, and has not answered since
+  /// The last line that it wrote, or the last that tells of an error.
+  std::string last_words_;
+  std::string told_;  ///< how it ended, as the log has it since it answered last
+  std::vector<std::function<void()>> when_known_;
   TlsStamp stamp_;
   std::string certificate_sha256_;
   ContextTimer timer_;

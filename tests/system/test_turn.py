@@ -63,6 +63,8 @@ class N6_Relay(SystemTest):
     def test_an_account_is_relayed_and_a_stranger_is_not(self):
         self.serve()
         wait_until(self.listens, 20, "coturn")
+        wait_until(lambda: f"  TURN  turn:{HOST}:{self.port}?transport=udp, " in self.junctor.log(), 20,
+                   "the banner")
         offer = self.offer()
         place = f"{HOST}:{self.port}"
         self.assertEqual(offer["urls"], [f"turn:{place}?transport=udp", f"turn:{place}?transport=tcp",
@@ -109,7 +111,7 @@ class N6_Relay(SystemTest):
 
     def test_it_is_started_again_and_ends_with_the_server(self):
         self.serve(ends=False)
-        wait_until(self.listens, 20, "coturn")
+        wait_until(self.up, 20, "coturn")
         [first] = self.children()
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: self.children() not in ([], [first]) and self.listens(), 30,
@@ -140,6 +142,24 @@ class N6_Relay(SystemTest):
             self.offer()
         self.assertEqual(refused.exception.status, 503)
         self.assertIn("junctor_turn_up 0", self.junctor.request("GET", "/metrics"))
+
+    def test_one_that_never_comes_up_is_told_with_its_words_and_listed_nowhere(self):
+        self.serve(extra=self.fake("echo '0: : ERROR: main: no meaningful address'; exit 255"))
+        wait_until(lambda: "Ctrl-C ends all calls" in self.junctor.log(), 20, "the banner")
+        log = self.junctor.log()
+        self.assertIn("ended with status 255, its last words: ERROR: main: no meaningful address",
+                      log)
+        [banner] = re.findall("^  TURN .*$", log, re.MULTILINE)
+        self.assertIn("none: turnserver has ended with status 255", banner)
+        self.assertNotIn(str(self.port), banner)
+        self.assertNotIn("runs again", log)
+        doctor = subprocess.run(
+            [os.path.join(BUILD, "orchestrator", "junctor"), "doctor", "--turn", "auto", "--config",
+             self.workspace.file("junctor.toml"), "--data-dir", self.junctor.data_dir],
+            capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, **environment()}).stdout
+        self.assertIn(f"missing  the relay of --turn auto: nothing answers at {HOST}:{self.port}",
+                      doctor)
 
     def test_a_port_that_is_taken_ends_the_start(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:

@@ -241,6 +241,19 @@ TEST_F(ChildTest, ALongLineIsCut) {
   EXPECT_EQ(lines_.front(), std::string(Child::kLongestLine, 'x'));
 }
 
+TEST_F(ChildTest, AllThatItWroteComesBeforeItsEnd) {
+  start("for i in 1 2 3 4 5 6 7 8 9; do echo $i; done; printf last; exit 7");
+  ASSERT_TRUE(wait([&] { return !ends_.empty(); }));
+  ASSERT_EQ(lines_.size(), 10U);
+  EXPECT_EQ(lines_.back(), "last");
+}
+
+TEST_F(ChildTest, IsNotWaitedForWhereItsOwnChildKeepsThePipe) {
+  start("sleep 600 & echo $!; exit 7");
+  ASSERT_TRUE(wait([&] { return !ends_.empty(); }));
+  ::kill(std::stoi(lines_.front()), SIGKILL);
+}
+
 TEST_F(ChildTest, StartsAgainLaterEachTime) {
   start("exit 7");
   ASSERT_TRUE(wait([&] { return ends_.size() >= 4; }));
@@ -404,6 +417,7 @@ class TurnRelayTest : public testing::Test {
     auto relay = Relay::start(
         offered_, options_,
         [this](LogLevel level, std::string_view text) {
+          if (level >= LogLevel::Info) all_ += std::string(text) + "\n";
           if (level >= LogLevel::Warning) log_ += std::string(text) + "\n";
         },
         program);
@@ -421,7 +435,8 @@ class TurnRelayTest : public testing::Test {
   const TemporaryDirectory directory_;
   CoturnOptions options_ = options();
   RelayOptions offered_;
-  std::string log_;
+  std::string log_;  ///< warnings and worse
+  std::string all_;  ///< those, and what is good to know
   std::unique_ptr<Relay> relay_;
 };
 
@@ -463,10 +478,45 @@ TEST_F(TurnRelayTest, IsOfferedAndUpWhereItAnswers) {
 TEST_F(TurnRelayTest, IsNotOfferedWhereItEndsBeforeItAnswers) {
   offered_.look_at = options_.listen;
   offered_.look_patience = 1h;
-  ASSERT_TRUE(start("exit 7"));
+  ASSERT_TRUE(start(
+      "echo '0: : ERROR: no meaningful address '; echo '0: : '; echo on its way out; exit 7"));
+  bool known = false;
+  relay_->when_known([&] { known = true; });
+  EXPECT_FALSE(known);
   ASSERT_TRUE(wait_for([&] { return !relay_->offer("alice", 0); }));
   EXPECT_EQ(relay_->up(), false);
-  EXPECT_THAT(log_, HasSubstr("ended with status 7"));
+  EXPECT_TRUE(known);
+  EXPECT_THAT(log_,
+              HasSubstr("ended with status 7, its last words: ERROR: no meaningful address;"));
+  EXPECT_THAT(log_, HasSubstr("turn.listen")) << "what to do";
+  EXPECT_THAT(relay_->description(), AllOf(HasSubstr("none: "), HasSubstr("no meaningful address"),
+                                           Not(HasSubstr("203.0.113.5"))));
+  const std::string first = std::exchange(log_, {});
+  ASSERT_TRUE(wait_for([&] { return relay_->restarts() >= 3; }));
+  EXPECT_EQ(log_, "") << "once is enough";
+  EXPECT_THAT(first + all_, Not(HasSubstr("again\n")));
+}
+
+TEST_F(TurnRelayTest, OneThatComesBackIsToldOfOnceItAnswers) {
+  const Server server;
+  offered_.look_at = server.at();
+  offered_.look_patience = 1h;
+  ASSERT_TRUE(start("echo $$ >" + directory_.path() + "/pid; exec sleep 600"));
+  const auto answered = [&] {
+    server.answer();
+    return *relay_->up();
+  };
+  ASSERT_TRUE(wait_for(answered));
+  const std::string place = "turn: answers at " + server.at().to_string();
+  EXPECT_THAT(all_, HasSubstr(place + "\n"));
+  const std::string first = first_line("pid");
+  ::kill(std::stoi(first), SIGKILL);
+  ASSERT_TRUE(wait_for([&] { return !*relay_->up(); }));
+  EXPECT_TRUE(relay_->offer("alice", 0)) << "it is back in a moment";
+  EXPECT_THAT(log_, HasSubstr("was ended by signal 9; it is started again in 100 ms\n"));
+  EXPECT_THAT(all_, Not(HasSubstr(" again\n")));
+  ASSERT_TRUE(wait_for(answered));
+  EXPECT_THAT(all_, HasSubstr(place + " again\n"));
 }
 
 TEST_F(TurnRelayTest, IsNotStartedWhereItCannotListen) {
