@@ -17,6 +17,7 @@
 #include "cli/elements.h"
 #include "common/main_context.h"
 #include "config/certificate.h"
+#include "config/checks.h"
 #include "config/logging.h"
 #include "config/places.h"
 #include "config/serve_lock.h"
@@ -95,6 +96,7 @@ class Orchestrator {
     if (auto done = start_calls(); !done) return done;
     if (auto done = start_turn(); !done) return done;
     if (auto done = start_api(); !done) return done;
+    warn_of_lacks();
     watch_accounts();
     prune_later();
     return {};
@@ -128,6 +130,18 @@ class Orchestrator {
 
  private:
   void say(LogLevel level, const std::string &text) const { log_(level, text); }
+
+  /// Of what would be found out by calls only.
+  void warn_of_lacks() const {
+    std::vector<config::Lack> lacks;
+    if (!tls_files_) lacks = config::certificate_lacks(config_.tls);
+    if (config_.accounts.webhook.empty())
+      for (auto &each : config::account_lacks(config_.sip.trunks, [this](const std::string &name) {
+             return book_->snapshot()->find(name) != nullptr;
+           }))
+        lacks.push_back(std::move(each));
+    for (const config::Lack &lack : lacks) say(LogLevel::Warning, lack.what + "; fix: " + lack.fix);
+  }
 
   void raise_descriptor_limit() const {
     rlimit limit{};
@@ -282,6 +296,10 @@ class Orchestrator {
         return bad_input("--sips needs --sip: phones on UDP, TCP and TLS share one SIP stack");
       return {};
     }
+    if (const std::string &media = config_.sip.media_address; !media.empty())
+      if (const auto bound = bind_udp({media, 0}); !bound)
+        return bad_input("sip.media-address: " + bound.error().detail +
+                         "; name an address of this machine, or leave it out");
     sip::AgentOptions options;
     options.listen = *config_.listen.sip;
     options.tcp = config_.sip.tcp;

@@ -10,6 +10,7 @@
 #include "accounts/book.h"
 #include "cli/phone_flags.h"
 #include "common/text.h"
+#include "config/checks.h"
 #include "config/nearest.h"
 #include "config/turn.h"
 
@@ -38,7 +39,11 @@ Result<void> apply(const Flags &flags, config::Config &config) {
     if (auto read = config::read_file(flags.config_file, config); !read) return read.error();
   if (!flags.data_dir.empty()) config.data_dir = flags.data_dir;
   if (config.data_dir.empty()) config.data_dir = config::default_data_dir();
-  if (!flags.public_host.empty()) config.public_host = flags.public_host;
+  if (!flags.public_host.empty()) {
+    auto host = config::parse_public_host(flags.public_host);
+    if (!host) return bad_input("--public-host: " + host.error().detail);
+    config.public_host = *host;
+  }
   const auto listen = [](const char *name, const std::string &text,
                          std::optional<Endpoint> &field) -> Result<void> {
     if (text.empty()) return {};
@@ -246,7 +251,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       "Run the orchestrator: RTMP server, SIP agent and registrar, calls, REST API, STUN server");
   serve_flags(serve);
   serve->add_option("--public-host", flags.public_host, "Host in the URLs that are printed")
-      ->type_name("HOST");
+      ->type_name("HOST")
+      ->check(kNotEmpty);
   serve
       ->add_option("--allow", flags.allow,
                    "SIP address that accounts may call besides each other, * for anything, like "

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "accounts/book.h"
 #include "accounts/secrets.h"
 #include "accounts/webhook_client.h"
 #include "calls/state_media.h"
@@ -16,7 +17,7 @@
 #include "cli/elements.h"
 #include "common/endpoint.h"
 #include "common/handle.h"
-#include "common/tls.h"
+#include "config/checks.h"
 #include "config/places.h"
 #include "config/serve_lock.h"
 #include "serve_turn.h"
@@ -98,15 +99,40 @@ void check_turn(Report &report, const config::Config &config, bool served) {
 }
 
 void check_certificate(Report &report, const config::Config &config) {
-  if (!config.listen.rtmps && !config.listen.sips && !config.listen.https) return;
-  if (config.tls.certificate.empty() && config.tls.key.empty())
-    return report.missing("a certificate for TLS; without, one of our own making is shown",
-                          "name the operator's in tls.certificate and tls.key");
-  const auto loaded = TlsIdentity::load({config.tls.certificate, config.tls.key}, nullptr);
-  if (loaded)
-    report.ok("certificate " + config.tls.certificate);
+  if (config.tls.certificate.empty() && config.tls.key.empty()) {
+    if (config.listen.rtmps || config.listen.sips || config.listen.https)
+      report.missing("a certificate for TLS; without, one of our own making is shown",
+                     "name the operator's in tls.certificate and tls.key");
+    return;
+  }
+  const auto lacks = config::certificate_lacks(config.tls);
+  if (lacks.empty()) report.ok("certificate " + config.tls.certificate);
+  for (const config::Lack &lack : lacks) report.missing(lack.what, lack.fix);
+}
+
+/// A webhook decides who its accounts are.
+void check_trunk_accounts(Report &report, const config::Config &config) {
+  if (config.sip.trunks.empty() || !config.accounts.webhook.empty()) return;
+  std::error_code failure;
+  std::shared_ptr<const accounts::Snapshot> known = std::make_shared<accounts::Snapshot>();
+  if (std::filesystem::exists(config.data_dir + "/accounts.json", failure)) {
+    const auto book = accounts::Book::open(config.data_dir, config.sip.realm);
+    if (!book) return report.missing(book.error().detail, "see the data directory in the manual");
+    known = (*book)->snapshot();
+  }
+  const auto lacks = config::account_lacks(
+      config.sip.trunks, [&](const std::string &name) { return known->find(name) != nullptr; });
+  if (lacks.empty()) report.ok("accounts that trunks name");
+  for (const config::Lack &lack : lacks) report.missing(lack.what, lack.fix);
+}
+
+void check_media_address(Report &report, const std::string &address) {
+  if (address.empty()) return;
+  if (const auto bound = bind_udp({address, 0}); bound)
+    report.ok("sip.media-address " + address);
   else
-    report.missing(loaded.error().detail, "name another in tls.certificate and tls.key");
+    report.missing("sip.media-address: " + bound.error().detail,
+                   "name an address of this machine, or leave it out");
 }
 
 /// Files of secrets that the configuration names.
@@ -193,6 +219,7 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_port(report, "--sip", config.listen.sip, true, served);
   check_port(report, "--sips", config.listen.sips, false, served);
   check_certificate(report, config);
+  check_media_address(report, config.sip.media_address);
   check_port(report, "--http", config.listen.http, false, served);
   check_port(report, "--https", config.listen.https, false, served);
   check_port(report, "--stun", config.listen.stun, true, served);
@@ -201,6 +228,7 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_secrets(report, config);
   check_media(report, config.media);
   check_data_dir(report, config.data_dir);
+  check_trunk_accounts(report, config);
   check_descriptors(report);
   if (report.missing_count() == 0) {
     out << "All is there. Start with: junctor serve\n";

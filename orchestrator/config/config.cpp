@@ -18,6 +18,7 @@
 #include "accounts/networks.h"
 #include "accounts/webhook_client.h"
 #include "calls/tones.h"
+#include "config/checks.h"
 #include "config/nearest.h"
 #include "config/regions.h"
 #include "config/trunks.h"
@@ -188,12 +189,6 @@ Result<std::string> parse_country(const std::string &country) {
   return bad_input("there are no tones of '" + country + "'; there are those of " + known);
 }
 
-Result<void> check_applications(const std::vector<std::string> &names) {
-  if (names.empty())
-    return bad_input("must name one at least, like [\"call\"]: without, no terminal can connect");
-  return {};
-}
-
 Result<void> check_formats(const std::vector<std::string> &names) {
   for (const std::string &name : names) {
     if (!rtp::find_formats(name).empty()) continue;
@@ -226,8 +221,8 @@ const std::vector<Key> &table() {
   static const std::vector<Key> kKeys = {
       {"data-dir", "directory of accounts, secrets and records",
        text([](Config &c) -> auto & { return c.data_dir; })},
-      {"public-host", "host name or address in ready-made URLs; empty: this machine's address",
-       text([](Config &c) -> auto & { return c.public_host; })},
+      {"public-host", "host name or address in ready-made URLs; without: this machine's address",
+       parsed([](Config &c) -> auto & { return c.public_host; }, parse_public_host)},
       {"log", "debug, info, warning or error",
        parsed([](Config &c) -> auto & { return c.log; }, parse_log_level)},
       {"listen.rtmp", "ADDRESS:PORT of RTMP, or off",
@@ -300,8 +295,8 @@ const std::vector<Key> &table() {
        parsed([](Config &c) -> auto & { return c.sip.incoming; }, parse_callers)},
       {"sip.realm", "realm of digest authentication; accounts made under another one cannot register",
        text([](Config &c) -> auto & { return c.sip.realm; })},
-      {"sip.media-address", "address in SDP; empty: the one towards the peer",
-       text([](Config &c) -> auto & { return c.sip.media_address; })},
+      {"sip.media-address", "address of this machine in SDP; empty: the one towards the peer",
+       parsed([](Config &c) -> auto & { return c.sip.media_address; }, parse_media_address)},
       {"sip.srtp", "encryption of phones' media: off, prefer (over TLS, with who can) or require; accounts, rules and trunks may say otherwise",
        parsed([](Config &c) -> auto & { return c.sip.srtp; }, parse_srtp)},
       {"sip.tls-ca", "PEM file of who is believed about servers called over TLS; empty: the system's authorities",

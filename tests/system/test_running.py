@@ -3,11 +3,13 @@
 import mmap
 import os
 import signal
+import subprocess
 import threading
 import unittest
 
 from support.case import SystemTest
 from support.junctor import BUILD, Junctor, environment
+from support.ports import HOST
 from support.process import Process, wait_until
 
 
@@ -56,6 +58,31 @@ class AServerThatRuns(SystemTest):
             self.assertTrue(self.known("before"))
             self.junctor.process.send_signal(signal.SIGHUP)
             wait_until(lambda: self.known("behind"), 10, "the server to know the other name")
+
+
+class WhatTheConfigurationNames(SystemTest):
+    def test_what_is_not_there_is_warned_of(self):
+        self.junctor = self.start(Junctor(
+            self.workspace,
+            '[tls]\ncertificate = "/nowhere/c.pem"\nkey = "/nowhere/k.pem"\n'
+            f'[[sip.trunks]]\nname = "carrier"\nuri = "sip:{HOST}:9"\nuser = "u"\nregister = false\n'
+            'accounts = ["*", "nobody"]\n'))
+        log = self.junctor.log()
+        self.assertRegex(log, "warning .*/nowhere/c.pem.*; fix: name another in tls.certificate")
+        self.assertIn("the account nobody, which the trunk carrier names, does not exist; fix: "
+                      "junctor account add nobody", log)
+
+    def test_a_media_address_of_another_machine_ends_the_start(self):
+        config = self.workspace.write("there.toml", '[sip]\nmedia-address = "198.51.100.1"\n', 0o600)
+        done = subprocess.run(
+            [os.path.join(BUILD, "orchestrator", "junctor"), "serve", "--config", config,
+             "--data-dir", self.workspace.file("there"), "--rtmp", f"{HOST}:0", "--sip", f"{HOST}:0",
+             "--http=off", "--stun=off"],
+            capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, **environment()})
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("sip.media-address: cannot bind 198.51.100.1", done.stderr)
+        self.assertIn("name an address of this machine", done.stderr)
 
 
 if __name__ == "__main__":

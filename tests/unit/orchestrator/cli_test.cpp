@@ -355,6 +355,9 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
   config::Config config = line.config;
   config.sip.trunks.emplace_back().name = "carrier";
   config.sip.trunks.back().password_file = dir.path() + "/nothing";
+  config.sip.trunks.back().accounts = {"*", "nobody"};
+  config.sip.media_address = "198.51.100.1";
+  config.tls = {dir.path() + "/no-certificate", dir.path() + "/no-key"};
   config.media.pictures = dir.path() + "/none";
   config.turn.mode = config::TurnMode::Own;
   config.turn.listen = {"198.51.100.1", 2};
@@ -376,10 +379,13 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
   EXPECT_NE(last.find("missing; see the fix"), std::string::npos);
   EXPECT_NE(out.str().find("missing  the password of the trunk carrier: "), std::string::npos);
   EXPECT_NE(out.str().find(dir.path() + "/none"), std::string::npos);
+  EXPECT_NE(out.str().find(dir.path() + "/no-certificate"), std::string::npos)
+      << "though no TLS listens";
   EXPECT_NE(out.str().find("missing  port 198.51.100.1:1 for http"), std::string::npos);
   for (const char *what :
        {"port 198.51.100.1:2 for turn.listen", "port 198.51.100.1:3 for turn.tls",
-        "port 198.51.100.1:4 for stun.alternate", "the secret of TURN: "})
+        "port 198.51.100.1:4 for stun.alternate", "the secret of TURN: ",
+        "the account nobody, which the trunk carrier names", "sip.media-address: "})
     EXPECT_NE(out.str().find("missing  " + std::string(what)), std::string::npos) << what;
   EXPECT_NE(out.str().find("turnserver, the relay"), std::string::npos);
   EXPECT_NE(out.str().find("ok       data directory " + dir.path() + "/new"), std::string::npos);

@@ -8,6 +8,7 @@
 
 #include "../temporary_directory.h"
 #include "config/certificate.h"
+#include "config/checks.h"
 #include "config/logging.h"
 #include "config/nearest.h"
 #include "config/places.h"
@@ -134,6 +135,17 @@ TEST(Config, WrongValueSaysWhatIsRight) {
         Row{"[rtmp]\nidentity = \"never\"", "at-connect"},
         Row{"[rtmp]\napplications = [1]", "list of texts"},
         Row{"[rtmp]\napplications = []", "no terminal can connect"},
+        Row{"[rtmp]\napplications = [\"call\", \"\"]", "'' can be no application"},
+        Row{"[rtmp]\napplications = [\"my call\"]", "no blanks"},
+        Row{"public-host = \"\"", "leave it out"},
+        Row{"public-host = \"gw.example/call\"", "'gw.example/call' is no host"},
+        Row{"public-host = \"https://gw.example\"", "is no host"},
+        Row{"public-host = \"gw.example:1935\"", "is no host"},
+        Row{"public-host = \"gw example\"", "is no host"},
+        Row{"[sip]\nmedia-address = \"host.example\"",
+            "line 2: sip.media-address: 'host.example' is no address that media can be sent to"},
+        Row{"[sip]\nmedia-address = \"0.0.0.0\"", "no address that media can be sent to"},
+        Row{"[sip]\nmedia-address = \"[::1]\"", "2001:db8::7"},
         Row{"[sip]\ntcp = 1", "true or false"},
         Row{"[sip]\nallow = \"sip:*@a\"", "list of addr"},
         Row{"[sip]\nformats = [\"h264\", \"opus\"]",
@@ -346,6 +358,48 @@ TEST(Redact, HidesTokensAndPasswords) {
   EXPECT_EQ(redact("sip:bob@h:5060 at http://h:80/a@b:c"), "sip:bob@h:5060 at http://h:80/a@b:c");
   EXPECT_EQ(redact("call?authmod=adobe&response=abc=="), "call?authmod=adobe&response=***");
   EXPECT_EQ(redact("plain"), "plain");
+}
+
+TEST(Config, TakesHostsAndAddressesOfAllKinds) {
+  for (const auto &[text, host] :
+       {std::pair{"gw.example.org", "gw.example.org"}, std::pair{"203.0.113.5", "203.0.113.5"},
+        std::pair{"2001:db8::7", "[2001:db8::7]"}, std::pair{"[2001:db8::7]", "[2001:db8::7]"},
+        std::pair{"my_host", "my_host"}}) {
+    const auto parsed = parse_public_host(text);
+    ASSERT_TRUE(parsed) << text << ": " << parsed.error().detail;
+    EXPECT_EQ(*parsed, host);
+  }
+  for (const char *address : {"", "192.0.2.7", "2001:db8::7"})
+    EXPECT_TRUE(parse_media_address(address)) << address;
+  EXPECT_TRUE(check_applications({"call", "live/studio-1"}));
+}
+
+TEST(Config, TellsWhatItNamesThatIsNotThere) {
+  EXPECT_TRUE(certificate_lacks({}).empty());
+  const auto alone = certificate_lacks({"/nowhere/c.pem", ""});
+  ASSERT_EQ(alone.size(), 1U);
+  EXPECT_EQ(alone.front().what, "tls.certificate is set alone");
+  const auto absent = certificate_lacks({"/nowhere/c.pem", "/nowhere/k.pem"});
+  ASSERT_EQ(absent.size(), 1U);
+  EXPECT_NE(absent.front().what.find("/nowhere/c.pem"), std::string::npos) << absent.front().what;
+
+  std::vector<Trunk> trunks(2);
+  trunks[0].name = "carrier";
+  trunks[0].accounts = {"*", "alice", "bob"};
+  trunks[1].name = "other";
+  trunks[1].account = "carol";
+  trunks[1].numbers = {{"4930123", "alice"}, {"4930124", "dave"}};
+  std::string text;
+  for (const Lack &lack :
+       account_lacks(trunks, [](const std::string &name) { return name == "alice"; }))
+    text += lack.what + "|" + lack.fix + "\n";
+  EXPECT_EQ(text,
+            "the account bob, which the trunk carrier names, does not exist|junctor account add "
+            "bob, or mend sip.trunks\n"
+            "the account carol, which the trunk other names, does not exist|junctor account add "
+            "carol, or mend sip.trunks\n"
+            "the account dave, which the trunk other names, does not exist|junctor account add "
+            "dave, or mend sip.trunks\n");
 }
 
 TEST(Places, PublicHost) {
