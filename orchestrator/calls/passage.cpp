@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "calls/passage.h"
 
+#include <algorithm>
+
 namespace junctor::calls {
 
 namespace {
@@ -28,7 +30,9 @@ void Passage::leave(std::int64_t pts, Time now) {
     if (entry.pts < 0 || entry.pts > pts + kRounding || entry.pts < pts - kFarApart) continue;
     if (!found || entry.pts > found->pts) found = &entry;
   }
-  if (found) meter_.add(now - found->when, now);
+  if (!found) return;
+  const Duration later = std::chrono::nanoseconds(std::max<std::int64_t>(0, pts - found->pts));
+  meter_.add(now - found->when - later, now);
 }
 
 }  // namespace junctor::calls

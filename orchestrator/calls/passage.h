@@ -11,9 +11,10 @@
 namespace junctor::calls {
 
 /// Buffers that pass one point, found again at another by their presentation time: what leaves
-/// began with the last buffer that came in at that time or before it. So decoders, encoders and
-/// whatever cuts sound anew between them may be in between, with all that they wait for. One thread
-/// at each point; any thread reads.
+/// began with the last buffer that came in at that time or before it, and so much later than that
+/// buffer did as it is behind its beginning: a filter that holds back 2 ms takes 2 ms, however long
+/// the packets are. So decoders, encoders and whatever cuts sound anew between them may be in
+/// between, with all that they wait for. One thread at each point; any thread reads.
 class Passage {
  public:
   /// Buffers that may be between the points at once.

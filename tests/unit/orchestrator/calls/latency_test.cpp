@@ -38,8 +38,30 @@ TEST(Passage, AFrameMadeOfSeveralCountsFromTheOneItBeginsWith) {
   passage.leave(23 * kMillisecond, kStart + 60ms);  // begins within the second packet
   EXPECT_EQ(passage.figures(kStart + 1s).most_ms, 40);
   passage.leave(46 * kMillisecond, kStart + 101ms);
-  EXPECT_EQ(passage.figures(kStart + 1s).most_ms, 61);
+  EXPECT_EQ(passage.figures(kStart + 1s).most_ms, 55);
   EXPECT_EQ(passage.figures(kStart + 1s).count, 3U);
+}
+
+TEST(Passage, AFilterTakesWhatItHoldsBackAndNotAPacket) {
+  Passage passage;
+  // Packets of 128 ms come out at once, but for their last 2 ms, which come with the next.
+  for (int i = 0; i < 8; ++i) {
+    const Time now = kStart + i * 128ms;
+    passage.enter(i * 128 * kMillisecond, now);
+    passage.leave((i == 0 ? 0 : i * 128 - 2) * kMillisecond, now);
+  }
+  EXPECT_EQ(passage.figures(kStart + 1s).count, 8U);
+  EXPECT_EQ(passage.figures(kStart + 1s).most_ms, 2);
+}
+
+TEST(Passage, WhatIsCutOutOfALongPacketDidNotWaitInIt) {
+  Passage passage;
+  passage.enter(0, kStart);
+  for (int i = 0; i < 6; ++i) passage.leave(i * 20 * kMillisecond, kStart);
+  EXPECT_EQ(passage.figures(kStart + 1s).most_ms, 0);
+  passage.enter(128 * kMillisecond, kStart + 128ms);
+  passage.leave(120 * kMillisecond, kStart + 128ms);  // whose last 12 ms came then
+  EXPECT_EQ(passage.figures(kStart + 1s).most_ms, 8);
 }
 
 TEST(Passage, OfThePacketsOfAPictureTheLastCounts) {
