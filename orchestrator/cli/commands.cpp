@@ -275,6 +275,14 @@ int call(const CommandLine &line, const Streams &streams) {
   }
 }
 
+/// What protects a leg, for people: "none" might as well mean that there are no media.
+std::string in_words(std::string protection) {
+  static constexpr std::string_view kNone = "none";
+  for (auto at = protection.find(kNone); at != std::string::npos; at = protection.find(kNone, at))
+    protection.replace(at, kNone.size(), "clear");
+  return protection;
+}
+
 void print_call(std::ostream &out, const json &call) {
   struct Row {
     const char *name, *label;
@@ -301,8 +309,8 @@ void print_call(std::ostream &out, const json &call) {
       if (const auto leg = security->find(side); leg != security->end() && leg->is_object())
         if (const auto signalling = text_of(*leg, "signalling"); !signalling.empty()) {
           const auto media = text_of(*leg, "media");
-          out << std::setw(10) << side << "signalling " << signalling << ", media "
-              << (media.empty() ? "not agreed on yet" : media) << "\n";
+          out << std::setw(10) << side << "signalling " << in_words(signalling) << ", media "
+              << (media.empty() ? "not agreed on yet" : in_words(media)) << "\n";
         }
   for (const char *medium : {"audio", "video"})
     if (const auto count = call.find(medium); count != call.end() && count->is_object())

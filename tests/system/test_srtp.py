@@ -88,6 +88,7 @@ class G9_Srtp(SecureTest):
         self.assertNotIn("inline:", self.junctor.log(), "keys are no matter for logs")
         _, shown_call = self.junctor.command("calls", call)
         self.assertIn("signalling tls, media srtp AES_CM_128_HMAC_SHA1_80", shown_call)
+        self.assertIn("signalling clear, media clear", shown_call)
 
     def test_a_phone_that_calls_is_encrypted_too(self):
         self.serve()
