@@ -112,7 +112,10 @@ Result<std::shared_ptr<Book>> Book::open(const std::string &data_dir, std::strin
   auto text = load_or_make_secret(key_path, [] { return random_hex(32); });
   if (!text) return text.error();
   auto key = TokenKey::from_text(*text);
-  if (!key) return bad_input(key_path + ": " + key.error().detail);
+  if (!key)
+    return bad_input(key_path + ": " + key.error().detail +
+                     "; put a copy in its place, or move it away and start again: tokens that "
+                     "were given are void then");
   std::shared_ptr<Book> book(new Book(data_dir, std::move(realm), std::move(*key), most_bytes));
   if (auto loaded = book->reload(); !loaded) return loaded.error();
   const std::string stored = book->snapshot()->realm;

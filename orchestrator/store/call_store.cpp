@@ -189,8 +189,13 @@ class SqliteStore : public CallStore {
     if (::statvfs(options_.path.c_str(), &disk) == 0 && disk.f_bavail < 16)
       return internal_error("cannot " + what + " the database of calls " + options_.path +
                             ": the disk is full");
+    const int code = database_ ? sqlite3_errcode(database_.get()) & 0xff : SQLITE_NOMEM;
+    const bool damaged = code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
     return internal_error("cannot " + what + " the database of calls " + options_.path + ": " +
-                          (database_ ? sqlite3_errmsg(database_.get()) : "no memory"));
+                          (database_ ? sqlite3_errmsg(database_.get()) : "no memory") +
+                          (damaged ? "; put a copy in its place, or move it away and start again, "
+                                     "without the records of calls so far"
+                                   : ""));
   }
 
   Statement prepare(const std::string &sql) {

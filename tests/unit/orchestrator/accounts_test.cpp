@@ -190,6 +190,16 @@ TEST(Book, NamesAreChecked) {
     EXPECT_FALSE(check_name(name)) << name;
 }
 
+TEST(Book, ADamagedKeyOfTheTokensSaysWhatToDo) {
+  const TemporaryDirectory dir;
+  ASSERT_TRUE(write_private_file(dir.path() + "/token-key", "garbage\n"));
+  const auto book = Book::open(dir.path(), "");
+  ASSERT_FALSE(book);
+  EXPECT_NE(book.error().detail.find("token-key: "), std::string::npos);
+  EXPECT_NE(book.error().detail.find("move it away and start again"), std::string::npos)
+      << book.error().detail;
+}
+
 TEST(Book, WhatADamagedFileHoldsIsNotRepeated) {
   const TemporaryDirectory dir;
   const auto book = open_book(dir);

@@ -303,7 +303,12 @@ TEST(CallStore, RefusesANewerDatabaseAndGarbage) {
   FILE *file = std::fopen((dir.path() + "/bad.db").c_str(), "w");
   std::fputs(std::string(5000, 'x').c_str(), file);
   std::fclose(file);
-  EXPECT_FALSE(CallStore::open({dir.path() + "/bad.db", 30, {}}, kStart));
+  const auto bad = CallStore::open({dir.path() + "/bad.db", 30, {}}, kStart);
+  ASSERT_FALSE(bad);
+  EXPECT_NE(bad.error().detail.find("bad.db: file is not a database; put a copy in its place, or "
+                                    "move it away and start again"),
+            std::string::npos)
+      << bad.error().detail;
   EXPECT_FALSE(CallStore::open({dir.path() + "/none/calls.db", 30, {}}, kStart));
 }
 
