@@ -2,6 +2,7 @@
 #include "sip/core/trunk_registration.h"
 
 #include <sofia-sip/msg_addr.h>
+#include <sofia-sip/nta.h>
 #include <sofia-sip/nua_tag.h>
 #include <sofia-sip/sip_header.h>
 #include <sofia-sip/sip_tag.h>
@@ -107,13 +108,20 @@ void TrunkRegistration::on_event(nua_event_t event, int status, const char *phra
   }
 }
 
+std::string TrunkRegistration::unheard(int status, const char *phrase) const {
+  const std::string who = "the trunk " + setup_.options.name + " does not answer: ";
+  if (status == 503) return who + "nothing listens there, or no way leads there";
+  if (status == 408) return who + "nothing has come from there in time";
+  return who + status_text(std::max(status, 900), phrase);
+}
+
 void TrunkRegistration::on_response(int status, const char *phrase, const sip_t *sip) {
   if (status < 200) return;
   if (status == 401 || status == 407) return authenticate(status, sip);
   if (status < 300 && sip) return succeed(sip);
   // Sofia makes a status of its own where nobody answered.
-  if (!sip || !sip->sip_status)
-    return fail(0, "no answer: " + status_text(std::max(status, 900), phrase), false);
+  if (!sip || !sip->sip_status || nta_sip_is_internal(sip))
+    return fail(0, unheard(status, phrase), false);
   const bool refused = status == 403 || status == 404;
   const char *why = refused && !challenges_.empty() ? ", which refuses our user and password" : "";
   fail(status, status_text(status, phrase) + why, refused);

@@ -60,6 +60,8 @@ class TrunkRegistration {
   const TrunkStatus &status() const { return status_; }
 
  private:
+  /// Why, where Sofia made the status, for nobody answered.
+  std::string unheard(int status, const char *phrase) const;
   void on_response(int status, const char *phrase, const sip_t *sip);
   void authenticate(int status, const sip_t *sip);
   void succeed(const sip_t *sip);
