@@ -75,6 +75,7 @@ class TlsSocket final : public StreamSocket {
   }
 
   ssize_t receive(std::span<std::byte> into) override {
+    if (!first_) look_at_first();
     ERR_clear_error();
     errno = 0;
     const int got = SSL_read(ssl_.get(), into.data(), static_cast<int>(into.size()));
@@ -125,14 +126,28 @@ class TlsSocket final : public StreamSocket {
   }
 
  private:
+  /// OpenSSL's words do not tell who is no TLS client at all.
+  void look_at_first() {
+    std::uint8_t byte = 0;
+    if (::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1) first_ = byte;
+  }
+  std::string why_no_handshake() const {
+    if (!first_ || *first_ == kHandshakeRecord)
+      return openssl_reason() + " (no TLS client, or one that wants another version)";
+    const std::string byte = std::to_string(*first_);
+    if (*first_ == kPlainRtmp)
+      return "no TLS client: it begins with byte " + byte +
+             ", as plain RTMP does; give it an rtmps:// URL, or the port of rtmp://";
+    return "no TLS client: it begins with byte " + byte + ", and TLS with 22; check URL and port";
+  }
+
   /// Sets errno; -1.
   ssize_t fail(int problem) {
     if (problem == SSL_ERROR_WANT_READ || problem == SSL_ERROR_WANT_WRITE) {
       errno = EAGAIN;
     } else if (problem == SSL_ERROR_SSL) {
-      reason_ = openssl_reason();
-      if (!SSL_is_init_finished(ssl_.get()))
-        reason_ += " (no TLS client, or one that wants another version)";
+      reason_ = SSL_is_init_finished(ssl_.get()) ? openssl_reason() : why_no_handshake();
+      ERR_clear_error();
       errno = EPROTO;
     } else if (errno == 0) {
       errno = ECONNRESET;  // the peer has gone without a word
@@ -140,7 +155,10 @@ class TlsSocket final : public StreamSocket {
     return -1;
   }
 
+  static constexpr std::uint8_t kHandshakeRecord = 22, kPlainRtmp = 3;
+
   SslRef ssl_;
+  std::optional<std::uint8_t> first_;  ///< byte of the peer
   bool waits_to_write_ = false;
   std::string reason_ = "unknown error";
   // One record. What SSL_write() has once refused it must be given again.

@@ -123,13 +123,15 @@ RandomFill or_system(RandomFill random) {
   };
 }
 
+bool is_blank(std::uint8_t byte) { return byte == '\t' || byte == '\r' || byte == '\n'; }
+
 Error wrong_version(std::uint8_t version) {
   if (version == 6 || version == 8)
     return bad_input("The peer speaks RTMPE (version " + std::to_string(version) +
                      " of the handshake), which is not supported; use rtmp:// or rtmps://.");
-  if (version >= 32 || version == 22)
+  if (version >= 32 || version == 22 || is_blank(version))
     return bad_input("The peer does not speak RTMP: its first byte is " + std::to_string(version) +
-                     " instead of 3 (HTTP and TLS look so); check URL and port.");
+                     " instead of 3 (text, HTTP and TLS look so); check URL and port.");
   return bad_input("The peer's handshake has version " + std::to_string(version) +
                    " instead of 3; check that the client speaks plain RTMP.");
 }

@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 using test::fresh_certificate;
 using test::TlsPeer;
 using testing::HasSubstr;
+using testing::Not;
 
 Bytes text(const std::string &what) {
   const ByteSpan bytes = as_bytes(what);
@@ -46,6 +47,13 @@ class Tls : public testing::Test {
     peer_ = std::make_unique<TlsPeer>();
     heard_.clear();
     wire(peer_->say({}));
+  }
+  /// What the client says by itself is passed over.
+  void connect_in_clear() {
+    connect();
+    Bytes ignored(4096);
+    while (::recv(server_->fd(), ignored.data(), ignored.size(), 0) > 0) {
+    }
   }
   void wire(const Bytes &bytes) {
     EXPECT_EQ(::send(ours_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
@@ -157,26 +165,34 @@ TEST_F(Tls, HearsTheEndWithAWordAndWithout) {
 }
 
 TEST_F(Tls, WhatIsNoTlsFailsWithTheReason) {
-  connect();
-  Bytes ignored(4096);
-  while (::recv(server_->fd(), ignored.data(), ignored.size(), 0) > 0) {
-  }
+  connect_in_clear();
   wire(Bytes(1537, std::byte{3}));  // an RTMP handshake
   receive();
   EXPECT_EQ(result_, -1);
   EXPECT_EQ(error_, EPROTO);
   EXPECT_THAT(server_->failure(error_), HasSubstr("no TLS client"));
+  EXPECT_THAT(server_->failure(error_), HasSubstr("as plain RTMP does"));
   EXPECT_EQ(server_->failure(ECONNRESET), "Connection reset by peer");
   EXPECT_EQ(send({text("x")}), -1) << "nothing is said in clear";
   hear();
   EXPECT_EQ(heard_, Bytes());
 }
 
-TEST_F(Tls, OldVersionsAreRefused) {
-  connect();
-  Bytes ignored(4096);
-  while (::recv(server_->fd(), ignored.data(), ignored.size(), 0) > 0) {
+TEST_F(Tls, TextIsNoPlainRtmp) {
+  for (const char *line : {"\n", "hello there\r\n", "GET / HTTP/1.1\r\n\r\n"}) {
+    connect_in_clear();
+    wire(text(std::string(line) + std::string(100, '\n')));
+    receive();
+    EXPECT_EQ(result_, -1);
+    const std::string why = server_->failure(error_);
+    EXPECT_THAT(why, HasSubstr("no TLS client: it begins with byte " +
+                               std::to_string(static_cast<int>(line[0]))));
+    EXPECT_THAT(why, Not(HasSubstr("RTMP")));
   }
+}
+
+TEST_F(Tls, OldVersionsAreRefused) {
+  connect_in_clear();
   peer_ = std::make_unique<TlsPeer>();
   SSL_set_min_proto_version(peer_->ssl(), TLS1_1_VERSION);
   SSL_set_max_proto_version(peer_->ssl(), TLS1_1_VERSION);

@@ -181,7 +181,8 @@ TEST(Handshake, RefusesOtherVersionsByName) {
   const struct {
     const char *input;
     const char *named;
-  } kRows[] = {{"06", "RTMPE"}, {"47", "HTTP"}, {"16", "TLS"}, {"00", "version 0"}, {"ff", "255"}};
+  } kRows[] = {{"06", "RTMPE"}, {"47", "HTTP"},      {"16", "TLS"},
+               {"0a", "text"},  {"00", "version 0"}, {"ff", "255"}};
   for (const auto &row : kRows) {
     ServerHandshake server;
     Bytes out;
