@@ -105,6 +105,28 @@ Result<accounts::Rights> parse_rights(const std::string &text) {
 const CLI::Validator kNotEmpty(
     [](const std::string &text) { return text.empty() ? std::string("it is empty") : ""; }, "");
 
+/// Of the API: found out by the first request otherwise, which tells less.
+const CLI::Validator kUrl(
+    [](const std::string &text) {
+      GUri *uri = g_uri_parse(text.c_str(), G_URI_FLAGS_NONE, nullptr);
+      const std::string scheme = uri ? g_uri_get_scheme(uri) : "";
+      const char *host = uri ? g_uri_get_host(uri) : nullptr;
+      const bool good = (scheme == "http" || scheme == "https") && host && *host;
+      if (uri) g_uri_unref(uri);
+      return good ? std::string()
+                  : "'" + text +
+                        "' is no URL of an orchestrator; write for example http://127.0.0.1:8080 "
+                        "or https://HOST:8443";
+    },
+    "");
+
+const CLI::Validator kAccountName(
+    [](const std::string &text) {
+      const auto valid = accounts::check_name(text);
+      return valid ? std::string() : valid.error().detail;
+    },
+    "");
+
 /// Whoever lends his device for less than nothing, or for what is no number, has mistyped it.
 const CLI::Validator kPrice(
     [](const std::string &text) {
@@ -200,7 +222,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
         ->add_option("--url", line.url,
                      "The orchestrator's API (default: the one that runs with this data "
                      "directory)")
-        ->type_name("URL");
+        ->type_name("URL")
+        ->check(kUrl);
   };
   const auto client = [&](CLI::App *command) {
     place(command);
@@ -273,7 +296,9 @@ CommandLine parse(const std::vector<std::string> &arguments) {
     return command;
   };
   const auto account_name = [&line](CLI::App *command) {
-    command->add_option("NAME", line.name, "1 to 64 of a-z 0-9 . _ -")->required();
+    command->add_option("NAME", line.name, "1 to 64 of a-z 0-9 . _ -")
+        ->required()
+        ->check(kAccountName);
   };
   const auto token_options = [&](CLI::App *command) {
     command->add_option("--rights", flags.rights, "push, pull or push,pull (both)")
@@ -389,6 +414,7 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       "Their media stays encrypted from end to end");
   node->add_option("--url", line.url, "The orchestrator, https://HOST:PORT")
       ->type_name("URL")
+      ->check(kUrl)
       ->required();
   node->add_option("--token-file", line.node.token_file,
                    "Token of an account, in a file that only you may read; or in JUNCTOR_TOKEN")

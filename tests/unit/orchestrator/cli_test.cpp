@@ -99,12 +99,12 @@ TEST(CommandLine, MistakesNameTheFix) {
            Row{{"serve", "--rtmp"}, "--rtmp needs a value"},
            Row{{"serve", "--rtmp", "1.1.1.1:1", "--rtmp", "1.1.1.1:2"}, "--rtmp is given twice"},
            Row{{"--data-dir", "x", "calls"}, "comes after the command: junctor calls --data-dir"},
-           Row{{"node", "--url", "u", "--price", "nan"}, "--price: 'nan' is no price"},
-           Row{{"node", "--url", "u", "--price", "-1"}, "--price: '-1' is no price"},
-           Row{{"node", "--url", "u", "--price", "1e9"}, "--price: '1e9' is no price"},
-           Row{{"node", "--url", "u", "--name", ""}, "--name: it is empty"},
-           Row{{"node", "--url", "u", "--hours", ""}, "--hours: it is empty"},
-           Row{{"node", "--url", "u", "--max-bytes", ""}, "--max-bytes: it is empty"},
+           Row{{"node", "--url", "https://u", "--price", "nan"}, "--price: 'nan' is no price"},
+           Row{{"node", "--url", "https://u", "--price", "-1"}, "--price: '-1' is no price"},
+           Row{{"node", "--url", "https://u", "--price", "1e9"}, "--price: '1e9' is no price"},
+           Row{{"node", "--url", "https://u", "--name", ""}, "--name: it is empty"},
+           Row{{"node", "--url", "https://u", "--hours", ""}, "--hours: it is empty"},
+           Row{{"node", "--url", "https://u", "--max-bytes", ""}, "--max-bytes: it is empty"},
            Row{{"nat", "--sutn", "x"}, "did you mean '--stun'?"},
        }) {
     const auto line = parse(row.arguments);
@@ -115,11 +115,11 @@ TEST(CommandLine, MistakesNameTheFix) {
 }
 
 TEST(CommandLine, PricesAndTrustAreTaken) {
-  EXPECT_EQ(parse({"node", "--url", "u", "--price", "0.05"}).node.price, 0.05);
+  EXPECT_EQ(parse({"node", "--url", "https://u", "--price", "0.05"}).node.price, 0.05);
   using Words = std::vector<std::string>;
   for (const auto &words : {Words{"nat"}, {"calls"}, {"hangup", "x"}, {"account", "list"}}) {
     Words more = words;
-    more.insert(more.end(), {"--url", "u", "--ca", "c.pem", "--insecure"});
+    more.insert(more.end(), {"--url", "https://u", "--ca", "c.pem", "--insecure"});
     const auto line = parse(more);
     EXPECT_EQ(line.trust.ca_file, "c.pem") << words.front() << line.message;
     EXPECT_TRUE(line.trust.insecure) << words.front();
@@ -176,6 +176,33 @@ TEST(CommandLine, EveryCommandNamesTheOptionThatItDoesNotKnow) {
   }
 }
 
+TEST(CommandLine, WhatCanBeNoUrlOrNameIsAWrongUse) {
+  const std::vector<std::vector<std::string>> commands = {{"account", "list"},
+                                                          {"call", "alice", "bob"},
+                                                          {"calls"},
+                                                          {"hangup", "1"},
+                                                          {"dtmf", "1", "2"},
+                                                          {"trunks"},
+                                                          {"answer", "1"},
+                                                          {"decline", "1"},
+                                                          {"channels"},
+                                                          {"nodes"},
+                                                          {"nat"},
+                                                          {"phone"},
+                                                          {"node"}};
+  for (const auto &command : commands)
+    for (const char *url : {"foo", "127.0.0.1:8080", "ftp://host", "http://", ""}) {
+      auto words = command;
+      words.insert(words.end(), {"--url", url});
+      const auto ran = run_line(words);
+      EXPECT_EQ(ran.code, kWrongUsage) << command.front() << " " << url << ": " << ran.err;
+      EXPECT_NE(ran.err.find("is no URL of an orchestrator"), std::string::npos)
+          << command.front() << " " << url << ": " << ran.err;
+    }
+  for (const char *command : {"add", "remove", "token", "revoke"})
+    EXPECT_EQ(run_line({"account", command, "No Name"}).code, kWrongUsage) << command;
+}
+
 TEST(CommandLine, HelpAndVersion) {
   const auto version = run_line({"--version"});
   EXPECT_EQ(version.code, kDone);
@@ -228,7 +255,7 @@ TEST(Accounts, WorkWithoutAServer) {
   const auto again = run_line(line({"account", "add", "alice"}));
   EXPECT_EQ(again.code, kFailed);
   EXPECT_NE(again.err.find("account token alice"), std::string::npos);
-  EXPECT_EQ(run_line(line({"account", "add", "Alice!"})).code, kFailed);
+  EXPECT_EQ(run_line(line({"account", "add", "Alice!"})).code, kWrongUsage);
   EXPECT_EQ(run_line(line({"account", "token", "bob"})).code, kFailed);
 
   const std::string file = dir.path() + "/alice.token";
@@ -262,7 +289,7 @@ TEST(Client, SaysHowToStartAServer) {
       run_line({"hangup", "x", "--data-dir", dir.path(), "--url", "http://127.0.0.1:1"});
   EXPECT_EQ(dead.code, kUnreachable);
   EXPECT_NE(dead.err.find("http://127.0.0.1:1"), std::string::npos);
-  EXPECT_EQ(run_line({"calls", "--data-dir", dir.path(), "--url", "nonsense"}).code, kFailed);
+  EXPECT_EQ(run_line({"calls", "--data-dir", dir.path(), "--url", "nonsense"}).code, kWrongUsage);
   const auto untrusting = run_line({"calls", "--data-dir", dir.path(), "--url",
                                     "https://127.0.0.1:1", "--ca", dir.path() + "/none.pem"});
   EXPECT_EQ(untrusting.code, kFailed);
