@@ -58,6 +58,7 @@ constexpr std::array kTones{
 template <class Table>
 std::vector<std::string_view> texts_of(const Table &table) {
   std::vector<std::string_view> texts;
+  texts.reserve(table.size());
   for (const auto &row : table) texts.push_back(row.text);
   return texts;
 }
@@ -102,17 +103,21 @@ Result<Bytes> decode(const std::string &path, const std::string &line, std::size
   return decoded;
 }
 
+using Problems = std::vector<std::string>;
+
 /// The files of a directory by the state that each is named after.
 template <class T, class Table>
-Result<std::map<T, std::string>> files_of(const std::string &directory, const Table &table,
-                                          std::string_view key) {
+std::map<T, std::string> files_of(const std::string &directory, const Table &table,
+                                  std::string_view key, Problems &problems) {
   std::map<T, std::string> files;
   if (directory.empty()) return files;
   std::error_code wrong;
   fs::directory_iterator entries(directory, wrong);
-  if (wrong)
-    return bad_input(std::string(key) + ": the directory " + directory +
-                     " cannot be read: " + wrong.message());
+  if (wrong) {
+    problems.push_back(std::string(key) + ": the directory " + directory +
+                       " cannot be read: " + wrong.message());
+    return files;
+  }
   for (const fs::directory_entry &entry : entries) {
     const std::string file = entry.path().filename(), stem = entry.path().stem();
     if (file.starts_with('.')) continue;
@@ -120,56 +125,80 @@ Result<std::map<T, std::string>> files_of(const std::string &directory, const Ta
     if (found == table.end()) {
       std::string known;
       for (const auto &row : table) known += (known.empty() ? "" : ", ") + std::string(row.text);
-      return bad_input(entry.path().string() + ": no state is called '" + stem +
-                       "'; name the file after one of " + known);
+      problems.push_back(entry.path().string() + ": no state is called '" + stem +
+                         "'; name the file after one of " + known);
+    } else if (!entry.is_regular_file(wrong) || entry.file_size(wrong) > kLargestStateFile ||
+               wrong) {
+      problems.push_back(entry.path().string() + ": must be a file of 16 MiB at most");
+    } else if (!files.emplace(found->value, entry.path()).second) {
+      problems.push_back(entry.path().string() + ": there is another file for '" + stem +
+                         "'; remove one");
     }
-    if (!entry.is_regular_file(wrong) || entry.file_size(wrong) > kLargestStateFile || wrong)
-      return bad_input(entry.path().string() + ": must be a file of 16 MiB at most");
-    if (!files.emplace(found->value, entry.path()).second)
-      return bad_input(entry.path().string() + ": there is another file for '" + stem +
-                       "'; remove one");
   }
   return files;
 }
 
-Result<void> load_pictures(const std::string &directory, StateMedia &media) {
-  const auto files = files_of<Card>(directory, kPictures, "media.pictures");
-  if (!files) return files.error();
+Result<Bytes> load_picture(const std::string &path) {
   constexpr std::size_t kSize = std::size_t{kCardWidth} * kCardHeight * 4;
-  for (const auto &[card, path] : *files) {
-    auto decoded = decode(path, std::string(kPicture), kSize);
-    if (!decoded || decoded->size() < kSize)
-      return bad_input(path + ": is no picture that can be shown" +
-                       (decoded ? "" : ": " + decoded.error().detail));
-    decoded->resize(kSize);
-    media.pictures[card] = *std::move(decoded);
-  }
-  return {};
+  auto decoded = decode(path, std::string(kPicture), kSize);
+  if (!decoded || decoded->size() < kSize)
+    return bad_input(path + ": is no picture that can be shown" +
+                     (decoded ? "" : ": " + decoded.error().detail));
+  decoded->resize(kSize);
+  return decoded;
 }
 
-Result<void> load_tones(const std::string &directory, StateMedia &media) {
-  const auto files = files_of<Tone>(directory, kTones, "media.tones");
-  if (!files) return files.error();
+void load_pictures(const std::string &directory, StateMedia &media, Problems &problems) {
+  for (const auto &[card, path] :
+       files_of<Card>(directory, kPictures, "media.pictures", problems)) {
+    auto loaded = load_picture(path);
+    if (loaded)
+      media.pictures[card] = *std::move(loaded);
+    else
+      problems.push_back(loaded.error().detail);
+  }
+}
+
+Result<std::vector<std::int16_t>> load_tone(const std::string &path, int rate) {
+  const std::size_t most = std::size_t{2} * kLongestStateSound * static_cast<std::size_t>(rate);
+  auto decoded =
+      decode(path, std::string(kSound) + std::to_string(rate) + " ! appsink name=out sync=false",
+             most + 2);
+  if (!decoded || decoded->size() < 2)
+    return bad_input(path + ": is no sound that can be heard" +
+                     (decoded ? "" : ": " + decoded.error().detail));
+  if (decoded->size() > most)
+    return bad_input(path + ": is longer than " + std::to_string(kLongestStateSound) +
+                     " s; cut it, it is repeated");
+  std::vector<std::int16_t> samples(decoded->size() / 2);
+  std::memcpy(samples.data(), decoded->data(), samples.size() * 2);
+  return samples;
+}
+
+void load_tones(const std::string &directory, StateMedia &media, Problems &problems) {
   std::set<int> rates;
   for (const CodecRow &row : codec_rows())
     if (row.samples != 0) rates.insert(row.rate);
-  for (const auto &[tone, path] : *files)
+  for (const auto &[tone, path] : files_of<Tone>(directory, kTones, "media.tones", problems))
     for (const int rate : rates) {
-      const std::size_t most = std::size_t{2} * kLongestStateSound * static_cast<std::size_t>(rate);
-      auto decoded = decode(
-          path, std::string(kSound) + std::to_string(rate) + " ! appsink name=out sync=false",
-          most + 2);
-      if (!decoded || decoded->size() < 2)
-        return bad_input(path + ": is no sound that can be heard" +
-                         (decoded ? "" : ": " + decoded.error().detail));
-      if (decoded->size() > most)
-        return bad_input(path + ": is longer than " + std::to_string(kLongestStateSound) +
-                         " s; cut it, it is repeated");
-      auto &samples = media.tones[tone][rate];
-      samples.resize(decoded->size() / 2);
-      std::memcpy(samples.data(), decoded->data(), samples.size() * 2);
+      auto loaded = load_tone(path, rate);
+      if (!loaded) {
+        problems.push_back(loaded.error().detail);
+        break;
+      }
+      media.tones[tone][rate] = *std::move(loaded);
     }
-  return {};
+}
+
+/// Of what is wrong; whatever is right is in `media`.
+Problems load(const std::string &country, const std::string &pictures, const std::string &tones,
+              StateMedia &media) {
+  Problems problems;
+  media.country = find_tone_row(country);
+  if (!media.country) problems.push_back("media.country: there are no tones of '" + country + "'");
+  load_pictures(pictures, media, problems);
+  load_tones(tones, media, problems);
+  return problems;
 }
 
 }  // namespace
@@ -180,11 +209,18 @@ std::vector<std::string_view> tone_names() { return texts_of(kTones); }
 Result<StateMedia> load_state_media(const std::string &country, const std::string &pictures,
                                     const std::string &tones) {
   StateMedia media;
-  media.country = find_tone_row(country);
-  if (!media.country) return bad_input("media.country: there are no tones of '" + country + "'");
-  if (auto loaded = load_pictures(pictures, media); !loaded) return loaded.error();
-  if (auto loaded = load_tones(tones, media); !loaded) return loaded.error();
+  std::string all;
+  for (const std::string &problem : load(country, pictures, tones, media))
+    all += (all.empty() ? "" : "; ") + problem;
+  if (!all.empty()) return bad_input(all);
   return media;
+}
+
+std::vector<std::string> state_media_problems(const std::string &country,
+                                              const std::string &pictures,
+                                              const std::string &tones) {
+  StateMedia ignored;
+  return load(country, pictures, tones, ignored);
 }
 
 }  // namespace junctor::calls

@@ -25,9 +25,14 @@ struct StateMedia {
 
 /// Reads all files of two directories; an empty name is none. A file is called after its state
 /// (names() has them) and may be anything that GStreamer decodes: `busy.png`, `on-hold.ogg`. The
-/// error names the file and what to do. Blocks, for some ten seconds a file at most; for the start.
+/// error names each file that is wrong and what to do. Blocks, for some ten seconds a file at most;
+/// for the start.
 Result<StateMedia> load_state_media(const std::string &country, const std::string &pictures,
                                     const std::string &tones);
+/// What that error says, one by one.
+std::vector<std::string> state_media_problems(const std::string &country,
+                                              const std::string &pictures,
+                                              const std::string &tones);
 
 /// What files may be called, without their endings.
 std::vector<std::string_view> picture_names();

@@ -153,11 +153,10 @@ void check_secrets(Report &report, const config::Config &config) {
 
 void check_media(Report &report, const config::Media &media) {
   if (media.pictures.empty() && media.tones.empty()) return;
-  const auto loaded = calls::load_state_media(media.country, media.pictures, media.tones);
-  if (loaded)
-    report.ok("pictures and tones of the operator's own");
-  else
-    report.missing(loaded.error().detail, "see media.pictures and media.tones in the manual");
+  const auto problems = calls::state_media_problems(media.country, media.pictures, media.tones);
+  if (problems.empty()) report.ok("pictures and tones of the operator's own");
+  for (const std::string &problem : problems)
+    report.missing(problem, "see media.pictures and media.tones in the manual");
 }
 
 void check_data_dir(Report &report, const std::string &dir) {

@@ -386,6 +386,7 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
   config.sip.media_address = "198.51.100.1";
   config.tls = {dir.path() + "/no-certificate", dir.path() + "/no-key"};
   config.media.pictures = dir.path() + "/none";
+  config.media.tones = dir.path() + "/no-tones";
   config.turn.mode = config::TurnMode::Own;
   config.turn.listen = {"198.51.100.1", 2};
   config.turn.tls = Endpoint{"198.51.100.1", 3};
@@ -406,6 +407,7 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
   EXPECT_NE(last.find("missing; see the fix"), std::string::npos);
   EXPECT_NE(out.str().find("missing  the password of the trunk carrier: "), std::string::npos);
   EXPECT_NE(out.str().find(dir.path() + "/none"), std::string::npos);
+  EXPECT_NE(out.str().find(dir.path() + "/no-tones"), std::string::npos) << "each is named";
   EXPECT_NE(out.str().find(dir.path() + "/no-certificate"), std::string::npos)
       << "though no TLS listens";
   EXPECT_NE(out.str().find("missing  port 198.51.100.1:1 for http"), std::string::npos);

@@ -66,6 +66,19 @@ TEST_F(StateFiles, NoneAreNeeded) {
   EXPECT_FALSE(load_state_media("atlantis", "", ""));
 }
 
+TEST_F(StateFiles, AllThatIsWrongIsNamed) {
+  write("busy.png", "no picture");
+  write("bussy.png", "");
+  write("declined.svg", svg("#ff0000"));
+  write("on-hold.png", "no picture either");
+  const auto problems = state_media_problems("itu", directory_, directory_ / "absent");
+  EXPECT_EQ(problems.size(), 4U);
+  const std::string told = refused_pictures();
+  for (const char *name : {"/busy.png: ", "/bussy.png: ", "/on-hold.png: "})
+    EXPECT_NE(told.find(name), std::string::npos) << told;
+  EXPECT_EQ(told.find("/declined.svg"), std::string::npos) << told;
+}
+
 TEST_F(StateFiles, APictureIsShownInItsSize) {
   write("busy.svg", svg("#ff0000"));
   write(".hidden", "");
