@@ -196,6 +196,10 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
                 (*left_out > 0 ? " " + std::to_string(*left_out) + " more such calls." : ""));
       return;
     }
+    // First, for it holds whoever is there: the caller can mend it.
+    if (around_->options.srtp)
+      if (auto can = incoming.call->can_encrypt(around_->options.srtp(incoming)); !can)
+        return refuse(EndReason::NotAcceptable, as_sentence(can.error().detail));
     const Presence terminal = presence(to);
     if (terminal == Presence::Absent)
       return refuse(EndReason::Unreachable, "No terminal of '" + to + "' is connected now.");
@@ -203,9 +207,6 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
       return refuse(EndReason::Busy, "The account '" + to + "' is in another call.");
     if (running_.size() >= around_->options.max_calls)
       return refuse(EndReason::Overloaded, std::string(describe(EndReason::Overloaded)));
-    if (around_->options.srtp)
-      if (auto can = incoming.call->can_encrypt(around_->options.srtp(incoming)); !can)
-        return refuse(EndReason::NotAcceptable, as_sentence(can.error().detail));
     const auto call = make_call(from, to, PhoneLeg::caller(around_, incoming));
     const auto rung = make_leg(Side::Callee, to, from, incoming.display);
     take_part(rung, call);

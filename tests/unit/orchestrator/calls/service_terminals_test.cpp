@@ -373,8 +373,9 @@ TEST_F(CalledTerminal, AnAnswerThatCannotBeGivenEndsTheCall) {
 
 TEST_F(CalledTerminal, DoesNotRingForACallThatCannotBeEncryptedAsItMust) {
   around_->options.srtp = [](const sip::IncomingCall &) { return rtp::SrtpPolicy::Require; };
-  play_as("alice", 100);
   cannot_encrypt_ = refused("SRTP is required");
+  EXPECT_EQ(phone_calls().hung_up, std::vector{EndReason::NotAcceptable}) << "nobody is there";
+  play_as("alice", 100);
   fakes::Call &phone = phone_calls();
   EXPECT_EQ(phone.hung_up, std::vector{EndReason::NotAcceptable});
   EXPECT_EQ(phone.why, "SRTP is required.");
