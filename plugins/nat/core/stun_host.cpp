@@ -30,6 +30,10 @@ Result<StunHost> StunHost::parse(std::string_view text) {
                                 "stun.example.org:3478 or [2001:db8::1]:3478");
   StunHost parsed;
   std::string_view rest;
+  const std::string whole(text);
+  if (std::ranges::count(text, ':') > 1 && Endpoint{whole, 0}.to_sockaddr())
+    return bad_input("'" + whole + "' is an IPv6 address without brackets; write [" + whole +
+                     "], or with a port [" + whole + "]:3478");
   if (text.starts_with('[')) {
     const auto end = text.find(']');
     if (end == std::string_view::npos) return wrong;

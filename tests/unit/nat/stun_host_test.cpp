@@ -23,6 +23,8 @@ TEST(StunHost, ReadsWhatPeopleWrite) {
   for (const char *wrong : {"", ":3478", "host:", "host:0", "host:70000", "host:1x", "a b", "-x",
                             "[::1", "[::1]3478", "[host]:1", "2001:db8::1", "stun:host", "h/x"})
     EXPECT_FALSE(StunHost::parse(wrong)) << wrong;
+  EXPECT_EQ(StunHost::parse("::1").error().detail,
+            "'::1' is an IPv6 address without brackets; write [::1], or with a port [::1]:3478");
 }
 
 TEST(StunHost, FindsAddresses) {
