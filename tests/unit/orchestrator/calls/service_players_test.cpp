@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What players and pipelines of calls get: codecs, threads, and what is done while nobody plays.
+#include <gmock/gmock.h>
+
 #include "common/peer_log_budget.h"
 #include "service_fixture.h"
 
@@ -8,6 +10,8 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::Contains;
+using testing::HasSubstr;
 
 TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
   play_from_start_ = false;
@@ -22,6 +26,37 @@ TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
   EXPECT_EQ(tone_codec_, Codec::Pcmu);
   EXPECT_TRUE(line_has("rtppcmadepay ! ")) << "A-law to µ-law: " << line();
   EXPECT_TRUE(line_has("soundfit caps=audio/x-mulaw,rate=8000,channels=1 ! caller_player.audio"));
+}
+
+TEST_F(ServiceTest, ARefusedSecondPublisherLeavesTheSecurityAsItWas) {
+  play_from_start_ = false;
+  const auto come = [this](std::uint64_t connection, rtmp::Role role, bool secure,
+                           const std::string &to) {
+    auto asked = request(connection, role, {{"to", to}});
+    asked.secure = secure;
+    if (role == rtmp::Role::Push)
+      service_->on_publish_started(asked);
+    else
+      service_->on_play_started(asked);
+    pump();
+  };
+  come(5, rtmp::Role::Pull, true, "");
+  come(1, rtmp::Role::Push, true, "bob");
+  video_track();
+  audio_track();
+  sip(0).ring();
+  sip(0).answer(both());
+  pump();
+  const std::string id = last().id;
+  const LegSecurity under_tls{"tls", "tls"};
+  EXPECT_EQ(service_->find(id)->caller_security, under_tls);
+  come(2, rtmp::Role::Push, false, "carol");
+  EXPECT_THAT(server_->ended, Contains(HasSubstr("busy"))) << "the second one is refused";
+  ASSERT_TRUE(service_->find(id)) << "the call goes on";
+  EXPECT_EQ(service_->find(id)->caller_security, under_tls);
+  service_->hangup(id, EndReason::Admin);
+  pump();
+  EXPECT_EQ(last().caller_security, under_tls) << "in the record";
 }
 
 TEST_F(ServiceTest, WhoPlaysInVainAgainAndAgainIsLoggedNowAndThen) {
