@@ -270,6 +270,12 @@ int call(const CommandLine &line, const Streams &streams) {
     }
     std::this_thread::sleep_for(200ms);
     auto next = client->send("GET", "/api/v1/calls/" + id);
+    if (!next && next.error().fault == Fault::Unreachable)
+      return fail(streams, {Fault::Unreachable,
+                            "the orchestrator at " + client->url() +
+                                " does not answer any more, and a call ends with it; once it runs "
+                                "again, `junctor calls " +
+                                id + "` says how"});
     if (!next) return fail(streams, next.error());
     now = next->body;
   }

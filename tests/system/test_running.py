@@ -3,6 +3,7 @@
 import mmap
 import os
 import signal
+import socket
 import subprocess
 import threading
 import unittest
@@ -58,6 +59,27 @@ class AServerThatRuns(SystemTest):
             self.assertTrue(self.known("before"))
             self.junctor.process.send_signal(signal.SIGHUP)
             wait_until(lambda: self.known("behind"), 10, "the server to know the other name")
+
+
+class ACallByTheCommandLine(SystemTest):
+    def test_a_server_that_ends_is_told_as_the_calls_end(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind((HOST, 0))
+            self.junctor = self.start(Junctor(self.workspace,
+                                              '[sip]\nallow = ["sip:*@127.0.0.1:*"]\n'))
+            self.junctor.account("alice")
+            calling = Process("junctor call", [
+                os.path.join(BUILD, "orchestrator", "junctor"), "call", "alice",
+                f"sip:x@{HOST}:{silent.getsockname()[1]}", "--data-dir", self.junctor.data_dir],
+                self.workspace.file("call.log"), env=environment())
+            self.addCleanup(calling.stop)
+            identifier = self.junctor.find_call("alice")
+            self.junctor.stop()
+            self.assertNotEqual(calling.wait(20), 0)
+        said = calling.log()
+        if "shutting down" not in said:  # it asks now and then, and may have asked in time
+            self.assertIn("does not answer any more, and a call ends with it", said)
+            self.assertIn(f"`junctor calls {identifier}`", said)
 
 
 class WhatTheConfigurationNames(SystemTest):
