@@ -206,11 +206,14 @@ void Discovery::add_mapping_tests(const stun::Message &answer) {
   if (!other || other->port == 0 || other->port == server.port) return;
   if (is_v6(*other) != is_v6(server)) return;
   other_ = *other;
-  if (other->address != server.address) {
-    add(Test::OtherAddress, 0, {other->address, server.port});
-    add(Test::OtherAddressPort, 0, *other);
+  // Behind a NAT of its provider's (1:1) the server knows its own address alone, which leads
+  // nowhere from here, or to a stranger of this network.
+  if (is_private(*other) && !is_private(server)) other_->address = server.address;
+  if (other_->address != server.address) {
+    add(Test::OtherAddress, 0, {other_->address, server.port});
+    add(Test::OtherAddressPort, 0, *other_);
   }
-  add(Test::OtherPort, 0, {server.address, other->port});
+  add(Test::OtherPort, 0, {server.address, other_->port});
 }
 
 void Discovery::add_hairpin_tests() {
@@ -298,6 +301,8 @@ void Discovery::find_mapping(Behaviour &behaviour) const {
   // Two destinations of one address are enough to know the worst.
   if ((port && *port != *first) || (address && both && *address != *both))
     return know(Dependence::AddressAndPortDependent);
+  // Where nothing is translated there is nothing that could depend on anything.
+  if (*first == options_.local[0]) return know(Dependence::EndpointIndependent);
   const auto &elsewhere = address ? address : both ? both : mapped(Test::OtherServer);
   if (elsewhere && *elsewhere == *first) return know(Dependence::EndpointIndependent);
   if (elsewhere && (port || (address && both))) return know(Dependence::AddressDependent);
@@ -310,6 +315,8 @@ void Discovery::find_mapping(Behaviour &behaviour) const {
     behaviour.mapping_why =
         "it does not depend on the port; a server with one address cannot show whether it depends "
         "on the address";
+  else if (other_)
+    behaviour.mapping_why = silent_port();
   else
     behaviour.mapping_why = "the server has neither a second address nor a second port";
 }
@@ -335,8 +342,15 @@ void Discovery::find_filtering(Behaviour &behaviour) const {
     behaviour.filtering_why = "the server has neither a second address nor a second port";
   else if (both == Outcome::Open || port == Outcome::Open)
     behaviour.filtering_why = "there was no time to wait for all answers";
+  else if (other_ && other_->address == options_.servers[0].address)
+    behaviour.filtering_why = silent_port();
   else
     behaviour.filtering_why = "the server's second address and port do not answer";
+}
+
+std::string Discovery::silent_port() const {
+  return "the server's second port " + std::to_string(other_->port) +
+         " does not answer: is it closed in a firewall?";
 }
 
 void Discovery::find_ports(Behaviour &behaviour) const {

@@ -92,6 +92,7 @@ class Discovery : public Exchange {
   void find_mapping(Behaviour &behaviour) const;
   void find_filtering(Behaviour &behaviour) const;
   void find_ports(Behaviour &behaviour) const;
+  std::string silent_port() const;
 
   DiscoveryOptions options_;
   std::vector<Probe> probes_;

@@ -130,6 +130,44 @@ TEST(Discovery, WithOneAddressItSaysWhatItCannotKnow) {
     }
 }
 
+TEST(Discovery, WithOneAddressItKnowsThatNothingIsTranslated) {
+  for (const Dependence filtering : kAll) {
+    SimulatedNetwork network;
+    network.nat = {.translates = false, .filtering = filtering};
+    network.add_server(kTwo, 10ms);
+    EXPECT_EQ(discover(network).behaviour.mapping, Dependence::EndpointIndependent);
+  }
+}
+
+TEST(Discovery, NamesASecondPortThatIsClosed) {
+  for (const Dependence filtering : kAll) {
+    SimulatedNetwork network;
+    network.nat.filtering = filtering;
+    network.add_server(kTwo, 10ms);
+    network.close_door(kOtherPort);
+    const auto [found, took] = discover(network);
+    EXPECT_EQ(found.mapping, Dependence::Unknown);
+    EXPECT_NE(found.mapping_why.find("second port 3479 does not answer"), std::string::npos);
+    EXPECT_EQ(found.filtering, Dependence::Unknown);
+    EXPECT_NE(found.filtering_why.find("second port 3479 does not answer"), std::string::npos);
+  }
+}
+
+TEST(Discovery, AServerBehindItsProvidersNatHasOneAddress) {
+  // It is asked at its external address, and tells its own.
+  const Doors inside = {Endpoint{"10.9.9.9", 3478}, Endpoint{"10.9.9.9", 3479}, {}, {}};
+  SimulatedNetwork network;
+  network.nat.mapping = network.nat.filtering = Dependence::AddressAndPortDependent;
+  network.add_server(kTwo, 10ms, inside);
+  const auto [found, took] = discover(network);
+  EXPECT_EQ(found.mapping, Dependence::AddressAndPortDependent);
+  EXPECT_EQ(found.filtering, Dependence::AddressAndPortDependent);
+  EXPECT_FALSE(network.asked.contains("10.9.9.9"));
+  network.reboot();
+  network.nat.mapping = Dependence::EndpointIndependent;
+  EXPECT_NE(discover(network).behaviour.mapping_why.find("one address"), std::string::npos);
+}
+
 TEST(Discovery, WithOneDoorItKnowsTheAddressAlone) {
   SimulatedNetwork network;
   network.add_server(kOne, 10ms);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -34,13 +35,16 @@ struct SimulatedNat {
 class SimulatedNetwork {
  public:
   SimulatedNat nat;
-  double loss = 0;        ///< of each way to and from a server
-  unsigned requests = 0;  ///< that left the host
+  double loss = 0;              ///< of each way to and from a server
+  unsigned requests = 0;        ///< that left the host
+  std::set<std::string> asked;  ///< addresses that they went to
 
   explicit SimulatedNetwork(unsigned seed = 1) : random_(seed) {}
 
-  void add_server(Doors doors, Duration one_way) {
-    servers_.push_back({doors, std::make_unique<StunResponder>(doors), one_way, true});
+  /// `inside`: what it takes its doors for, where its provider translates them.
+  void add_server(Doors doors, Duration one_way, const std::optional<Doors> &inside = {}) {
+    servers_.push_back({doors, inside.value_or(doors),
+                        std::make_unique<StunResponder>(inside.value_or(doors)), one_way, true});
   }
   /// The first server's doors that never answer, by their bits.
   void close_door(unsigned door) { closed_.insert(door); }
@@ -80,7 +84,7 @@ class SimulatedNetwork {
 
  private:
   struct Server {
-    Doors doors;
+    Doors doors, inside;
     std::unique_ptr<StunResponder> responder;
     Duration one_way;
     bool up;
@@ -119,6 +123,7 @@ class SimulatedNetwork {
 
   void send(Exchange &exchange, const Outgoing &out) {
     ++requests;
+    asked.insert(out.to.address);
     if (!nat.udp) return;
     Mapping &mapping = mapping_for(out.socket, out.to);
     mapping.sent_to.insert({out.to.address, out.to.port});
@@ -132,10 +137,11 @@ class SimulatedNetwork {
         if (servers_[i].doors[door] != out.to || (i == 0 && closed_.contains(door)) || lost())
           continue;
         events_.emplace(now + servers_[i].one_way, [this, &exchange, i, door, source, out] {
-          const auto answer = servers_[i].responder->datagram(out.bytes, source, door, out.to, now);
+          const auto answer = servers_[i].responder->datagram(out.bytes, source, door,
+                                                              *servers_[i].inside[door], now);
           if (!answer.reply || lost() || (i == 0 && closed_.contains(answer.reply->door))) return;
-          events_.emplace(now + servers_[i].one_way, [this, &exchange, reply = *answer.reply] {
-            arrive(exchange, reply.to, reply.from, reply.bytes);
+          events_.emplace(now + servers_[i].one_way, [this, &exchange, i, reply = *answer.reply] {
+            arrive(exchange, reply.to, *servers_[i].doors[reply.door], reply.bytes);
           });
         });
       }
