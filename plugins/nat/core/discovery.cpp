@@ -179,8 +179,11 @@ void Discovery::received(unsigned socket, const Endpoint &from, ByteSpan datagra
   if (socket != probe.socket) return;
   if (message->kind() == stun::Class::Error) {
     const auto error = message->error();
-    if (from == probe.to && error && error->code == stun::kUnknownAttribute && probe.change)
+    if (from == probe.to && error && error->code == stun::kUnknownAttribute && probe.change) {
       probe.outcome = Outcome::Refused;
+      // Our own servers of one address tell their second port so.
+      if (probe.test == Test::FilterBoth) add_mapping_tests(*message);
+    }
     return;
   }
   if (message->kind() != stun::Class::Success) return;
@@ -203,7 +206,7 @@ void Discovery::received(unsigned socket, const Endpoint &from, ByteSpan datagra
 void Discovery::add_mapping_tests(const stun::Message &answer) {
   const Endpoint &server = options_.servers[0];
   const auto other = answer.address(Type::OtherAddress);
-  if (!other || other->port == 0 || other->port == server.port) return;
+  if (other_ || !other || other->port == 0 || other->port == server.port) return;
   if (is_v6(*other) != is_v6(server)) return;
   other_ = *other;
   // Behind a NAT of its provider's (1:1) the server knows its own address alone, which leads

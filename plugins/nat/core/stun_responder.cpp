@@ -25,7 +25,8 @@ StunAnswer dropped() { return {StunOutcome::Dropped, std::nullopt}; }
 StunResponder::StunResponder(Doors doors, StunLimits limits)
     : doors_(std::move(doors)), limits_(limits) {
   limits_.per_second = std::max(limits_.per_second, 1U);
-  behaviour_ = std::count_if(doors_.begin(), doors_.end(), [](const auto &d) { return !!d; }) > 1;
+  behaviour_ = doors_[kOtherPort].has_value();
+  full_ = behaviour_ && doors_[kOtherAddress].has_value();
 }
 
 StunAnswer StunResponder::datagram(ByteSpan bytes, const Endpoint &source, unsigned door,
@@ -52,6 +53,10 @@ StunAnswer StunResponder::answer(ByteSpan bytes, const Asked &asked) {
     stun::Writer writer(Class::Error, *request);
     writer.error(code, reason);
     if (code == stun::kUnknownAttribute) writer.unknown_attributes(unknown);
+    // Who asked for another address may want to know that there is another port.
+    if (code == stun::kUnknownAttribute && behaviour_ && !full_ && !asked.stream &&
+        request->has(Type::ChangeRequest))
+      writer.address(Type::OtherAddress, address_of(asked.door ^ kOtherPort, asked));
     return {StunOutcome::Refused, reply(writer, *request, asked, asked.door, asked.source.port)};
   };
   std::vector<std::uint16_t> unknown = request->unknown_required();
@@ -79,13 +84,13 @@ StunAnswer StunResponder::answer(ByteSpan bytes, const Asked &asked) {
 
   stun::Writer writer(Class::Success, *request);
   writer.xor_address(Type::XorMappedAddress, asked.source);
-  if (behaviour_) {
-    // RFC 5780 section 6.1.
+  // RFC 5780 section 6.1. Clients take OTHER-ADDRESS for another address: with one they would
+  // compare what cannot differ, and wait for what never comes.
+  if (full_) {
     writer.address(Type::MappedAddress, asked.source);
     writer.address(Type::ResponseOrigin, address_of(door, asked));
-    const bool address = doors_[asked.door ^ (kOtherAddress | kOtherPort)].has_value();
-    const unsigned far = asked.door ^ (address ? kOtherAddress | kOtherPort : kOtherPort);
-    writer.address(Type::OtherAddress, address_of(far, asked));
+    writer.address(Type::OtherAddress,
+                   address_of(asked.door ^ (kOtherAddress | kOtherPort), asked));
   }
   // As much as was asked with, and not as much as the link could carry: nobody is to be hit with
   // more than somebody sent.

@@ -52,8 +52,10 @@ struct StunAnswer {
 };
 
 /// Answers Binding requests. What it sends goes to the address that asked, once for each request,
-/// and is no longer than addresses need: with one door 12 bytes longer than the shortest request,
-/// with several, where RFC 5780 wants three addresses more, 48. Not thread-safe.
+/// and is no longer than addresses need: with one address 12 bytes longer than the shortest
+/// request, with two, where RFC 5780 wants three addresses more, 48. A second port alone is told,
+/// as OTHER-ADDRESS, only to who asks to be answered from another address and is refused. Not
+/// thread-safe.
 class StunResponder {
  public:
   explicit StunResponder(Doors doors, StunLimits limits = {});
@@ -82,7 +84,8 @@ class StunResponder {
 
   Doors doors_;
   StunLimits limits_;
-  bool behaviour_ = false;  ///< RFC 5780 is spoken
+  bool behaviour_ = false;  ///< CHANGE-REQUEST and its like are understood
+  bool full_ = false;       ///< RFC 5780 is spoken: there is another address as well
   std::unordered_map<std::string, Throttle> sources_;
   Time cleaned_{};
 };

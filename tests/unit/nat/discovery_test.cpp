@@ -153,12 +153,13 @@ TEST(Discovery, NamesASecondPortThatIsClosed) {
   }
 }
 
-TEST(Discovery, AServerBehindItsProvidersNatHasOneAddress) {
-  // It is asked at its external address, and tells its own.
-  const Doors inside = {Endpoint{"10.9.9.9", 3478}, Endpoint{"10.9.9.9", 3479}, {}, {}};
+TEST(Discovery, AServerBehindItsProvidersNatIsAskedAtOneAddress) {
+  // It tells its own addresses, not those by which it is asked.
+  const Doors inside = {Endpoint{"10.9.9.8", 3478}, Endpoint{"10.9.9.8", 3479},
+                        Endpoint{"10.9.9.9", 3478}, Endpoint{"10.9.9.9", 3479}};
   SimulatedNetwork network;
   network.nat.mapping = network.nat.filtering = Dependence::AddressAndPortDependent;
-  network.add_server(kTwo, 10ms, inside);
+  network.add_server(kFour, 10ms, inside);
   const auto [found, took] = discover(network);
   EXPECT_EQ(found.mapping, Dependence::AddressAndPortDependent);
   EXPECT_EQ(found.filtering, Dependence::AddressAndPortDependent);

@@ -106,13 +106,24 @@ TEST_F(Responder, AnswersFromWhereItIsAskedTo) {
 
 TEST_F(Responder, WithOneAddressItRefusesToChangeIt) {
   StunResponder responder(kTwo);
-  EXPECT_EQ(ask(responder, change(stun::kChangePort)).outcome, StunOutcome::Answered);
-  EXPECT_EQ(message_->address(Type::ResponseOrigin), (Endpoint{"192.0.2.1", 3479}));
-  EXPECT_EQ(message_->address(Type::OtherAddress), (Endpoint{"192.0.2.1", 3479}));
+  const Endpoint second{"192.0.2.1", 3479};
+  const auto answer = ask(responder, change(stun::kChangePort));
+  EXPECT_EQ(answer.outcome, StunOutcome::Answered);
+  EXPECT_EQ(answer.reply->from, second);
   for (const std::uint32_t what : {stun::kChangeIp, stun::kChangeIp | stun::kChangePort}) {
     EXPECT_EQ(ask(responder, change(what)).outcome, StunOutcome::Refused);
     EXPECT_EQ(code(), 420);
     EXPECT_EQ(message_->unknown_attributes(), std::vector<std::uint16_t>{3});
+    EXPECT_EQ(message_->address(Type::OtherAddress), second) << "for who wants it";
+  }
+}
+
+TEST_F(Responder, ASecondPortAloneMisleadsNobody) {
+  StunResponder responder(kTwo);
+  for (const unsigned door : {0U, kOtherPort}) {
+    EXPECT_EQ(ask(responder, {}, door).outcome, StunOutcome::Answered);
+    EXPECT_FALSE(message_->address(Type::OtherAddress)) << "stock clients take it for an address";
+    EXPECT_EQ(bytes_.size(), sent_.size() + 12);
   }
 }
 
