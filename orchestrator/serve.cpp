@@ -22,12 +22,12 @@
 #include "config/places.h"
 #include "config/serve_lock.h"
 #include "metrics/metrics.h"
-#include "nat/core/stun_server.h"
 #include "rtp/core/srtp_start.h"
 #include "serve_checks.h"
 #include "serve_common.h"
 #include "serve_http.h"
 #include "serve_rendezvous.h"
+#include "serve_stun.h"
 #include "serve_turn.h"
 #include "store/call_store.h"
 #include "store/worker.h"
@@ -250,27 +250,10 @@ class Orchestrator {
   }
 
   Result<void> start_stun() {
-    if (!config_.listen.stun && config_.stun.alternate)
-      return bad_input(
-          "stun.alternate is set, but listen.stun (--stun) is off: set both or neither");
-    if (!config_.listen.stun) return {};
-    nat::StunServerOptions options;
-    options.listen = *config_.listen.stun;
-    options.alternate = config_.stun.alternate;
-    options.limits.per_second = config_.stun.requests_per_second;
-    options.limits.burst = 4 * config_.stun.requests_per_second;
-    options.log = log_;
-    auto server = nat::StunServer::listen(reactor_->reactor(), std::move(options));
-    if (!server) return at("STUN (--stun, stun.alternate)", server.error());
-    stun_ = *server;
-    say(LogLevel::Info, "stun: answers on " + stun_addresses());
+    auto server = open_stun(config_, reactor_->reactor(), log_);
+    if (!server) return server.error();
+    stun_ = *std::move(server);
     return {};
-  }
-
-  std::string stun_addresses() const {
-    const auto alternate = stun_->alternate();
-    return stun_->local().to_string() + " UDP and TCP" +
-           (alternate ? ", tests of NAT behaviour with " + alternate->to_string() : "");
   }
 
   Result<void> start_turn() {
@@ -543,7 +526,7 @@ class Orchestrator {
            << (config_.sip.tcp ? " UDP and TCP" : " UDP") << ", RTP " << config_.listen.rtp_low
            << "-" << config_.listen.rtp_high << "\n";
     if (config_.listen.sips) out_ << "  SIPS  " << agent_->local_tls().to_string() << "\n";
-    if (stun_) out_ << "  STUN  " << stun_addresses() << "\n";
+    if (stun_) out_ << "  STUN  " << describe(*stun_) << "\n";
     if (relay_) out_ << "  TURN  " << relay_->description() << "\n";
     http_->print(out_);
     const bool usual = config_.data_dir == config::default_data_dir();

@@ -257,8 +257,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
         ->type_name("ADDRESS:PORT");
     command
         ->add_option("--stun", flags.stun,
-                     "Where clients learn their external address, UDP and TCP, or off "
-                     "(0.0.0.0:3478)")
+                     "Where clients learn their external address, UDP and TCP, or off; its next "
+                     "port, UDP, shows how their NATs behave (0.0.0.0:3478)")
         ->type_name("ADDRESS:PORT");
     command
         ->add_option("--turn", flags.turn,

@@ -20,6 +20,7 @@
 #include "config/checks.h"
 #include "config/places.h"
 #include "config/serve_lock.h"
+#include "config/stun.h"
 #include "serve_turn.h"
 
 namespace junctor::cli {
@@ -222,7 +223,7 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_port(report, "--http", config.listen.http, false, served);
   check_port(report, "--https", config.listen.https, false, served);
   check_port(report, "--stun", config.listen.stun, true, served);
-  check_port(report, "stun.alternate", config.stun.alternate, true, served);
+  check_port(report, "stun.alternate", config::stun_alternate(config), true, served);
   check_turn(report, config, served);
   check_secrets(report, config);
   check_media(report, config.media);

@@ -153,6 +153,16 @@ void print(std::ostream &out, const std::vector<Named> &named, const Ranking &ra
   out << "\n";
 }
 
+/// What the operator or the caller can do about what is not known; nothing where all is.
+std::string to_know_more(const nat::Behaviour &found) {
+  const auto unknown = nat::Dependence::Unknown;
+  if (found.udp != nat::UdpAccess::Works ||
+      (found.mapping != unknown && found.filtering != unknown))
+    return "";
+  return "A STUN server with a second address knows more: stun.alternate in the configuration of "
+         "`junctor serve`, or --stun HOST:PORT of another server here.";
+}
+
 void print(std::ostream &out, const nat::Behaviour &found) {
   out << "This machine: " << summary(found) << ".\n";
   const auto row = [&](const char *name, const std::string &value, const std::string &why = "") {
@@ -180,6 +190,7 @@ void print(std::ostream &out, const nat::Behaviour &found) {
   }
   row("found in", ms_text(found.took));
   out << meaning(found) << "\n";
+  if (const std::string hint = to_know_more(found); !hint.empty()) out << hint << "\n";
 }
 
 /// Tells changes until it is interrupted.

@@ -21,6 +21,7 @@
 #include "config/checks.h"
 #include "config/nearest.h"
 #include "config/regions.h"
+#include "config/stun.h"
 #include "config/trunks.h"
 #include "config/turn.h"
 #include "rtp/core/formats.h"
@@ -165,6 +166,12 @@ Result<void> read_allow(const toml::node &node, Config &config) {
   }
   config.sip.allow = std::move(rules);
   return {};
+}
+
+Result<void> read_alternate(const toml::node &node, Stun &stun) {
+  const auto value = node.is_string() ? node.value<std::string>() : std::nullopt;
+  if (!value) return bad_input("must be a text in \"quotes\"");
+  return parse_alternate(*value, stun);
 }
 
 Result<void> read_session_expires(const toml::node &node, std::chrono::seconds &field) {
@@ -319,8 +326,8 @@ const std::vector<Key> &table() {
       {"sip.session-expires-s", "seconds after which a call that nobody refreshes is over (RFC 4028); 0: not asked for",
        [](const toml::node &n, Config &c) { return read_session_expires(n, c.sip.session_expires); }},
       {"sip.trunks", "other SIP servers that calls go to and come from", [](const toml::node &n, Config &c) { return read_trunks(n, c.sip.trunks); }},
-      {"stun.alternate", "ADDRESS:PORT of the second address and port of STUN, for tests of NAT behaviour; off: none",
-       parsed([](Config &c) -> auto & { return c.stun.alternate; }, parse_listen)},
+      {"stun.alternate", "ADDRESS:PORT of the second address and port of STUN, which show how NATs behave; auto: the next port, if it is free; off: none",
+       [](const toml::node &n, Config &c) { return read_alternate(n, c.stun); }},
       {"stun.requests-per-second", "STUN requests of one address that are answered; four times as many at once",
        integer([](Config &c) -> auto & { return c.stun.requests_per_second; }, 1, 1000000)},
       {"turn.server", "auto: coturn as a child of this, where it is installed; off; or URLs of one that runs, like turn:HOST:PORT",

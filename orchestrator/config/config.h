@@ -113,6 +113,8 @@ struct Sip {
 struct Stun {
   /// Another port, and best another address too; see nat::StunServerOptions.
   std::optional<Endpoint> alternate;
+  bool next_port =
+      true;  ///< without `alternate`: the port after that of Listen::stun, if it is free
   unsigned requests_per_second = nat::StunLimits().per_second;  ///< of one source
 };
 

@@ -167,6 +167,18 @@ class N4_Nodes(LadderTest):
         wait_until(lambda: re.search("n7 .* 0/", self.junctor("nodes")), 20, "it to be free again",
                    every=0.5)
 
+    def test_a_server_of_one_address_knows_that_there_is_no_direct_way(self):
+        self.serve(addresses=1)
+        self.node("n7")
+        phones = self.join("symmetric", "symmetric")
+        self.up(phones, "sfu", "n7")
+        self.assertEqual(phones[0].wait("reach")["direct"], "none")
+        since = [phone.wait("picture")["at"] - phone.wait("answered")["at"] for phone in phones]
+        print("# first pictures " + " and ".join(f"{1000 * each:.0f}" for each in since) +
+              " ms after the answer")
+        if FULL:
+            self.assertLess(max(since), 0.5)
+
     def test_what_is_lost_comes_from_the_node(self):
         self.serve()
         node = self.node("n7", "carol", "open", None, "--json")

@@ -119,7 +119,7 @@ class N1_Behaviour(NatTest):
     def test_a_server_that_is_not_ours_and_one_with_one_address(self):
         other = self.lab.host("coturn", addresses=2)
         self.start(Coturn(self.lab, other))
-        one = self.serve("one", addresses=1)
+        one = self.serve("one", 1, '[stun]\nalternate = "off"\n')
         left, right = self.lab.site("left", "restricted"), self.lab.site("right", "symmetric")
         asked = [self.ask(host, "--stun", other.address) for host in (left, right)]
         for kind, each in zip(("restricted", "symmetric"), asked):
@@ -129,6 +129,22 @@ class N1_Behaviour(NatTest):
         behaviour = self.found(self.ask(left, "--stun", one.address))["behaviour"]
         self.assertEqual(behaviour["mapping"]["is"], "unknown")
         self.assertIn("neither a second address", behaviour["mapping"]["why_unknown"])
+
+    def test_one_address_shows_which_nats_let_nobody_in(self):
+        one = self.serve("one", addresses=1)
+        known = {kind: (expected[1] if expected[1] == ADDRESS_PORT or not expected[0] else "unknown",
+                        expected[2] if expected[2] == ADDRESS_PORT else "unknown")
+                 for kind, expected in _FOUND.items() if expected}
+        sites = {kind: self.lab.site(kind, kind) for kind in known}
+        running = {kind: self.ask(site, "--stun", one.address) for kind, site in sites.items()}
+        for kind, asked in running.items():
+            with self.subTest(kind):
+                behaviour = self.found(asked)["behaviour"]
+                self.assertEqual((behaviour["mapping"]["is"], behaviour["filtering"]["is"]),
+                                 known[kind], behaviour)
+        said = sites["restricted"].output([JUNCTOR, "nat", "--stun", one.address],
+                                          env=environment())
+        self.assertIn("stun.alternate", said)
 
     def test_no_network_is_not_blocked_udp(self):
         host = self.lab.host("lost")

@@ -45,7 +45,7 @@ class N1_Stun(StunTest):
         self.assertRegex(said, rf"UDP reflexive addr: {HOST}:\d+")
         self.assertGreaterEqual(self.counted("answered"), 1)
         self.assertEqual(self.junctor.get("health")["stun"],
-                         {"address": f"{HOST}:{self.port}", "alternate": None})
+                         {"address": f"{HOST}:{self.port}", "alternate": f"{HOST}:{self.port + 1}"})
 
     def test_behaviour_discovery_of_others_works_with_two_addresses(self):
         self.serve(OTHER)
@@ -134,6 +134,19 @@ class N1_StunStart(SystemTest):
                                   text=True, timeout=30, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, "STUN.*cannot bind.*choose another")
+
+    def test_a_second_port_that_is_taken_is_gone_without(self):
+        port = free_port(2)
+        with bound_udp(port + 1):
+            junctor = self.start(Junctor(self.workspace, flags=["--stun", f"{HOST}:{port}"]))
+        self.assertEqual(junctor.get("health")["stun"],
+                         {"address": f"{HOST}:{port}", "alternate": None})
+        self.assertRegex(junctor.log(), f"no second port: .*{port + 1}.*stun.alternate")
+        self.assertRegex(junctor.log(), "STUN .* no second port.*stun.alternate")
+
+    def test_a_second_port_can_be_off(self):
+        junctor = self.start(Junctor(self.workspace, '[stun]\nalternate = "off"\n'))
+        self.assertIsNone(junctor.get("health")["stun"]["alternate"])
 
     def test_it_can_be_off(self):
         junctor = self.start(Junctor(self.workspace, flags=["--stun", "off"]))

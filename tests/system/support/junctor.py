@@ -58,7 +58,7 @@ class Junctor:
         self.workspace = workspace
         self.data_dir = os.path.dirname(workspace.file(name, "x"))
         self.rtmp_port, self.sip_port, self.http_port = free_port(), free_port(), free_port()
-        self.stun_port = free_port()
+        self.stun_port = free_port(2)  # it takes the next one too
         low = free_range(rtp_ports)
         self.rtp_ports = range(low, low + rtp_ports)
         config = f'log = "{log}"\n{config}'

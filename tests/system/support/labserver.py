@@ -13,9 +13,10 @@ class LabServer:
     """The program on a public host, and phones and nodes that know it. For classes that have a
     `lab`, a `workspace`, addCleanup() and start(), which remembers what is to be stopped."""
 
-    def serve(self, *flags, config=""):
-        self.server = self.lab.host("public", addresses=2)
-        config += f'[stun]\nalternate = "{self.server.addresses[1]}:3479"\n'
+    def serve(self, *flags, config="", addresses=2):
+        self.server = self.lab.host("public", addresses=addresses)
+        if addresses == 2:
+            config += f'[stun]\nalternate = "{self.server.addresses[1]}:3479"\n'
         path = self.workspace.write("public.toml", config)
         self.data = os.path.dirname(self.workspace.file("public-data", "x"))
         os.chmod(self.data, 0o700)

@@ -12,6 +12,8 @@
 #include "config/logging.h"
 #include "config/nearest.h"
 #include "config/places.h"
+#include "config/stun.h"
+#include "config/stun.h"
 
 using namespace junctor;
 using namespace junctor::config;
@@ -296,7 +298,28 @@ TEST(Config, StunHasAnAddressAndAnother) {
   EXPECT_EQ(config.stun.alternate->to_string(), "192.0.2.2:3479");
   EXPECT_EQ(config.stun.requests_per_second, 7U);
   EXPECT_EQ(Config().listen.stun->to_string(), "0.0.0.0:3478");
-  EXPECT_FALSE(Config().stun.alternate);
+}
+
+TEST(Config, StunHasTheNextPortBesides) {
+  Config config;
+  const auto alternate = [&](const std::string &text) {
+    const auto read = read_text(text, "t", config);
+    EXPECT_TRUE(read) << read.error().detail;
+    const auto found = stun_alternate(config);
+    return found ? found->to_string() : "none";
+  };
+  EXPECT_EQ(alternate(""), "0.0.0.0:3479");
+  EXPECT_EQ(alternate("[listen]\nstun = \"[2001:db8::1]:5059\"\n"), "[2001:db8::1]:5061")
+      << "phones have 5060";
+  EXPECT_EQ(alternate("[listen]\nstun = \"0.0.0.0:3479\"\n"), "0.0.0.0:3480");
+  EXPECT_EQ(alternate("[turn]\nserver = \"auto\"\n"), "0.0.0.0:3481") << "the relay has 3480";
+  EXPECT_EQ(alternate("[listen]\nstun = \"127.0.0.1:0\"\n"), "127.0.0.1:0");
+  EXPECT_EQ(alternate("[stun]\nalternate = \"192.0.2.2:3479\"\n"), "192.0.2.2:3479");
+  EXPECT_EQ(alternate("[stun]\nalternate = \"off\"\n"), "none");
+  EXPECT_EQ(alternate("[stun]\nalternate = \"auto\"\n[listen]\nstun = \"off\"\n"), "none");
+  const auto wrong = read_text("[stun]\nalternate = \"next\"\n", "t", config);
+  ASSERT_FALSE(wrong);
+  EXPECT_NE(wrong.error().detail.find("`off`, or `auto`"), std::string::npos);
 }
 
 TEST(Config, FileWithAPasswordMustBePrivate) {
