@@ -2,7 +2,6 @@
 #include "phone/media.h"
 
 #include <gst/app/gstappsink.h>
-#include <gst/base/gsttypefindhelper.h>
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
@@ -21,6 +20,7 @@
 #include "common/handle.h"
 #include "common/main_context.h"
 #include "phone/bridge.h"
+#include "phone/media_file.h"
 #include "phone/media_line.h"
 #include "pictures/picture_gate.h"
 
@@ -33,7 +33,6 @@ using Text = std::unique_ptr<gchar, Releaser<g_free>>;
 
 constexpr GstClockTime kEncodePatience = 2 * GST_SECOND;
 constexpr GstClockTime kFinishPatience = 2 * GST_SECOND;
-constexpr std::size_t kHead = 256UL * 1024;  // of a file, by which its kind is known
 
 std::string text_of(const GstStructure *structure, const char *field) {
   const gchar *text = gst_structure_get_string(structure, field);
@@ -518,32 +517,11 @@ Result<std::unique_ptr<Media>> Media::start(GMainContext *context, MediaOptions 
   return std::unique_ptr<Media>(std::move(owned));
 }
 
-namespace {
-
-/// What is plainly no film and no sound is told before anybody is called.
-Result<void> check_content(const char *option, const std::string &path) {
-  std::error_code failure;
-  if (!std::filesystem::is_regular_file(path, failure)) return {};
-  std::vector<guint8> head(kHead);
-  const std::unique_ptr<std::FILE, Releaser<std::fclose>> file(std::fopen(path.c_str(), "rbe"));
-  if (!file) return bad_input(std::string(option) + " " + path + ": it cannot be read");
-  head.resize(std::fread(head.data(), 1, head.size(), file.get()));
-  const CapsRef found(
-      head.empty() ? nullptr
-                   : gst_type_find_helper_for_data(nullptr, head.data(), head.size(), nullptr));
-  const std::string_view type =
-      found ? gst_structure_get_name(gst_caps_get_structure(found.get(), 0)) : "";
-  if (!type.empty() && !type.starts_with("text/")) return {};
-  return bad_input(std::string(option) + " " + path +
-                   ": there is neither film nor sound in it that GStreamer knows");
-}
-
-}  // namespace
-
 Result<void> check_media(const MediaOptions &options) {
   if (const auto line = media_line(options); !line) return line.error();
-  if (auto checked = check_content("--video", options.video); !checked) return checked;
-  return check_content("--audio", options.audio);
+  if (auto checked = check_media_file("--video", options.video, Medium::Video); !checked)
+    return checked;
+  return check_media_file("--audio", options.audio, Medium::Audio);
 }
 
 }  // namespace junctor::phone

@@ -9,7 +9,7 @@ from support.case import FULL
 from support.fakerendezvous import FakeRendezvous
 from support.junctor import Junctor, environment
 from support.ladderlab import LadderTest
-from support.phone import JUNCTOR, Phone
+from support.phone import JUNCTOR, Phone, film
 from support.phonelab import ALICE, BOB, PhoneTest
 from support.ports import HOST, free_port
 from support.process import wait_until
@@ -171,6 +171,11 @@ class N3_Phones(PhoneTest):
         self.serve()
         flags = {"token": ("--token-file", self.workspace.write("t", self.tokens["alice"], 0o600))}
 
+        silent = film(self.workspace, ALICE, "ALICE", 2)
+        cut = self.workspace.file("cut.mp4")
+        with open(silent, "rb") as whole, open(cut, "wb") as half:
+            half.write(whole.read()[:os.path.getsize(silent) // 2])
+
         def run(*arguments):
             done = subprocess.run([JUNCTOR, "phone", *arguments],
                                   env={**os.environ, **environment(), "JUNCTOR_TOKEN": ""},
@@ -191,6 +196,10 @@ class N3_Phones(PhoneTest):
                  ("--url", "http://127.0.0.1:1", *flags["token"], "--call", "bob")),
                 (2, "--video /etc/passwd: there is neither film nor sound in it",
                  ("--url", self.url, *flags["token"], "--video", "/etc/passwd")),
+                (2, f"--audio {silent}: there is no sound in it; name a file that has one",
+                 ("--url", self.url, *flags["token"], "--call", "bob", "--audio", silent)),
+                (2, f"--video {cut}: it cannot be played, it may be damaged or cut off",
+                 ("--url", self.url, *flags["token"], "--call", "bob", "--video", cut)),
                 (2, "there is no file", ("--url", self.url, *flags["token"], "--video", "/none")),
                 (2, "there is no directory",
                  ("--url", self.url, *flags["token"], "--save-pictures", "/none")),
