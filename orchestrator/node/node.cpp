@@ -15,6 +15,8 @@ namespace wire = nat::rendezvous;
 namespace {
 
 constexpr Duration kTick = std::chrono::seconds(1);
+/// A client that is silent for less may be back: its way has only changed.
+constexpr Duration kDeserted = std::chrono::seconds(2);
 constexpr std::size_t kMostServers = 4;  // that are asked for the port's address
 
 int minute_of_day() {
@@ -244,7 +246,14 @@ void Node::tick() {
       ends_calls(options_.limits, usage, now - resting_since_, options_.drain_time))
     end_calls(*resting_);
   if (rests_for_good(options_.limits, usage) && !stopping_) stopping_ = now;
-  if (stopping_ && (stats.sessions == 0 || now - *stopping_ >= options_.drain_time))
+  if (!stopping_ || stats.legs_up > 0)
+    deserted_.reset();
+  else if (!deserted_)
+    deserted_ = now;
+  // Sessions are released later than their clients have moved, and where the rendezvous is away not
+  // at all.
+  if (stopping_ && (stats.sessions == 0 || now - *stopping_ >= options_.drain_time ||
+                    (deserted_ && now - *deserted_ >= kDeserted)))
     return end(resting_);
   const wire::Load load{static_cast<std::uint32_t>(stats.legs), std::round(bits_per_second_)};
   if (connected_ && !(load == told_)) {

@@ -92,6 +92,7 @@ class Node {
   std::optional<std::string> resting_;  // why
   Time resting_since_{};
   std::optional<Time> stopping_;  // since
+  std::optional<Time> deserted_;  // since: it stops, and no client is there
   bool over_ = false;
   HubStats last_;
   Time last_at_{};

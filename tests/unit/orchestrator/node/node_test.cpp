@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "../../temporary_directory.h"
+#include "nat/core/agreement.h"
+#include "nat/core/description.h"
 
 namespace junctor::node {
 namespace {
@@ -124,6 +126,30 @@ TEST_F(NodeTest, SaysAtOnceWhatKeepsItFromServing) {
   ASSERT_NO_FATAL_FAILURE(start());
   ASSERT_TRUE(said<wire::Drain>());
   EXPECT_EQ(said<wire::Drain>()->why, "its battery is at 12 %");
+}
+
+TEST_F(NodeTest, StopsOnceNobodyIsLeftOnIt) {
+  NodeOptions options;
+  options.drain_time = std::chrono::seconds(600);
+  ASSERT_NO_FATAL_FAILURE(start(std::move(options)));
+  // Its clients have gone, and nobody releases their session.
+  const auto leg = [](const char *name) {
+    return wire::Leg{name,
+                     nat::to_string(nat::Signal(nat::Description{
+                         nat::KeyPair::generate()->public_key(), nat::random_tag(), 1, {}})),
+                     ""};
+  };
+  connections_.back()->events.message(wire::Serve{"s1", {leg("caller"), leg("callee")}});
+  ASSERT_TRUE(until([&] { return node_->status().hub.sessions == 1; }));
+  node_->stop();
+  EXPECT_FALSE(ended_) << "they may only be silent";
+  EXPECT_TRUE(until([&] { return ended_; }));
+}
+
+TEST_F(NodeTest, StopsAtOnceWithoutCalls) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  node_->stop();
+  EXPECT_TRUE(ended_);
 }
 
 }  // namespace
