@@ -321,7 +321,7 @@ void Ladder::end_if_nothing_is_left() {
   for (const Rung rung : {Rung::P2p, Rung::Sfu, Rung::Relay})
     if (!over(rung)) return;
   ended_ = true;
-  actions_.push_back({Kind::End, {}, summary()});
+  actions_.push_back({Kind::End, {}, why_over()});
 }
 
 std::vector<LadderAction> Ladder::poll(Time now) {
@@ -360,21 +360,25 @@ std::optional<Time> Ladder::next() const {
   return next;
 }
 
-std::string Ladder::summary() const {
+std::string Ladder::why_over() const {
+  const auto is_failure = [](const LadderEntry &entry) {
+    return entry.state == LadderEntry::State::Failed || entry.state == LadderEntry::State::Lost;
+  };
+  const auto is_last_round = [&](const LadderEntry &entry) { return entry.at >= round_ - start_; };
   std::ostringstream text;
   const char *between = "";
-  for (const LadderEntry &entry : log_) {
-    const std::string name = entry.attempt.rung == Rung::Sfu && entry.attempt.node.empty()
+  for (auto entry = log_.begin(); entry != log_.end(); ++entry) {
+    if (!is_failure(*entry)) continue;
+    // What the last round did not try again, it has from before.
+    const auto again = [&](const LadderEntry &later) {
+      return is_failure(later) && later.attempt.rung == entry->attempt.rung;
+    };
+    if (!is_last_round(*entry) && std::any_of(entry + 1, log_.end(), again)) continue;
+    const std::string name = entry->attempt.rung == Rung::Sfu && entry->attempt.node.empty()
                                  ? "node"
-                                 : to_string(entry.attempt);
-    if (entry.state == LadderEntry::State::Failed)
-      text << between << name << " failed: " << entry.why;
-    else if (entry.state == LadderEntry::State::Lost)
-      text << between << name << " was lost: " << entry.why;
-    else if (entry.state == LadderEntry::State::Up)
-      text << between << name << " in " << milliseconds(entry.took) << " ms";
-    else
-      continue;
+                                 : to_string(entry->attempt);
+    const bool lost = entry->state == LadderEntry::State::Lost;
+    text << between << name << (lost ? " was lost: " : " failed: ") << entry->why;
     between = "; ";
   }
   return text.str();

@@ -134,8 +134,6 @@ class Ladder {
   const std::vector<LadderEntry> &log() const { return log_; }
   /// What has come to the log since it was asked last.
   std::vector<LadderEntry> take_news() { return std::exchange(news_, {}); }
-  /// The log in a sentence: "p2p failed (…); node n7 in 38 ms".
-  std::string summary() const;
 
  private:
   enum class State : std::uint8_t { Idle, Trying, Up, Failed };
@@ -149,6 +147,8 @@ class Ladder {
   };
 
   bool wanted(Rung rung) const;
+  /// Why nothing is left: how the rungs failed, each at last.
+  std::string why_over() const;
   Try *find(const Attempt &attempt);
   Try *single(Rung rung) { return find({rung, {}}); }
   void begin_round(Time now, bool recovery);
