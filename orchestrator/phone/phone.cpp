@@ -126,7 +126,7 @@ void Phone::on_surroundings(rendezvous::Surroundings found) {
   }
   if (surroundings_.nat && news)
     tell("nat", {{"behaviour", nat::to_json(*surroundings_.nat)}},
-         "this machine is " + summary(*surroundings_.nat));
+         "this machine: " + summary(*surroundings_.nat));
   if (!surroundings_.regions.empty() && (news || first)) {
     const auto &nearest = surroundings_.regions.front();
     tell("nearest", {{"name", nearest.name}, {"round_trip_ms", nearest.round_trip_ms}},
@@ -393,7 +393,8 @@ void Phone::end_call(EndReason reason, const std::string &detail, bool by_us) {
         {"session", over.session},
         {"lasted_s", lasted}},
        "ended: " + std::string(to_string(reason)) + ": " + said);
-  const bool good = over.up && reason != EndReason::Unreachable && reason != EndReason::Internal;
+  const bool good =
+      over.up && (reason == EndReason::CallerHangup || reason == EndReason::CalleeHangup);
   over.media.reset();
   next_picture_.reset();
   if (refused_) return finish(kFailed);  // nobody could call any more

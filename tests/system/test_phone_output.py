@@ -57,7 +57,7 @@ class N3_Output(PhoneLab):
         self.serve()
         sites = [self.lab.site(name, "port-restricted") for name in ("left", "right")]
         bob = self.phone("bob", sites[1], *self.media_of(BOB, "BOB"), words=True)
-        self.line(bob, "this machine is behind a NAT .*")
+        self.line(bob, "this machine: behind a NAT .*")
         alice = self.phone("alice", sites[0], "--call", "bob", *self.media_of(ALICE, "ALICE"),
                            "--stats", "--save-every", "1", words=True)
         count = 12 if FULL else 3

@@ -104,6 +104,21 @@ TEST_F(PhoneTest, ThatIsRefusedGoesOnUntilItsCallEnds) {
   EXPECT_EQ(ended_, Phone::kFailed);
 }
 
+TEST_F(PhoneTest, EndsWellWhereOneOfTheTwoHungUp) {
+  for (const auto &[reason, code] : {std::pair("caller-hangup", Phone::kDone),
+                                     {"callee-hangup", Phone::kDone},
+                                     {"shutdown", Phone::kFailed},
+                                     {"admin", Phone::kFailed},
+                                     {"unreachable", Phone::kFailed}}) {
+    PhoneOptions options;
+    options.once = true;
+    start(std::move(options));
+    be_called();
+    rendezvous_.message(wire::Bye{"s1", reason, ""});
+    EXPECT_EQ(std::exchange(ended_, {}), code) << reason;
+  }
+}
+
 TEST_F(PhoneTest, WaitsForTheNextCall) {
   start({});
   be_called();
