@@ -66,16 +66,25 @@ void check_port(Report &report, const std::string &setting, const std::optional<
   if (auto tcp = listen_tcp(*endpoint); !tcp) failure = tcp.error().detail;
   if (udp && failure.empty())
     if (auto datagram = bind_udp(*endpoint); !datagram) failure = datagram.error().detail;
+  const auto is = [&](int number) {
+    return failure.find(std::strerror(number)) != std::string::npos;
+  };
   const bool is_flag = setting.starts_with("--");
   const std::string what =
       "port " + endpoint->to_string() + " for " + setting.substr(is_flag ? 2 : 0);
   if (failure.empty())
     report.ok(what);
-  else if (served && failure.find(std::strerror(EADDRINUSE)) != std::string::npos)
+  else if (served && is(EADDRINUSE))
     report.ok(what + ", taken while the server runs");
   else
-    report.missing(what + ": " + failure, "end the program that has it, or choose another with " +
-                                              setting + (is_flag ? " " : " = ") + "ADDRESS:PORT");
+    report.missing(
+        what + ": " + failure,
+        std::string(is(EADDRINUSE)      ? "end the program that has it, or choose another"
+                    : is(EADDRNOTAVAIL) ? "that address is not this machine's: choose "
+                                          "one that it has, or 0.0.0.0 for all,"
+                    : is(EACCES)        ? "choose a port from 1024 on, which need not be root's,"
+                                        : "choose another") +
+            " with " + setting + (is_flag ? " " : " = ") + "ADDRESS:PORT");
 }
 
 /// Our own coturn; whether another's runs is not for us to say.
@@ -102,8 +111,9 @@ void check_turn(Report &report, const config::Config &config, bool served) {
 void check_certificate(Report &report, const config::Config &config) {
   if (config.tls.certificate.empty() && config.tls.key.empty()) {
     if (config.listen.rtmps || config.listen.sips || config.listen.https)
-      report.missing("a certificate for TLS; without, one of our own making is shown",
-                     "name the operator's in tls.certificate and tls.key");
+      report.ok(
+          "a certificate for TLS, of our own making: clients must be given it (tls-cert.pem of the "
+          "data directory); another is named in tls.certificate and tls.key");
     return;
   }
   const auto lacks = config::certificate_lacks(config.tls);

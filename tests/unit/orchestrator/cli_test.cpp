@@ -411,6 +411,8 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
   EXPECT_NE(out.str().find(dir.path() + "/no-certificate"), std::string::npos)
       << "though no TLS listens";
   EXPECT_NE(out.str().find("missing  port 198.51.100.1:1 for http"), std::string::npos);
+  EXPECT_NE(out.str().find("that address is not this machine's"), std::string::npos);
+  EXPECT_EQ(out.str().find("end the program that has it"), std::string::npos);
   for (const char *what :
        {"port 198.51.100.1:2 for turn.listen", "port 198.51.100.1:3 for turn.tls",
         "port 198.51.100.1:4 for stun.alternate", "the secret of TURN: ",
@@ -418,6 +420,16 @@ TEST(Doctor, EachLineIsOkOrHasAFix) {
     EXPECT_NE(out.str().find("missing  " + std::string(what)), std::string::npos) << what;
   EXPECT_NE(out.str().find("turnserver, the relay"), std::string::npos);
   EXPECT_NE(out.str().find("ok       data directory " + dir.path() + "/new"), std::string::npos);
+}
+
+TEST(Doctor, ACertificateOfOurOwnMakingIsNotMissing) {
+  const TemporaryDirectory dir;
+  const auto line = parse({"doctor", "--data-dir", dir.path(), "--rtmp", "off", "--sip", "off",
+                           "--stun", "off", "--http", "off", "--https", "127.0.0.1:0"});
+  std::ostringstream out;
+  doctor(line.config, out);
+  EXPECT_NE(out.str().find("ok       a certificate for TLS, of our own making"), std::string::npos)
+      << out.str();
 }
 
 TEST(Doctor, PortsOfTheServerThatRunsAreNotMissing) {
