@@ -240,33 +240,42 @@ CommandLine parse(const std::vector<std::string> &arguments) {
         ->type_name("FILE.toml");
     data_dir(command);
     command->add_option("--rtmp", flags.rtmp, "Where terminals connect, or off (0.0.0.0:1935)")
-        ->type_name("ADDRESS:PORT");
+        ->type_name("ADDRESS:PORT")
+        ->check(kNotEmpty);
     command->add_option("--rtmps", flags.rtmps, "The same under TLS, or off (off)")
-        ->type_name("ADDRESS:PORT");
+        ->type_name("ADDRESS:PORT")
+        ->check(kNotEmpty);
     command
         ->add_option("--sip", flags.sip,
                      "Where phones register, UDP and TCP, or off (0.0.0.0:5060)")
-        ->type_name("ADDRESS:PORT");
+        ->type_name("ADDRESS:PORT")
+        ->check(kNotEmpty);
     command->add_option("--sips", flags.sips, "The same under TLS, or off (off)")
-        ->type_name("ADDRESS:PORT");
+        ->type_name("ADDRESS:PORT")
+        ->check(kNotEmpty);
     command->add_option("--http", flags.http, "Where the REST API is, or off (127.0.0.1:8080)")
-        ->type_name("ADDRESS:PORT");
+        ->type_name("ADDRESS:PORT")
+        ->check(kNotEmpty);
     command
         ->add_option("--https", flags.https,
                      "The same under TLS, for clients on other machines, or off (off)")
-        ->type_name("ADDRESS:PORT");
+        ->type_name("ADDRESS:PORT")
+        ->check(kNotEmpty);
     command
         ->add_option("--stun", flags.stun,
                      "Where clients learn their external address, UDP and TCP, or off; its next "
                      "port, UDP, shows how their NATs behave (0.0.0.0:3478)")
-        ->type_name("ADDRESS:PORT");
+        ->type_name("ADDRESS:PORT")
+        ->check(kNotEmpty);
     command
         ->add_option("--turn", flags.turn,
                      "The relay of last resort: auto (coturn, where it is installed), off, or "
                      "turn:HOST:PORT of one that runs (off)")
-        ->type_name("auto|off|URL");
+        ->type_name("auto|off|URL")
+        ->check(kNotEmpty);
     command->add_option("--rtp-ports", flags.rtp_ports, "UDP ports of calls (20000-29999)")
-        ->type_name("LOW-HIGH");
+        ->type_name("LOW-HIGH")
+        ->check(kNotEmpty);
   };
 
   CLI::App *serve = app.add_subcommand(
@@ -399,7 +408,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       "those given, else the regions of the orchestrator, else its own STUN server");
   nat->add_option("--stun", line.stun,
                   "STUN server to ask; may be given again: the nearest is asked everything")
-      ->type_name("HOST:PORT");
+      ->type_name("HOST:PORT")
+      ->check(kNotEmpty);
   nat->add_flag("--watch", line.watch, "Go on, and tell when the external address changes");
   nat->add_option("--every", line.every, "Seconds between two looks with --watch (15)")
       ->type_name("SECONDS")
@@ -430,7 +440,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
                    "again")
       ->type_name("ADDRESS:PORT");
   node->add_option("--stun", line.stun, "STUN server to ask instead of the orchestrator's")
-      ->type_name("HOST:PORT");
+      ->type_name("HOST:PORT")
+      ->check(kNotEmpty);
   node->add_option("--region", line.node.region, "Where it is (the nearest that it measures)");
   node->add_option("--price", line.node.price, "Of a gigabyte, from 0 to 1000000 (0)")
       ->type_name("NUMBER")
@@ -461,7 +472,7 @@ CommandLine parse(const std::vector<std::string> &arguments) {
                  "give this node work, and learn its token");
   node->add_option("--every", line.node.every, "Seconds between two lines of figures (10; 0: none)")
       ->type_name("SECONDS");
-  as_json(node);
+  node->add_flag("--json", line.json, "Print the figures as JSON, an object a line");
   verb(node, Verb::Node);
   CLI::App *phone = app.add_subcommand(
       "phone",
@@ -513,6 +524,9 @@ CommandLine parse(const std::vector<std::string> &arguments) {
     return wrong(app, failure.what());
   }
 
+  if (line.verb == Verb::Phone && !line.phone.call.empty() && !line.phone.answer_from.empty())
+    return wrong(app,
+                 "--answer-from is for a phone that waits to be called; leave it or --call out");
   if (auto applied = apply(flags, line.config); !applied) return wrong(app, applied.error().detail);
   line.wait = !no_wait;
   auto rights = parse_rights(flags.rights);

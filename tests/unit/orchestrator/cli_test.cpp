@@ -105,6 +105,12 @@ TEST(CommandLine, MistakesNameTheFix) {
            Row{{"node", "--url", "https://u", "--name", ""}, "--name: it is empty"},
            Row{{"node", "--url", "https://u", "--hours", ""}, "--hours: it is empty"},
            Row{{"node", "--url", "https://u", "--max-bytes", ""}, "--max-bytes: it is empty"},
+           Row{{"node", "--url", "https://u", "--stun", ""}, "--stun: it is empty"},
+           Row{{"nat", "--stun", ""}, "--stun: it is empty"},
+           Row{{"serve", "--stun", ""}, "--stun: it is empty"},
+           Row{{"serve", "--turn", ""}, "--turn: it is empty"},
+           Row{{"doctor", "--https", ""}, "--https: it is empty"},
+           Row{{"phone", "--call", "bob", "--answer-from", "carol"}, "leave it or --call out"},
            Row{{"nat", "--sutn", "x"}, "did you mean '--stun'?"},
        }) {
     const auto line = parse(row.arguments);
@@ -430,6 +436,10 @@ TEST(Doctor, ACertificateOfOurOwnMakingIsNotMissing) {
   doctor(line.config, out);
   EXPECT_NE(out.str().find("ok       a certificate for TLS, of our own making"), std::string::npos)
       << out.str();
+}
+
+TEST(CommandLine, EachJsonSaysWhatItIs) {
+  EXPECT_NE(parse({"node", "--help"}).message.find("Print the figures as JSON"), std::string::npos);
 }
 
 TEST(Doctor, PortsOfTheServerThatRunsAreNotMissing) {
