@@ -239,6 +239,75 @@ TEST(StunPunch, CarriesDtlsSrtpWhole) {
   gst_harness_teardown(in);
 }
 
+/// Asks for the pad that takes all, out of a push in mid-batch: RTCP goes out at once, RTP with the
+/// batch that it came in.
+struct PadInMidBatch {
+  explicit PadInMidBatch(Side &receiver) : side(receiver) {}
+
+  static GstPadProbeReturn on_rtcp(GstPad *, GstPadProbeInfo *, gpointer data) {
+    auto &self = *static_cast<PadInMidBatch *>(data);
+    ++self.rtcp;
+    const guint64 pushed = gst_harness_buffers_received(self.side.harness());
+    if (self.pad || self.side.stat("packets-received") <= pushed + self.rtcp)
+      return GST_PAD_PROBE_DROP;
+    self.pad.reset(gst_element_request_pad_simple(self.side.element(), "dtls_src"));
+    gst_pad_add_probe(
+        self.pad.get(),
+        static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST),
+        on_whole, data, nullptr);
+    self.came = true;
+    return GST_PAD_PROBE_DROP;
+  }
+  static GstPadProbeReturn on_whole(GstPad *, GstPadProbeInfo *info, gpointer data) {
+    static_cast<PadInMidBatch *>(data)->whole +=
+        (info->type & GST_PAD_PROBE_TYPE_BUFFER_LIST) != 0
+            ? gst_buffer_list_length(GST_PAD_PROBE_INFO_BUFFER_LIST(info))
+            : 1U;
+    return GST_PAD_PROBE_DROP;
+  }
+  guint64 out() const { return gst_harness_buffers_received(side.harness()) + rtcp + whole; }
+
+  Side &side;
+  PadRef pad;
+  std::atomic<bool> came = false;
+  std::atomic<unsigned> rtcp = 0, whole = 0;
+};
+
+TEST(StunPunch, LosesNothingOfABatchInWhichTheDtlsPadComes) {
+  Side caller(true, ""), callee(false, "");
+  for (Side *each : {&caller, &callee})
+    g_object_set(each->element(), "ice", TRUE, "encrypt", FALSE, nullptr);
+  join(caller, callee);
+  GstHarness *out = gst_harness_new_with_element(caller.element(), "rtcp_sink", nullptr);
+  gst_harness_set_src_caps_str(out, "application/x-rtcp");
+  PadInMidBatch taker(callee);
+  const PadRef rtcp(gst_element_request_pad_simple(callee.element(), "rtcp_src"));
+  gst_pad_add_probe(
+      rtcp.get(),
+      static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST),
+      &PadInMidBatch::on_rtcp, &taker, nullptr);
+  for (Side *each : {&caller, &callee}) EXPECT_TRUE(each->set(R"({"type":"ice"})"));
+  EXPECT_THAT(caller.wait("up"), HasSubstr("up p2p"));
+  EXPECT_THAT(callee.wait("up"), HasSubstr("up p2p"));
+  // Which packets make a batch is for the scheduler to say: until one has RTP before RTCP.
+  std::uint16_t sequence = 0;
+  const gint64 end = g_get_monotonic_time() + GST_TIME_AS_USECONDS(kPatience);
+  while (!taker.came && g_get_monotonic_time() < end)
+    for (int i = 0; i < 5; ++i) {
+      ASSERT_EQ(gst_harness_push(caller.harness(), rtp_packet(++sequence)), GST_FLOW_OK);
+      ASSERT_EQ(gst_harness_push(out, rtcp_packet()), GST_FLOW_OK);
+    }
+  ASSERT_TRUE(taker.came);
+  // What was sent too fast is lost before; what has been received comes out.
+  const auto is_all_out = [&] { return taker.out() == callee.stat("packets-received"); };
+  while (!is_all_out() && g_get_monotonic_time() < end) g_usleep(1000);
+  EXPECT_TRUE(is_all_out()) << taker.out() << " of " << callee.stat("packets-received");
+  gst_element_set_state(callee.element(), GST_STATE_NULL);
+  gst_element_release_request_pad(callee.element(), taker.pad.get());
+  gst_element_release_request_pad(callee.element(), rtcp.get());
+  gst_harness_teardown(out);
+}
+
 TEST(StunPunch, BothShowTheSameFingerprint) {
   Side caller(true, "call 1"), callee(false, "call 1");
   EXPECT_EQ(caller.text("fingerprint"), "");
