@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <map>
 
 #include "accounts/secrets.h"
 #include "calls/service.h"
 #include "cli/command_line.h"
 #include "cli/elements.h"
+#include "common/delays.h"
 #include "common/main_context.h"
 #include "config/certificate.h"
 #include "config/checks.h"
@@ -46,26 +46,6 @@ constexpr Duration kAgentPatience = 3s;
 constexpr Duration kRelayPatience = 3s;
 constexpr std::size_t kWorkers = 2;
 constexpr std::size_t kMaxWork = 1000;
-
-/// Functions to be called later on a reactor. Reactor thread only.
-class Delays {
- public:
-  explicit Delays(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {}
-  void after(Duration delay, std::function<void()> function) {
-    const std::uint64_t key = next_++;
-    timers_[key] = reactor_->after(delay, [this, key, function = std::move(function)] {
-      const auto own = std::move(timers_[key]);
-      timers_.erase(key);
-      function();
-    });
-  }
-  void clear() { timers_.clear(); }
-
- private:
-  std::shared_ptr<Reactor> reactor_;
-  std::uint64_t next_ = 0;
-  std::map<std::uint64_t, Reactor::Timer> timers_;
-};
 
 /// Owns everything that runs; members are in the order of their making, destroyed in reverse.
 class Orchestrator {
