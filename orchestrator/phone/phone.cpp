@@ -296,7 +296,10 @@ void Phone::on(const wire::NodeUp &node) {
 
 void Phone::on(const wire::NodeFailed &node) {
   if (is_current(node.session))
-    offer({{"type", "node-failed"}, {"node", node.node}, {"why", node.why}});
+    offer({{"type", "node-failed"},
+           {"node", node.node},
+           {"why", node.why},
+           {"leaving", node.leaving}});
 }
 
 void Phone::on(const wire::NoNode &none) {

@@ -172,7 +172,7 @@ class Rendezvous {
     Time until{};  ///< while it is asked
     bool caller_up = false, callee_up = false;
     bool caller_tries = false, callee_tries = false;      ///< as it says itself
-    bool caller_stopped = false, callee_stopped = false;  ///< it needs the node no more
+    bool caller_stopped = false, callee_stopped = false;  ///< it has the node no more
     double round_trip_ms = 0;
     std::string why;  ///< of the choice
   };
@@ -216,11 +216,13 @@ class Rendezvous {
   bool welcome_node(Link &link, Device &device, const wire::Hello &hello, Time now);
   void need_node(Session &session, Device &from, Time now);
   void place(Session &session, Time now);
-  void give_up(Session &session, Placement &placement, const std::string &why, Time now);
+  void give_up(Session &session, Placement &placement, const std::string &why, Time now,
+               bool leaving = false);
   void let_go(Session &session, const std::string &device);
+  void release(const Session &session, const Placement &placement);
   void release(Session &session);
   void lose_node(Device &node, const std::string &why, Time now);
-  void give_up_all(Device &node, const std::string &why, Time now);
+  void give_up_all(Device &node, const std::string &why, Time now, bool leaving = false);
   bool carries(const Device &node, const Session &session) const;
   void tick_nodes(Time now);
   void node_says(Device &node, const wire::Signal &signal, Time now);

@@ -67,12 +67,12 @@ void Rendezvous::lose_node(Device &node, const std::string &why, Time now) {
   node.serves.clear();
 }
 
-void Rendezvous::give_up_all(Device &node, const std::string &why, Time now) {
+void Rendezvous::give_up_all(Device &node, const std::string &why, Time now, bool leaving) {
   for (const std::string &id : std::set<std::string>(node.serves)) {
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) continue;
     if (Placement *placement = placed(found->second, node))
-      give_up(found->second, *placement, why, now);
+      give_up(found->second, *placement, why, now, leaving);
   }
 }
 
@@ -97,7 +97,7 @@ void Rendezvous::on(Device &from, const wire::Drain &drain, Time now) {
   if (!from.offer) return wrong(from, "", "only nodes say 'drain'", now);
   from.draining = drain.why.empty() ? "its owner stops it" : drain.why;
   say(LogLevel::Info, "node " + from.offer->name + " takes nothing new: " + from.draining);
-  give_up_all(from, from.draining, now);
+  give_up_all(from, from.draining, now, true);
 }
 
 // --- Bringing sessions to nodes ------------------------------------------------------------------
@@ -248,13 +248,14 @@ void Rendezvous::on(Device &from, const wire::LegState &leg, Time now) {
   tell_both(*session, wire::NodeUp{session->view.id, placement.name});
 }
 
-void Rendezvous::give_up(Session &session, Placement &placement, const std::string &why, Time now) {
+void Rendezvous::give_up(Session &session, Placement &placement, const std::string &why, Time now,
+                         bool leaving) {
   const bool was_told = placement.state != Placement::State::Asked;
   placement.state = Placement::State::Failed;
   placement.until = now + kRelease;
   say(LogLevel::Info, "channel " + session.view.id + ": node " + placement.name + ": " + why);
   if (was_told)
-    tell_both(session, wire::NodeFailed{session.view.id, placement.name, why});
+    tell_both(session, wire::NodeFailed{session.view.id, placement.name, why, leaving});
   else if (session.caller_needs || session.callee_needs)
     place(session, now);
 }
@@ -262,14 +263,21 @@ void Rendezvous::give_up(Session &session, Placement &placement, const std::stri
 /// What a client says of a node.
 void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung, Time now) {
   const auto found = std::ranges::find(session.placements, rung.node, &Placement::name);
-  if (found == session.placements.end() || found->state == Placement::State::Failed) return;
-  if (rung.state == "failed" || rung.state == "lost") {
-    give_up(session, *found, rung.why.empty() ? "a client has lost it" : rung.why, now);
-  } else if (rung.state == "stopped") {
+  if (found == session.placements.end()) return;
+  const bool was_given_up = found->state == Placement::State::Failed;
+  const bool lost = rung.state == "failed" || rung.state == "lost";
+  if (lost || rung.state == "stopped") {
     (caller ? found->caller_stopped : found->callee_stopped) = true;
-    if (found->caller_stopped && found->callee_stopped) let_go(session, found->device);
-  } else {
+    const bool by_both = found->caller_stopped && found->callee_stopped;
+    if (by_both && was_given_up)
+      release(session, *found);
+    else if (by_both && !lost)
+      let_go(session, found->device);
+    else if (lost && !was_given_up)
+      give_up(session, *found, rung.why.empty() ? "a client has lost it" : rung.why, now);
+  } else if (!was_given_up) {
     (caller ? found->caller_tries : found->callee_tries) = true;
+    (caller ? found->caller_stopped : found->callee_stopped) = false;
   }
 }
 
@@ -283,12 +291,15 @@ void Rendezvous::let_go(Session &session, const std::string &device) {
                 [device](const Placement &each) { return each.device == device; });
 }
 
-void Rendezvous::release(Session &session) {
-  for (const Placement &placement : session.placements) {
-    const auto node = devices_.find(placement.device);
-    if (node == devices_.end() || node->second.serves.erase(session.view.id) == 0) continue;
+/// The session is brought there no more; the placement tells that it was.
+void Rendezvous::release(const Session &session, const Placement &placement) {
+  const auto node = devices_.find(placement.device);
+  if (node != devices_.end() && node->second.serves.erase(session.view.id) > 0)
     tell(node->second, wire::Release{session.view.id});
-  }
+}
+
+void Rendezvous::release(Session &session) {
+  for (const Placement &placement : session.placements) release(session, placement);
   session.placements.clear();
 }
 
@@ -297,13 +308,10 @@ void Rendezvous::tick_nodes(Time now) {
     for (std::size_t i = 0; i < session.placements.size(); ++i) {
       Placement &placement = session.placements[i];
       if (placement.until > now) continue;
-      if (placement.state == Placement::State::Asked) {
+      if (placement.state == Placement::State::Asked)
         give_up(session, placement, "it does not answer", now);
-      } else if (placement.state == Placement::State::Failed) {
-        const auto node = devices_.find(placement.device);
-        if (node != devices_.end() && node->second.serves.erase(id) > 0)
-          tell(node->second, wire::Release{id});
-      }
+      else if (placement.state == Placement::State::Failed)
+        release(session, placement);
     }
 }
 

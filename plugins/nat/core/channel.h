@@ -246,6 +246,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   // Nodes: channel_rungs.cpp. Relays, and peers that speak ICE: channel_ice.cpp.
   Result<void> take_node(const NodeOffer &offer);
+  void node_failed(const NodeFailed &told);
   Result<void> take_node_candidates(const NodeSignal &said);
   Result<void> make_node(const NodeOffer &offer);
   void forget_node(std::string_view name);

@@ -33,9 +33,7 @@ Result<void> Channel::take_offer(std::string_view text) {
       node_may_be_up(*way);
     }
   } else if (const auto *failed = std::get_if<NodeFailed>(&*read)) {
-    if (ladder_)
-      ladder_->failed({Rung::Sfu, failed->name}, failed->why.empty() ? "it failed" : failed->why,
-                      now);
+    node_failed(*failed);
   } else if (const auto *none = std::get_if<NoNode>(&*read)) {
     if (ladder_) ladder_->no_node(none->why, now);
   } else if (auto *turn = std::get_if<TurnOffer>(&*read)) {
@@ -68,6 +66,17 @@ Result<void> Channel::take_node(const NodeOffer &offer) {
   // Before the peer is known it is kept.
   if (ladder_ && !ladder_->offer_node(offer.name, Clock::now())) forget_node(offer.name);
   return {};
+}
+
+void Channel::node_failed(const NodeFailed &told) {
+  if (!ladder_) return;
+  const Attempt attempt{Rung::Sfu, told.name};
+  const std::string why = told.why.empty() ? "it failed" : told.why;
+  if (ladder_->carrying() == attempt) doubt(why);
+  if (told.leaving)
+    ladder_->leaving(attempt, why, Clock::now());
+  else
+    ladder_->failed(attempt, why, Clock::now());
 }
 
 Result<void> Channel::take_node_candidates(const NodeSignal &said) {

@@ -67,8 +67,8 @@ Duration Ladder::timeout(Rung rung) const {
 
 Duration Ladder::head_start(Rung rung) const {
   if (rung == Rung::P2p && !direct_expected_) return Duration::zero();
-  if (recovery_)
-    return rung == Rung::P2p && !p2p_was_up_ ? Duration::zero() : options_.recovery_head_start;
+  if (recovery_ && rung == Rung::P2p && !p2p_was_up_) return Duration::zero();
+  if (recovery_ && !carrying_) return options_.recovery_head_start;
   return rung == Rung::P2p ? options_.p2p_head_start : options_.sfu_head_start;
 }
 
@@ -124,7 +124,7 @@ void Ladder::no_node(const std::string &why, Time now) {
   if (ended_ || !wanted(Rung::Sfu) || !no_node_why_.empty()) return;
   asked_.reset();
   no_node_why_ = why.empty() ? "there is no node" : why;
-  if (nodes_tried_ == 0 && !carrying_)
+  if (nodes_tried_ == 0 && !carries_for_good())
     note({Rung::Sfu, {}}, LadderEntry::State::Failed, now, now - round_, no_node_why_);
 }
 
@@ -191,6 +191,20 @@ void Ladder::lost(const Attempt &attempt, const std::string &why, Time now) {
   begin_round(now, true);
 }
 
+void Ladder::leaving(const Attempt &attempt, const std::string &why, Time now) {
+  Try *one = find(attempt);
+  if (!one || one->state != State::Up || carrying_ != attempt) return failed(attempt, why, now);
+  if (std::exchange(one->leaving, true)) return;
+  one->why = why;
+  begin_round(now, true);
+}
+
+bool Ladder::carries_for_good() const {
+  return carrying_ && std::ranges::none_of(tries_, [this](const Try &one) {
+           return one.leaving && one.attempt == *carrying_;
+         });
+}
+
 void Ladder::retry_p2p(const std::string &why, Time now) {
   Try *p2p = single(Rung::P2p);
   if (!p2p || ended_ || p2p->state == State::Trying || p2p->state == State::Up) return;
@@ -212,7 +226,7 @@ bool Ladder::over(Rung rung) const {
   if (!wanted(rung)) return true;
   if (rung == Rung::Sfu && no_node_why_.empty() && nodes_tried_ < options_.most_nodes) return false;
   return std::ranges::none_of(tries_, [&](const Try &one) {
-    return one.attempt.rung == rung && one.state != State::Failed;
+    return one.attempt.rung == rung && one.state != State::Failed && !one.leaving;
   });
 }
 
@@ -222,8 +236,9 @@ bool Ladder::gives_way(Rung rung, Time now) const {
 }
 
 const Ladder::Try *Ladder::best_up(Rung rung) const {
-  const auto found = std::ranges::find_if(
-      tries_, [&](const Try &one) { return one.attempt.rung == rung && one.state == State::Up; });
+  const auto found = std::ranges::find_if(tries_, [&](const Try &one) {
+    return one.attempt.rung == rung && one.state == State::Up && !one.leaving;
+  });
   return found == tries_.end() ? nullptr : &*found;
 }
 
@@ -262,7 +277,7 @@ void Ladder::prepare_what_is_due(Time now) {
   const bool parallel = options_.order == LadderOrder::Parallel;
   if (Try *p2p = single(Rung::P2p); p2p && p2p->state == State::Idle) prepare(*p2p, now);
   // Better ones than a relay are worth another try while it carries.
-  if (carrying_ && carrying_->rung != Rung::Relay) return;
+  if (carries_for_good() && carrying_->rung != Rung::Relay) return;
   if (!parallel && !over(Rung::P2p)) return;
   ask_again(now);
   prepare_nodes(now);
@@ -279,7 +294,7 @@ void Ladder::prepare_what_is_due(Time now) {
 void Ladder::choose(Time now) {
   bool may_carry = true;
   for (const Rung rung : {Rung::P2p, Rung::Sfu, Rung::Relay}) {
-    if (carrying_ && carrying_->rung <= rung) return;
+    if (carries_for_good() && carrying_->rung <= rung) return;
     const Try *one = best_up(rung);
     // What was up before another was lost need not wait for better ones once more.
     if (!one && !gives_way(rung, now)) may_carry = false;
@@ -295,11 +310,12 @@ void Ladder::choose(Time now) {
 }
 
 void Ladder::stop_the_rest(Time now) {
-  if (!carrying_) return;
+  if (!carries_for_good()) return;
   const bool settled = now >= carrying_since_ + options_.settle;
   std::vector<Attempt> let_go;
   for (Try &one : tries_) {
-    if (one.attempt == *carrying_ || one.attempt.rung < carrying_->rung) continue;
+    const bool better = one.attempt.rung < carrying_->rung && !one.leaving;
+    if (one.attempt == *carrying_ || better) continue;
     // Worse ones, and other nodes. What is only tried will not be needed; what is up may still
     // carry the other side's media. A node that was named too late does not wait for us for long:
     // it is to be free, and asked again when it is needed.
@@ -351,7 +367,7 @@ std::optional<Time> Ladder::next() const {
   }
   if (asked_) at(*asked_ + options_.naming_timeout);
   if (again_) at(*again_);
-  if (carrying_) {
+  if (carries_for_good()) {
     at(carrying_since_ + options_.settle);
   } else {
     for (const Rung rung : {Rung::P2p, Rung::Sfu}) at(round_ + head_start(rung));

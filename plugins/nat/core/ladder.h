@@ -45,7 +45,7 @@ struct LadderOptions {
   Duration p2p_head_start = std::chrono::milliseconds(300),
            sfu_head_start = std::chrono::seconds(1);
   /// The same for both after a channel that carried was lost: each moment of it is silence. None
-  /// for a direct path that there never was.
+  /// for a direct path that there never was, also where what carries is only leaving.
   Duration recovery_head_start = std::chrono::milliseconds(300);
   /// A node that is tried for so long has the next prepared beside it (Parallel).
   Duration node_stagger = std::chrono::milliseconds(300);
@@ -121,6 +121,9 @@ class Ladder {
   void explain_silence(const Attempt &attempt, std::string meaning);
   /// It was up and is so no more. Where it carried, all that is not up is tried again.
   void lost(const Attempt &attempt, const std::string &why, Time now);
+  /// It will be no more, and still passes media on: where it carries it does so until another one
+  /// can, and all that is not up is tried. Elsewhere it is lost.
+  void leaving(const Attempt &attempt, const std::string &why, Time now);
   /// Something has changed that gives a direct path another chance: it is tried once more while
   /// what carries carries on.
   void retry_p2p(const std::string &why, Time now);
@@ -144,6 +147,7 @@ class Ladder {
     Time deadline{};  ///< while it is tried
     std::string why{};
     std::string silence{};  ///< what it would mean
+    bool leaving = false;   ///< it is Up, and not for long
   };
 
   bool wanted(Rung rung) const;
@@ -165,6 +169,7 @@ class Ladder {
   void stop_the_rest(Time now);
   void end_if_nothing_is_left();
 
+  bool carries_for_good() const;
   bool over(Rung rung) const;  ///< nothing of it is up, tried, or to come
   /// Worse rungs may carry.
   bool gives_way(Rung rung, Time now) const;

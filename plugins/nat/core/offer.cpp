@@ -125,7 +125,11 @@ Result<Offer> parse_offer(std::string_view text) {
   auto name = node_in(object);
   if (!name) return name.error();
   if (*type == "node-up") return Offer(NodeUp{*std::move(name)});
-  return Offer(NodeFailed{*std::move(name), why_in(object)});
+  const auto leaving = object.find("leaving");
+  if (leaving != object.end() && !leaving->is_boolean())
+    return wrong("'leaving' of a node is true or false");
+  return Offer(NodeFailed{*std::move(name), why_in(object),
+                          leaving != object.end() && leaving->get<bool>()});
 }
 
 std::string leg_tag(std::string_view tag, std::string_view session) {

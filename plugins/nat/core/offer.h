@@ -31,6 +31,7 @@ struct NodeUp {
 };
 struct NodeFailed {
   std::string name, why;
+  bool leaving = false;  ///< it passes on what comes until there is another way
 };
 /// None but those that were offered.
 struct NoNode {

@@ -44,7 +44,7 @@ template <class F> void fields(F &f, Need &m) { f.name("session", m.session); f.
 template <class F> void fields(F &f, Node &m) { f.name("session", m.session); f.name("node", m.node); f.count("order", m.order); f.object("description", m.description, true);
                                                 f.number("round_trip_ms", m.round_trip_ms); f.text("why", m.why); }
 template <class F> void fields(F &f, NodeUp &m) { f.name("session", m.session); f.name("node", m.node); }
-template <class F> void fields(F &f, NodeFailed &m) { f.name("session", m.session); f.name("node", m.node); f.text("why", m.why); }
+template <class F> void fields(F &f, NodeFailed &m) { f.name("session", m.session); f.name("node", m.node); f.text("why", m.why); f.flag("leaving", m.leaving); }
 template <class F> void fields(F &f, NoNode &m) { f.name("session", m.session); f.text("why", m.why); }
 template <class F> void fields(F &f, Turn &m) { f.name("session", m.session); f.texts("urls", m.urls); f.text("username", m.username); f.text("credential", m.credential); f.count("ttl", m.ttl); f.text("certificate_sha256", m.certificate_sha256); }
 template <class F> void fields(F &f, Serve &m) { f.name("session", m.session); f.list("legs", m.legs); }

@@ -176,6 +176,7 @@ struct NodeUp {
 };
 struct NodeFailed {
   std::string session, node, why;
+  bool leaving = false;  ///< it passes on what comes until there is another way
   bool operator==(const NodeFailed &) const = default;
 };
 struct Turn {

@@ -298,6 +298,53 @@ TEST_F(Parallel, ANodeThatDiesGivesWayToTheNext) {
                          "20040 carry node n2", "20040 stop relay"}));
 }
 
+TEST_F(Parallel, ANodeThatLeavesCarriesUntilTheNextDoes) {
+  fate(kP2p, 10ms, "no direct path");
+  fate(node("n1"), 30ms);
+  fate(node("n2"), 700ms);
+  fate(kRelay, 100ms);
+  nodes({"n1"});
+  run(20s);
+  ASSERT_EQ(ladder_->carrying(), node("n1"));
+  told_.clear();
+  names_ = {"n2"};
+  ladder_->leaving(node("n1"), "its owner stops it", now_);
+  EXPECT_EQ(ladder_->carrying(), node("n1"));
+  run(40s);
+  // No relay in between: nothing is silent that would have to be helped at once.
+  EXPECT_EQ(told_, (Told{"20000 prepare p2p", "20000 ask", "20000 prepare node n2",
+                         "20000 prepare relay", "20010 stop p2p", "20300 ask",
+                         "20700 carry node n2", "22700 stop relay", "22700 stop node n1"}));
+}
+
+TEST_F(Parallel, ANodeThatLeavesMakesRoomForARelayToo) {
+  fate(kP2p, 10ms, "no direct path");
+  fate(node("n1"), 30ms);
+  fate(kRelay, 100ms);
+  nodes({"n1"});
+  run(20s);
+  told_.clear();
+  ladder_->leaving(node("n1"), "its owner stops it", now_);
+  run(24s);
+  EXPECT_EQ(told_, (Told{"20000 prepare p2p", "20000 ask", "20000 prepare relay", "20010 stop p2p",
+                         "20100 carry relay", "22100 stop node n1"}));
+}
+
+TEST_F(Parallel, ANodeThatLeavesAndIsGoneBeforeThereIsAnotherIsLost) {
+  fate(kP2p, 10ms, "no direct path");
+  fate(node("n1"), 30ms);
+  fate(node("n2"), 700ms);
+  nodes({"n1"});
+  run(20s);
+  names_ = {"n2"};
+  ladder_->leaving(node("n1"), "its owner stops it", now_);
+  run(20200ms);
+  ladder_->lost(node("n1"), "nothing is answered any more", now_);
+  EXPECT_FALSE(ladder_->carrying());
+  run(24s);
+  EXPECT_EQ(ladder_->carrying(), node("n2"));
+}
+
 TEST_F(Parallel, ADirectPathThatThereNeverWasIsNotWaitedForAfterALoss) {
   fate(node("n1"), 30ms);
   fate(node("n2"), 40ms);

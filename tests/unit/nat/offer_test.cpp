@@ -26,11 +26,16 @@ TEST(Offer, IsReadOrRefused) {
   const auto direct = parse_offer(R"({"type":"direct","expected":false})");
   ASSERT_TRUE(direct);
   EXPECT_FALSE(std::get<DirectWay>(*direct).expected);
+  const auto gone = parse_offer(R"({"type":"node-failed","node":"n1","why":"it is gone"})");
+  ASSERT_TRUE(gone);
+  EXPECT_FALSE(std::get<NodeFailed>(*gone).leaving);
+  const auto goes = parse_offer(R"({"type":"node-failed","node":"n1","leaving":true})");
+  ASSERT_TRUE(goes);
+  EXPECT_TRUE(std::get<NodeFailed>(*goes).leaving);
   const auto none = parse_offer("{\"type\":\"no-node\",\"why\":\"all\\nbusy\\u007fnow\"}");
   ASSERT_TRUE(none);
   EXPECT_EQ(std::get<NoNode>(*none).why, "all busy now");
-  const auto cut =
-      parse_offer("{\"type\":\"no-node\",\"why\":\"" + std::string(499, 'x') + "é\"}");
+  const auto cut = parse_offer("{\"type\":\"no-node\",\"why\":\"" + std::string(499, 'x') + "é\"}");
   ASSERT_TRUE(cut);
   EXPECT_EQ(std::get<NoNode>(*cut).why, std::string(499, 'x'));
   for (const std::string &wrong :
@@ -43,6 +48,7 @@ TEST(Offer, IsReadOrRefused) {
         std::string(R"({"type":"turn","urls":[],"username":"u","credential":"p"})"),
         std::string(R"({"type":"turn","urls":["http://h"],"username":"u","credential":"p"})"),
         std::string(R"({"type":"turn","urls":["turn:h"]})"),
+        std::string(R"({"type":"node-failed","node":"n1","leaving":"yes"})"),
         std::string(R"({"type":"direct","expected":"no"})"), std::string(R"({"type":"direct"})"),
         std::string(
             R"({"type":"turn","urls":["turn:h"],"username":"u","credential":"p","ttl":-1})"),

@@ -177,5 +177,23 @@ TEST_F(NodeChannels, AnotherNodeTakesOver) {
   EXPECT_GT(second->stats().forwarded_packets, 0U);
 }
 
+TEST_F(NodeChannels, ANodeThatLeavesCarriesUntilAnotherDoes) {
+  ASSERT_NO_FATAL_FAILURE(come_up());
+  ASSERT_TRUE(talk());
+  auto second = open("n2");
+  const int before[] = {alice.wanted, bob.wanted};
+  for (End *end : {&alice, &bob})
+    end->offer(R"({"type":"node-failed","node":"n1","why":"its owner stops it","leaving":true})");
+  ASSERT_TRUE(until([&] { return alice.wanted > before[0] && bob.wanted > before[1]; }));
+  EXPECT_EQ(alice.channel->stats().node, "n1");
+  EXPECT_TRUE(talk()) << "the old way is cut before there is another";
+  serve(*second, "n2");
+  ASSERT_TRUE(until([&] {
+    talk();
+    return alice.channel->stats().node == "n2" && bob.channel->stats().node == "n2";
+  })) << alice.failed;
+  EXPECT_EQ(alice.channel->stats().unsent + bob.channel->stats().unsent, 0U);
+}
+
 }  // namespace
 }  // namespace junctor::node

@@ -339,11 +339,21 @@ TEST_F(Nodes, AnOwnerWhoStopsBreaksNoCall) {
   call_over(first);
   say(first, wire::Drain{"battery at 20 %"});
   EXPECT_EQ(last<wire::NodeFailed>(alice).why, "battery at 20 %");
+  EXPECT_TRUE(last<wire::NodeFailed>(alice).leaving);
   EXPECT_EQ(count<wire::Release>(first), 0U) << "it carries until the next does";
   EXPECT_EQ(view("a").draining, "battery at 20 %");
   need(alice);
   EXPECT_EQ(count<wire::Serve>(first), 1U);
   EXPECT_EQ(count<wire::Serve>(second), 1U);
+  // Whoever has moved away says so: the owner need not wait longer than the slower of the two.
+  say(alice, wire::Rung{session, "sfu", "a", "stopped", "node b carries", 0});
+  EXPECT_EQ(count<wire::Release>(first), 0U);
+  say(bob, wire::Rung{session, "sfu", "a", "lost", "nothing is answered any more", 0});
+  EXPECT_EQ(count<wire::Release>(first), 1U);
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(first), 1U) << "it is not asked again";
+  pass(20s);
+  EXPECT_EQ(count<wire::Release>(first), 1U);
 }
 
 TEST_F(Nodes, OneWhoseConnectionIsLostWhileItIsAskedIsFollowedByTheNext) {
