@@ -13,6 +13,8 @@ namespace junctor::nat {
 
 namespace {
 
+const Attempt kDirect{Rung::P2p, {}};
+
 constexpr Duration kPeerRepair = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -271,7 +273,8 @@ Result<void> Channel::take_candidates(const MoreCandidates &more) {
   const Time now = Clock::now();
   const auto forget = [&] {
     remote_->candidates.clear();
-    doubt("the peer has changed addresses");
+    said_up_ = false;
+    if (!on_another_way(kDirect)) doubt("the peer has changed addresses");
     if (puncher_) puncher_->clear_remote();
     // The peer has waited long enough; a way that can be repaired at all is so within a round trip.
     if (ladder_ && ladder_->carrying()) repair_until_ = now + kPeerRepair;

@@ -235,13 +235,18 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void show(ChannelState state);
   void tell(ChannelEvent event);
   void doubt(const std::string &why);
+  void heal();
+  bool on_another_way(const Attempt &attempt) const;
+  bool waits_for_network();
   void lose(const Attempt &attempt, const std::string &why);
   void no_way(const std::string &why);
   ChannelState state() const;
   void read_addresses();
   void look_at_addresses();
+  /// Whose addresses may have changed: with those of this machine all are in doubt.
+  enum class Anew : std::uint8_t { Direct, All };
   /// False where it was done too often.
-  bool gather_anew(const std::string &why);
+  bool gather_anew(const std::string &why, Anew what);
   void look_for_others();
 
   // Nodes: channel_rungs.cpp. Relays, and peers that speak ICE: channel_ice.cpp.
@@ -305,6 +310,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::vector<std::string> addresses_;
   std::string preferred_;       ///< the address that the machine sends from by default
   Scope scope_ = Scope::Wider;  ///< of the addresses; narrower ones of the peer's are not tried
+  bool networked_ = false;      ///< there was an address beyond this machine
+  bool offline_ = false;        ///< and there is none now; `addresses_` are those before
   std::unique_ptr<AddressWatch> address_watch_;
   Gathering gathering_;
   Throttle gatherings_{kGatherings, kGatheringInterval};

@@ -256,6 +256,7 @@ std::optional<Time> Channel::ice_next() const {
 
 void Channel::watch_ice(Time now) {
   if (!ice_next()) return;
+  if (doubted_ && ladder_->carrying() == ice_->attempt && !ice_->watch.in_doubt()) heal();
   switch (ice_->watch.poll(now, ice_->round_trip)) {
     case PathWatch::Verdict::Wait:
       break;
@@ -263,7 +264,10 @@ void Channel::watch_ice(Time now) {
       ask_over_ice(kAsks, ice_->questions.ask(now));
       break;
     case PathWatch::Verdict::Silent:
-      ice_failed(ice_, "nothing is answered any more");
+      if (waits_for_network())
+        ice_->watch.doubt(now);
+      else
+        ice_failed(ice_, "nothing is answered any more");
       break;
   }
 }

@@ -17,8 +17,8 @@ constexpr Duration kPuncherFirst = std::chrono::milliseconds(200);
 /// A way whose addresses have changed is repaired within this time, or others are prepared.
 constexpr Duration kRepair = std::chrono::milliseconds(400);
 
-/// Documentation's own (RFC 5737): what the route to most of the world is asked with.
-const Endpoint kSomewhere{"192.0.2.1", 9};
+/// So long nobody is given up for what is no fault of theirs.
+constexpr Duration kNetworkPatience = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -149,23 +149,16 @@ void Channel::on_puncher(const Attempt &attempt, Puncher &puncher, const Puncher
         ladder_->retry_p2p("it turned out to be there", now);
         ladder_->up(attempt, now);
       }
-      if (ladder_->carrying() == attempt &&
-          (use_path(attempt, puncher) || state() != ChannelState::Up)) {
-        show(ChannelState::Up);
-        tell({.kind = ChannelEvent::Kind::Moved,
-              .attempt = attempt,
-              .took = doubted_ ? now - *doubted_ : Duration::zero(),
-              .why = doubted_ ? doubt_ : "another way turned out to be better"});
-      }
-      if (ladder_->carrying() == attempt) doubted_.reset();
+      if (ladder_->carrying() == attempt) heal();
       gathering_.rest();
       break;
     }
     case Kind::Silent:
+      if (waits_for_network()) break;
       if (!direct) {
         lose(attempt, "nothing is answered any more");
       } else {
-        gather_anew("nothing is answered any more");
+        gather_anew("nothing is answered any more", Anew::Direct);
         // By now others are needed as well as a repair.
         repair_until_ = now;
       }
@@ -216,7 +209,7 @@ void Channel::prepare(const Attempt &attempt) {
       // Already on its way where the silence of this one, or another address, began it.
       if (puncher_->state() == Puncher::State::Failed) {
         if (!doubted_) doubt("the way was lost");
-        gather_anew(doubt_);
+        gather_anew(doubt_, Anew::Direct);
       }
       break;
     case Rung::Sfu:
@@ -348,27 +341,63 @@ void Channel::doubt(const std::string &why) {
   if (!doubted_) doubted_ = Clock::now();
 }
 
+/// What carries works still, or again.
+void Channel::heal() {
+  const Attempt attempt = *ladder_->carrying();
+  const Puncher *puncher = puncher_of(attempt);
+  const bool other = puncher && puncher->path() && use_path(attempt, *puncher);
+  if (other || state() != ChannelState::Up) {
+    if (!puncher) use(attempt);
+    show(ChannelState::Up);
+    tell({.kind = ChannelEvent::Kind::Moved,
+          .attempt = attempt,
+          .took = doubted_ ? Clock::now() - *doubted_ : Duration::zero(),
+          .why = doubted_ ? doubt_ : "another way turned out to be better"});
+  }
+  doubted_.reset();
+}
+
+/// Whether doubts about `attempt` are none about what carries.
+bool Channel::on_another_way(const Attempt &attempt) const {
+  return ladder_ && ladder_->carrying() && ladder_->carrying() != attempt;
+}
+
+/// Without any network no way is to blame, and another one is not to be had.
+bool Channel::waits_for_network() {
+  if (!offline_) return false;
+  if (!doubted_) doubt("this machine has no network");
+  if (Clock::now() - *doubted_ >= kNetworkPatience) return false;
+  no_way(doubt_);
+  return true;
+}
+
 // ---- A network that changes ----
 
 void Channel::read_addresses() {
-  addresses_ = host_addresses();
+  const auto found = host_addresses();
+  const bool here_only = found.empty() || widest_scope(found) == Scope::Machine;
+  offline_ = here_only && networked_;
+  if (offline_) return;
+  networked_ |= !here_only;
+  addresses_ = found;
   scope_ = widest_scope(addresses_);
-  const auto source = source_address(kSomewhere);
-  preferred_ = source ? *source : "";
+  preferred_ = preferred_address();
 }
 
 void Channel::look_at_addresses() {
   const auto before = std::pair(addresses_, preferred_);
+  const bool was_offline = offline_;
   read_addresses();
-  if (std::pair(addresses_, preferred_) == before || closed_) return;
+  const bool same = std::pair(addresses_, preferred_) == before;
+  if ((same && offline_ == was_offline) || closed_) return;
+  if (offline_) return log(LogLevel::Info, "this machine has no network any more");
   std::string list;
   for (const std::string &each : addresses_) list += (list.empty() ? "" : ", ") + each;
-  const std::string why = list.empty() ? "this machine has no address any more"
-                                       : "this machine has other addresses: " + list;
-  if (list.empty()) log(LogLevel::Info, why);
-  const bool gathers = !list.empty() && gather_anew(why);
+  const std::string why =
+      same ? "this machine had no network" : "this machine has other addresses: " + list;
+  const bool gathers = gather_anew(why, Anew::All);
   // Sockets of libnice's keep the address that they have, which may be gone.
-  if (ice_ && ice_->path && !list.empty()) ice_->watch.doubt(Clock::now());
+  if (ice_ && ice_->path) ice_->watch.doubt(Clock::now());
   // An agent of libnice's that has found its way to the relay does without what was added.
   const bool another =
       preferred_ != before.second || std::ranges::any_of(before.first, [this](const auto &each) {
@@ -387,7 +416,7 @@ void Channel::look_at_addresses() {
   step();
 }
 
-bool Channel::gather_anew(const std::string &why) {
+bool Channel::gather_anew(const std::string &why, Anew what) {
   const Time now = Clock::now();
   if (!gatherings_.may(now)) {
     log(LogLevel::Warning, "not looked for another way: it was done too often");
@@ -395,7 +424,8 @@ bool Channel::gather_anew(const std::string &why) {
   }
   gatherings_.take(now);
   log(LogLevel::Info, "addresses are gathered anew: " + why);
-  if (puncher_) doubt(why);
+  said_up_ = false;
+  if (puncher_ && (what == Anew::All || !on_another_way(kDirect))) doubt(why);
   ++generation_;
   offered_ = host_candidates();
   gathering_.restart(now);
@@ -403,7 +433,8 @@ bool Channel::gather_anew(const std::string &why) {
   if (!options_.ice) signal(MoreCandidates{generation_, offered_});
   if (puncher_) puncher_->restart(now);
   for (const auto &node : nodes_)
-    if (node->puncher) node->puncher->restart(now);
+    if (node->puncher && (what == Anew::All || node->puncher->state() != Puncher::State::Up))
+      node->puncher->restart(now);
   repair_until_ = now + kRepair;
   return true;
 }

@@ -14,13 +14,6 @@
 
 namespace junctor::nat {
 
-namespace {
-
-/// A change of networks comes as several messages.
-constexpr Duration kGather = std::chrono::milliseconds(10);
-
-}  // namespace
-
 std::vector<std::string> host_addresses() {
   ifaddrs *list = nullptr;
   if (::getifaddrs(&list) != 0) return {};
@@ -67,20 +60,24 @@ Result<std::string> source_address(const Endpoint &towards) {
   return local_endpoint(fd.get()).address;
 }
 
-AddressWatch::AddressWatch(std::shared_ptr<Reactor> reactor, std::function<void()> changed)
-    : reactor_(std::move(reactor)), changed_(std::move(changed)) {
-  socket_ = UniqueFd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+std::string preferred_address() {
+  // Documentation's own (RFC 5737): it is routed as all that is nowhere near.
+  const auto source = source_address({"192.0.2.1", 9});
+  return source ? *source : "";
+}
+
+AddressChanges::AddressChanges()
+    : socket_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE)) {
   sockaddr_nl groups{};
   groups.nl_family = AF_NETLINK;
   groups.nl_groups =
       RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
-  if (!socket_ ||
+  if (socket_ &&
       ::bind(socket_.get(), reinterpret_cast<const sockaddr *>(&groups), sizeof groups) < 0)
-    return;
-  watch_ = reactor_->watch(socket_.get(), EPOLLIN, [this](std::uint32_t) { read(); });
+    socket_.reset();
 }
 
-void AddressWatch::read() {
+bool AddressChanges::any() {
   // What exactly has changed does not matter: who is told looks anew. ENOBUFS says that there was
   // more than the queue holds, which is a change too.
   std::array<std::byte, 8192> buffer;
@@ -91,7 +88,15 @@ void AddressWatch::read() {
     any = true;
     if (got == 0) break;
   }
-  if (any) timer_ = reactor_->after(kGather, [this] { changed_(); });
+  return any;
+}
+
+AddressWatch::AddressWatch(std::shared_ptr<Reactor> reactor, std::function<void()> changed)
+    : reactor_(std::move(reactor)), changed_(std::move(changed)) {
+  if (changes_.fd() < 0) return;
+  watch_ = reactor_->watch(changes_.fd(), EPOLLIN, [this](std::uint32_t) {
+    if (changes_.any()) timer_ = reactor_->after(AddressChanges::kGather, [this] { changed_(); });
+  });
 }
 
 }  // namespace junctor::nat

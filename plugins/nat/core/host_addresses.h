@@ -31,19 +31,37 @@ Families families_of(const std::vector<std::string> &addresses);
 /// The address that this machine sends to `towards` from. Nothing is sent.
 Result<std::string> source_address(const Endpoint &towards);
 
-/// Tells when addresses, links or routes of this machine have changed (netlink(7)). On the
-/// reactor; `changed` may be called for changes that mean nothing, and once for several.
+/// The one that it sends from to most of the world, over IPv4; empty where nothing leads there.
+std::string preferred_address();
+
+/// What the system tells of changes of addresses, links and routes (netlink(7)); for who waits for
+/// it otherwise than an AddressWatch.
+class AddressChanges {
+ public:
+  /// A change of networks comes as several messages: all have come so long after the first.
+  static constexpr Duration kGather = std::chrono::milliseconds(10);
+
+  AddressChanges();
+  /// To be read when it is readable; -1 where the system has no such thing.
+  int fd() const { return socket_.get(); }
+  /// Whether there were any since the last call: perhaps some that mean nothing.
+  bool any();
+
+ private:
+  UniqueFd socket_;
+};
+
+/// Tells when addresses, links or routes of this machine have changed. On the reactor; `changed`
+/// may be called for changes that mean nothing, and once for several.
 class AddressWatch {
  public:
   /// Where the system has no such thing it never tells.
   AddressWatch(std::shared_ptr<Reactor> reactor, std::function<void()> changed);
 
  private:
-  void read();
-
   std::shared_ptr<Reactor> reactor_;
   std::function<void()> changed_;
-  UniqueFd socket_;
+  AddressChanges changes_;
   Reactor::Watch watch_;
   Reactor::Timer timer_;
 };

@@ -38,6 +38,8 @@ class PathWatch {
   /// It may just have ended: to be asked at once, and not waited for for long. Media that comes
   /// nevertheless ends the doubt.
   void doubt(Time now);
+  /// Until something has come.
+  bool in_doubt() const { return doubted_; }
   /// To be called at next() and after what is above.
   Verdict poll(Time now, std::optional<Duration> round_trip);
   Time next(std::optional<Duration> round_trip) const;
