@@ -88,11 +88,11 @@ Result<void> Node::open_hub() {
     later([=, this] { server_->send(wire::Refuse{session, why}); });
   };
   events.moved = [this, later = later()] {
-    // The clients of its calls are told of the new addresses over it, and at once.
     later([this, families = hub_->families()] {
       families_ = families;
-      server_->set_network(network());
-      server_->reconnect();
+      const wire::Moved here = network();
+      server_->set_network(here);
+      server_->send(here);
     });
   };
   Result<void> opened;

@@ -96,7 +96,6 @@ void Phone::on_welcome(const wire::Welcome &welcome) {
     placed_ = false;
     place_call();
   }
-  addresses_ = nat::host_addresses();
   const std::vector<wire::Region> servers = rendezvous::servers_of(welcome);
   if (!std::exchange(looked_, true)) {
     patience_ = ContextTimer(nullptr, kLookPatience, [this] { place_call(); });
@@ -326,11 +325,10 @@ void Phone::on_channel(const ChannelNews &news) {
   const std::string why = news.why.empty() ? "" : ": " + news.why;
   if (news.state != "up" && news.state != "moved") {
     tell("channel", fields, "channel " + news.state + why);
-    // What has cut the direct way, or taken this machine's address, has probably cut the
-    // connection, too, and the peer is to learn of new addresses now, not when it is found dead.
-    // Where only a node is gone, the next one is asked for over the connection that there is.
-    if (news.state == "trying" && call_->up &&
-        (call_->rung == "p2p" || nat::host_addresses() != addresses_)) {
+    // What has cut the direct way has probably cut the connection, too, and the peer is to learn of
+    // new addresses now, not when it is found dead. Where only a node is gone, the next one is
+    // asked for over the connection that there is.
+    if (news.state == "trying" && call_->up && call_->rung == "p2p") {
       client_->set_network(network());
       client_->reconnect();
     }

@@ -118,8 +118,7 @@ class Phone {
   std::ostream &out_, &err_;
   std::function<void(int)> ended_;
   std::unique_ptr<rendezvous::Client> client_;
-  std::vector<std::string> stun_;       ///< HOST:PORT, the nearest first
-  std::vector<std::string> addresses_;  ///< of this machine, when the rendezvous was reached last
+  std::vector<std::string> stun_;  ///< HOST:PORT, the nearest first
   rendezvous::Surroundings surroundings_;
   rendezvous::Lookout lookout_;
   bool looked_ = false, placed_ = false, finishing_ = false;

@@ -8,6 +8,7 @@
 
 #include "common/handle.h"
 #include "common/main_context.h"
+#include "rendezvous/network_watch.h"
 
 namespace junctor::rendezvous {
 
@@ -28,6 +29,26 @@ constexpr unsigned kUnauthorized = 401, kForbidden = 403, kNotFound = 404;
 template <class T>
 using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
 using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
+
+/// Whether what is sent over a connection still leaves from an address of this machine.
+bool has_its_address(SoupWebsocketConnection *connection) {
+  GIOStream *stream = soup_websocket_connection_get_io_stream(connection);
+  while (stream && !G_IS_SOCKET_CONNECTION(stream)) {
+    GIOStream *base = nullptr;
+    for (const char *name : {"base-io-stream", "base-iostream"})  // of GTlsConnection, of libsoup
+      if (g_object_class_find_property(G_OBJECT_GET_CLASS(stream), name))
+        g_object_get(stream, name, &base, nullptr);
+    const ObjectRef<GIOStream> owned(base);  // who is above holds it as well
+    stream = base;
+  }
+  if (!stream) return true;
+  const ObjectRef<GSocketAddress> local(
+      g_socket_connection_get_local_address(G_SOCKET_CONNECTION(stream), nullptr));
+  if (!local || !G_IS_INET_SOCKET_ADDRESS(local.get())) return true;
+  const std::unique_ptr<char, Releaser<g_free>> address(g_inet_address_to_string(
+      g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(local.get()))));
+  return nat::is_own_address(address.get());
+}
 
 /// Whether a URL's host is this machine.
 bool is_here(GUri *uri) {
@@ -79,6 +100,7 @@ class SoupClient final : public Client {
 
   void reconnect() override {
     if (closing_) return;
+    retry_.reset();
     g_cancellable_cancel(cancel_.get());
     cancel_.reset(g_cancellable_new());
     drop();
@@ -138,6 +160,13 @@ class SoupClient final : public Client {
             call->self->not_connected(failure.get());
         },
         call);
+  }
+
+  /// Who waits to try again need not wait, and who has lost his address not find out.
+  void network_changed() {
+    if (closing_ || (connection_ && has_its_address(connection_.get()))) return;
+    wait_ = options_.first_wait;
+    reconnect();
   }
 
   void connected(ObjectRef<SoupWebsocketConnection> connection) {
@@ -270,6 +299,7 @@ class SoupClient final : public Client {
   Duration wait_;
   std::function<void()> done_;
   ContextTimer retry_, silence_, patience_;
+  NetworkWatch network_{[this] { network_changed(); }};
 };
 
 }  // namespace

@@ -48,7 +48,8 @@ class Client {
   /// connections but what a server that does not know us any more has missed, and of more than 256
   /// messages the earliest.
   virtual void send(const nat::rendezvous::Message &message) = 0;
-  /// The network has changed: the connection is made anew at once.
+  /// The connection is made anew at once. It is so without a word where this machine has lost the
+  /// address that it had, or comes to a network while the rendezvous is not reached.
   virtual void reconnect() = 0;
   /// What the next hello says of the network.
   virtual void set_network(const nat::rendezvous::Moved &network) = 0;

@@ -17,6 +17,17 @@
 
 namespace junctor {
 
+/// Of loopback's `number`-th other name; empty: none any more. False where that is not allowed.
+inline bool set_own_address(std::size_t number, const std::string &address) {
+  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::strcpy(request.ifr_name, ("lo:" + std::to_string(number)).c_str());
+  if (address.empty()) return ::ioctl(fd.get(), SIOCSIFFLAGS, &request) == 0;
+  const auto raw = *Endpoint{address, 0}.to_sockaddr();
+  std::memcpy(&request.ifr_addr, &raw, sizeof request.ifr_addr);
+  return ::ioctl(fd.get(), SIOCSIFADDR, &request) == 0;
+}
+
 /// Runs `test` on a thread whose network, and that of the threads it starts, has 127.0.0.1 and
 /// these IPv4 addresses and nothing else. False where the system does not allow it.
 inline bool in_own_network(const std::vector<std::string> &addresses,
@@ -29,13 +40,8 @@ inline bool in_own_network(const std::vector<std::string> &addresses,
     std::strcpy(request.ifr_name, "lo");
     request.ifr_flags = IFF_UP;
     if (::ioctl(fd.get(), SIOCSIFFLAGS, &request) != 0) return;
-    for (std::size_t i = 0; i < addresses.size(); ++i) {
-      request = {};
-      std::strcpy(request.ifr_name, ("lo:" + std::to_string(i)).c_str());
-      const auto address = *Endpoint{addresses[i], 0}.to_sockaddr();
-      std::memcpy(&request.ifr_addr, &address, sizeof request.ifr_addr);
-      if (::ioctl(fd.get(), SIOCSIFADDR, &request) != 0) return;
-    }
+    for (std::size_t i = 0; i < addresses.size(); ++i)
+      if (!set_own_address(i, addresses[i])) return;
     made = true;
     test();
   }).join();

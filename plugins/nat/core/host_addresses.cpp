@@ -14,19 +14,32 @@
 
 namespace junctor::nat {
 
-std::vector<std::string> host_addresses() {
+namespace {
+
+/// Of interfaces that are switched on and have a cable or its like.
+std::vector<std::string> working_addresses() {
   ifaddrs *list = nullptr;
   if (::getifaddrs(&list) != 0) return {};
   const std::unique_ptr<ifaddrs, Releaser<::freeifaddrs>> owner(list);
+  constexpr unsigned kWorks = IFF_UP | IFF_RUNNING;
   std::vector<std::string> found;
   for (const ifaddrs *each = list; each != nullptr; each = each->ifa_next) {
-    if (each->ifa_addr == nullptr || (each->ifa_flags & IFF_UP) == 0) continue;
+    if (each->ifa_addr == nullptr || (each->ifa_flags & kWorks) != kWorks) continue;
     if (each->ifa_addr->sa_family != AF_INET && each->ifa_addr->sa_family != AF_INET6) continue;
-    Endpoint endpoint = Endpoint::from_sockaddr(each->ifa_addr);
-    endpoint.port = 9;  // any
-    if (!is_reachable_address(endpoint)) continue;
-    found.push_back(endpoint.address);
+    found.push_back(Endpoint::from_sockaddr(each->ifa_addr).address);
   }
+  return found;
+}
+
+}  // namespace
+
+bool is_own_address(const std::string &address) {
+  return std::ranges::count(working_addresses(), address) > 0;
+}
+
+std::vector<std::string> host_addresses() {
+  std::vector<std::string> found = working_addresses();
+  std::erase_if(found, [](const std::string &each) { return !is_reachable_address({each, 9}); });
   const Scope widest = widest_scope(found);
   std::erase_if(found, [&](const std::string &each) { return scope_of({each, 9}) < widest; });
   std::ranges::sort(found);

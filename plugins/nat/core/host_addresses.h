@@ -15,12 +15,15 @@
 
 namespace junctor::nat {
 
-/// Those that others may reach (RFC 8445 section 5.1.1.1): of interfaces that are up, and of the
-/// widest scope that this machine has. Link-local ones where it has no others, IPv4 only, for those
-/// of IPv6 need to be told the interface; those of loopback where it has none at all: then the only
-/// others are on this machine. Sorted; at most kMostHostAddresses.
+/// Those that others may reach (RFC 8445 section 5.1.1.1): of interfaces that are up and have a
+/// carrier, and of the widest scope that this machine has. Link-local ones where it has no others,
+/// IPv4 only, for those of IPv6 need to be told the interface; those of loopback where it has none
+/// at all: then the only others are on this machine. Sorted; at most kMostHostAddresses.
 std::vector<std::string> host_addresses();
 inline constexpr std::size_t kMostHostAddresses = 16;
+
+/// Whether it is of an interface of this machine that is up and has a carrier.
+bool is_own_address(const std::string &address);
 
 /// Of a machine with these addresses: what is narrower is no address of a peer's, but of this
 /// machine's own doors or neighbours.
