@@ -257,6 +257,28 @@ void Hub::release(const std::string &session) {
   step();
 }
 
+void Hub::set_attended(bool attended) {
+  attended_ = attended;
+  step();
+}
+
+void Hub::forgotten() {
+  for (auto &[name, session] : sessions_) session.forgotten = true;
+  step();
+}
+
+/// The leg that is not up while another is, where nobody else looks after the session.
+const Hub::Leg *Hub::missed(const Session &session) const {
+  if (attended_ && !session.forgotten) return nullptr;
+  const Leg *first = nullptr;
+  bool any_up = false;
+  for (const auto &leg : session.legs) {
+    any_up |= leg->up;
+    if (!leg->up && (!first || leg->seen < first->seen)) first = leg.get();
+  }
+  return any_up ? first : nullptr;
+}
+
 void Hub::drop(const std::string &session) {
   const auto found = sessions_.find(session);
   if (found == sessions_.end()) return;
@@ -384,7 +406,7 @@ void Hub::step() {
     return;
   }
   const Time now = Clock::now();
-  std::vector<std::string> lapsed;
+  std::vector<std::pair<std::string, std::string>> lapsed;
   do {
     step_again_ = false;
     send(gathering_.poll(now), nullptr);
@@ -402,13 +424,18 @@ void Hub::step() {
       seen = std::max(seen, leg->up ? now : leg->seen);
       sooner(leg->puncher.next());
     }
-    if (now - seen >= options_.idle) lapsed.push_back(name);
     sooner(seen + options_.idle);
+    const Leg *gone = missed(session);
+    if (gone) sooner(gone->seen + options_.unattended);
+    if (now - seen >= options_.idle)
+      lapsed.emplace_back(name, "no client of it was there for a while");
+    else if (gone && now - gone->seen >= options_.unattended)
+      lapsed.emplace_back(name, "its " + gone->name + " has gone, and so has its rendezvous");
   }
   stepping_ = false;
-  for (const std::string &name : lapsed) {
+  for (const auto &[name, why] : lapsed) {
     drop(name);
-    if (events_.lapsed) events_.lapsed(name, "no client of it was there for a while");
+    if (events_.lapsed) events_.lapsed(name, why);
   }
   armed_.reset();
   timer_.reset();

@@ -40,6 +40,9 @@ struct HubOptions {
   /// A session of which no leg is up so long is over, whatever its rendezvous says: that may be
   /// gone.
   Duration idle = std::chrono::seconds(60);
+  /// One whose rendezvous cannot say that it is over is so when a leg of it is not up so long while
+  /// another is: whoever is left would wait for the one that has hung up.
+  Duration unattended = std::chrono::seconds(3);
   LogSink log;  ///< may be unset
 };
 
@@ -104,6 +107,10 @@ class Hub {
   /// What the client of a leg says later.
   Result<void> take(const std::string &session, const std::string &leg, std::string_view signal);
   void release(const std::string &session);
+  /// Whether the rendezvous is reached.
+  void set_attended(bool attended);
+  /// It does not know any more what is served now: nobody will release that.
+  void forgotten();
   /// Other ones, or again: the machine is somewhere else.
   void set_stun_servers(const std::vector<Endpoint> &servers);
 
@@ -114,10 +121,12 @@ class Hub {
   struct Leg;
   struct Session {
     std::vector<std::unique_ptr<Leg>> legs;
+    bool forgotten = false;
   };
 
   Hub(std::shared_ptr<Reactor> reactor, HubOptions options, HubEvents events);
   Result<std::unique_ptr<Leg>> make_leg(const std::string &session, const LegDescription &told);
+  const Leg *missed(const Session &session) const;
   bool has_family(bool v6) const { return relay_->is_dual() || nat::is_v6(local()) == v6; }
   std::vector<nat::Candidate> candidates() const;
   void add_remote(Leg &leg, nat::Candidate candidate, Time now);
@@ -155,6 +164,7 @@ class Hub {
   std::uint64_t polls_ = 0;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what is posted
   bool stepping_ = false, step_again_ = false;
+  bool attended_ = true;
   std::optional<Time> armed_;  // when timer_ is due
   Reactor::Timer timer_;
 };

@@ -116,6 +116,7 @@ Result<void> Node::connect() {
   events.away = [this](const std::string &why, Duration) {
     connected_ = false;
     trouble_ = why;
+    thread_->reactor()->post([this] { hub_->set_attended(false); });
     say(LogLevel::Warning, why);
   };
   // Not from within the client's own call.
@@ -153,6 +154,10 @@ void Node::welcomed(const wire::Welcome &welcome) {
   connected_ = true;
   say(LogLevel::Info, "connected to " + options_.server.url + " as " + welcome.account);
   told_ = {};
+  thread_->reactor()->post([this, resumed = welcome.resumed] {
+    if (!resumed) hub_->forgotten();
+    hub_->set_attended(true);
+  });
   if (resting_ || stopping_) server_->send(wire::Drain{resting_.value_or("its owner stops it")});
   // A connection that broke may have been another network's.
   wire::Welcome named = welcome;

@@ -90,6 +90,8 @@ void Phone::on_welcome(const wire::Welcome &welcome) {
     if (!call_->up)
       return end_call(EndReason::Unreachable, "The rendezvous has forgotten the call.", false);
     tell("forgotten", {}, "the rendezvous has forgotten the call; media goes on without it");
+    call_->forgotten = true;
+    for (const char *what : {"no-node", "no-turn"}) decline(what);
   }
   if (placed_ && !call_ && !welcome.resumed) {
     // It was asked for on a connection that nothing is known of there.
@@ -215,6 +217,7 @@ Result<void> Phone::start_media() {
   MediaEvents events;
   events.signal = [this](const std::string &signal) { on_signal(signal); };
   events.want = [this](const std::string &rung) {
+    if (call_->forgotten) return decline(rung == "relay" ? "no-turn" : "no-node");
     client_->send(wire::Need{call_->session, rung});
   };
   events.channel = [this](const ChannelNews &news) { on_channel(news); };
@@ -240,10 +243,8 @@ Result<void> Phone::start_media() {
 
 void Phone::on_signal(const std::string &signal) {
   if (!call_) return;
-  if (std::exchange(call_->described, true)) {
-    client_->send(wire::Signal{call_->session, "", "", signal});
-    return;
-  }
+  if (std::exchange(call_->described, true))
+    return say(wire::Signal{call_->session, "", "", signal});
   const wire::Object media = nat::to_string(sent_by(options_.media));
   if (call_->caller) {
     client_->send(wire::Invite{call_->session, "", signal, media});
@@ -276,6 +277,16 @@ void Phone::on(const wire::Signal &signal) {
   if (!is_current(signal.session) || !call_->media) return;
   if (signal.node.empty()) return call_->media->take_remote(signal.data);
   offer({{"type", "node-signal"}, {"node", signal.node}, {"data", object(signal.data)}});
+}
+
+/// Of the call, to who knows of it.
+void Phone::say(const wire::Message &message) {
+  if (!call_->forgotten) client_->send(message);
+}
+
+/// In the place of a rendezvous that would wait for nobody.
+void Phone::decline(const char *type) {
+  offer({{"type", type}, {"why", "the rendezvous has forgotten the call"}});
 }
 
 void Phone::offer(const json &offer) {
@@ -354,7 +365,7 @@ void Phone::on_rung(const RungNews &news) {
   if (news.rung == "p2p" && news.state == "failed" && !call_->no_direct.empty())
     why = call_->no_direct + (why.empty() ? "" : ": " + why);
   why.resize(shortened(why, wire::kMostText).size());
-  client_->send(wire::Rung{call_->session, news.rung, news.node, news.state, why, news.took_ms});
+  say(wire::Rung{call_->session, news.rung, news.node, news.state, why, news.took_ms});
   tell("rung",
        {{"rung", news.rung},
         {"node", news.node},
@@ -376,7 +387,7 @@ void Phone::end_call(EndReason reason, const std::string &detail, bool by_us) {
   if (!call_) return;
   Call over = std::move(*call_);
   call_.reset();
-  if (by_us) {
+  if (by_us && !over.forgotten) {
     // What is wrong here, with which of our files, is nobody else's.
     const std::string told = reason == EndReason::Internal
                                  ? "The other end cannot send or receive its media."

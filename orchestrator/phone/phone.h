@@ -72,6 +72,7 @@ class Phone {
     wire::Object offer;      ///< of the caller, for the callee's media
     bool described = false;  ///< our first string is on its way
     bool answered = false;
+    bool forgotten = false;  ///< the rendezvous knows nothing of it any more
     std::unique_ptr<Media> media;
     std::optional<Time> up;  ///< since when media can flow
     std::string rung;        ///< that carries, or carried last
@@ -112,6 +113,8 @@ class Phone {
   void tick();
   void show_stats();
   void offer(const nlohmann::json &offer);
+  void say(const wire::Message &message);
+  void decline(const char *type);
 
   const PhoneOptions options_;
   const PhoneWorld world_;

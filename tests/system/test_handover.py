@@ -27,7 +27,7 @@ class N7_Changes(LadderTest):
         self.changes("relay")
 
     def test_without_any_network_for_a_while_over_a_relay(self):
-        """A relay is asked for at once, where there is none yet, and again from the new network."""
+        """It is asked for from the new network."""
         self.serve("--turn", "auto")
         phones = self.join("symmetric", "symmetric")
         self.up(phones, "relay")
@@ -36,10 +36,29 @@ class N7_Changes(LadderTest):
 
         def travel():
             self.lab.ip([f"addr flush dev {host.interface}"], host)
-            phones[0].wait("rung", rung="relay", state="lost")
+            phones[0].wait("channel", state="trying", why="this machine has no network")
             time.sleep(0.3)
             host.move(mobile)
         self.back(phones, ("relay",), travel, "after a while without one")
+
+    def test_without_any_network_for_a_while_over_a_node(self):
+        """What carried does so again: neither end is lost meanwhile, and nothing is tried that could
+        not be had."""
+        self.serve()
+        self.node("n7")
+        phones = self.join("symmetric", "symmetric")
+        self.up(phones, "sfu", "n7")
+        link = self.lab.hosts["left"].link
+
+        def cable():
+            link.unplug()
+            time.sleep(4)
+            link.plug()
+        self.back(phones, ("sfu", "n7"), cable, "after a while without one")
+        phones[0].wait("connected", resumed=True)
+        ways = {(each["rung"], each["node"]) for each in phones[0].events("channel")
+                if each["state"] in ("up", "moved")}
+        self.assertEqual(ways, {("sfu", "n7")})
 
     def changes(self, *way):
         phones = self.join("symmetric", "symmetric")
@@ -72,6 +91,51 @@ class N7_Changes(LadderTest):
         before = count()
         wait_until(lambda: all(now >= one + 10 for now, one in zip(count(), before)), 30,
                    "pictures at both", every=0.1)
+
+
+class N2_RendezvousAgain(LadderTest):
+    """Who has lost the rendezvous, or is forgotten by it."""
+
+    def test_an_idle_phone_and_a_node_are_there_as_soon_as_there_is_a_network(self):
+        self.serve()
+        site = self.lab.site("left", "symmetric")
+        node = self.node("n7", host=self.lab.site("right", "open"))
+        phone = self.phone("bob", site)
+        phone.wait("connected")
+        for each in ("left", "right"):
+            self.lab.hosts[each].link.unplug()
+        # It has failed often enough to wait for long.
+        away = wait_until(lambda: [each for each in phone.events("away")
+                                   if each["again_in_s"] >= 8], 40, "a long wait")[0]
+        self.lab.hosts["left"].link.plug()
+        there = phone.wait("connected", resumed=True)
+        self.assertLess(there["at"], away["at"] + away["again_in_s"])
+        print(f"# a phone was to wait for {away['at'] + away['again_in_s'] - there['at']:.1f} s more")
+        self.lab.hosts["right"].link.plug()
+        node.wait_log("(?s)connected to .*connected to ")
+
+    def test_who_hangs_up_over_a_node_is_missed_though_the_server_knows_nothing(self):
+        self.serve()
+        node = self.node("n7")
+        phones = self.join("symmetric", "symmetric")
+        self.up(phones, "sfu", "n7")
+        self.serving.kill()
+        self.serve_again()
+        for phone in phones:
+            phone.wait("forgotten")
+        self.see_each_other(phones)
+        alice, bob = phones
+        node.wait_log("(?s)connected to .*connected to ")
+        began = time.time()
+        alice.hang_up()
+        ended = bob.wait("ended", 60)
+        print(f"# the other end was told after {ended['at'] - began:.1f} s")
+        self.assertEqual(ended["reason"], "unreachable")
+        self.assertIn("has forgotten the call", ended["detail"])
+        self.assertEqual(bob.events("wrong"), [])
+        # And is there for the next.
+        again = self.phone("alice", self.lab.hosts["left"], "--call", "bob", log="alice-2")
+        again.wait("channel", state="up")
 
 
 class N7_BetterWays(LadderTest):

@@ -20,15 +20,20 @@ class LabServer:
         path = self.workspace.write("public.toml", config)
         self.data = os.path.dirname(self.workspace.file("public-data", "x"))
         os.chmod(self.data, 0o700)
-        self.serving = self.server.run(
-            [JUNCTOR, "serve", "--data-dir", self.data, "--config", path, "--rtmp", "off", "--sip",
-             "off", "--stun", f"{self.server.address}:3478", "--http", "127.0.0.1:8080", "--https",
-             f"{self.server.address}:8443", *flags], env=environment())
-        self.addCleanup(self.serving.stop_soundly)
-        self.serving.wait_log("STUN ")
+        self._argv = [
+            JUNCTOR, "serve", "--data-dir", self.data, "--config", path, "--rtmp", "off", "--sip",
+            "off", "--stun", f"{self.server.address}:3478", "--http", "127.0.0.1:8080", "--https",
+            f"{self.server.address}:8443", *flags]
+        self.serve_again()
         self.tokens = {}
         for name in ("alice", "bob"):
             self.account(name)
+
+    def serve_again(self):
+        """After its end, as it was: it remembers accounts, and no call."""
+        self.serving = self.server.run(self._argv, env=environment(), name="serve")
+        self.addCleanup(self.serving.stop_soundly)
+        self.serving.wait_log("STUN ")
 
     @property
     def certificate(self):

@@ -133,6 +133,7 @@ class HubTest : public ::testing::Test {
     options.max_legs = 6;
     options.idle = idle;
     options.timeout = timeout;
+    options.unattended = 200ms;
     HubEvents events;
     events.leg = [this](const LegEvent &event) {
       told.push_back(event.session + " " + event.leg + " " + std::string(to_string(event.kind)));
@@ -361,6 +362,30 @@ TEST_F(HubTest, WhoHasGoneIsSentNothingAnyMore) {
   const unsigned before = bob.heard;
   for (std::uint16_t i = 0; i < 20; ++i) alice.send(media(i));
   EXPECT_FALSE(until([&] { return bob.heard > before; }, 20));
+}
+
+TEST_F(HubTest, WhereNobodyCanSayThatItIsOverItIsWithTheFirstLegThatGoes) {
+  open(60s, 300ms);
+  come_up();
+  bob.silent = true;
+  ASSERT_TRUE(until([&] { return heard("s1 callee failed"); }));
+  EXPECT_FALSE(until([&] { return heard("s1 lapsed"); }, 20)) << "he may come back";
+  hub->set_attended(false);
+  ASSERT_TRUE(until([&] { return heard("s1 lapsed"); }));
+  EXPECT_EQ(hub->stats().sessions, 0U);
+}
+
+TEST_F(HubTest, WhatItsRendezvousHasForgottenGoesOnWhileBothAreThere) {
+  open(60s, 300ms);
+  come_up();
+  hub->forgotten();
+  EXPECT_FALSE(until([&] { return heard("s1 lapsed"); }, 20));
+  alice.send(media(1));
+  ASSERT_TRUE(until([&] { return !bob.rtp.empty(); }));
+  ASSERT_TRUE(hub->serve("s2", {alice.describe(), bob.describe()}));
+  bob.silent = true;
+  ASSERT_TRUE(until([&] { return heard("s1 lapsed"); }));
+  EXPECT_EQ(hub->sessions(), std::vector<std::string>{"s2"}) << "that one it knows";
 }
 
 TEST_F(HubTest, WhoNeverComesFailsInTimeAndTheSessionLapses) {

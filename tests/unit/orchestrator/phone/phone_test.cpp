@@ -14,10 +14,14 @@ namespace {
 
 class FakeMedia : public Media {
  public:
+  explicit FakeMedia(std::vector<std::string> &offers) : offers_(offers) {}
   void take_remote(const std::string &) override {}
-  void take_offer(const std::string &) override {}
+  void take_offer(const std::string &offer) override { offers_.push_back(offer); }
   Result<void> save_picture(const std::string &) override { return {}; }
   MediaStats stats() override { return {}; }
+
+ private:
+  std::vector<std::string> &offers_;
 };
 
 class PhoneTest : public testing::Test {
@@ -41,7 +45,7 @@ class PhoneTest : public testing::Test {
     };
     world.media = [this](MediaOptions, MediaEvents events) -> Result<std::unique_ptr<Media>> {
       media_ = std::move(events);
-      return std::unique_ptr<Media>(std::make_unique<FakeMedia>());
+      return std::unique_ptr<Media>(std::make_unique<FakeMedia>(offers_));
     };
     world.survey = [](const auto &, const auto &) { return rendezvous::Surroundings(); };
     phone_ = std::make_unique<Phone>(std::move(options), std::move(world), out_, err_,
@@ -79,6 +83,7 @@ class PhoneTest : public testing::Test {
   rendezvous::ClientEvents rendezvous_;
   MediaEvents media_;
   std::vector<wire::Message> said_;
+  std::vector<std::string> offers_;
   std::optional<int> ended_;
   std::unique_ptr<Phone> phone_;
 };
@@ -117,6 +122,36 @@ TEST_F(PhoneTest, EndsWellWhereOneOfTheTwoHungUp) {
     rendezvous_.message(wire::Bye{"s1", reason, ""});
     EXPECT_EQ(std::exchange(ended_, {}), code) << reason;
   }
+}
+
+TEST_F(PhoneTest, SaysNothingOfACallToWhoHasForgottenIt) {
+  start({});
+  be_called();
+  media_.want("sfu");
+  EXPECT_EQ(count<wire::Need>(), 1U);
+  welcome(true);
+  EXPECT_TRUE(offers_.empty());
+  welcome(false);
+  const std::size_t said = said_.size();
+  // What was asked for before will not come.
+  ASSERT_EQ(offers_.size(), 2U);
+  EXPECT_NE(offers_[0].find("no-node"), std::string::npos) << offers_[0];
+  EXPECT_NE(offers_[1].find("no-turn"), std::string::npos) << offers_[1];
+  media_.channel({"trying", "sfu", "n7", "", "", 0, "nothing is answered any more"});
+  media_.want("sfu");
+  media_.want("relay");
+  ASSERT_EQ(offers_.size(), 4U) << "who asks is answered at once";
+  EXPECT_NE(offers_[2].find("no-node"), std::string::npos) << offers_[2];
+  EXPECT_NE(offers_[3].find("no-turn"), std::string::npos) << offers_[3];
+  EXPECT_NE(offers_[3].find("forgotten"), std::string::npos) << offers_[3];
+  media_.signal("{}");
+  media_.rung({"sfu", "n7", "lost", 0, 0, "nothing is answered any more"});
+  media_.failed("nothing is left");
+  EXPECT_EQ(said_.size(), said);
+  // The next one it knows.
+  rendezvous_.message(wire::Invite{"s2", "bob", "", {}});
+  media_.signal("{}");
+  EXPECT_EQ(count<wire::Accept>(), 2U);
 }
 
 TEST_F(PhoneTest, WaitsForTheNextCall) {
