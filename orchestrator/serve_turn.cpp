@@ -32,11 +32,11 @@ Result<std::unique_ptr<turn::Relay>> other_relay(const config::Turn &turn) {
 Endpoint own_relay_seen_from_here(const config::Config &config) {
   const Endpoint &listen = config.turn.listen;
   if (listen.address != "0.0.0.0" && listen.address != "::") return listen;
-  const std::string host = config::public_host(config, listen);
+  const std::string host = config::without_brackets(config::public_host(config, listen));
   if (bind_udp({host, 0})) return {host, listen.port};
   config::Config inside = config;
   inside.public_host.clear();
-  return {config::public_host(inside, listen), listen.port};
+  return {config::without_brackets(config::public_host(inside, listen)), listen.port};
 }
 
 bool own_relay_answers(const Endpoint &at) {
@@ -53,7 +53,7 @@ Result<std::unique_ptr<turn::Relay>> open_relay(
   auto secret = accounts::load_or_make_secret(config.data_dir + "/turn-secret",
                                               [] { return accounts::random_hex(32); });
   if (!secret) return secret.error();
-  const std::string host = config::public_host(config, turn.listen);
+  const std::string host = config::without_brackets(config::public_host(config, turn.listen));
   turn::CoturnOptions coturn;
   coturn.directory = config.data_dir + "/turn";
   coturn.listen = turn.listen;

@@ -9,6 +9,7 @@
 
 #include "accounts/secrets.h"
 #include "common/handle.h"
+#include "config/places.h"
 
 namespace junctor::config {
 
@@ -34,11 +35,6 @@ bool is_valid(const CertificateRef &certificate) {
 bool names(const CertificateRef &certificate, const std::string &host) {
   return host.empty() || X509_check_ip_asc(certificate.get(), host.c_str(), 0) == 1 ||
          X509_check_host(certificate.get(), host.data(), host.size(), 0, nullptr) == 1;
-}
-
-/// An address of IPv6 has brackets in URLs, and none in certificates.
-std::string without_brackets(const std::string &host) {
-  return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
 }
 
 }  // namespace

@@ -32,6 +32,10 @@ std::string public_host(const Config &config, const Endpoint &listen) {
   return "127.0.0.1";
 }
 
+std::string without_brackets(const std::string &host) {
+  return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
+}
+
 std::string host_and_port(const std::string &host, std::uint16_t port, std::uint16_t usual) {
   return port == usual ? host : host + ":" + std::to_string(port);
 }

@@ -18,6 +18,8 @@ std::string calls_path(const std::string &data_dir);
 /// The host by which others reach what listens on `listen`: the configured one, else the address
 /// itself, else this machine's first address that is not loopback.
 std::string public_host(const Config &config, const Endpoint &listen);
+/// As an address is written outside of URLs.
+std::string without_brackets(const std::string &host);
 
 /// "HOST", or "HOST:PORT" when it is not the usual port.
 std::string host_and_port(const std::string &host, std::uint16_t port, std::uint16_t usual);
