@@ -13,7 +13,6 @@
 #include "config/nearest.h"
 #include "config/places.h"
 #include "config/stun.h"
-#include "config/stun.h"
 
 using namespace junctor;
 using namespace junctor::config;
