@@ -29,7 +29,8 @@ struct Hub::Leg {
   sfu::LegId relay = 0;
   nat::RemoteEnd bounds;
   bool up = false;
-  Time seen{};  // up, or made
+  Time seen{};                 // up, or made
+  std::optional<Time> silent;  // since when, once it was up
 };
 
 namespace {
@@ -375,6 +376,7 @@ void Hub::on_event(Leg &leg, const Puncher::Event &event) {
         told.why = set.error().detail;
         break;
       }
+      leg.silent.reset();
       told.kind = std::exchange(leg.up, true) ? LegEvent::Kind::Moved : LegEvent::Kind::Up;
       told.remote = remote.to_string();
       break;
@@ -384,13 +386,17 @@ void Hub::on_event(Leg &leg, const Puncher::Event &event) {
       told.kind = LegEvent::Kind::Silent;
       told.why = leg.puncher.why();
       leg.up = false;
-      leg.puncher.restart(Clock::now());
+      leg.silent = Clock::now();
+      leg.puncher.restart(*leg.silent);
       break;
     case Kind::Failed:
-      // Nobody there has agreed to anything for a while (RFC 7675): nothing is sent there any more.
+      // Nobody there has agreed to anything for a while (RFC 7675): nothing is sent there any more
+      // but questions.
+      relay_->clear_remote(leg.relay);
+      if (leg.silent && Clock::now() - *leg.silent < options_.patience)
+        return leg.puncher.restart(Clock::now());
       told.why = leg.puncher.why();
       leg.up = false;
-      relay_->clear_remote(leg.relay);
       break;
   }
   say(LogLevel::Info, "session " + leg.session + ", " + leg.name + ": " +

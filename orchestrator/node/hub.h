@@ -37,6 +37,9 @@ struct HubOptions {
   std::size_t max_legs = 200;
   /// For one client's channel, from its description on.
   Duration timeout = std::chrono::seconds(3);
+  /// A client that was there is waited for so long once it is silent: it may be without a network
+  /// for a moment.
+  Duration patience = std::chrono::seconds(10);
   /// A session of which no leg is up so long is over, whatever its rendezvous says: that may be
   /// gone.
   Duration idle = std::chrono::seconds(60);

@@ -188,6 +188,8 @@ void Ladder::lost(const Attempt &attempt, const std::string &why, Time now) {
   actions_.push_back({Kind::Stop, attempt, why});
   if (carrying_ != attempt) return;
   carrying_.reset();
+  lost_ = now;
+  pause_ = options_.pause;
   begin_round(now, true);
 }
 
@@ -301,6 +303,7 @@ void Ladder::choose(Time now) {
     if (one && (may_carry || one->since < round_)) {
       carrying_ = one->attempt;
       carrying_since_ = now;
+      lost_.reset();
       if (rung != Rung::Relay) asked_.reset();
       note(*carrying_, LadderEntry::State::Carrying, now);
       actions_.push_back({Kind::Carry, *carrying_});
@@ -332,10 +335,21 @@ void Ladder::stop_the_rest(Time now) {
                 [&](const Try &one) { return std::ranges::count(let_go, one.attempt) > 0; });
 }
 
-void Ladder::end_if_nothing_is_left() {
-  if (carrying_ || ended_) return;
+void Ladder::try_again(Time now) {
+  if (!retry_ || now < *retry_) return;
+  retry_.reset();
+  if (!carrying_) begin_round(now, true);
+}
+
+void Ladder::end_if_nothing_is_left(Time now) {
+  if (carrying_ || ended_ || retry_) return;
   for (const Rung rung : {Rung::P2p, Rung::Sfu, Rung::Relay})
     if (!over(rung)) return;
+  if (lost_ && now + pause_ < *lost_ + options_.patience) {
+    retry_ = now + pause_;
+    pause_ = std::min(2 * pause_, options_.longest_pause);
+    return;
+  }
   ended_ = true;
   actions_.push_back({Kind::End, {}, why_over()});
 }
@@ -344,10 +358,11 @@ std::vector<LadderAction> Ladder::poll(Time now) {
   polled_ = now;
   if (started_ && !ended_) {
     time_out(now);
+    try_again(now);
     choose(now);
     prepare_what_is_due(now);
     stop_the_rest(now);
-    end_if_nothing_is_left();
+    end_if_nothing_is_left(now);
   }
   return std::exchange(actions_, {});
 }
@@ -367,6 +382,7 @@ std::optional<Time> Ladder::next() const {
   }
   if (asked_) at(*asked_ + options_.naming_timeout);
   if (again_) at(*again_);
+  if (retry_) at(*retry_);
   if (carries_for_good()) {
     at(carrying_since_ + options_.settle);
   } else {
@@ -380,16 +396,17 @@ std::string Ladder::why_over() const {
   const auto is_failure = [](const LadderEntry &entry) {
     return entry.state == LadderEntry::State::Failed || entry.state == LadderEntry::State::Lost;
   };
-  const auto is_last_round = [&](const LadderEntry &entry) { return entry.at >= round_ - start_; };
+  const Duration since = lost_.value_or(round_) - start_;
   std::ostringstream text;
   const char *between = "";
   for (auto entry = log_.begin(); entry != log_.end(); ++entry) {
     if (!is_failure(*entry)) continue;
-    // What the last round did not try again, it has from before.
+    // What was not tried again since then has failed before; what was, each time for itself.
     const auto again = [&](const LadderEntry &later) {
-      return is_failure(later) && later.attempt.rung == entry->attempt.rung;
+      if (entry->at < since) return is_failure(later) && later.attempt.rung == entry->attempt.rung;
+      return later.state == entry->state && later.attempt == entry->attempt;
     };
-    if (!is_last_round(*entry) && std::any_of(entry + 1, log_.end(), again)) continue;
+    if (std::any_of(entry + 1, log_.end(), again)) continue;
     const std::string name = entry->attempt.rung == Rung::Sfu && entry->attempt.node.empty()
                                  ? "node"
                                  : to_string(entry->attempt);

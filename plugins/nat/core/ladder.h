@@ -47,6 +47,10 @@ struct LadderOptions {
   /// The same for both after a channel that carried was lost: each moment of it is silence. None
   /// for a direct path that there never was, also where what carries is only leaving.
   Duration recovery_head_start = std::chrono::milliseconds(300);
+  /// And for so long all is tried again before that is the end, for the peer may be without a
+  /// network for a moment; after pauses of twice the length each time up to the second.
+  Duration patience = std::chrono::seconds(10), pause = std::chrono::milliseconds(500),
+           longest_pause = std::chrono::seconds(2);
   /// A node that is tried for so long has the next prepared beside it (Parallel).
   Duration node_stagger = std::chrono::milliseconds(300);
   /// What no longer carries is kept for so long: the other side moves a little later.
@@ -167,7 +171,8 @@ class Ladder {
   void forget_failed_nodes();
   void choose(Time now);
   void stop_the_rest(Time now);
-  void end_if_nothing_is_left();
+  void try_again(Time now);
+  void end_if_nothing_is_left(Time now);
 
   bool carries_for_good() const;
   bool over(Rung rung) const;  ///< nothing of it is up, tried, or to come
@@ -184,6 +189,9 @@ class Ladder {
   std::optional<Attempt> carrying_;
   Time start_{}, round_{}, carrying_since_{}, polled_{};
   std::optional<Time> asked_;  ///< for a node, and not told yet
+  std::optional<Time> lost_;   ///< since when nothing carries, after something did
+  std::optional<Time> retry_;  ///< when all is tried once more
+  Duration pause_{};
   std::optional<Time> again_;  ///< when nodes are asked for once more
   Duration again_wait_{};
   std::string no_node_why_;  ///< set: there is none any more

@@ -481,6 +481,53 @@ TEST_F(Parallel, EverythingGoneEndsWithTheReason) {
       << "what worked once, and failed before, is history";
 }
 
+TEST_F(Parallel, WhatCarriedIsNotGivenUpForASilenceOfSeconds) {
+  fate(kP2p, 25ms);
+  LadderOptions options;
+  options.rungs = {Rung::P2p, Rung::Sfu};
+  make(options);
+  run(20s);
+  fate(kP2p, 100ms, "the peer is silent");
+  ladder_->lost(kP2p, "nothing is answered any more", now_);
+  told_.clear();
+  run(26s);
+  EXPECT_EQ(told_, (Told{"20000 stop p2p", "20000 prepare p2p", "20000 ask", "20100 stop p2p",
+                         "20600 prepare p2p", "20600 ask", "20700 stop p2p", "21700 prepare p2p",
+                         "21700 ask", "21800 stop p2p", "23800 prepare p2p", "23800 ask",
+                         "23900 stop p2p", "25900 prepare p2p", "25900 ask", "26000 stop p2p"}));
+  fate(kP2p, 100ms);
+  run(30s);
+  EXPECT_EQ(told_.back(), "28100 carry p2p");
+  // The next time it has as long again.
+  told_.clear();
+  fate(kP2p, 100ms, "the peer is silent");
+  run(60s);
+  EXPECT_TRUE(told_.empty());
+  ladder_->lost(kP2p, "nothing is answered any more", now_);
+  run(90s);
+  EXPECT_EQ(told_.back(), "68100 end");
+  EXPECT_EQ(end_,
+            "p2p was lost: nothing is answered any more; node failed: no node is online; "
+            "p2p failed: the peer is silent");
+}
+
+TEST_F(Parallel, WhatComesUpBetweenTwoRoundsCarries) {
+  fate(kP2p, 25ms);
+  LadderOptions options;
+  options.rungs = {Rung::P2p};
+  make(options);
+  run(20s);
+  fate(kP2p, 100ms, "the peer is silent");
+  ladder_->lost(kP2p, "nothing is answered any more", now_);
+  run(22s);
+  fate(kP2p, 100ms);
+  ladder_->retry_p2p("it turned out to be there", now_);
+  ladder_->up(kP2p, now_);
+  told_.clear();
+  run(60s);
+  EXPECT_EQ(told_, (Told{"22000 prepare p2p", "22000 carry p2p"}));
+}
+
 TEST_F(Parallel, ADirectPathIsTriedAgainWhileANodeCarries) {
   fate(kP2p, 10ms, "no direct path");
   fate(node("n1"), 30ms);

@@ -126,13 +126,14 @@ Bytes media(std::uint16_t sequence) {
 class HubTest : public ::testing::Test {
  protected:
   void SetUp() override { open(60s); }
-  void open(Duration idle, Duration timeout = 3s) {
+  void open(Duration idle, Duration timeout = 3s, Duration patience = 0s) {
     HubOptions options;
     options.name = "n7";
     options.listen = {"127.0.0.1", 0};
     options.max_legs = 6;
     options.idle = idle;
     options.timeout = timeout;
+    options.patience = patience;
     options.unattended = 200ms;
     HubEvents events;
     events.leg = [this](const LegEvent &event) {
@@ -362,6 +363,22 @@ TEST_F(HubTest, WhoHasGoneIsSentNothingAnyMore) {
   const unsigned before = bob.heard;
   for (std::uint16_t i = 0; i < 20; ++i) alice.send(media(i));
   EXPECT_FALSE(until([&] { return bob.heard > before; }, 20));
+}
+
+TEST_F(HubTest, WhoIsSilentForAMomentIsWaitedFor) {
+  open(60s, 100ms, 60s);
+  come_up();
+  bob.silent = true;
+  ASSERT_TRUE(until([&] { return heard("s1 callee silent"); }));
+  EXPECT_FALSE(until([&] { return heard("s1 callee failed"); }, 20)) << "several times 100 ms";
+  const unsigned before = bob.heard;
+  EXPECT_TRUE(until([&] { return bob.heard > before; })) << "it is asked for";
+  told.clear();
+  bob.silent = false;
+  bob.puncher->restart(Clock::now());
+  ASSERT_TRUE(until([&] { return heard("s1 callee up"); }));
+  alice.send(media(1));
+  EXPECT_TRUE(until([&] { return !bob.rtp.empty(); }));
 }
 
 TEST_F(HubTest, WhereNobodyCanSayThatItIsOverItIsWithTheFirstLegThatGoes) {
