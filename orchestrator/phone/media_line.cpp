@@ -138,6 +138,9 @@ Result<std::string> media_line(const MediaOptions &options) {
   return line;
 }
 
+// No sink waits for its first buffer (async=false): it would take the whole pipeline back to PAUSED
+// until then, and whatever is added meanwhile would stay there for as long.
+
 std::string picture_sink_line(const std::string &codec) {
   return std::string("queue ! ") +
          (codec == "vp8"
@@ -145,7 +148,8 @@ std::string picture_sink_line(const std::string &codec) {
               : "rtph264depay name=depay request-keyframe=true ! h264parse "
                 "! video/x-h264,stream-format=avc,alignment=au ! avdec_h264 name=decoder") +
          " ! videoconvert ! video/x-raw,format=RGB "
-         "! appsink name=pictures sync=false max-buffers=1 drop=true emit-signals=false";
+         "! appsink name=pictures sync=false async=false max-buffers=1 drop=true "
+         "emit-signals=false";
 }
 
 std::string sound_sink_line(bool saved) {

@@ -69,5 +69,34 @@ TEST(MediaLine, HasNothingInItThatAUserTyped) {
   }
 }
 
+/// A stream whose codec is not what was expected never shows a picture; sound goes on beside it.
+TEST(MediaLine, NoSinkWaitsForItsFirstBuffer) {
+  const auto base = media_line({});
+  ASSERT_TRUE(base);
+  for (const std::string &line : {*base, picture_sink_line("h264"), picture_sink_line("vp8"),
+                                  sound_sink_line(false), "fakesrc ! " + sound_sink_line(true)}) {
+    GError *raw = nullptr;
+    const ElementRef bin(gst_parse_bin_from_description(line.c_str(), FALSE, &raw));
+    const std::unique_ptr<GError, Releaser<g_error_free>> error(raw);
+    ASSERT_TRUE(bin) << line;
+    GstIterator *sinks = gst_bin_iterate_sinks(GST_BIN(bin.get()));
+    GValue item = G_VALUE_INIT;
+    unsigned count = 0;
+    while (gst_iterator_next(sinks, &item) == GST_ITERATOR_OK) {
+      auto *sink = GST_ELEMENT(g_value_get_object(&item));
+      if (g_object_class_find_property(G_OBJECT_GET_CLASS(sink), "async")) {
+        gboolean async = TRUE;
+        g_object_get(sink, "async", &async, nullptr);
+        EXPECT_FALSE(async) << GST_ELEMENT_NAME(sink) << " in " << line;
+        ++count;
+      }
+      g_value_reset(&item);
+    }
+    g_value_unset(&item);
+    gst_iterator_free(sinks);
+    EXPECT_GT(count, 0U) << line;
+  }
+}
+
 }  // namespace
 }  // namespace junctor::phone
