@@ -315,7 +315,9 @@ void Puncher::consider(const Link &link, Time now) {
     if (now_used == &link) return;
     if (now_used != nullptr && now_used->good) {
       const int better = rank(now_used->path.kind) - rank(link.path.kind);
-      const bool stale = now - std::max(now_used->heard, last_path_media_) > kStale;
+      // Not both at once: each would find the other gone from where it has just moved to.
+      const Duration patience = options_.own_tag < options_.peer_tag ? kStale : 2 * kStale;
+      const bool stale = now - std::max(now_used->heard, last_path_media_) > patience;
       if (better < 0 || (better == 0 && !stale)) return;
     }
   }
