@@ -245,7 +245,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void look_at_addresses();
   /// Whose addresses may have changed: with those of this machine all are in doubt.
   enum class Anew : std::uint8_t { Direct, All };
-  /// False where it was done too often.
+  /// False where it was done too often: then the known addresses alone are tried anew.
   bool gather_anew(const std::string &why, Anew what);
   void look_for_others();
 
@@ -311,7 +311,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::string preferred_;       ///< the address that the machine sends from by default
   Scope scope_ = Scope::Wider;  ///< of the addresses; narrower ones of the peer's are not tried
   bool networked_ = false;      ///< there was an address beyond this machine
-  bool offline_ = false;        ///< and there is none now; `addresses_` are those before
+  /// Since when there is none; `addresses_` are those before.
+  std::optional<Time> offline_since_;
   std::unique_ptr<AddressWatch> address_watch_;
   Gathering gathering_;
   Throttle gatherings_{kGatherings, kGatheringInterval};

@@ -51,6 +51,10 @@ void Channel::look_for_others() {
   const Attempt attempt = *ladder_->carrying();
   const Puncher *puncher = puncher_of(attempt);
   if (!puncher || puncher->state() == Puncher::State::Up) return;
+  if (waits_for_network()) {
+    repair_until_ = Clock::now() + kRepair;
+    return;
+  }
   if (options_.rungs.size() < 2) return no_way(doubt_);
   lose(attempt, doubt_);
 }
@@ -164,7 +168,10 @@ void Channel::on_puncher(const Attempt &attempt, Puncher &puncher, const Puncher
       }
       break;
     case Kind::Failed:
-      lose(attempt, puncher.why());
+      if (ladder_->carrying() == attempt && waits_for_network())
+        repair_until_ = now + kRepair;
+      else
+        lose(attempt, puncher.why());
       break;
   }
 }
@@ -364,9 +371,8 @@ bool Channel::on_another_way(const Attempt &attempt) const {
 
 /// Without any network no way is to blame, and another one is not to be had.
 bool Channel::waits_for_network() {
-  if (!offline_) return false;
+  if (!offline_since_ || Clock::now() - *offline_since_ >= kNetworkPatience) return false;
   if (!doubted_) doubt("this machine has no network");
-  if (Clock::now() - *doubted_ >= kNetworkPatience) return false;
   no_way(doubt_);
   return true;
 }
@@ -376,8 +382,17 @@ bool Channel::waits_for_network() {
 void Channel::read_addresses() {
   const auto found = host_addresses();
   const bool here_only = found.empty() || widest_scope(found) == Scope::Machine;
-  offline_ = here_only && networked_;
-  if (offline_) return;
+  // Who is on this machine, too, needs no network.
+  const bool peer_is_here =
+      path_ &&
+      std::ranges::count(
+          addresses_,
+          Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&*path_)).address) > 0;
+  if (here_only && networked_ && !peer_is_here) {
+    if (!offline_since_) offline_since_ = Clock::now();
+    return;
+  }
+  offline_since_.reset();
   networked_ |= !here_only;
   addresses_ = found;
   scope_ = widest_scope(addresses_);
@@ -386,11 +401,11 @@ void Channel::read_addresses() {
 
 void Channel::look_at_addresses() {
   const auto before = std::pair(addresses_, preferred_);
-  const bool was_offline = offline_;
+  const bool was_offline = offline_since_.has_value();
   read_addresses();
   const bool same = std::pair(addresses_, preferred_) == before;
-  if ((same && offline_ == was_offline) || closed_) return;
-  if (offline_) return log(LogLevel::Info, "this machine has no network any more");
+  if ((same && offline_since_.has_value() == was_offline) || closed_) return;
+  if (offline_since_) return log(LogLevel::Info, "this machine has no network any more");
   std::string list;
   for (const std::string &each : addresses_) list += (list.empty() ? "" : ", ") + each;
   const std::string why =
@@ -418,25 +433,27 @@ void Channel::look_at_addresses() {
 
 bool Channel::gather_anew(const std::string &why, Anew what) {
   const Time now = Clock::now();
-  if (!gatherings_.may(now)) {
-    log(LogLevel::Warning, "not looked for another way: it was done too often");
-    return false;
-  }
-  gatherings_.take(now);
-  log(LogLevel::Info, "addresses are gathered anew: " + why);
+  const bool may = gatherings_.may(now);
   said_up_ = false;
   if (puncher_ && (what == Anew::All || !on_another_way(kDirect))) doubt(why);
-  ++generation_;
-  offered_ = host_candidates();
-  gathering_.restart(now);
-  // Also without any: the peer forgets those before.
-  if (!options_.ice) signal(MoreCandidates{generation_, offered_});
+  if (may) {
+    gatherings_.take(now);
+    log(LogLevel::Info, "addresses are gathered anew: " + why);
+    ++generation_;
+    offered_ = host_candidates();
+    gathering_.restart(now);
+    // Also without any: the peer forgets those before.
+    if (!options_.ice) signal(MoreCandidates{generation_, offered_});
+  } else {
+    log(LogLevel::Warning, "not looked for other addresses: it was done too often");
+  }
+  // What there was may work again.
   if (puncher_) puncher_->restart(now);
   for (const auto &node : nodes_)
     if (node->puncher && (what == Anew::All || node->puncher->state() != Puncher::State::Up))
       node->puncher->restart(now);
   repair_until_ = now + kRepair;
-  return true;
+  return may;
 }
 
 }  // namespace junctor::nat

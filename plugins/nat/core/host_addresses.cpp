@@ -108,7 +108,12 @@ AddressWatch::AddressWatch(std::shared_ptr<Reactor> reactor, std::function<void(
     : reactor_(std::move(reactor)), changed_(std::move(changed)) {
   if (changes_.fd() < 0) return;
   watch_ = reactor_->watch(changes_.fd(), EPOLLIN, [this](std::uint32_t) {
-    if (changes_.any()) timer_ = reactor_->after(AddressChanges::kGather, [this] { changed_(); });
+    if (!changes_.any() || waits_) return;
+    waits_ = true;
+    timer_ = reactor_->after(AddressChanges::kGather, [this] {
+      waits_ = false;
+      changed_();
+    });
   });
 }
 

@@ -65,6 +65,7 @@ class AddressWatch {
   std::shared_ptr<Reactor> reactor_;
   std::function<void()> changed_;
   AddressChanges changes_;
+  bool waits_ = false;
   Reactor::Watch watch_;
   Reactor::Timer timer_;
 };

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 
+#include "../own_network.h"
 #include "channel_fixture.h"
 
 namespace junctor::nat {
@@ -480,6 +481,28 @@ TEST_F(Channels, ARelayThatNobodyNamesFailsWithTheReason) {
   ASSERT_TRUE(caller_->wait_event(ChannelEvent::Kind::Failed));
   EXPECT_EQ(caller_->events_.back().why,
             "relay failed: no answer within 5000 ms: nobody named a relay");
+}
+
+TEST_F(Channels, WhoIsOnThisMachineNeedsNoNetwork) {
+  const bool made = in_own_network({"198.51.100.7"}, [this] {
+    thread_ = std::move(*ReactorThread::start("channels"));
+    open({Rung::P2p});
+    join();
+    for (End *each : {caller_.get(), callee_.get()})
+      ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up)) << each->complaints_;
+    EXPECT_TRUE(caller_->events_.back().remote.starts_with("198.51.100.7:"));
+    EXPECT_TRUE(set_own_address(0, ""));
+    for (End *each : {caller_.get(), callee_.get()})
+      EXPECT_TRUE(each->wait([](const End &self) {
+        return self.events_.back().kind == ChannelEvent::Kind::Moved &&
+               self.events_.back().remote.starts_with("127.0.0.1:");
+      }));
+    talk();
+    caller_.reset();
+    callee_.reset();
+    thread_.reset();
+  });
+  if (!made) GTEST_SKIP() << "no network of one's own can be made here";
 }
 
 }  // namespace
