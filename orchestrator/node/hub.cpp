@@ -30,6 +30,7 @@ struct Hub::Leg {
   nat::RemoteEnd bounds;
   bool up = false;
   Time seen{};                 // up, or made
+  Time since{};                // it is up
   std::optional<Time> silent;  // since when, once it was up
 };
 
@@ -259,25 +260,35 @@ void Hub::release(const std::string &session) {
 }
 
 void Hub::set_attended(bool attended) {
-  attended_ = attended;
+  if (attended)
+    unattended_.reset();
+  else if (!unattended_)
+    unattended_ = Clock::now();
   step();
 }
 
 void Hub::forgotten() {
-  for (auto &[name, session] : sessions_) session.forgotten = true;
+  for (auto &[name, session] : sessions_)
+    if (!session.forgotten) session.forgotten = Clock::now();
   step();
 }
 
-/// The leg that is not up while another is, where nobody else looks after the session.
-const Hub::Leg *Hub::missed(const Session &session) const {
-  if (attended_ && !session.forgotten) return nullptr;
+/// The leg that is not up while another is, where nobody else looks after the session. It has its
+/// time from when all of that was so.
+std::optional<Hub::Missed> Hub::missed(const Session &session) const {
+  if (!unattended_ && !session.forgotten) return std::nullopt;
+  Time since = session.forgotten ? *session.forgotten : *unattended_;
+  if (session.forgotten && unattended_) since = std::min(since, *unattended_);
   const Leg *first = nullptr;
-  bool any_up = false;
+  std::optional<Time> up;
   for (const auto &leg : session.legs) {
-    any_up |= leg->up;
-    if (!leg->up && (!first || leg->seen < first->seen)) first = leg.get();
+    if (leg->up)
+      up = std::min(up.value_or(leg->since), leg->since);
+    else if (!first || leg->seen < first->seen)
+      first = leg.get();
   }
-  return any_up ? first : nullptr;
+  if (!first || !up) return std::nullopt;
+  return Missed{first, std::max({since, *up, first->seen}) + options_.unattended};
 }
 
 void Hub::drop(const std::string &session) {
@@ -377,6 +388,7 @@ void Hub::on_event(Leg &leg, const Puncher::Event &event) {
         break;
       }
       leg.silent.reset();
+      if (!leg.up) leg.since = Clock::now();
       told.kind = std::exchange(leg.up, true) ? LegEvent::Kind::Moved : LegEvent::Kind::Up;
       told.remote = remote.to_string();
       break;
@@ -431,12 +443,12 @@ void Hub::step() {
       sooner(leg->puncher.next());
     }
     sooner(seen + options_.idle);
-    const Leg *gone = missed(session);
-    if (gone) sooner(gone->seen + options_.unattended);
+    const auto gone = missed(session);
+    if (gone) sooner(gone->until);
     if (now - seen >= options_.idle)
       lapsed.emplace_back(name, "no client of it was there for a while");
-    else if (gone && now - gone->seen >= options_.unattended)
-      lapsed.emplace_back(name, "its " + gone->name + " has gone, and so has its rendezvous");
+    else if (gone && now >= gone->until)
+      lapsed.emplace_back(name, "its " + gone->leg->name + " has gone, and so has its rendezvous");
   }
   stepping_ = false;
   for (const auto &[name, why] : lapsed) {
@@ -478,6 +490,9 @@ void Hub::offer_found() {
 
 void Hub::addresses_changed() {
   auto now_there = nat::host_addresses();
+  // Without a network there is nothing to tell anybody, and when it is back nothing has changed.
+  const bool here_only = now_there.empty() || nat::widest_scope(now_there) == nat::Scope::Machine;
+  if (here_only && nat::widest_scope(addresses_) != nat::Scope::Machine) return;
   if (now_there == addresses_) return;
   addresses_ = std::move(now_there);
   say(LogLevel::Info, "the addresses of this machine have changed");

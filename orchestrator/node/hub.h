@@ -45,7 +45,7 @@ struct HubOptions {
   Duration idle = std::chrono::seconds(60);
   /// One whose rendezvous cannot say that it is over is so when a leg of it is not up so long while
   /// another is: whoever is left would wait for the one that has hung up.
-  Duration unattended = std::chrono::seconds(3);
+  Duration unattended = std::chrono::seconds(5);
   LogSink log;  ///< may be unset
 };
 
@@ -124,12 +124,17 @@ class Hub {
   struct Leg;
   struct Session {
     std::vector<std::unique_ptr<Leg>> legs;
-    bool forgotten = false;
+    std::optional<Time> forgotten;  ///< since when
   };
 
   Hub(std::shared_ptr<Reactor> reactor, HubOptions options, HubEvents events);
   Result<std::unique_ptr<Leg>> make_leg(const std::string &session, const LegDescription &told);
-  const Leg *missed(const Session &session) const;
+  /// What is to end a session that nobody can release.
+  struct Missed {
+    const Leg *leg;
+    Time until;
+  };
+  std::optional<Missed> missed(const Session &session) const;
   bool has_family(bool v6) const { return relay_->is_dual() || nat::is_v6(local()) == v6; }
   std::vector<nat::Candidate> candidates() const;
   void add_remote(Leg &leg, nat::Candidate candidate, Time now);
@@ -167,7 +172,7 @@ class Hub {
   std::uint64_t polls_ = 0;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what is posted
   bool stepping_ = false, step_again_ = false;
-  bool attended_ = true;
+  std::optional<Time> unattended_;  ///< since when the rendezvous is not reached
   std::optional<Time> armed_;  // when timer_ is due
   Reactor::Timer timer_;
 };
