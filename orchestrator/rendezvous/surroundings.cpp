@@ -113,10 +113,12 @@ void Lookout::start() {
 
 void Lookout::done(Surroundings found) {
   running_ = false;
-  timer_ = ContextTimer(context_.get(), kAgain, [this] { start(); });
   const bool again = std::exchange(again_, false);
+  // Of a network that is gone, or of none: that would be taken for a NAT that lets nothing pass.
+  const bool old = addresses_of_() != addresses_;
+  timer_ = ContextTimer(context_.get(), old ? kLeast : kAgain, [this] { start(); });
   const std::weak_ptr<bool> alive = alive_;
-  found_(std::move(found));
+  if (!old) found_(std::move(found));
   if (again && !alive.expired()) look(servers_);
 }
 

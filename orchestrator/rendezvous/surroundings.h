@@ -37,7 +37,8 @@ std::vector<nat::rendezvous::Region> servers_of(const nat::rendezvous::Welcome &
 Surroundings survey(const std::vector<nat::rendezvous::Region> &servers,
                     const std::stop_token &stop = {});
 
-/// Surveys on a thread of its own: when it is told to, and each kAgain. Make, use and destroy it on
+/// Surveys on a thread of its own: when it is told to, and each kAgain; what was found while this
+/// machine changed its addresses is not told. Make, use and destroy it on
 /// the thread of the GMainContext that was its default when it was made.
 class Lookout {
  public:
