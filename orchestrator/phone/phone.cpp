@@ -89,8 +89,8 @@ void Phone::on_welcome(const wire::Welcome &welcome) {
   if (call_ && !welcome.resumed) {
     if (!call_->up)
       return end_call(EndReason::Unreachable, "The rendezvous has forgotten the call.", false);
-    tell("forgotten", {}, "the rendezvous has forgotten the call; media goes on without it");
-    call_->forgotten = true;
+    if (!std::exchange(call_->forgotten, true))
+      tell("forgotten", {}, "the rendezvous has forgotten the call; media goes on without it");
     for (const char *what : {"no-node", "no-turn"}) decline(what);
   }
   if (placed_ && !call_ && !welcome.resumed) {

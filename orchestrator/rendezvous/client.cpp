@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 
+#include "common/endpoint.h"
 #include "common/handle.h"
 #include "common/main_context.h"
+#include "common/peer_log_budget.h"
 #include "rendezvous/network_watch.h"
 
 namespace junctor::rendezvous {
@@ -21,6 +24,9 @@ using namespace std::chrono_literals;
 constexpr std::size_t kMostSaid = 256;  // messages
 constexpr Duration kConnectTime = 5s;
 constexpr Duration kCloseTime = 1s;
+/// Of this machine's network, that make it connect anew: so many at once, then one each interval.
+constexpr unsigned kChanges = 5;
+constexpr Duration kChangeInterval = 2s;
 /// A connection that has lasted so long is made again at once: a NAT may have taken another
 /// address, and the peer is to learn of it.
 constexpr Duration kLasted = 2s;
@@ -30,8 +36,17 @@ template <class T>
 using ObjectRef = std::unique_ptr<T, Releaser<g_object_unref>>;
 using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
 
-/// Whether what is sent over a connection still leaves from an address of this machine.
-bool has_its_address(SoupWebsocketConnection *connection) {
+std::optional<Endpoint> endpoint_of(GSocketAddress *raw) {
+  const ObjectRef<GSocketAddress> address(raw);
+  if (!address || !G_IS_INET_SOCKET_ADDRESS(address.get())) return std::nullopt;
+  auto *inet = G_INET_SOCKET_ADDRESS(address.get());
+  const std::unique_ptr<char, Releaser<g_free>> text(
+      g_inet_address_to_string(g_inet_socket_address_get_address(inet)));
+  return Endpoint{text.get(), g_inet_socket_address_get_port(inet)};
+}
+
+/// Whether what is sent over a connection leaves this machine, and by the address that it has.
+bool has_its_way(SoupWebsocketConnection *connection) {
   GIOStream *stream = soup_websocket_connection_get_io_stream(connection);
   while (stream && !G_IS_SOCKET_CONNECTION(stream)) {
     GIOStream *base = nullptr;
@@ -42,12 +57,12 @@ bool has_its_address(SoupWebsocketConnection *connection) {
     stream = base;
   }
   if (!stream) return true;
-  const ObjectRef<GSocketAddress> local(
-      g_socket_connection_get_local_address(G_SOCKET_CONNECTION(stream), nullptr));
-  if (!local || !G_IS_INET_SOCKET_ADDRESS(local.get())) return true;
-  const std::unique_ptr<char, Releaser<g_free>> address(g_inet_address_to_string(
-      g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(local.get()))));
-  return nat::is_own_address(address.get());
+  auto *socket = G_SOCKET_CONNECTION(stream);
+  const auto local = endpoint_of(g_socket_connection_get_local_address(socket, nullptr));
+  const auto remote = endpoint_of(g_socket_connection_get_remote_address(socket, nullptr));
+  if (!local || !remote) return true;
+  const auto source = nat::source_address(*remote);
+  return source && *source == local->address && nat::is_own_address(local->address);
 }
 
 /// Whether a URL's host is this machine.
@@ -164,7 +179,9 @@ class SoupClient final : public Client {
 
   /// Who waits to try again need not wait, and who has lost his address not find out.
   void network_changed() {
-    if (closing_ || (connection_ && has_its_address(connection_.get()))) return;
+    if (closing_ || (connection_ && has_its_way(connection_.get()))) return;
+    if (!changes_.may(Clock::now())) return;
+    changes_.take(Clock::now());
     wait_ = options_.first_wait;
     reconnect();
   }
@@ -299,6 +316,7 @@ class SoupClient final : public Client {
   Duration wait_;
   std::function<void()> done_;
   ContextTimer retry_, silence_, patience_;
+  Throttle changes_{kChanges, kChangeInterval};
   NetworkWatch network_{[this] { network_changed(); }};
 };
 

@@ -12,7 +12,7 @@ NetworkWatch::NetworkWatch(std::function<void()> changed) : changed_(std::move(c
   source_ = g_unix_fd_source_new(changes_.fd(), G_IO_IN);
   const GUnixFDSourceFunc on_input = [](gint, GIOCondition, gpointer data) -> gboolean {
     auto *self = static_cast<NetworkWatch *>(data);
-    if (self->changes_.any())
+    if (self->changes_.any() && !self->timer_)
       self->timer_ = ContextTimer(nullptr, nat::AddressChanges::kGather, [self] { self->look(); });
     return G_SOURCE_CONTINUE;
   };
@@ -27,6 +27,7 @@ NetworkWatch::~NetworkWatch() {
 }
 
 void NetworkWatch::look() {
+  timer_.reset();
   Seen now;
   if (now == seen_) return;
   seen_ = std::move(now);

@@ -54,6 +54,24 @@ class N7_Changes(LadderTest):
         self.serve()
         self.goes_without(self.join("port-restricted", "port-restricted"), "p2p")
 
+    def test_without_any_network_many_times(self):
+        """More often than addresses are gathered for at once."""
+        self.serve()
+        phones = self.join("port-restricted", "port-restricted")
+        self.up(phones, "p2p")
+        link = self.lab.hosts["left"].link
+
+        def loose_cable():
+            for pause in (0.1,) * 14 + (1.0,):
+                link.unplug()
+                time.sleep(pause)
+                link.plug()
+                time.sleep(0.1)
+        self.back(phones, ("p2p", None), loose_cable, "after many short times without one", 3000)
+        wait_until(lambda: all(each.events("stats")[-1]["state"] == "up" for each in phones), 20,
+                   "a way at both", every=0.2)
+        self.see_each_other(phones)
+
     def goes_without(self, phones, rung, node=None):
         """What carried does so again once there is a network: nobody is given up meanwhile."""
         self.up(phones, rung, node)
@@ -121,8 +139,9 @@ class N2_RendezvousAgain(LadderTest):
         # It has failed often enough to wait for long.
         away = wait_until(lambda: [each for each in phone.events("away")
                                    if each["again_in_s"] >= 8], 40, "a long wait")[0]
+        said = len(phone.events())
         self.lab.hosts["left"].link.plug()
-        there = phone.wait("connected", resumed=True)
+        there = phone.wait("connected", after=said)
         self.assertLess(there["at"], away["at"] + away["again_in_s"])
         print(f"# a phone was to wait for {away['at'] + away['again_in_s'] - there['at']:.1f} s more")
         self.lab.hosts["right"].link.plug()
