@@ -106,6 +106,7 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
       return internal_error(why + "; junctor doctor says what is missing");
     }
     set_files();
+    give_durations(pipeline_.get());
     channel_ = element("channel");
     rtp_ = element("rtp");
     g_object_set(channel_.get(), "session", options_.session.c_str(), "caller", options_.caller,

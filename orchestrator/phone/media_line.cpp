@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "common/gst/refs.h"
 #include "nat/core/rung_list.h"
 
 namespace junctor::phone {
@@ -72,7 +73,24 @@ std::string picture_coder(const MediaOptions &options) {
          "aggregate-mode=zero-latency";
 }
 
+/// A thirtieth of a second where it says nothing.
+GstPadProbeReturn give_duration(GstPad *, GstPadProbeInfo *info, gpointer) {
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER(info);
+  if (GST_BUFFER_DURATION_IS_VALID(buffer)) return GST_PAD_PROBE_OK;
+  buffer = gst_buffer_make_writable(buffer);
+  GST_BUFFER_DURATION(buffer) = GST_SECOND / 30;
+  GST_PAD_PROBE_INFO_DATA(info) = buffer;
+  return GST_PAD_PROBE_OK;
+}
+
 }  // namespace
+
+void give_durations(GstElement *pipeline) {
+  const ElementRef rate(gst_bin_get_by_name(GST_BIN(pipeline), "picture-rate"));
+  if (!rate) return;
+  const PadRef pad(gst_element_get_static_pad(rate.get(), "sink"));
+  gst_pad_add_probe(pad.get(), GST_PAD_PROBE_TYPE_BUFFER, give_duration, nullptr, nullptr);
+}
 
 nat::SessionMedia sent_by(const MediaOptions &options) {
   nat::SessionMedia media;
@@ -116,7 +134,8 @@ Result<std::string> media_line(const MediaOptions &options) {
     if (!source) return source;
     line += *source +
             " ! queue leaky=downstream max-size-buffers=3 max-size-bytes=0 max-size-time=0 "
-            "! videoconvert ! videoscale add-borders=true ! videorate drop-only=true max-rate=30 "
+            "! videoconvert ! videoscale add-borders=true ! videorate name=picture-rate "
+            "drop-only=true max-rate=30 "
             "! video/x-raw,format=I420,width=640,height=360 ! " +
             picture_coder(options) + " pt=96 mtu=1200 ! funnel.sink_0 ";
   }

@@ -2,6 +2,8 @@
 // The launch line of a phone's media.
 #pragma once
 
+#include <gst/gst.h>
+
 #include <string>
 
 #include "common/result.h"
@@ -23,6 +25,10 @@ inline constexpr const char *kAgainMap = "application/x-rtp-pt-map,96=(uint)98,9
 /// the text but patterns and numbers that have been checked. `channel`'s src is left to be linked
 /// with `rtp`, once that has been told what it asks for.
 Result<std::string> media_line(const MediaOptions &options);
+
+/// For the pipeline that was made of it, before it runs: recordings of browsers and some cameras
+/// say neither a frame rate nor how long a picture lasts, which videorate aborts the program for.
+void give_durations(GstElement *pipeline);
 
 /// The way of what is received, to be added where its stream shows: its head is `depay`.
 std::string picture_sink_line(const std::string &codec);

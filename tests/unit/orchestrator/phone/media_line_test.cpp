@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 #include <initializer_list>
 
 #include "../../temporary_directory.h"
@@ -96,6 +97,40 @@ TEST(MediaLine, NoSinkWaitsForItsFirstBuffer) {
     gst_iterator_free(sinks);
     EXPECT_GT(count, 0U) << line;
   }
+}
+
+TEST(MediaLine, SendsPicturesThatSayNotHowLongTheyLast) {
+  gst_init(nullptr, nullptr);
+  const TemporaryDirectory folder;
+  MediaOptions options;
+  options.video = folder.path() + "/film";
+  options.audio = "off";
+  const auto run = [](const std::string &line, const std::function<void(GstElement *)> &prepare) {
+    const ElementRef pipeline(gst_parse_launch(line.c_str(), nullptr));
+    ASSERT_TRUE(pipeline) << line;
+    prepare(pipeline.get());
+    gst_element_set_state(pipeline.get(), GST_STATE_PLAYING);
+    const BusRef bus(gst_element_get_bus(pipeline.get()));
+    GstMessage *end = gst_bus_timed_pop_filtered(
+        bus.get(), 20 * GST_SECOND,
+        static_cast<GstMessageType>(GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
+    ASSERT_TRUE(end) << line;
+    EXPECT_EQ(GST_MESSAGE_TYPE(end), GST_MESSAGE_EOS) << line;
+    gst_message_unref(end);
+    gst_element_set_state(pipeline.get(), GST_STATE_NULL);
+  };
+  // Such pictures, one after the other, have neither a rate nor durations.
+  run("videotestsrc num-buffers=5 ! jpegenc ! filesink location=" + options.video,
+      [](GstElement *) {});
+  const auto line = media_line(options);
+  ASSERT_TRUE(line) << line.error().detail;
+  const auto begin = line->find("filesrc"), end = line->find(" ! funnel.sink_0");
+  ASSERT_LT(begin, end);
+  run(line->substr(begin, end - begin) + " ! fakesink", [&](GstElement *pipeline) {
+    const ElementRef file(gst_bin_get_by_name(GST_BIN(pipeline), "picture-file"));
+    g_object_set(file.get(), "location", options.video.c_str(), nullptr);
+    give_durations(pipeline);
+  });
 }
 
 }  // namespace
