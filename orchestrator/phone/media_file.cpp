@@ -24,27 +24,71 @@ using ErrorRef = std::unique_ptr<GError, Releaser<g_error_free>>;
 using Text = std::unique_ptr<gchar, Releaser<g_free>>;
 
 constexpr std::size_t kHead = 256UL * 1024;  // of a file, by which its kind is known
-/// decodebin loses what a demuxer says that fails at once, and then waits for ever.
-constexpr GstClockTime kPatience = 3 * GST_SECOND;
+/// decodebin loses what a demuxer says that fails at once, one time in ten, and then waits for
+/// ever.
+constexpr int kLooks = 4;
 
-/// What is plainly no film and no sound.
-bool is_media(std::FILE *file) {
+/// What GStreamer takes it for by its first bytes, like "image/png"; empty where it knows nothing.
+std::string type_of(std::FILE *file) {
   std::vector<guint8> head(kHead);
   head.resize(std::fread(head.data(), 1, head.size(), file));
   const CapsRef found(
       head.empty() ? nullptr
                    : gst_type_find_helper_for_data(nullptr, head.data(), head.size(), nullptr));
-  const std::string_view type =
-      found ? gst_structure_get_name(gst_caps_get_structure(found.get(), 0)) : "";
-  return !type.empty() && !type.starts_with("text/");
+  return found ? gst_structure_get_name(gst_caps_get_structure(found.get(), 0)) : "";
 }
 
-bool has(GstDiscovererInfo *info, Medium medium) {
-  GList *streams = medium == Medium::Video ? gst_discoverer_info_get_video_streams(info)
-                                           : gst_discoverer_info_get_audio_streams(info);
-  const bool found = streams != nullptr;
-  gst_discoverer_stream_info_list_free(streams);
+/// Nothing where it cannot be asked for.
+InfoRef look_into(const std::string &path, GstClockTime patience, std::string &why) {
+  const Text uri(gst_filename_to_uri(path.c_str(), nullptr));
+  InfoRef info;
+  for (int look = 0; uri && look < kLooks; ++look) {
+    const DiscovererRef discoverer(gst_discoverer_new(patience, nullptr));
+    if (!discoverer) return nullptr;
+    GError *raw = nullptr;
+    info.reset(gst_discoverer_discover_uri(discoverer.get(), uri.get(), &raw));
+    const ErrorRef error(raw);
+    why = error ? error->message : "";
+    if (!info || gst_discoverer_info_get_result(info.get()) != GST_DISCOVERER_TIMEOUT) break;
+  }
+  return info;
+}
+
+/// As decodebin looks for one.
+bool can_be_decoded(GstDiscovererStreamInfo *stream) {
+  const CapsRef caps(gst_discoverer_stream_info_get_caps(stream));
+  if (!caps || gst_caps_is_empty(caps.get()) || gst_caps_is_any(caps.get())) return false;
+  const std::string_view type = gst_structure_get_name(gst_caps_get_structure(caps.get(), 0));
+  if (type == "video/x-raw" || type == "audio/x-raw") return true;
+  GList *decoders =
+      gst_element_factory_list_get_elements(GST_ELEMENT_FACTORY_TYPE_DECODER, GST_RANK_MARGINAL);
+  GList *fitting = gst_element_factory_list_filter(decoders, caps.get(), GST_PAD_SINK,
+                                                   gst_caps_is_fixed(caps.get()));
+  const bool found = fitting != nullptr;
+  gst_plugin_feature_list_free(fitting);
+  gst_plugin_feature_list_free(decoders);
   return found;
+}
+
+/// Of one medium.
+struct Streams {
+  int all = 0, decoded = 0, still = 0;
+};
+
+Streams streams_of(GstDiscovererInfo *info, Medium medium) {
+  GList *list = medium == Medium::Video ? gst_discoverer_info_get_video_streams(info)
+                                        : gst_discoverer_info_get_audio_streams(info);
+  Streams streams;
+  for (const GList *each = list; each; each = each->next) {
+    auto *stream = GST_DISCOVERER_STREAM_INFO(each->data);
+    ++streams.all;
+    if (can_be_decoded(stream)) ++streams.decoded;
+    if (GST_IS_DISCOVERER_VIDEO_INFO(stream) &&
+        gst_discoverer_video_info_is_image(GST_DISCOVERER_VIDEO_INFO(stream)))
+      ++streams.still;
+  }
+  gst_discoverer_stream_info_list_free(list);
+  return streams;
 }
 
 /// The decoder of `medium` that is not installed, in GStreamer's words: the fourth of the fields
@@ -64,34 +108,44 @@ std::string missing_decoder(GstDiscovererInfo *info, Medium medium) {
 
 }  // namespace
 
-Result<void> check_media_file(const std::string &option, const std::string &path, Medium medium) {
+Result<void> check_media_file(const std::string &option, const std::string &path, Medium medium,
+                              std::chrono::seconds patience) {
   std::error_code failure;
   if (!std::filesystem::is_regular_file(path, failure)) return {};
   const auto wrong = [&](const std::string &what) {
     return bad_input(option + " " + path + ": " + what);
   };
+  std::string type;
   {
     const std::unique_ptr<std::FILE, Releaser<std::fclose>> file(std::fopen(path.c_str(), "rbe"));
     if (!file) return wrong("it cannot be read");
-    if (!is_media(file.get()))
+    type = type_of(file.get());
+    if (type.empty() || type.starts_with("text/"))
       return wrong("there is neither film nor sound in it that GStreamer knows");
   }
-  const Text uri(gst_filename_to_uri(path.c_str(), nullptr));
-  const DiscovererRef discoverer(gst_discoverer_new(kPatience, nullptr));
-  if (!uri || !discoverer) return {};  // what is wrong will show
-  GError *raw = nullptr;
-  const InfoRef info(gst_discoverer_discover_uri(discoverer.get(), uri.get(), &raw));
-  const ErrorRef error(raw);
-  if (!info) return {};
+  std::string why;
+  const InfoRef info =
+      look_into(path, static_cast<GstClockTime>(patience.count()) * GST_SECOND, why);
+  if (!info) return {};  // what is wrong will show
   const GstDiscovererResult result = gst_discoverer_info_get_result(info.get());
+  const Streams streams = streams_of(info.get(), medium);
   const std::string name = medium == Medium::Video ? "picture" : "sound";
-  if (const auto decoder = missing_decoder(info.get(), medium); !decoder.empty())
+  if (const auto decoder = missing_decoder(info.get(), medium);
+      !decoder.empty() && streams.decoded == 0)
     return wrong("its " + name + " needs what GStreamer does not have here: " + decoder +
                  "; install it, or name another file");
-  if (has(info.get(), medium)) return {};
-  if (result == GST_DISCOVERER_ERROR || result == GST_DISCOVERER_TIMEOUT)
+  // A picture that cannot even be decoded is no film either.
+  if (medium == Medium::Video &&
+      (streams.all > 0 ? streams.still == streams.all
+                       : result == GST_DISCOVERER_ERROR && type.starts_with("image/")))
+    return wrong("its picture is a still one; make a film of it with ffmpeg -loop 1 -i " + path +
+                 " -t 60 -vf scale=640:-2 -pix_fmt yuv420p " +
+                 std::filesystem::path(path).stem().string() + ".mp4");
+  // A slow disk or processor is no fault of the file's.
+  if (streams.all > 0 || result == GST_DISCOVERER_TIMEOUT) return {};
+  if (result == GST_DISCOVERER_ERROR)
     return wrong("it cannot be played, it may be damaged or cut off" +
-                 (error ? " (" + std::string(error->message) + ")" : "") + "; name another file");
+                 (why.empty() ? "" : " (" + why + ")") + "; name another file");
   return wrong("there is no " + name + " in it; name a file that has one, or " +
                (medium == Medium::Video ? "--video test or --video off"
                                         : "--audio test, --audio mic or --audio off"));

@@ -2,6 +2,7 @@
 // Files that a phone sends from.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "common/codec.h"
@@ -10,8 +11,9 @@
 namespace junctor::phone {
 
 /// Whether `medium` can be taken from the file, before anybody is called: BadInput names the
-/// option, the file and what it lacks. What is no regular file is left to others. Blocks, for
-/// seconds at most; what nothing is found in by then is taken for damaged.
-Result<void> check_media_file(const std::string &option, const std::string &path, Medium medium);
+/// option, the file and what it lacks. What is no regular file is left to others. Blocks, usually
+/// for less than a second: four times `patience` at most, then nothing is said against the file.
+Result<void> check_media_file(const std::string &option, const std::string &path, Medium medium,
+                              std::chrono::seconds patience = std::chrono::seconds(2));
 
 }  // namespace junctor::phone

@@ -5,8 +5,13 @@
 #include <gst/gst.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "../../temporary_directory.h"
 #include "common/gst/refs.h"
@@ -80,6 +85,83 @@ TEST_F(MediaFile, ThatIsNoMediaIsNamed) {
   std::ofstream(path) << "Hello, this is a text.\n";
   EXPECT_NE(refusal("--audio", path, Medium::Audio).find("neither film nor sound"),
             std::string::npos);
+}
+
+TEST_F(MediaFile, ThatIsAStillPictureIsNamed) {
+  for (const char *kind : {"png", "jpeg"}) {
+    const std::string path = make(std::string("pic.") + kind,
+                                  std::string("videotestsrc num-buffers=1 ! ") + kind + "enc");
+    EXPECT_EQ(refusal("--video", path, Medium::Video),
+              "--video " + path +
+                  ": its picture is a still one; make a film of it with ffmpeg -loop 1 -i " + path +
+                  " -t 60 -vf scale=640:-2 -pix_fmt yuv420p pic.mp4");
+  }
+  const std::string film =
+      make("film.avi", "videotestsrc num-buffers=5 ! jpegenc ! image/jpeg ! avimux");
+  EXPECT_EQ(refusal("--video", film, Medium::Video), "") << "of many";
+}
+
+/// Is installed, and found by nobody while this lives.
+class Hidden {
+ public:
+  explicit Hidden(const char *caps) {
+    GList *all =
+        gst_element_factory_list_get_elements(GST_ELEMENT_FACTORY_TYPE_DECODER, GST_RANK_MARGINAL);
+    const CapsRef wanted(gst_caps_from_string(caps));
+    GList *found = gst_element_factory_list_filter(all, wanted.get(), GST_PAD_SINK, FALSE);
+    for (const GList *each = found; each; each = each->next) {
+      auto *feature = GST_PLUGIN_FEATURE(gst_object_ref(each->data));
+      features_.emplace_back(feature, gst_plugin_feature_get_rank(feature));
+      gst_plugin_feature_set_rank(feature, GST_RANK_NONE);
+    }
+    gst_plugin_feature_list_free(found);
+    gst_plugin_feature_list_free(all);
+  }
+  ~Hidden() {
+    for (const auto &[feature, rank] : features_) {
+      gst_plugin_feature_set_rank(feature, rank);
+      gst_object_unref(feature);
+    }
+  }
+  Hidden(const Hidden &) = delete;
+  Hidden &operator=(const Hidden &) = delete;
+
+ private:
+  std::vector<std::pair<GstPluginFeature *, guint>> features_;
+};
+
+TEST_F(MediaFile, IsRefusedOnlyIfNoneOfItsStreamsCanBeDecoded) {
+  const std::string alone =
+      make("alone.mka", "audiotestsrc num-buffers=100 ! audioconvert ! vorbisenc ! matroskamux");
+  const std::string both =
+      make("both.mka",
+           "audiotestsrc num-buffers=100 ! audioconvert ! vorbisenc ! matroskamux name=to "
+           "audiotestsrc num-buffers=100 ! audioconvert ! audioresample ! opusenc ! to. to.");
+  const Hidden hidden("audio/x-vorbis");
+  const std::string said = refusal("--audio", alone, Medium::Audio);
+  EXPECT_NE(said.find("its sound needs what GStreamer does not have here: "), std::string::npos)
+      << said;
+  EXPECT_EQ(refusal("--audio", both, Medium::Audio), "");
+}
+
+TEST_F(MediaFile, ThatIsReadSlowlyIsTaken) {
+  const std::string path = directory_.path() + "/slow";
+  std::ofstream(path) << "slowly";
+  // It is known at once by its first bytes, and then takes longer than the patience.
+  static const std::thread::id here = std::this_thread::get_id();
+  const CapsRef caps(gst_caps_new_empty_simple("video/x-slow"));
+  gst_type_find_register(
+      nullptr, "slow", GST_RANK_PRIMARY + 1,
+      [](GstTypeFind *find, gpointer) {
+        const guint8 *head = gst_type_find_peek(find, 0, 6);
+        if (!head || std::memcmp(head, "slowly", 6) != 0) return;
+        if (std::this_thread::get_id() != here)
+          std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+        gst_type_find_suggest_empty_simple(find, GST_TYPE_FIND_MAXIMUM, "video/x-slow");
+      },
+      nullptr, caps.get(), nullptr, nullptr);
+  const auto checked = check_media_file("--video", path, Medium::Video, std::chrono::seconds(1));
+  EXPECT_TRUE(checked) << checked.error().detail;
 }
 
 }  // namespace
