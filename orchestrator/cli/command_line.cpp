@@ -9,6 +9,7 @@
 
 #include "accounts/book.h"
 #include "cli/phone_flags.h"
+#include "cli/validators.h"
 #include "common/text.h"
 #include "config/checks.h"
 #include "config/nearest.h"
@@ -101,10 +102,6 @@ Result<accounts::Rights> parse_rights(const std::string &text) {
   return bad_input("--rights: '" + text + "' is not push, pull or push,pull");
 }
 
-/// For an option whose default is what an empty text would mean: who writes one meant another.
-const CLI::Validator kNotEmpty(
-    [](const std::string &text) { return text.empty() ? std::string("it is empty") : ""; }, "");
-
 /// Of the API: found out by the first request otherwise, which tells less.
 const CLI::Validator kUrl(
     [](const std::string &text) {
@@ -117,13 +114,6 @@ const CLI::Validator kUrl(
                   : "'" + text +
                         "' is no URL of an orchestrator; write for example http://127.0.0.1:8080 "
                         "or https://HOST:8443";
-    },
-    "");
-
-const CLI::Validator kAccountName(
-    [](const std::string &text) {
-      const auto valid = accounts::check_name(text);
-      return valid ? std::string() : valid.error().detail;
     },
     "");
 
@@ -409,7 +399,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   nat->add_option("--stun", line.stun,
                   "STUN server to ask; may be given again: the nearest is asked everything")
       ->type_name("HOST:PORT")
-      ->check(kNotEmpty);
+      ->check(kNotEmpty)
+      ->check(kStunServer);
   nat->add_flag("--watch", line.watch, "Go on, and tell when the external address changes");
   nat->add_option("--every", line.every, "Seconds between two looks with --watch (15)")
       ->type_name("SECONDS")
@@ -441,7 +432,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       ->type_name("ADDRESS:PORT");
   node->add_option("--stun", line.stun, "STUN server to ask instead of the orchestrator's")
       ->type_name("HOST:PORT")
-      ->check(kNotEmpty);
+      ->check(kNotEmpty)
+      ->check(kStunServer);
   node->add_option("--region", line.node.region, "Where it is (the nearest that it measures)");
   node->add_option("--price", line.node.price, "Of a gigabyte, from 0 to 1000000 (0)")
       ->type_name("NUMBER")
@@ -527,6 +519,8 @@ CommandLine parse(const std::vector<std::string> &arguments) {
   if (line.verb == Verb::Phone && !line.phone.call.empty() && !line.phone.answer_from.empty())
     return wrong(app,
                  "--answer-from is for a phone that waits to be called; leave it or --call out");
+  if (line.verb == Verb::Phone && line.phone.answer == "no" && !line.phone.answer_from.empty())
+    return wrong(app, "--answer no declines all calls, those of --answer-from too; leave one out");
   if (auto applied = apply(flags, line.config); !applied) return wrong(app, applied.error().detail);
   line.wait = !no_wait;
   auto rights = parse_rights(flags.rights);

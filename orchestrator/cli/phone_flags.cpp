@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "cli/phone_flags.h"
 
+#include "cli/validators.h"
+
 namespace junctor::cli {
 
 void add_trust_flags(CLI::App &command, accounts::Trust &trust) {
@@ -22,8 +24,8 @@ void add_phone_flags(CLI::App &command, PhoneLine &line) {
   add_trust_flags(command, line.trust);
   text("--call", line.call, "NAME",
        "Account to call; where no orchestrator answers within 20 s, the exit status is 3 (none: "
-       "waits "
-       "to be called, and goes on trying to reach the orchestrator)");
+       "waits to be called, and goes on trying to reach the orchestrator)")
+      ->check(kAccountName);
   text("--answer", line.answer, "auto|no",
        "What becomes of calls that come: auto shows every account that calls what --video and "
        "--audio send (auto)")
@@ -31,9 +33,7 @@ void add_phone_flags(CLI::App &command, PhoneLine &line) {
   command.add_option("--answer-from", line.answer_from, "Answer these alone, decline all others")
       ->type_name("ACCOUNT,...")
       ->delimiter(',')
-      ->check([](const std::string &name) {
-        return name.empty() ? std::string("it is empty") : std::string();
-      });
+      ->check(kAccountName);
   command.add_flag("--once", line.once, "End with the first call");
   text("--video", line.video, "WHAT", "test, off, /dev/videoN, or a file (test)");
   text("--audio", line.audio, "WHAT", "test, test:HERTZ, mic, off, or a file (test)");

@@ -107,10 +107,18 @@ TEST(CommandLine, MistakesNameTheFix) {
            Row{{"node", "--url", "https://u", "--max-bytes", ""}, "--max-bytes: it is empty"},
            Row{{"node", "--url", "https://u", "--stun", ""}, "--stun: it is empty"},
            Row{{"nat", "--stun", ""}, "--stun: it is empty"},
+           Row{{"nat", "--stun", "foo:bar"}, "--stun: 'foo:bar' is no STUN server; write HOST"},
+           Row{{"node", "--url", "https://u", "--stun", "foo:bar"},
+               "--stun: 'foo:bar' is no STUN server; write HOST"},
            Row{{"serve", "--stun", ""}, "--stun: it is empty"},
            Row{{"serve", "--turn", ""}, "--turn: it is empty"},
            Row{{"doctor", "--https", ""}, "--https: it is empty"},
            Row{{"phone", "--call", "bob", "--answer-from", "carol"}, "leave it or --call out"},
+           Row{{"phone", "--call", ""}, "--call: An account name has 1 to 64 of"},
+           Row{{"phone", "--call", std::string(80, 'a')}, "--call: An account name has 1 to 64 of"},
+           Row{{"phone", "--call", "sip:bob@host"}, "--call: An account name has"},
+           Row{{"phone", "--answer-from", "bob,No One"}, "--answer-from: An account name has"},
+           Row{{"phone", "--answer", "no", "--answer-from", "bob"}, "leave one out"},
            Row{{"nat", "--sutn", "x"}, "did you mean '--stun'?"},
        }) {
     const auto line = parse(row.arguments);
@@ -138,6 +146,13 @@ TEST(CommandLine, APhoneAnswersWhomItIsTold) {
   EXPECT_EQ(parse({"phone", "--answer-from", "alice,bob", "--once"}).phone.answer_from,
             (std::vector<std::string>{"alice", "bob"}));
   EXPECT_EQ(parse({"phone", "--answer-from", ""}).exit_code, kWrongUsage);
+}
+
+TEST(CommandLine, StunServersAreTaken) {
+  for (const char *server : {"stun.example.org", "192.0.2.1:3478", "[2001:db8::1]:3478"}) {
+    EXPECT_EQ(parse({"node", "--url", "https://u", "--stun", server}).verb, Verb::Node) << server;
+    EXPECT_EQ(parse({"nat", "--stun", server}).verb, Verb::Nat) << server;
+  }
 }
 
 TEST(CommandLine, APhonesTimesAreSettings) {
