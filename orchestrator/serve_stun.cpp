@@ -9,8 +9,7 @@ namespace junctor {
 Result<std::shared_ptr<nat::StunServer>> open_stun(const config::Config &config,
                                                    const std::shared_ptr<Reactor> &reactor,
                                                    const LogSink &log) {
-  if (!config.listen.stun && config.stun.alternate)
-    return bad_input("stun.alternate is set, but listen.stun (--stun) is off: set both or neither");
+  if (auto good = config::check_stun(config); !good) return good.error();
   if (!config.listen.stun) return std::shared_ptr<nat::StunServer>();
   nat::StunServerOptions options;
   options.listen = *config.listen.stun;

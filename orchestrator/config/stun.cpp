@@ -32,4 +32,19 @@ std::optional<Endpoint> stun_alternate(const Config &config) {
   return next;
 }
 
+Result<void> check_stun(const Config &config) {
+  if (!config.stun.alternate) return {};
+  if (!config.listen.stun)
+    return bad_input("stun.alternate is set, but listen.stun (--stun) is off: set both or neither");
+  const auto is_v6 = [](const Endpoint &each) {
+    return each.address.find(':') != std::string::npos;
+  };
+  if (is_v6(*config.stun.alternate) != is_v6(*config.listen.stun))
+    return bad_input("stun.alternate is " + config.stun.alternate->to_string() +
+                     ", but listen.stun (--stun) " + config.listen.stun->to_string() +
+                     ": no client reaches both from one socket; name two addresses of IPv4 or two "
+                     "of IPv6, or leave it at \"auto\"");
+  return {};
+}
+
 }  // namespace junctor::config

@@ -17,4 +17,7 @@ Result<void> parse_alternate(std::string_view text, Stun &stun);
 /// to it. Nothing where it is off.
 std::optional<Endpoint> stun_alternate(const Config &config);
 
+/// Whether its two addresses go together: BadInput says how.
+Result<void> check_stun(const Config &config);
+
 }  // namespace junctor::config

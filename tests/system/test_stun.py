@@ -57,16 +57,19 @@ class N1_Stun(StunTest):
         said = self.tool("turnutils_stunclient", "-f", "-p", str(self.port), HOST)
         self.assertIn(f"Other addr: : {OTHER}", said)
 
-    def test_a_second_address_without_a_first_is_refused(self):
-        config = self.workspace.write("alone.toml", f'[stun]\nalternate = "{OTHER}:3479"\n')
-        done = subprocess.run(
-            [os.path.join(BUILD, "orchestrator", "junctor"), "serve", "--config", config,
-             "--data-dir", self.workspace.file("alone"),
-             *(f"--{each}=off" for each in ("rtmp", "sip", "http", "stun"))],
-            env={**os.environ, **environment()}, capture_output=True, text=True, timeout=60,
-            check=False)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn("stun.alternate is set, but listen.stun (--stun) is off", done.stderr)
+    def test_a_second_address_that_goes_not_with_the_first_is_refused(self):
+        for stun, alternate, says in (
+                ("off", OTHER, "stun.alternate is set, but listen.stun (--stun) is off"),
+                (f"{HOST}:0", "[::1]", "two addresses of IPv4 or two of IPv6")):
+            config = self.workspace.write("alone.toml", f'[stun]\nalternate = "{alternate}:3479"\n')
+            done = subprocess.run(
+                [os.path.join(BUILD, "orchestrator", "junctor"), "serve", "--config", config,
+                 "--data-dir", self.workspace.file("alone"), f"--stun={stun}",
+                 *(f"--{each}=off" for each in ("rtmp", "sip", "http"))],
+                env={**os.environ, **environment()}, capture_output=True, text=True, timeout=60,
+                check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(says, done.stderr)
 
     def test_a_phone_asks_for_its_address_and_calls(self):
         self.serve()

@@ -299,6 +299,27 @@ TEST(Config, StunHasAnAddressAndAnother) {
   EXPECT_EQ(Config().listen.stun->to_string(), "0.0.0.0:3478");
 }
 
+TEST(Config, BothAddressesOfStunAreOfOneFamily) {
+  const auto checked = [](const std::string &first, const std::string &second) {
+    Config config;
+    EXPECT_TRUE(
+        read_text("[listen]\nstun = \"" + first + "\"\n[stun]\nalternate = \"" + second + "\"\n",
+                  "t", config));
+    const auto good = check_stun(config);
+    return good ? "" : good.error().detail;
+  };
+  EXPECT_EQ(checked("127.0.0.1:3478", "127.0.0.2:3479"), "");
+  EXPECT_EQ(checked("[::1]:3478", "[::1]:3479"), "");
+  EXPECT_EQ(checked("[::1]:3478", "auto"), "");
+  EXPECT_EQ(checked("off", "auto"), "");
+  EXPECT_EQ(checked("127.0.0.1:3478", "[::1]:3479"),
+            "stun.alternate is [::1]:3479, but listen.stun (--stun) 127.0.0.1:3478: no client "
+            "reaches both from one socket; name two addresses of IPv4 or two of IPv6, or leave it "
+            "at \"auto\"");
+  EXPECT_NE(checked("[::1]:3478", "127.0.0.1:3479"), "");
+  EXPECT_NE(checked("off", "127.0.0.1:3479").find("set both or neither"), std::string::npos);
+}
+
 TEST(Config, StunHasTheNextPortBesides) {
   Config config;
   const auto alternate = [&](const std::string &text) {
