@@ -8,6 +8,7 @@
 #include <sstream>
 #include <thread>
 
+#include "accounts/authorities.h"
 #include "accounts/book.h"
 #include "accounts/secrets.h"
 #include "api/api.h"
@@ -531,9 +532,22 @@ int channels(const CommandLine &line, const Streams &streams) {
   return kDone;
 }
 
+/// The flag --ca of whatever command: found out when something is sent otherwise, as a failure.
+Result<void> check_authorities(const CommandLine &line) {
+  for (const accounts::Trust *trust : {&line.trust, &line.phone.trust, &line.node.trust})
+    if (!trust->ca_file.empty())
+      if (const auto read = accounts::read_authorities(trust->ca_file); !read)
+        return bad_input("--ca: " + read.error().detail);
+  return {};
+}
+
 }  // namespace
 
 int run(const CommandLine &line, Streams streams) {
+  if (const auto good = check_authorities(line); !good) {
+    streams.err << "junctor: " << good.error().detail << "\n";
+    return kWrongUsage;
+  }
   switch (line.verb) {
     case Verb::Say:
       (line.exit_code == kDone ? streams.out : streams.err) << line.message;

@@ -131,7 +131,7 @@ int node(const CommandLine &line, Streams streams) {
   if (!running) {
     config::finish_log();
     streams.err << "junctor: " << running.error().detail << "\n";
-    return kFailed;
+    return running.error().fault == Fault::BadInput ? kWrongUsage : kFailed;
   }
   struct Shown {
     node::Node &node;

@@ -29,12 +29,12 @@ class N7_Node(SystemTest):
 
     def node(self, *arguments, token=None, more=()):
         path = self.workspace.write("token", token or self.rendezvous.token, 0o600)
-        settings = {"--name": "n7", "--listen": f"{HOST}:0", "--drain": "1"}
+        settings = {"--url": self.rendezvous.url, "--name": "n7", "--listen": f"{HOST}:0",
+                    "--drain": "1"}
         settings.update(zip(arguments[::2], arguments[1::2]))
         return self.start(Process("node", [
-            os.path.join(BUILD, "orchestrator", "junctor"), "node", "--url", self.rendezvous.url,
-            "--token-file", path, "--every", "1", "--json",
-            *(word for pair in settings.items() for word in pair), *more],
+            os.path.join(BUILD, "orchestrator", "junctor"), "node", "--token-file", path, "--every", "1",
+            "--json", *(word for pair in settings.items() for word in pair), *more],
             self.workspace.file(f"node-{time.monotonic_ns()}.log"), env=environment()))
 
     def welcomed(self, **more):
@@ -180,7 +180,9 @@ class N7_Node(SystemTest):
     def test_wrong_words_are_told(self):
         for words, told in ((["--hours", "late"], "22:00-06:30"), (["--max-bytes", "much"], "500M"),
                             (["--name", "a b"], "letters"), (["--listen", "here"], "ADDRESS:PORT"),
-                            (["--announce", "1.2.3.4:0"], "ADDRESS:PORT")):
+                            (["--announce", "1.2.3.4:0"], "ADDRESS:PORT"), (["--ca", "/none.pem"], "--ca: "),
+                            (["--url", "http://192.0.2.1:8080"], "in clear"),
+                            (["--listen", "192.0.2.1:0"], "cannot bind 192.0.2.1:0")):
             with self.subTest(words=words):
                 process = self.node(*words)
                 self.assertEqual(process.wait(20), 2)

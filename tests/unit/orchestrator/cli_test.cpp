@@ -224,6 +224,19 @@ TEST(CommandLine, WhatCanBeNoUrlOrNameIsAWrongUse) {
     EXPECT_EQ(run_line({"account", command, "No Name"}).code, kWrongUsage) << command;
 }
 
+TEST(CommandLine, AuthoritiesThatAreNotThereAreAWrongUse) {
+  using Words = std::vector<std::string>;
+  for (const auto &words : {Words{"calls"}, {"nat"}, {"phone"}, {"node"}, {"account", "list"}}) {
+    Words more = words;
+    more.insert(more.end(), {"--url", "https://127.0.0.1:1", "--ca", "/none.pem"});
+    const auto ran = run_line(more);
+    EXPECT_EQ(ran.code, kWrongUsage) << words.front();
+    EXPECT_NE(ran.err.find("--ca: /none.pem holds no certificates that can be read"),
+              std::string::npos)
+        << words.front() << ": " << ran.err;
+  }
+}
+
 TEST(CommandLine, HelpAndVersion) {
   const auto version = run_line({"--version"});
   EXPECT_EQ(version.code, kDone);
@@ -313,7 +326,7 @@ TEST(Client, SaysHowToStartAServer) {
   EXPECT_EQ(run_line({"calls", "--data-dir", dir.path(), "--url", "nonsense"}).code, kWrongUsage);
   const auto untrusting = run_line({"calls", "--data-dir", dir.path(), "--url",
                                     "https://127.0.0.1:1", "--ca", dir.path() + "/none.pem"});
-  EXPECT_EQ(untrusting.code, kFailed);
+  EXPECT_EQ(untrusting.code, kWrongUsage);
   EXPECT_NE(untrusting.err.find("none.pem"), std::string::npos) << untrusting.err;
 }
 
