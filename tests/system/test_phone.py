@@ -136,6 +136,26 @@ class N3_Phones(PhoneTest):
         self.assertEqual(bob.ended(), 0)
         self.assertNotRegex(bob.process.log(), "CRITICAL|WARNING")
 
+    def test_what_a_browser_recorded_is_sent(self):
+        self.serve()
+        recording = self.workspace.file("recording.webm")
+        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i",
+                        film(self.workspace, ALICE, "ALICE", 30), "-c:v", "libvpx", "-deadline",
+                        "realtime", "-cpu-used", "8", "-b:v", "1M", recording], check=True)
+        with open(recording, "r+b") as file:
+            # It says neither a frame rate nor how long a picture lasts: DefaultDuration becomes Void.
+            whole = file.read()
+            at = whole.index(b"\x23\xe3\x83")
+            size = whole[at + 3] & 0x7f
+            file.seek(at)
+            file.write(bytes([0xec, 0x80 + size + 2]) + bytes(size + 2))
+        bob = self.there("bob", *self.media_of(BOB, "BOB"))
+        alice = self.phone("alice", "--call", "bob", "--video", recording, "--audio", "off")
+        alice.wait("channel", state="up")
+        self.sees(bob, ALICE)
+        alice.hang_up()
+        self.assertEqual(alice.ended(), 0)
+
     def test_it_says_which_address_families_it_has(self):
         rendezvous = self.start(FakeRendezvous())
         self.start(Phone(self.workspace, "alice", rendezvous.url, rendezvous.token))
@@ -175,6 +195,9 @@ class N3_Phones(PhoneTest):
         cut = self.workspace.file("cut.mp4")
         with open(silent, "rb") as whole, open(cut, "wb") as half:
             half.write(whole.read()[:os.path.getsize(silent) // 2])
+        still = self.workspace.file("still.png")
+        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", silent, "-frames:v", "1", still],
+                       check=True)
 
         def run(*arguments):
             done = subprocess.run([JUNCTOR, "phone", *arguments],
@@ -200,6 +223,10 @@ class N3_Phones(PhoneTest):
                  ("--url", self.url, *flags["token"], "--call", "bob", "--audio", silent)),
                 (2, f"--video {cut}: it cannot be played, it may be damaged or cut off",
                  ("--url", self.url, *flags["token"], "--call", "bob", "--video", cut)),
+                (2, f"--video {still}: its picture is a still one",
+                 ("--url", self.url, *flags["token"], "--call", "bob", "--video", still)),
+                (2, "--call: An account name has",
+                 ("--url", self.url, *flags["token"], "--call", "")),
                 (2, "there is no file", ("--url", self.url, *flags["token"], "--video", "/none")),
                 (2, "there is no directory",
                  ("--url", self.url, *flags["token"], "--save-pictures", "/none")),
