@@ -35,7 +35,9 @@ void add_phone_flags(CLI::App &command, PhoneLine &line) {
       ->delimiter(',')
       ->check(kAccountName);
   command.add_flag("--once", line.once, "End with the first call");
-  text("--video", line.video, "WHAT", "test, off, /dev/videoN, or a file (test)");
+  text("--video", line.video, "WHAT",
+       "test, off, /dev/videoN, or a file (test). The end of a file, this or that of --audio, ends "
+       "what is sent of both; the call goes on");
   text("--audio", line.audio, "WHAT", "test, test:HERTZ, mic, off, or a file (test)");
   text("--codec", line.codec, "h264|vp8", "Of the picture that is sent (h264)")
       ->check(CLI::IsMember({"h264", "vp8"}));

@@ -249,6 +249,7 @@ TEST(CommandLine, HelpAndVersion) {
     EXPECT_EQ(run_line({command, "--help"}).code, kDone);
   }
   EXPECT_NE(help.out.find("Exit status"), std::string::npos);
+  EXPECT_NE(run_line({"phone", "--help"}).out.find("The end of a file"), std::string::npos);
   const auto nothing = run_line({});
   EXPECT_EQ(nothing.code, kWrongUsage);
   EXPECT_NE(nothing.err.find("serve"), std::string::npos);
