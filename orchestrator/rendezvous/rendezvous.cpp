@@ -334,6 +334,7 @@ void Rendezvous::on(Device &from, const wire::Open &open, Time now) {
                   "You call yourself: no other device of " + open.to + " is connected.");
   if (!there) return refuse(EndReason::Unreachable, open.to + " is not connected.");
   Session session;
+  session.asking = Throttle(options_.limits.nodes_per_session, options_.limits.node_interval);
   session.view.id = options_.new_id();
   session.view.from = from.account;
   session.view.to = open.to;

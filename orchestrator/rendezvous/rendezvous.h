@@ -51,8 +51,9 @@ struct Limits {
   unsigned wrongs = 32;                                       ///< wrong messages of a connection
   /// Of what was said to a client, kept to say it again when its connection has broken.
   std::size_t kept_messages = 256, kept_bytes = 256UL * 1024;
-  std::size_t keep_ended = 1000;      ///< sessions that are over and can be asked about
-  std::size_t nodes_per_session = 8;  ///< that are asked until one carries, or none is left
+  std::size_t keep_ended = 1000;   ///< sessions that are over and can be asked about
+  unsigned nodes_per_session = 8;  ///< that are asked at once
+  Duration node_interval = std::chrono::seconds(5);  ///< and then one each interval
   /// For a node to say that it serves, from then on the next is asked. So short that a client which
   /// waits for a name (nat::LadderOptions::naming_timeout) hears of the third.
   Duration node_time = std::chrono::milliseconds(700);
@@ -169,7 +170,14 @@ class Rendezvous {
   struct Placement {
     std::string device, name;
     enum class State : std::uint8_t { Asked, Serving, Up, Failed } state = State::Asked;
-    Time until{};  ///< while it is asked
+    std::uint32_t order = 0;
+    Time until{};           ///< while it is asked; failed: until it is released
+    Time named{};           ///< when the clients were told of it
+    Time again{};           ///< failed: when it may be asked again
+    bool answered = false;  ///< by the node: it has said that it serves, or refused
+    /// What it has told each, as long as that one may not have it: a description, then what
+    /// changed.
+    std::vector<wire::Object> to_caller{}, to_callee{};
     bool caller_up = false, callee_up = false;
     bool caller_tries = false, callee_tries = false;      ///< as it says itself
     bool caller_stopped = false, callee_stopped = false;  ///< it has the node no more
@@ -186,7 +194,9 @@ class Rendezvous {
     std::vector<wire::Object> caller_signals, callee_signals;
     wire::Object caller_media, callee_media;  ///< what each sends, for nodes
     std::uint32_t caller_generation = 1, callee_generation = 1;
-    std::vector<Placement> placements;
+    std::vector<Placement> placements;  ///< one for each name
+    std::uint32_t asked = 0;            ///< nodes, each as often as it was
+    Throttle asking{Limits{}.nodes_per_session, Limits{}.node_interval};  ///< of nodes
     bool caller_needs = false, callee_needs = false;  ///< a node, and waits for the next
     bool unshown = false;                             ///< its view has changed since show()
     bool has(const std::string &device) const {
@@ -216,6 +226,10 @@ class Rendezvous {
   bool welcome_node(Link &link, Device &device, const wire::Hello &hello, Time now);
   void need_node(Session &session, Device &from, Time now);
   void place(Session &session, Time now);
+  void ask(Session &session, Device &node, const nodes::Choice &choice, Time now);
+  bool make_room(Session &session);
+  void tell_node(const Session &session, Placement &placement, bool caller, Time now);
+  void answers_late(const Device &node, const std::string &session, bool serves, Time now);
   void give_up(Session &session, Placement &placement, const std::string &why, Time now,
                bool leaving = false);
   void let_go(Session &session, const std::string &device);

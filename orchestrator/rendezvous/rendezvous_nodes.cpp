@@ -10,9 +10,17 @@ namespace junctor::rendezvous {
 
 namespace {
 
-constexpr std::size_t kMostSignals = 32;  // of each side, kept for nodes to come
+constexpr std::size_t kMostSignals = 32;     // of each side, kept for nodes to come
+constexpr std::size_t kMostNodeSignals = 8;  // of a node to each side, kept until that one tries it
+constexpr std::size_t kMostPlacements = 32;  // of a session
 /// A node that was given up still passes on what comes, until the clients have found another way.
 constexpr Duration kRelease = std::chrono::seconds(10);
+/// For one that did not come up. One that did is asked again at once: it may have been away for a
+/// moment alone.
+constexpr Duration kAskAgain = std::chrono::seconds(2);
+/// In which a client's word may cross a name. None that was told that there is no node asks again
+/// sooner (nat::LadderOptions::pause).
+constexpr Duration kCrossing = std::chrono::milliseconds(500);
 
 /// Which one a node is of that says nothing of it: of `known` the nearest that it has measured.
 std::string nearest(const std::vector<wire::RegionTime> &measured,
@@ -130,56 +138,100 @@ std::vector<nodes::Node> Rendezvous::all_nodes(std::vector<const Device *> &devi
 
 void Rendezvous::need_node(Session &session, Device &from, Time now) {
   const bool caller = from.id == session.caller;
-  // It has crossed the name of one that is on its way.
-  if (std::ranges::any_of(session.placements, [&](const Placement &each) {
-        return each.state == Placement::State::Serving &&
-               !(caller ? each.caller_tries : each.callee_tries);
-      }))
+  for (Placement &each : session.placements) {
+    if (each.state != Placement::State::Serving || (caller ? each.caller_tries : each.callee_tries))
+      continue;
+    // It has crossed the name of one that is on its way; or it had no use for that when it was
+    // named, and has now.
+    const bool stopped = std::exchange(caller ? each.caller_stopped : each.callee_stopped, false);
+    if (stopped || now >= each.named + kCrossing) tell_node(session, each, caller, now);
     return;
+  }
   (caller ? session.caller_needs : session.callee_needs) = true;
   if (session.view.state == State::Answered) place(session, now);
 }
 
-/// Asks the best node that was not asked yet, unless one is being asked.
+/// Asks the best node, unless one is being asked: of those that were not asked yet, or else of
+/// those that may be once more.
 void Rendezvous::place(Session &session, Time now) {
   using State = Placement::State;
   if (std::ranges::count(session.placements, State::Asked, &Placement::state) > 0) return;
   std::vector<const Device *> devices;
   const std::vector<nodes::Node> nodes = all_nodes(devices);
   const nodes::Client caller = client(session.caller), callee = client(session.callee);
-  std::string why = "none but those that were tried";
-  if (session.placements.size() < options_.limits.nodes_per_session) {
-    const auto choices = nodes::choose(nodes, caller, callee, options_.rule);
-    for (const nodes::Choice &choice : choices) {
+  const auto choices = nodes::choose(nodes, caller, callee, options_.rule);
+  const auto best = [&](bool again) {
+    return std::ranges::find_if(choices, [&](const nodes::Choice &choice) {
       const Device &node = *devices[choice.index];
-      if (std::ranges::count(session.placements, node.offer->name, &Placement::name) > 0) continue;
-      session.placements.push_back({.device = node.id,
-                                    .name = node.offer->name,
-                                    .until = now + options_.limits.node_time,
-                                    .round_trip_ms = choice.round_trip_ms.value_or(0),
-                                    .why = choice.why});
-      Device &asked = devices_.at(node.id);
-      asked.serves.insert(session.view.id);
-      ++asked.served;
-      say(LogLevel::Info,
-          "channel " + session.view.id + ": node " + node.offer->name + ", " + choice.why);
-      tell(asked, wire::Serve{session.view.id,
-                              {{"caller", session.caller_signals.front(), session.caller_media},
-                               {"callee", session.callee_signals.front(), session.callee_media}}});
-      for (const bool of_caller : {true, false}) {
-        const auto &signals = of_caller ? session.caller_signals : session.callee_signals;
-        for (std::size_t i = 1; i < signals.size(); ++i)
-          tell(asked,
-               wire::Signal{session.view.id, "", of_caller ? "caller" : "callee", signals[i]});
-      }
-      return;
-    }
-    if (choices.empty()) why = nodes::why_none(nodes, caller, callee);
+      const auto tried = std::ranges::find(session.placements, node.offer->name, &Placement::name);
+      if (tried == session.placements.end()) return !again;
+      // Two answers of one connection could not be told apart.
+      const bool owes_answer = !tried->answered && tried->device == node.id;
+      return again && tried->state == State::Failed && !owes_answer && now >= tried->again;
+    });
+  };
+  auto choice = best(false);
+  if (choice == choices.end()) choice = best(true);
+  std::string why = "none but those that were tried";
+  if (choices.empty()) {
+    why = nodes::why_none(nodes, caller, callee);
+  } else if (choice != choices.end()) {
+    if (session.asking.may(now) && make_room(session))
+      return ask(session, devices_.at(devices[choice->index]->id), *choice, now);
+    why = "too many nodes were tried";
   }
   if (std::exchange(session.caller_needs, false))
     tell(session.caller, wire::NoNode{session.view.id, why});
   if (std::exchange(session.callee_needs, false))
     tell(session.callee, wire::NoNode{session.view.id, why});
+}
+
+/// Forgets that one was tried where there are too many of them. False: none has failed.
+bool Rendezvous::make_room(Session &session) {
+  if (session.placements.size() < kMostPlacements) return true;
+  const auto oldest =
+      std::ranges::find(session.placements, Placement::State::Failed, &Placement::state);
+  if (oldest == session.placements.end()) return false;
+  release(session, *oldest);
+  session.placements.erase(oldest);
+  return true;
+}
+
+void Rendezvous::ask(Session &session, Device &node, const nodes::Choice &choice, Time now) {
+  const std::string &id = session.view.id;
+  session.asking.take(now);
+  const auto before = std::erase_if(
+      session.placements, [&](const Placement &each) { return each.name == node.offer->name; });
+  // It drops the legs of before when it hears this, and that comes first.
+  if (before > 0) tell(node, wire::Release{id});
+  session.placements.push_back({.device = node.id,
+                                .name = node.offer->name,
+                                .order = ++session.asked,
+                                .until = now + options_.limits.node_time,
+                                .round_trip_ms = choice.round_trip_ms.value_or(0),
+                                .why = choice.why});
+  node.serves.insert(id);
+  ++node.served;
+  say(LogLevel::Info, "channel " + id + ": node " + node.offer->name +
+                          (before > 0 ? " once more, " : ", ") + choice.why);
+  tell(node, wire::Serve{id,
+                         {{"caller", session.caller_signals.front(), session.caller_media},
+                          {"callee", session.callee_signals.front(), session.callee_media}}});
+  for (const bool of_caller : {true, false}) {
+    const auto &signals = of_caller ? session.caller_signals : session.callee_signals;
+    for (std::size_t i = 1; i < signals.size(); ++i)
+      tell(node, wire::Signal{id, "", of_caller ? "caller" : "callee", signals[i]});
+  }
+}
+
+void Rendezvous::tell_node(const Session &session, Placement &placement, bool caller, Time now) {
+  const std::string &device = caller ? session.caller : session.callee, &id = session.view.id;
+  const auto &said = caller ? placement.to_caller : placement.to_callee;
+  placement.named = now;
+  tell(device, wire::Node{id, placement.name, placement.order, said.front(),
+                          placement.round_trip_ms, placement.why});
+  for (std::size_t i = 1; i < said.size(); ++i)
+    tell(device, wire::Signal{id, placement.name, "", said[i]});
 }
 
 void Rendezvous::tell_both(const Session &session, const wire::Message &message) {
@@ -201,7 +253,10 @@ Rendezvous::Session *Rendezvous::served_by(Device &node, const std::string &id) 
 
 void Rendezvous::on(Device &from, const wire::Serving &serving, Time now) {
   Session *session = served_by(from, serving.session);
-  if (!session) return tell(from, wire::Release{serving.session});
+  if (!session) {
+    answers_late(from, serving.session, true, now);
+    return tell(from, wire::Release{serving.session});
+  }
   Placement &placement = *placed(*session, from);
   if (placement.state != Placement::State::Asked) return;
   const auto leg = [&](const char *name) {
@@ -211,26 +266,39 @@ void Rendezvous::on(Device &from, const wire::Serving &serving, Time now) {
   if (caller == serving.legs.end() || callee == serving.legs.end())
     return wrong(from, serving.session, "serving names the legs caller and callee", now);
   placement.state = Placement::State::Serving;
+  placement.answered = true;
   session->caller_needs = session->callee_needs = false;
-  const auto order = static_cast<std::uint32_t>(session->placements.size());
-  wire::Node node{session->view.id,    placement.name,          order,
-                  caller->description, placement.round_trip_ms, placement.why};
-  tell(session->caller, node);
-  node.description = callee->description;
-  tell(session->callee, node);
+  placement.to_caller = {caller->description};
+  placement.to_callee = {callee->description};
+  tell_node(*session, placement, true, now);
+  tell_node(*session, placement, false, now);
+}
+
+/// One that was given up meanwhile: it is there after all.
+void Rendezvous::answers_late(const Device &node, const std::string &id, bool serves, Time now) {
+  const auto session = sessions_.find(id);
+  if (session == sessions_.end()) return;
+  auto &placements = session->second.placements;
+  const auto found = std::ranges::find(placements, node.id, &Placement::device);
+  if (found == placements.end() || std::exchange(found->answered, true)) return;
+  if (serves) found->again = now;
 }
 
 void Rendezvous::on(Device &from, const wire::Refuse &refuse, Time now) {
   Session *session = served_by(from, refuse.session);
-  if (session)
-    give_up(*session, *placed(*session, from),
-            refuse.reason.empty() ? "it refuses" : "it refuses: " + refuse.reason, now);
+  if (!session) return answers_late(from, refuse.session, false, now);
+  Placement &placement = *placed(*session, from);
+  placement.answered = true;
+  give_up(*session, placement,
+          refuse.reason.empty() ? "it refuses" : "it refuses: " + refuse.reason, now);
 }
 
 void Rendezvous::on(Device &from, const wire::LegState &leg, Time now) {
   Session *session = served_by(from, leg.session);
   if (!session || (leg.leg != "caller" && leg.leg != "callee")) return;
   Placement &placement = *placed(*session, from);
+  // Before it has answered it speaks of the legs that it had before.
+  if (placement.state == Placement::State::Asked) return;
   bool &up = leg.leg == "caller" ? placement.caller_up : placement.callee_up;
   const std::string &who = leg.leg == "caller" ? session->view.from : session->view.to;
   if (leg.state == "up" || leg.state == "moved") {
@@ -245,14 +313,20 @@ void Rendezvous::on(Device &from, const wire::LegState &leg, Time now) {
   if (!placement.caller_up || !placement.callee_up || placement.state != Placement::State::Serving)
     return;
   placement.state = Placement::State::Up;
+  placement.to_caller.clear();
+  placement.to_callee.clear();
   tell_both(*session, wire::NodeUp{session->view.id, placement.name});
 }
 
 void Rendezvous::give_up(Session &session, Placement &placement, const std::string &why, Time now,
                          bool leaving) {
   const bool was_told = placement.state != Placement::State::Asked;
+  const bool was_up = placement.state == Placement::State::Up;
   placement.state = Placement::State::Failed;
   placement.until = now + kRelease;
+  placement.again = was_up ? now : now + kAskAgain;
+  placement.to_caller.clear();
+  placement.to_callee.clear();
   say(LogLevel::Info, "channel " + session.view.id + ": node " + placement.name + ": " + why);
   if (was_told)
     tell_both(session, wire::NodeFailed{session.view.id, placement.name, why, leaving});
@@ -266,6 +340,9 @@ void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung
   if (found == session.placements.end()) return;
   const bool was_given_up = found->state == Placement::State::Failed;
   const bool lost = rung.state == "failed" || rung.state == "lost";
+  bool &tries = caller ? found->caller_tries : found->callee_tries;
+  // Not of this placement: of the one before, which both may have lost at about the same moment.
+  if (lost && !tries) return;
   if (lost || rung.state == "stopped") {
     (caller ? found->caller_stopped : found->callee_stopped) = true;
     const bool by_both = found->caller_stopped && found->callee_stopped;
@@ -276,7 +353,7 @@ void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung
     else if (lost && !was_given_up)
       give_up(session, *found, rung.why.empty() ? "a client has lost it" : rung.why, now);
   } else if (!was_given_up) {
-    (caller ? found->caller_tries : found->callee_tries) = true;
+    tries = true;
     (caller ? found->caller_stopped : found->callee_stopped) = false;
   }
 }
@@ -339,7 +416,12 @@ void Rendezvous::node_says(Device &node, const wire::Signal &signal, Time now) {
   if (!session) return;
   if (signal.leg != "caller" && signal.leg != "callee")
     return wrong(node, signal.session, "a node's signal names its leg", now);
-  tell(signal.leg == "caller" ? session->caller : session->callee,
+  const bool caller = signal.leg == "caller";
+  Placement &placement = *placed(*session, node);
+  if (auto &kept = caller ? placement.to_caller : placement.to_callee;
+      !kept.empty() && kept.size() < kMostNodeSignals)
+    kept.push_back(signal.data);
+  tell(caller ? session->caller : session->callee,
        wire::Signal{signal.session, node.offer->name, "", signal.data});
 }
 

@@ -64,11 +64,20 @@ class Nodes : public RendezvousTest {
     say(at, wire::LegState{session, "caller", "up", 3});
     say(at, wire::LegState{session, "callee", "up", 4});
   }
-  void call_over(LinkId at) {
+  void says(LinkId link, const std::string &node, const std::string &state,
+            const std::string &why = "") {
+    say(link, wire::Rung{session, "sfu", node, state, why, 1});
+  }
+  /// It is there for both, who have said so.
+  void comes_up(LinkId at, const std::string &name) {
+    serve(at);
+    for (const LinkId each : {alice, bob}) says(each, name, "trying");
+    legs_up(at);
+  }
+  void call_over(LinkId at, const std::string &name = "a") {
     call();
     need(alice);
-    serve(at);
-    legs_up(at);
+    comes_up(at, name);
   }
   void has(LinkId link, nat::Families families) { say(link, wire::Moved{"", {}, families}); }
   NodeView view(const std::string &name) {
@@ -241,7 +250,7 @@ TEST_F(Nodes, NoneIsLeftIsSaidToWhoAsked) {
   EXPECT_EQ(count<wire::NoNode>(bob), 0U);
   need(bob);
   EXPECT_EQ(count<wire::NoNode>(bob), 1U);
-  EXPECT_EQ(count<wire::Serve>(only), 1U) << "not twice for one session";
+  EXPECT_EQ(count<wire::Serve>(only), 1U) << "not again at once";
 }
 
 TEST_F(Nodes, WhyThereIsNone) {
@@ -305,6 +314,195 @@ TEST_F(Nodes, OneThatNobodyHasTriedMayBeAskedAgain) {
   EXPECT_EQ(view("a").sessions, 0U);
   need(alice);
   EXPECT_EQ(count<wire::Serve>(first), 2U);
+}
+
+TEST_F(Nodes, OneThatCarriedIsAskedAgainAtOnce) {
+  const LinkId only = node("a");
+  call_over(only);
+  says(alice, "a", "lost", "silent for 300 ms");
+  EXPECT_EQ(count<wire::NodeFailed>(bob), 1U);
+  need(alice);
+  ASSERT_EQ(count<wire::Serve>(only), 2U);
+  const auto &told = heard[only].messages;
+  EXPECT_TRUE(std::holds_alternative<wire::Release>(told[told.size() - 2]))
+      << "it drops the old legs first";
+  EXPECT_TRUE(std::holds_alternative<wire::Serve>(told.back()));
+  comes_up(only, "a");
+  EXPECT_EQ(count<wire::Node>(bob), 2U);
+  EXPECT_EQ(last<wire::Node>(bob).order, 2U);
+  EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
+  EXPECT_EQ(view("a").sessions, 1U);
+  pass(20s);
+  EXPECT_EQ(count<wire::Release>(only), 1U) << "that was for the legs of before";
+  say(alice, wire::Bye{session, "", ""});
+  EXPECT_EQ(count<wire::Release>(only), 2U);
+}
+
+TEST_F(Nodes, OneThatALegOfFailedIsAskedAgainThoughItsLegsCameBack) {
+  const LinkId only = node("a");
+  call_over(only);
+  say(only, wire::LegState{session, "caller", "failed", 13000});
+  EXPECT_EQ(count<wire::NodeFailed>(bob), 1U);
+  legs_up(only);
+  EXPECT_EQ(count<wire::NodeUp>(bob), 1U) << "the clients have given it up";
+  need(bob);
+  EXPECT_EQ(count<wire::Serve>(only), 2U);
+  comes_up(only, "a");
+  EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
+}
+
+TEST_F(Nodes, OneThatDidNotComeUpIsAskedAgainAfterAMoment) {
+  const LinkId only = node("a");
+  call();
+  need(alice);
+  serve(only);
+  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  says(alice, "a", "failed", "no answer within 1500 ms");
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(only), 1U);
+  EXPECT_EQ(count<wire::NoNode>(alice), 1U);
+  now += 2s;
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(only), 2U);
+  say(only, wire::Refuse{session, "all 10 legs are in use"});
+  now += 2s;
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(only), 3U);
+}
+
+TEST_F(Nodes, OneThatWasNotTriedComesFirst) {
+  const LinkId near = node("a", 10), far = node("b", 50);
+  call_over(near);
+  says(alice, "a", "lost");
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(near), 1U);
+  EXPECT_EQ(count<wire::Serve>(far), 1U);
+  say(far, wire::Refuse{session, ""});
+  EXPECT_EQ(count<wire::Serve>(near), 2U);
+}
+
+TEST_F(Nodes, WhatTheOtherOneLosesTooIsWhatThereWasBefore) {
+  const LinkId only = node("a");
+  call_over(only);
+  says(alice, "a", "lost");
+  need(alice);
+  serve(only);
+  says(alice, "a", "trying");
+  says(bob, "a", "lost");  // before he was told
+  EXPECT_EQ(count<wire::NodeFailed>(alice), 1U);
+  need(bob);
+  EXPECT_EQ(count<wire::Node>(bob), 2U) << "it is on its way";
+  says(bob, "a", "trying");
+  legs_up(only);
+  EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
+  says(bob, "a", "lost");
+  EXPECT_EQ(count<wire::NodeFailed>(alice), 2U);
+}
+
+TEST_F(Nodes, WhatANodeSaysBeforeItAnswersIsOfTheLegsOfBefore) {
+  const LinkId only = node("a");
+  call_over(only);
+  says(alice, "a", "lost");
+  need(alice);
+  legs_up(only);
+  say(only, wire::LegState{session, "callee", "failed", 13000});
+  serve(only);
+  EXPECT_EQ(count<wire::Node>(alice), 2U);
+  EXPECT_EQ(count<wire::NodeFailed>(alice), 1U);
+  EXPECT_EQ(count<wire::NodeUp>(alice), 1U);
+  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  say(only, wire::LegState{session, "caller", "up", 3});
+  EXPECT_EQ(count<wire::NodeUp>(alice), 1U);
+  say(only, wire::LegState{session, "callee", "up", 3});
+  EXPECT_EQ(count<wire::NodeUp>(alice), 2U);
+}
+
+TEST_F(Nodes, ASilentOneIsAskedAgainWhenItHasAnswered) {
+  const LinkId only = node("a");
+  call();
+  need(alice);
+  pass(5s);
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(only), 1U) << "nobody knew what it answers";
+  serve(only);
+  EXPECT_EQ(count<wire::Node>(alice), 0U);
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(only), 2U);
+  serve(only);
+  EXPECT_EQ(count<wire::Node>(alice), 1U);
+}
+
+TEST_F(Nodes, OneThatIsStartedAnewIsAskedAgain) {
+  const LinkId first = node("a");
+  call_over(first);
+  rendezvous->disconnected(first, now);
+  const LinkId again = node("a");
+  need(bob);
+  ASSERT_EQ(count<wire::Serve>(again), 1U);
+  EXPECT_EQ(count<wire::Release>(again), 1U) << "it may have the legs still";
+  comes_up(again, "a");
+  EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
+  EXPECT_EQ(view("a").sessions, 1U);
+}
+
+TEST_F(Nodes, ASessionIsNotBroughtToNodesAgainAndAgain) {
+  const LinkId only = node("a");
+  call();
+  const auto lose = [&] {
+    need(alice);
+    comes_up(only, "a");
+    says(alice, "a", "lost");
+  };
+  for (int i = 0; i < 20; ++i) lose();
+  EXPECT_EQ(count<wire::Serve>(only), 8U);
+  EXPECT_EQ(last<wire::NoNode>(alice).why, "too many nodes were tried");
+  for (int i = 0; i < 20; ++i) {
+    now += 1s;
+    lose();
+  }
+  EXPECT_EQ(count<wire::Serve>(only), 12U) << "one each 5 s";
+}
+
+TEST_F(Nodes, OfManyThatWereTriedTheOldestAreForgotten) {
+  call();
+  const auto try_one = [&](const std::string &name) {
+    const LinkId link = node(name);
+    now += 5s;
+    need(alice);
+    EXPECT_EQ(count<wire::Serve>(link), 1U) << name;
+    say(link, wire::Refuse{session, ""});
+    rendezvous->disconnected(link, now);
+    return count<wire::Release>(link);
+  };
+  EXPECT_EQ(try_one("a"), 0U);
+  EXPECT_EQ(try_one("a"), 1U) << "it was tried";
+  for (int i = 0; i < 40; ++i) try_one("n" + std::to_string(i));
+  EXPECT_EQ(try_one("a"), 0U);
+}
+
+TEST_F(Nodes, WhoHadNoUseForOneWhenItWasNamedIsToldAgain) {
+  const LinkId only = node("a");
+  call();
+  need(alice);
+  serve(only);
+  says(alice, "a", "trying");
+  say(only, wire::Signal{session, "", "callee", R"({"n":4})"});
+  need(bob);
+  EXPECT_EQ(count<wire::Node>(bob), 1U) << "that has crossed its name";
+  now += 500ms;
+  need(bob);
+  EXPECT_EQ(count<wire::Node>(bob), 2U);
+  EXPECT_EQ(last<wire::Node>(bob).description, R"({"n":2})");
+  EXPECT_EQ(count<wire::Signal>(bob), 2U);
+  EXPECT_EQ(last<wire::Signal>(bob).node, "a");
+  EXPECT_EQ(last<wire::Signal>(bob).data, R"({"n":4})");
+  says(bob, "a", "stopped", "p2p carries");
+  need(bob);
+  EXPECT_EQ(count<wire::Node>(bob), 3U);
+  need(bob);
+  EXPECT_EQ(count<wire::Node>(bob), 3U);
+  EXPECT_EQ(count<wire::Node>(alice), 1U);
+  EXPECT_EQ(count<wire::Serve>(only), 1U);
 }
 
 TEST_F(Nodes, WhatAClientLosesIsGivenUpForBoth) {
