@@ -174,6 +174,7 @@ class Rendezvous {
     Time until{};           ///< while it is asked; failed: until it is released
     Time named{};           ///< when the clients were told of it
     Time again{};           ///< failed: when it may be asked again
+    bool leaving = false;   ///< failed: it carries until both have another way
     bool answered = false;  ///< by the node: it has said that it serves, or refused
     /// What it has told each, as long as that one may not have it: a description, then what
     /// changed.

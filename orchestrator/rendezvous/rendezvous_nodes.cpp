@@ -167,7 +167,8 @@ void Rendezvous::place(Session &session, Time now) {
       if (tried == session.placements.end()) return !again;
       // Two answers of one connection could not be told apart.
       const bool owes_answer = !tried->answered && tried->device == node.id;
-      return again && tried->state == State::Failed && !owes_answer && now >= tried->again;
+      return again && tried->state == State::Failed && !tried->leaving && !owes_answer &&
+             now >= tried->again;
     });
   };
   auto choice = best(false);
@@ -189,8 +190,9 @@ void Rendezvous::place(Session &session, Time now) {
 /// Forgets that one was tried where there are too many of them. False: none has failed.
 bool Rendezvous::make_room(Session &session) {
   if (session.placements.size() < kMostPlacements) return true;
-  const auto oldest =
-      std::ranges::find(session.placements, Placement::State::Failed, &Placement::state);
+  const auto oldest = std::ranges::find_if(session.placements, [](const Placement &each) {
+    return each.state == Placement::State::Failed && !each.leaving;
+  });
   if (oldest == session.placements.end()) return false;
   release(session, *oldest);
   session.placements.erase(oldest);
@@ -324,6 +326,8 @@ void Rendezvous::give_up(Session &session, Placement &placement, const std::stri
   const bool was_up = placement.state == Placement::State::Up;
   placement.state = Placement::State::Failed;
   placement.until = now + kRelease;
+  // Its owner knows how long they may take.
+  placement.leaving = leaving && was_up;
   placement.again = was_up ? now : now + kAskAgain;
   placement.to_caller.clear();
   placement.to_callee.clear();
@@ -346,13 +350,15 @@ void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung
   if (lost || rung.state == "stopped") {
     (caller ? found->caller_stopped : found->callee_stopped) = true;
     const bool by_both = found->caller_stopped && found->callee_stopped;
-    if (by_both && was_given_up)
+    if (by_both && was_given_up) {
+      found->leaving = false;
       release(session, *found);
-    else if (by_both && !lost)
+    } else if (by_both && !lost) {
       let_go(session, found->device);
-    else if (lost && !was_given_up)
+    } else if (lost && !was_given_up) {
       give_up(session, *found, rung.why.empty() ? "a client has lost it" : rung.why, now);
-  } else if (!was_given_up) {
+    }
+  } else {
     tries = true;
     (caller ? found->caller_stopped : found->callee_stopped) = false;
   }
@@ -384,7 +390,7 @@ void Rendezvous::tick_nodes(Time now) {
   for (auto &[id, session] : sessions_)
     for (std::size_t i = 0; i < session.placements.size(); ++i) {
       Placement &placement = session.placements[i];
-      if (placement.until > now) continue;
+      if (placement.until > now || placement.leaving) continue;
       if (placement.state == Placement::State::Asked)
         give_up(session, placement, "it does not answer", now);
       else if (placement.state == Placement::State::Failed)

@@ -554,6 +554,52 @@ TEST_F(Nodes, AnOwnerWhoStopsBreaksNoCall) {
   EXPECT_EQ(count<wire::Release>(first), 1U);
 }
 
+TEST_F(Nodes, AnOwnerWhoStopsGivesCallsAsLongAsTheyNeed) {
+  const LinkId only = node("a");
+  call_over(only);
+  say(only, wire::Drain{"its owner stops it"});
+  pass(60s);
+  EXPECT_EQ(count<wire::Release>(only), 0U) << "it carries, and its owner lets it";
+  says(alice, "a", "lost", "silent for 300 ms");
+  EXPECT_EQ(count<wire::Release>(only), 0U);
+  says(bob, "a", "stopped", "relay carries");
+  EXPECT_EQ(count<wire::Release>(only), 1U);
+  EXPECT_EQ(view("a").sessions, 0U);
+}
+
+TEST_F(Nodes, AnOwnerWhoStopsWaitsForNoneThatNeverCarried) {
+  const LinkId only = node("a");
+  call();
+  need(alice);
+  serve(only);
+  say(only, wire::Drain{"its owner stops it"});
+  pass(11s);
+  EXPECT_EQ(count<wire::Release>(only), 1U);
+}
+
+TEST_F(Nodes, AnEndReleasesWhatIsLeavingToo) {
+  const LinkId only = node("a");
+  call_over(only);
+  say(only, wire::Drain{"its owner stops it"});
+  say(alice, wire::Bye{session, "", ""});
+  EXPECT_EQ(count<wire::Release>(only), 1U);
+}
+
+TEST_F(Nodes, OneThatServesAgainGoesOnCarryingUntilBothHaveMoved) {
+  const LinkId first = node("a");
+  call_over(first);
+  for (const LinkId each : {alice, bob}) says(each, "a", "carrying");
+  say(first, wire::Drain{"it is outside the hours in which it serves"});
+  rendezvous->disconnected(first, now);
+  const LinkId again = node("a");
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(again), 0U);
+  EXPECT_EQ(count<wire::Release>(again), 0U);
+  for (const LinkId each : {alice, bob}) says(each, "a", "lost");
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(again), 1U);
+}
+
 TEST_F(Nodes, OneWhoseConnectionIsLostWhileItIsAskedIsFollowedByTheNext) {
   const LinkId first = node("a", 10), second = node("b", 20);
   call();
