@@ -159,7 +159,28 @@ void Rendezvous::disconnected(LinkId id, Time now) {
   if (!device) return;
   device->link = nullptr;
   device->away_since = now;
-  if (is_idle(*device)) forget(*device, now);
+  const std::string account = device->account;
+  if (is_idle(*device) && !may_have_missed_end(*device, now)) forget(*device, now);
+  forget_idle(account, now);
+}
+
+/// Its connection may have been dead for a while before that was noticed. It comes back, and is to
+/// hear why its session is over.
+bool Rendezvous::may_have_missed_end(const Device &device, Time now) const {
+  return device.told_end && now - *device.told_end < options_.limits.away_time;
+}
+
+/// Of an account's that have nothing to come back for but what they were told: those that have been
+/// away longest, where there are too many.
+void Rendezvous::forget_idle(const std::string &account, Time now) {
+  std::vector<Device *> idle;
+  for (auto &[id, device] : devices_)
+    if (device.account == account && !device.link && is_idle(device)) idle.push_back(&device);
+  const std::size_t most = options_.limits.connections_per_account;
+  if (idle.size() <= most) return;
+  std::ranges::sort(idle, {}, &Device::away_since);
+  idle.resize(idle.size() - most);
+  for (Device *each : idle) forget(*each, now);
 }
 
 void Rendezvous::close(Link &link, unsigned short code, const std::string &reason, Time now) {
@@ -175,7 +196,8 @@ void Rendezvous::close(Link &link, unsigned short code, const std::string &reaso
 }
 
 bool Rendezvous::may_stay_away(const Device &device, Time now) const {
-  if (now - device.away_since < options_.limits.away_time) return true;
+  if (now - device.away_since < options_.limits.away_time || may_have_missed_end(device, now))
+    return true;
   if (device.role == wire::Role::Node)
     return std::ranges::any_of(
         device.serves, [&](const std::string &id) { return carries(device, sessions_.at(id)); });
@@ -214,9 +236,9 @@ void Rendezvous::tick(Time now) {
   for (const std::string &id : due) {
     Session &session = sessions_.at(id);
     if (session.view.state == State::Ringing)
-      end(session, EndReason::NoAnswer, session.view.to + " has not answered.", nullptr);
+      end(session, EndReason::NoAnswer, session.view.to + " has not answered.", nullptr, now);
     else
-      end(session, EndReason::Internal, "No invite came.", nullptr);
+      end(session, EndReason::Internal, "No invite came.", nullptr, now);
   }
 
   tick_nodes(now);
@@ -255,7 +277,7 @@ void Rendezvous::expel(const std::string &account, const std::optional<std::stri
       if (session.ringing.contains(id) && session.ringing.size() > 1)
         leave(session, found->second, now);
       else
-        end(session, EndReason::Admin, why, nullptr);
+        end(session, EndReason::Admin, why, nullptr, now);
     }
   }
   for (const LinkId id : open)
@@ -267,7 +289,7 @@ void Rendezvous::expel(const std::string &account, const std::optional<std::stri
 
 void Rendezvous::shutdown(Time now) {
   while (!sessions_.empty())
-    end(sessions_.begin()->second, EndReason::Shutdown, "The server is stopping.", nullptr);
+    end(sessions_.begin()->second, EndReason::Shutdown, "The server is stopping.", nullptr, now);
   while (!links_.empty()) close(links_.begin()->second, kGoingAway, "the server is stopping", now);
   devices_.clear();
 }
@@ -372,7 +394,8 @@ void Rendezvous::on(Device &from, const wire::Invite &invite, Time now) {
     tell(device, wire::Invite{session->view.id, from.account, invite.offer, invite.media});
   }
   if (session->ringing.empty())
-    return end(*session, EndReason::Unreachable, session->view.to + " is not connected.", nullptr);
+    return end(*session, EndReason::Unreachable, session->view.to + " is not connected.", nullptr,
+               now);
   session->caller_signals = {invite.offer};
   session->caller_media = for_nodes(invite.media);
   session->view.state = State::Ringing;
@@ -393,10 +416,13 @@ void Rendezvous::on(Device &from, const wire::Accept &accept, Time now) {
   session->ringing.erase(from.id);
   session->callee = from.id;
   for (const std::string &other : std::exchange(session->ringing, {})) {
-    tell(other, wire::Bye{session->view.id, std::string(to_string(EndReason::CallerHangup)),
-                          "Another device of " + from.account + " has answered."});
-    if (const auto found = devices_.find(other); found != devices_.end())
-      found->second.sessions.erase(session->view.id);
+    const auto found = devices_.find(other);
+    if (found == devices_.end()) continue;
+    found->second.sessions.erase(session->view.id);
+    tell_end(found->second,
+             wire::Bye{session->view.id, std::string(to_string(EndReason::CallerHangup)),
+                       "Another device of " + from.account + " has answered."},
+             now);
   }
   session->callee_signals = {accept.answer};
   session->callee_media = for_nodes(accept.media);
@@ -416,24 +442,25 @@ void Rendezvous::on(Device &from, const wire::Decline &decline, Time now) {
     return wrong(from, decline.session, "this session does not ring here", now);
   // A person has declined for all; a device that is busy speaks for itself.
   if (decline.reason != to_string(EndReason::Busy))
-    return end(*session, EndReason::Declined, session->view.to + " has declined.", &from);
+    return end(*session, EndReason::Declined, session->view.to + " has declined.", &from, now);
   session->busy = true;
   leave(*session, from, now);
 }
 
 /// A device has no part in it any more.
-void Rendezvous::leave(Session &session, Device &device, Time) {
+void Rendezvous::leave(Session &session, Device &device, Time now) {
   const bool rang = session.ringing.erase(device.id) > 0;
   device.sessions.erase(session.view.id);
   if (device.id == session.caller || device.id == session.callee)
     return end(session, EndReason::Unreachable, "The connection of " + device.account + " is lost.",
-               &device);
+               &device, now);
   if (!rang) return;
   if (!session.ringing.empty()) return;
   if (session.busy)
-    end(session, EndReason::Busy, session.view.to + " is busy.", &device);
+    end(session, EndReason::Busy, session.view.to + " is busy.", &device, now);
   else
-    end(session, EndReason::Unreachable, session.view.to + " is not connected any more.", &device);
+    end(session, EndReason::Unreachable, session.view.to + " is not connected any more.", &device,
+        now);
 }
 
 void Rendezvous::on(Device &from, const wire::Signal &signal, Time now) {
@@ -490,7 +517,7 @@ void Rendezvous::on(Device &from, const wire::Bye &bye, Time now) {
   for (const EndReason said : {EndReason::Unreachable, EndReason::NotAcceptable,
                                EndReason::NoPushMedia, EndReason::Internal})
     if (bye.reason == to_string(said)) reason = said;
-  end(*session, reason, bye.detail, &from);
+  end(*session, reason, bye.detail, &from, now);
 }
 
 void Rendezvous::on(Device &from, const wire::Need &need, Time now) {
@@ -507,7 +534,7 @@ void Rendezvous::on(Device &from, const wire::Need &need, Time now) {
 }
 
 void Rendezvous::end(Session &session, EndReason reason, const std::string &detail,
-                     const Device *but) {
+                     const Device *but, Time now) {
   release(session);
   View view = std::move(session.view);
   std::set<std::string> devices = std::move(session.ringing);
@@ -521,7 +548,8 @@ void Rendezvous::end(Session &session, EndReason reason, const std::string &deta
     const auto found = devices_.find(id);
     if (found == devices_.end()) continue;
     found->second.sessions.erase(view.id);
-    if (&found->second != but) tell(found->second, wire::Bye{view.id, view.reason, view.detail});
+    if (&found->second != but)
+      tell_end(found->second, wire::Bye{view.id, view.reason, view.detail}, now);
   }
   ++ended_by_[view.reason];
   say(LogLevel::Info, "channel " + view.id + ": ended: " + view.reason + ": " + view.detail);
@@ -530,10 +558,15 @@ void Rendezvous::end(Session &session, EndReason reason, const std::string &deta
   changed_(view);
 }
 
-bool Rendezvous::hang_up(const std::string &id, Time) {
+void Rendezvous::tell_end(Device &device, const wire::Bye &bye, Time now) {
+  device.told_end = now;
+  tell(device, bye);
+}
+
+bool Rendezvous::hang_up(const std::string &id, Time now) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return false;
-  end(found->second, EndReason::Admin, "Ended by the operator.", nullptr);
+  end(found->second, EndReason::Admin, "Ended by the operator.", nullptr, now);
   return true;
 }
 

@@ -150,6 +150,7 @@ class Rendezvous {
     wire::Role role = wire::Role::Client;
     Link *link = nullptr;  ///< null while it is away
     Time away_since{};
+    std::optional<Time> told_end;  ///< when it was told last that a session is over
     std::deque<std::string> said;  ///< to it: the newest, whether they have come or not
     std::size_t said_bytes = 0;
     std::uint32_t said_before = 0;  ///< messages to it that are no longer in `said`
@@ -269,10 +270,14 @@ class Rendezvous {
 
   /// Nothing, and the sender is told, if it has no part in one that runs.
   Session *part_of(Device &from, const std::string &session, Time now);
-  void end(Session &session, EndReason reason, const std::string &detail, const Device *but);
+  void end(Session &session, EndReason reason, const std::string &detail, const Device *but,
+           Time now);
+  void tell_end(Device &device, const wire::Bye &bye, Time now);
   void leave(Session &session, Device &device, Time now);
   void close(Link &link, unsigned short code, const std::string &reason, Time now);
   void forget(Device &device, Time now);
+  void forget_idle(const std::string &account, Time now);
+  bool may_have_missed_end(const Device &device, Time now) const;
   bool may_stay_away(const Device &device, Time now) const;
 
   const Options options_;

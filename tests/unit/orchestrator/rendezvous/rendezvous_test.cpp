@@ -174,6 +174,75 @@ TEST_F(RendezvousTest, AResumedConnectionEndsTheOldOne) {
   EXPECT_EQ(rendezvous->find(session)->state, State::Answered);
 }
 
+TEST_F(RendezvousTest, AnEndReachesWhoseConnectionWasDead) {
+  LinkId alice = client("alice");
+  const LinkId bob = client("bob");
+  const std::string session = join(alice, bob, "bob");
+  const std::string secret = last<wire::Welcome>(alice).resume;
+  const std::size_t came = got(alice);
+  // The connection is dead, and nobody here knows it yet.
+  say(bob, wire::Bye{session, "callee-hangup", ""});
+  now += 2s;
+  rendezvous->disconnected(alice, now);
+  pass(1s);
+  alice = client("alice", secret, came);
+  EXPECT_TRUE(last<wire::Welcome>(alice).resumed);
+  EXPECT_EQ(count<wire::Bye>(alice), 1U);
+  // Later there is nothing that it can have missed.
+  pass(31s);
+  rendezvous->disconnected(alice, now);
+  EXPECT_FALSE(last<wire::Welcome>(client("alice", secret, came)).resumed);
+}
+
+TEST_F(RendezvousTest, AnEndReachesWhoWasAwayForLong) {
+  LinkId alice = client("alice");
+  const LinkId bob = client("bob");
+  const std::string session = join(alice, bob, "bob");
+  const std::string secret = last<wire::Welcome>(alice).resume;
+  const std::size_t came = got(alice);
+  rendezvous->disconnected(alice, now);
+  pass(60s);
+  say(bob, wire::Bye{session, "callee-hangup", ""});
+  pass(2s);
+  alice = client("alice", secret, came);
+  EXPECT_TRUE(last<wire::Welcome>(alice).resumed);
+  EXPECT_EQ(count<wire::Bye>(alice), 1U);
+}
+
+TEST_F(RendezvousTest, AnEndReachesADeviceThatRangNoMore) {
+  const LinkId alice = client("alice"), desk = client("bob");
+  LinkId pocket = client("bob");
+  const std::string session = ring(alice, "bob");
+  const std::string secret = last<wire::Welcome>(pocket).resume;
+  const std::size_t came = got(pocket);
+  say(desk, wire::Accept{session, kAnswer, ""});
+  rendezvous->disconnected(pocket, now);
+  pocket = client("bob", secret, came);
+  EXPECT_EQ(last<wire::Bye>(pocket).detail, "Another device of bob has answered.");
+}
+
+TEST_F(RendezvousTest, WhoComesAndGoesLeavesNoMoreThanAFewBehind) {
+  Limits limits;
+  limits.connections_per_account = 3;
+  make(limits);
+  const LinkId bob = client("bob");
+  std::vector<std::string> secrets;
+  std::size_t came = 0;
+  for (int i = 0; i < 20; ++i) {
+    now += 100ms;
+    const LinkId alice = client("alice");
+    secrets.push_back(last<wire::Welcome>(alice).resume);
+    say(bob, wire::Bye{join(alice, bob, "bob"), "", ""});
+    came = got(alice);
+    rendezvous->disconnected(alice, now);
+  }
+  EXPECT_EQ(rendezvous->stats().clients, 4U) << "three, and bob";
+  EXPECT_TRUE(last<wire::Welcome>(client("alice", secrets[17], came)).resumed);
+  EXPECT_FALSE(last<wire::Welcome>(client("alice", secrets[16], came)).resumed);
+  pass(31s);
+  EXPECT_EQ(rendezvous->stats().clients, 3U) << "who is here";
+}
+
 TEST_F(RendezvousTest, NobodyResumesForAnother) {
   const LinkId alice = client("alice"), bob = client("bob");
   const std::string session = join(alice, bob, "bob");
