@@ -26,7 +26,7 @@ using Text = std::unique_ptr<gchar, Releaser<g_free>>;
 constexpr std::size_t kHead = 256UL * 1024;  // of a file, by which its kind is known
 /// decodebin loses what a demuxer says that fails at once, one time in ten, and then waits for
 /// ever.
-constexpr int kLooks = 4;
+constexpr int kLooks = 2;
 
 /// What GStreamer takes it for by its first bytes, like "image/png"; empty where it knows nothing.
 std::string type_of(std::FILE *file) {
@@ -52,6 +52,34 @@ InfoRef look_into(const std::string &path, GstClockTime patience, std::string &w
     if (!info || gst_discoverer_info_get_result(info.get()) != GST_DISCOVERER_TIMEOUT) break;
   }
   return info;
+}
+
+/// Whether its demuxer fails before it finds any stream: its word comes straight from it here.
+bool is_damaged(const std::string &path, const std::string &type) {
+  const CapsRef caps(gst_caps_new_empty_simple(type.c_str()));
+  GList *all =
+      gst_element_factory_list_get_elements(GST_ELEMENT_FACTORY_TYPE_DEMUXER, GST_RANK_MARGINAL);
+  all = g_list_sort(all, gst_plugin_feature_rank_compare_func);
+  GList *fitting = gst_element_factory_list_filter(all, caps.get(), GST_PAD_SINK, FALSE);
+  GstElement *demuxer =
+      fitting ? gst_element_factory_create(GST_ELEMENT_FACTORY(fitting->data), nullptr) : nullptr;
+  gst_plugin_feature_list_free(fitting);
+  gst_plugin_feature_list_free(all);
+  GstElement *file = gst_element_factory_make("filesrc", nullptr);
+  if (!demuxer || !file) return false;
+  g_object_set(file, "location", path.c_str(), nullptr);
+  const ElementRef pipeline(gst_pipeline_new(nullptr));
+  gst_bin_add_many(GST_BIN(pipeline.get()), file, demuxer, nullptr);
+  bool damaged = false;
+  if (gst_element_link(file, demuxer)) {
+    gst_element_set_state(pipeline.get(), GST_STATE_PAUSED);
+    const BusRef bus(gst_element_get_bus(pipeline.get()));
+    GstMessage *failure = gst_bus_timed_pop_filtered(bus.get(), GST_SECOND, GST_MESSAGE_ERROR);
+    damaged = failure && demuxer->numsrcpads == 0;
+    if (failure) gst_message_unref(failure);
+  }
+  gst_element_set_state(pipeline.get(), GST_STATE_NULL);
+  return damaged;
 }
 
 /// As decodebin looks for one.
@@ -142,8 +170,9 @@ Result<void> check_media_file(const std::string &option, const std::string &path
                  " -t 60 -vf scale=640:-2 -pix_fmt yuv420p " +
                  std::filesystem::path(path).stem().string() + ".mp4");
   // A slow disk or processor is no fault of the file's.
-  if (streams.all > 0 || result == GST_DISCOVERER_TIMEOUT) return {};
-  if (result == GST_DISCOVERER_ERROR)
+  const bool slow = result == GST_DISCOVERER_TIMEOUT;
+  if (streams.all > 0 || (slow && !is_damaged(path, type))) return {};
+  if (slow || result == GST_DISCOVERER_ERROR)
     return wrong("it cannot be played, it may be damaged or cut off" +
                  (why.empty() ? "" : " (" + why + ")") + "; name another file");
   return wrong("there is no " + name + " in it; name a file that has one, or " +
