@@ -40,7 +40,9 @@ class N2_Rendezvous(SystemTest):
         alice, bob = self.client("alice"), self.client("bob")
         self.assertEqual(alice.welcome["account"], "alice")
         self.assertEqual(alice.welcome["regions"], [{"name": "eu", "stun": "192.0.2.1:3478"}])
-        self.assertEqual(alice.welcome["stun"], [f"{HOST}:{self.junctor.stun_port}"])
+        # The second port is open by default.
+        self.assertEqual(alice.welcome["stun"], [f"{HOST}:{self.junctor.stun_port}",
+                                                 f"{HOST}:{self.junctor.stun_port + 1}"])
         session = self.join(alice, bob)
         for number in range(20):
             alice.send(type="signal", session=session, data={"n": number})
