@@ -50,6 +50,22 @@ class N7_Changes(LadderTest):
         self.node("n7")
         self.goes_without(self.join("symmetric", "symmetric"), "sfu", "n7")
 
+    def test_a_node_without_a_network_for_a_moment(self):
+        """There is no other way, and it is there again: it is asked once more."""
+        self.serve()
+        self.node("n7")
+        phones = self.join("symmetric", "symmetric")
+        self.up(phones, "sfu", "n7")
+        link = self.lab.hosts["n7"].link
+
+        def cable():
+            link.unplug()
+            time.sleep(0.9)
+            link.plug()
+        self.back(phones, ("sfu", "n7"), cable, "a node that is gone for a moment", 8000)
+        for phone in phones:
+            self.assertEqual(phone.events("ended"), [])
+
     def test_without_any_network_for_a_while_directly(self):
         self.serve()
         self.goes_without(self.join("port-restricted", "port-restricted"), "p2p")
