@@ -18,6 +18,7 @@
 #include "accounts/networks.h"
 #include "accounts/webhook_client.h"
 #include "calls/tones.h"
+#include "common/address_range.h"
 #include "config/checks.h"
 #include "config/nearest.h"
 #include "config/regions.h"
@@ -196,6 +197,12 @@ Result<std::string> parse_country(const std::string &country) {
   return bad_input("there are no tones of '" + country + "'; there are those of " + known);
 }
 
+Result<void> check_ranges(const std::vector<std::string> &texts) {
+  for (const std::string &each : texts)
+    if (const auto range = parse_address_range(each); !range) return range.error();
+  return {};
+}
+
 Result<void> check_formats(const std::vector<std::string> &names) {
   for (const std::string &name : names) {
     if (!rtp::find_formats(name).empty()) continue;
@@ -343,7 +350,7 @@ const std::vector<Key> &table() {
       {"turn.ports", "LOW-HIGH, the UDP ports of relayed addresses",
        [](const toml::node &n, Config &c) { return read_ports(n, c.turn.low, c.turn.high); }},
       {"turn.allowed-peers", "private addresses, CIDR or LOW-HIGH, that it relays to all the same",
-       texts([](Config &c) -> auto & { return c.turn.allowed_peers; })},
+       texts([](Config &c) -> auto & { return c.turn.allowed_peers; }, check_ranges)},
       {"turn.bytes-per-second", "of each allocation; 0: any",
        integer([](Config &c) -> auto & { return c.turn.bytes_per_second; }, 0, kMaxBytes)},
       {"nodes.accept", "whether accounts may lend devices, by junctor node",

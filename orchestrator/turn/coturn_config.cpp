@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "turn/coturn_config.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <sstream>
+
+#include "common/address_range.h"
 
 namespace junctor::turn {
 
@@ -42,25 +42,11 @@ constexpr std::array<Network, 19> kPrivate{{
     {"fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
 }};
 
-/// The bytes of an address, 4 or 16; nothing for what is none.
-std::string bytes_of(const std::string &address) {
-  unsigned char bytes[16];
-  if (::inet_pton(AF_INET, address.c_str(), bytes) == 1)
-    return {reinterpret_cast<char *>(bytes), 4};
-  if (::inet_pton(AF_INET6, address.c_str(), bytes) == 1)
-    return {reinterpret_cast<char *>(bytes), 16};
-  return {};
-}
-
 bool within(const std::string &bytes, const Network &network) {
-  const std::string first = bytes_of(network.first), last = bytes_of(network.last);
+  const std::string first = address_bytes(network.first), last = address_bytes(network.last);
   return bytes.size() == first.size() &&
          std::memcmp(bytes.data(), first.data(), bytes.size()) >= 0 &&
          std::memcmp(bytes.data(), last.data(), bytes.size()) <= 0;
-}
-
-bool is_loopback(const std::string &address) {
-  return address.starts_with("127.") || address == "::1";
 }
 
 bool is_any(const std::string &address) { return address == "0.0.0.0" || address == "::"; }
@@ -70,17 +56,33 @@ bool is_line(const std::string &text) {
   return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < ' '; });
 }
 
-bool is_peer(const std::string &text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '.' ||
-           c == ':' || c == '-' || c == '/';
-  });
+bool is_zero(const std::string &bytes) {
+  return std::ranges::all_of(bytes, [](char c) { return c == 0; });
+}
+
+Result<AddressRange> parse_peers(const std::string &text) {
+  auto range = parse_address_range(text);
+  if (!range) return range;
+  // For coturn an end of zeros is none, and all of IPv4 comes before IPv6.
+  if (is_zero(range->high) || (range->low.size() == 16 && is_zero(range->low)))
+    return bad_input("'" + text + "' would be all addresses for coturn");
+  return range;
+}
+
+bool has_loopback(const AddressRange &range) {
+  const auto overlaps = [&](const char *first, const char *last) {
+    const std::string low = address_bytes(first), high = address_bytes(last);
+    return low.size() == range.low.size() &&
+           std::memcmp(range.low.data(), high.data(), low.size()) <= 0 &&
+           std::memcmp(low.data(), range.high.data(), low.size()) <= 0;
+  };
+  return overlaps("127.0.0.0", "127.255.255.255") || overlaps("::1", "::1");
 }
 
 }  // namespace
 
 bool is_public(const std::string &address) {
-  const std::string bytes = bytes_of(address);
+  const std::string bytes = address_bytes(address);
   return !bytes.empty() && !is_any(address) &&
          std::ranges::none_of(kPrivate, [&](const Network &each) { return within(bytes, each); });
 }
@@ -127,10 +129,12 @@ Result<std::string> coturn_config(const CoturnOptions &options) {
     out << "denied-peer-ip=" << each.first << "-" << each.last << "\n";
   bool loopback = false;
   for (const std::string &each : options.allowed_peers) {
-    if (!is_peer(each))
-      return bad_input("'" + each + "' is no address, CIDR or range of addresses");
-    loopback |= is_loopback(each);
-    line("allowed-peer-ip", each);
+    const auto range = parse_peers(each);
+    if (!range) return range.error();
+    loopback |= has_loopback(*range);
+    // It knows addresses and LOW-HIGH, no CIDR.
+    const std::string low = address_text(range->low), high = address_text(range->high);
+    line("allowed-peer-ip", low == high ? low : low + "-" + high);
   }
   if (loopback) out << "allow-loopback-peers\n";
 

@@ -132,8 +132,42 @@ TEST(CoturnConfig, AllowsWhomTheOperatorNames) {
   CoturnOptions made = options();
   made.allowed_peers = {"192.168.7.0/24", "127.0.0.1"};
   const std::string text = written(made);
-  EXPECT_THAT(text, HasSubstr("\nallowed-peer-ip=192.168.7.0/24\n"));
+  EXPECT_THAT(text, HasSubstr("\nallowed-peer-ip=192.168.7.0-192.168.7.255\n"));
+  EXPECT_THAT(text, HasSubstr("\nallowed-peer-ip=127.0.0.1\n"));
   EXPECT_THAT(text, HasSubstr("\nallow-loopback-peers\n"));
+}
+
+TEST(CoturnConfig, WritesPeersAsCoturnKnowsThem) {
+  struct Row {
+    const char *given, *written;
+    bool loopback = false;
+  };
+  for (const Row &row :
+       {Row{"10.0.0.0/8", "10.0.0.0-10.255.255.255"}, Row{"10.1.2.3/9", "10.0.0.0-10.127.255.255"},
+        Row{"10.1.2.3/32", "10.1.2.3"}, Row{"0.0.0.0/0", "0.0.0.0-255.255.255.255", true},
+        Row{"10.0.0.9-10.0.1.2", "10.0.0.9-10.0.1.2"},
+        Row{"120.0.0.0-130.0.0.0", "120.0.0.0-130.0.0.0", true},
+        Row{"fd00::/8", "fd00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+        Row{"fd12:3456::1/33", "fd12:3456::-fd12:3456:7fff:ffff:ffff:ffff:ffff:ffff"},
+        Row{"fe80::1-fe80::9", "fe80::1-fe80::9"}, Row{"::1", "::1", true}}) {
+    CoturnOptions made = options();
+    made.allowed_peers = {row.given};
+    const std::string text = written(made);
+    EXPECT_THAT(text, HasSubstr("\nallowed-peer-ip=" + std::string(row.written) + "\n"));
+    EXPECT_EQ(text.find("\nallow-loopback-peers\n") != std::string::npos, row.loopback)
+        << row.given;
+  }
+}
+
+TEST(CoturnConfig, RefusesPeersThatAreNone) {
+  for (const char *wrong :
+       {"", "300.1.1.1", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/8x", "fd00::/129",
+        "10.0.0.9-10.0.0.1", "10.0.0.1-fd00::1", "10.0.0.0/8-10.0.0.1", "10.0.0.1-", "-10.0.0.1",
+        "1-2-3", "abc", "0.0.0.0", "::", "::/64"}) {
+    CoturnOptions made = options();
+    made.allowed_peers = {"10.0.0.1", wrong};
+    EXPECT_FALSE(turn::coturn_config(made)) << wrong;
+  }
 }
 
 TEST(CoturnConfig, TakesNoSecondLineInAValue) {
