@@ -3,6 +3,7 @@
 
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -48,6 +49,8 @@ Result<void> Child::launch() {
       launcher.get(),
       [](gpointer) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        // Ctrl-C is for us: it ends when we end it, and not before.
+        ::setpgid(0, 0);
         ::umask(0077);
       },
       nullptr, nullptr);

@@ -333,6 +333,13 @@ TEST_F(ChildTest, EndsWithItsOwner) {
   EXPECT_EQ(errno, ESRCH);
 }
 
+TEST_F(ChildTest, GetsNoSignalOfOurTerminal) {
+  start("echo; exec sleep 60");
+  ASSERT_TRUE(wait([&] { return !lines_.empty(); }));
+  EXPECT_EQ(::getpgid(child_->pid()), child_->pid());
+  EXPECT_NE(::getpgid(child_->pid()), ::getpgrp());
+}
+
 TEST_F(ChildTest, PassesSignalsOn) {
   start("trap 'echo again' USR2; echo ready; while :; do sleep 0.01; done");
   ASSERT_TRUE(wait([&] { return !lines_.empty(); }));
