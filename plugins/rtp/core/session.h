@@ -36,7 +36,7 @@ class PortRange {
     UniqueFd rtp, rtcp;
     std::uint16_t port = 0;  ///< of RTP; RTCP is port + 1
   };
-  /// Fails with Fault::Unreachable ("no free port pair in LOW-HIGH …") when all are taken.
+  /// Fails with Fault::Refused ("no free port pair in LOW-HIGH …") when all are taken.
   Result<Pair> open(const std::string &address);
 
  private:

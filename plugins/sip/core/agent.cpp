@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "sip/core/cause.h"
 #include "sip/core/challenge.h"
 #include "sip/core/register_message.h"
 #include "sip/core/source_address.h"
@@ -280,19 +281,28 @@ void AgentImpl::on_stray(nua_event_t event, int status, nua_handle_t *handle, co
   if (event < nua_r_set_params || event == nua_i_register) nua_handle_destroy(handle);
 }
 
-void AgentImpl::log_refused(int status, const char *phrase) {
+void AgentImpl::log_refused(int status, const char *phrase, const std::string &why) {
   msg_t *message = nua_current_request(nua_);
   const sip_t *sip = message ? sip_object(message) : nullptr;
   const su_sockaddr_t *address = message ? msg_addr(message) : nullptr;
   if (!sip || !sip->sip_request || !address) return;
   log_about(Endpoint::from_sockaddr(&address->su_sa),
             "refused at " + clean_text(sip->sip_request->rq_method_name, 32) + ": " +
-                std::to_string(status) + ' ' + phrase);
+                std::to_string(status) + ' ' + phrase +
+                (why.empty() ? "" : ": " + clean_text(why)));
 }
 
-void AgentImpl::refuse(nua_handle_t *handle, int status, const char *phrase) {
-  log_refused(status, phrase);
-  nua_respond(handle, status, phrase, NUTAG_WITH_THIS(nua_), TAG_END());
+void AgentImpl::refuse(nua_handle_t *handle, int status, const char *phrase, const std::string &why,
+                       const std::string &detail) {
+  log_refused(status, phrase, detail.empty() ? why : detail);
+  msg_t *message = why.empty() ? nullptr : nua_current_request(nua_);
+  const su_sockaddr_t *address = message ? msg_addr(message) : nullptr;
+  const std::string words =
+      address
+          ? warning(media_address_towards(Endpoint::from_sockaddr(&address->su_sa).address), why)
+          : "";
+  nua_respond(handle, status, phrase, NUTAG_WITH_THIS(nua_),
+              TAG_IF(!words.empty(), SIPTAG_WARNING_STR(words.c_str())), TAG_END());
   nua_handle_destroy(handle);
 }
 

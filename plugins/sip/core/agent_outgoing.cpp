@@ -95,9 +95,13 @@ Result<std::shared_ptr<rtp::Session>> AgentImpl::open_session(std::shared_ptr<Re
                                                               Medium medium,
                                                               const std::string &address,
                                                               const std::string &cname) {
-  return rtp::Session::open(
+  auto session = rtp::Session::open(
       std::move(reactor), ports_,
       {.address = address, .medium = medium, .cname = cname, .log = options_.log});
+  if (session || session.error().fault != Fault::Refused) return session;
+  // Which ports there are is nothing for callers.
+  log(LogLevel::Warning, "call " + cname + ": " + session.error().detail);
+  return refused(std::string(describe(EndReason::Overloaded)));
 }
 
 Result<void> AgentImpl::open_media(const InviteOptions &options, CallImpl::Setup &setup) {

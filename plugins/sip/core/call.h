@@ -172,8 +172,9 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
 
   // Of a call that came to us: call_incoming.cpp.
   Result<void> decide_srtp(rtp::SrtpPolicy policy);
-  Result<std::string> answer_offer(const AnswerOptions &options);
-  Result<std::string> offer_in_answer(const AnswerOptions &options);
+  /// Which media an answer has or offers; the error is for the caller.
+  Result<void> choose_media(const AnswerOptions &options);
+  std::string describe_answer();
   Result<void> open_sessions(const std::shared_ptr<Reactor> &reactor);
   void refuse(EndReason reason, const std::string &why);
   /// The other side, as people call it.

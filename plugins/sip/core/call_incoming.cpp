@@ -53,12 +53,6 @@ Result<void> check_offer(const sdp::Description &offer, rtp::SrtpPolicy policy, 
   return {};
 }
 
-/// As a quoted string of a Warning header (RFC 3261 section 20.43; 399: for a person).
-std::string warning(const std::string &host, const std::string &text) {
-  const std::string words = quoted(clean_text(text, 200));
-  return words.empty() ? "" : "399 " + bracketed(host) + ' ' + words;
-}
-
 }  // namespace
 
 std::optional<CallImpl::Refusal> CallImpl::take(nua_handle_t *handle, const sip_t *sip) {
@@ -100,17 +94,23 @@ Result<void> CallImpl::answer(const AnswerOptions &options) {
   if (state_ == CallState::Answered) return refused("it waits for no answer any more");
   if (state_ == CallState::Ended)
     return Error{Fault::PeerClosed, "it was over before it could be answered"};
-  auto description = offer_ ? answer_offer(options) : offer_in_answer(options);
-  if (!description) {
-    const bool ours = description.error().fault != Fault::Refused;
-    refuse(ours ? EndReason::Internal : EndReason::NotAcceptable, description.error().detail);
-    return description.error();
+  if (auto chosen = choose_media(options); !chosen) {
+    refuse(EndReason::NotAcceptable, chosen.error().detail);
+    return chosen.error();
   }
+  if (auto opened = open_sessions(options.reactor); !opened) {
+    const bool full = opened.error().fault == Fault::Refused;
+    if (!full) host_->log(LogLevel::Error, "call " + setup_.id + ": " + opened.error().detail);
+    const EndReason reason = full ? EndReason::Overloaded : EndReason::Internal;
+    refuse(reason, std::string(describe(reason)));
+    return opened.error();
+  }
+  const std::string description = describe_answer();
   timer_.reset();
   state_ = CallState::Answered;
   unconfirmed_ = true;
   nua_respond(handle_.get(), SIP_200_OK, SIPTAG_CONTACT_STR(setup_.contact.c_str()),
-              SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(description->c_str()),
+              SIPTAG_CONTENT_TYPE_STR(kSdpType), SIPTAG_PAYLOAD_STR(description.c_str()),
               TAG_END());
   start_refreshing();
   return {};
@@ -147,36 +147,35 @@ Result<void> CallImpl::decide_srtp(rtp::SrtpPolicy policy) {
   return {};
 }
 
-Result<std::string> CallImpl::answer_offer(const AnswerOptions &options) {
-  const sdp::Description offer = *std::exchange(offer_, std::nullopt);
+Result<void> CallImpl::choose_media(const AnswerOptions &options) {
+  setup_.reactor = options.reactor;
   setup_.media = own_media(options.offer, options.h264);
-  if (auto decided = decide_srtp(options.srtp); !decided) return decided.error();
-  spare_ = std::exchange(setup_.media, laid_out(setup_.media, offer));
+  if (!offer_ && setup_.media.empty()) return refused("there is nothing that could be offered");
+  if (auto decided = decide_srtp(options.srtp); !decided || !offer_) return decided;
+  spare_ = std::exchange(setup_.media, laid_out(setup_.media, *offer_));
   std::erase_if(spare_, [this](const OwnMedium &medium) {
     return std::ranges::any_of(setup_.media, [&](const OwnMedium &each) {
       return !each.placeholder && each.medium == medium.medium;
     });
   });
-  setup_.reactor = options.reactor;
-  if (const Answer tried = make_answer(identity(), setup_.media, {}, offer); !tried.acceptable)
+  if (const Answer tried = make_answer(identity(), setup_.media, {}, *offer_); !tried.acceptable)
     return unacceptable(tried);
-  if (auto opened = open_sessions(options.reactor); !opened) return opened.error();
-  Answer answer = make_answer(identity(), setup_.media, {}, offer);
+  return {};
+}
+
+std::string CallImpl::describe_answer() {
+  const auto offer = std::exchange(offer_, std::nullopt);
+  if (!offer) {
+    offered_in_reinvite_ = true;
+    offered_again_ = setup_.media;
+    return describe_ours(make_offer(identity(), setup_.media));
+  }
+  Answer answer = make_answer(identity(), setup_.media, {}, *offer);
   other_lines_.assign(
       answer.description.media.begin() + static_cast<std::ptrdiff_t>(setup_.media.size()),
       answer.description.media.end());
   apply(std::move(answer.agreed));
   return describe_ours(std::move(answer.description));
-}
-
-Result<std::string> CallImpl::offer_in_answer(const AnswerOptions &options) {
-  setup_.media = own_media(options.offer, options.h264);
-  if (setup_.media.empty()) return refused("there is nothing that could be offered");
-  if (auto decided = decide_srtp(options.srtp); !decided) return decided.error();
-  if (auto opened = open_sessions(options.reactor); !opened) return opened.error();
-  offered_in_reinvite_ = true;
-  offered_again_ = setup_.media;
-  return describe_ours(make_offer(identity(), setup_.media));
 }
 
 void CallImpl::refuse(EndReason reason, const std::string &why) {

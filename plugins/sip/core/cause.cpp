@@ -102,6 +102,11 @@ Status status_of(EndReason reason) {
   return {480, "Temporarily Unavailable"};
 }
 
+std::string warning(const std::string &host, const std::string &text) {
+  const std::string words = quoted(clean_text(text, 200));
+  return words.empty() ? "" : "399 " + bracketed(host) + ' ' + words;
+}
+
 std::string status_text(int status, const char *phrase) {
   std::string text = clean_text(phrase ? phrase : "");
   return status >= 900 ? text : std::to_string(status) + (text.empty() ? "" : ' ' + text);

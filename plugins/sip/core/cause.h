@@ -30,6 +30,9 @@ struct Status {
 };
 Status status_of(EndReason reason);
 
+/// `text` as a Warning header (RFC 3261 section 20.43; 399: for a person); empty if that is.
+std::string warning(const std::string &host, const std::string &text);
+
 /// "486 Busy Here", fit for a person; the phrase alone for Sofia's own codes.
 std::string status_text(int status, const char *phrase);
 

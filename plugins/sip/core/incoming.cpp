@@ -178,6 +178,11 @@ void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
   auto setup = prepare_incoming(*sip, source, trunk);
   incoming.uri = setup.uri;
   const std::string id = setup.id;
+  // Before it rings: who answers it then would do so for nothing.
+  if (const auto free = ports_.open(setup.media_address);
+      !free && free.error().fault == Fault::Refused)
+    return refuse(handle, SIP_503_SERVICE_UNAVAILABLE, std::string(describe(EndReason::Overloaded)),
+                  free.error().detail);
   auto call = std::make_shared<CallImpl>(*this, std::move(setup), std::weak_ptr<CallListener>());
   if (const auto refusal = call->take(handle, sip)) {
     call->detach();

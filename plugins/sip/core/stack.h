@@ -90,9 +90,11 @@ class AgentImpl final : public Agent, public CallHost {
   void answer_account(nua_handle_t *handle, const RegisterReply &reply);
   void respond_to_account(nua_handle_t *handle, nua_saved_event_t *saved,
                           const RegisterReply &reply);
-  void refuse(nua_handle_t *handle, int status, const char *phrase);
+  /// `why` is told the peer; the log has `detail` instead, if there is one.
+  void refuse(nua_handle_t *handle, int status, const char *phrase, const std::string &why = {},
+              const std::string &detail = {});
   /// Names the peer of the request at hand.
-  void log_refused(int status, const char *phrase);
+  void log_refused(int status, const char *phrase, const std::string &why = {});
 
   // incoming.cpp: calls that come to us.
   void on_invite(nua_handle_t *handle, const sip_t *sip);

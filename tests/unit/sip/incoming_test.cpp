@@ -263,6 +263,72 @@ TEST_F(Incoming, AMediumThatComesBackHasAKeyThatWasNeverUsed) {
   EXPECT_NE(key_in(on.body(), 2), "");
 }
 
+class IncomingWithFewPorts : public IncomingFromAnyone {
+ protected:
+  AgentOptions options() override {
+    AgentOptions options = IncomingFromAnyone::options();
+    low_ = 41000;
+    while (!take_ports() && low_ < 60000) low_ += 4;
+    taken_.clear();
+    options.rtp_low = low_;
+    options.rtp_high = static_cast<std::uint16_t>(low_ + 3);
+    return options;
+  }
+  bool take_ports() {
+    taken_.clear();
+    for (std::uint16_t i = 0; i < 4; ++i) {
+      auto socket = bind_udp({"127.0.0.1", static_cast<std::uint16_t>(low_ + i)});
+      if (!socket) return false;
+      taken_.push_back(*std::move(socket));
+    }
+    return true;
+  }
+  std::string log() {
+    const std::lock_guard lock(mutex_);
+    return log_;
+  }
+
+  std::uint16_t low_ = 0;
+  std::vector<UniqueFd> taken_;
+};
+
+constexpr const char *kNoRoom = "399 127.0.0.1 \"There is no room for one more call.\"";
+
+TEST_F(IncomingWithFewPorts, DoNotRingWhereNoneIsFree) {
+  ASSERT_TRUE(take_ports());
+  send(request("INVITE", 1, "", phone_sdp()));
+  const Message refusal = final_of(1);
+  EXPECT_EQ(refusal.status(), 503);
+  EXPECT_EQ(refusal.header("Warning"), kNoRoom);
+  EXPECT_TRUE(came_.empty());
+  EXPECT_THAT(log(),
+              HasSubstr("503 Service Unavailable: no free port pair in " + std::to_string(low_)));
+  EXPECT_EQ(agent_->calls(), 0u);
+}
+
+TEST_F(IncomingWithFewPorts, AreOverloadedWhereTheLastIsTakenWhileTheyRing) {
+  send(request("INVITE", 1, "", phone_sdp()));
+  peer_.response(180);
+  ASSERT_TRUE(take_ports());
+  EXPECT_FALSE(call_->answer(answering()));
+  const Message refusal = final_of(1);
+  EXPECT_EQ(refusal.status(), 503);
+  EXPECT_EQ(refusal.header("Warning"), kNoRoom);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(recorder_->reason, EndReason::Overloaded);
+  EXPECT_EQ(recorder_->text, "There is no room for one more call.");
+  EXPECT_THAT(log(), HasSubstr("no free port pair in"));
+}
+
+TEST_F(IncomingWithFewPorts, NorDoesACallOfOursGoOut) {
+  ASSERT_TRUE(take_ports());
+  const auto call = agent_->invite(invite_options(), recorder_);
+  ASSERT_FALSE(call);
+  EXPECT_EQ(call.error().fault, Fault::Refused) << "which is `overloaded` for sipcallsink";
+  EXPECT_EQ(call.error().detail, "There is no room for one more call.");
+  EXPECT_THAT(log(), HasSubstr("no free port pair in"));
+}
+
 TEST_F(Incoming, IsRefusedWhereTheCallerWantsEncryptionThatIsOff) {
   ring(encrypted_sdp());
   EXPECT_FALSE(call_->answer(answering()));
