@@ -86,6 +86,7 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   struct Refusal {
     int status;
     const char *phrase;  ///< a literal
+    std::string why{};   ///< for people; may be empty
   };
   std::optional<Refusal> take(nua_handle_t *handle, const sip_t *sip);
   /// One event of the handle. The caller holds a reference.

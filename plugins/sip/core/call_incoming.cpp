@@ -32,14 +32,10 @@ std::vector<OwnMedium> own_media(const std::vector<Offered> &offer,
   return own;
 }
 
-constexpr const char *kNothingInCommon = "none of the media that the caller offers can be carried";
-
-/// Why an answer accepts nothing.
-Error unacceptable(const Answer &answer) {
-  std::string why = kNothingInCommon;
-  for (const Agreed &agreed : answer.agreed)
-    if (!agreed.problem.empty()) why += ": " + agreed.problem;
-  return refused(why);
+/// Why an answer of `own` to the offer accepts nothing.
+Error unacceptable(const std::vector<OwnMedium> &own, const sdp::Description &offer) {
+  return refused("none of the media that the caller offers can be carried: " +
+                 why_unacceptable(own, offer));
 }
 
 /// Whether anything in the offer could be agreed on, whoever answers.
@@ -49,7 +45,7 @@ Result<void> check_offer(const sdp::Description &offer, rtp::SrtpPolicy policy, 
   auto own = own_media(all, {});
   for (OwnMedium &medium : own) medium.srtp = own_srtp(policy, secure);
   const Answer answer = make_answer({}, laid_out(own, offer), {}, offer);
-  if (!answer.acceptable) return unacceptable(answer);
+  if (!answer.acceptable) return unacceptable(own, offer);
   return {};
 }
 
@@ -66,7 +62,8 @@ std::optional<CallImpl::Refusal> CallImpl::take(nua_handle_t *handle, const sip_
                  "call " + setup_.id + " from " + setup_.uri + " refused: " + offer.error().detail);
       return Refusal{400, "Bad Session Description"};
     }
-    if (!check_offer(*offer, rtp::SrtpPolicy::Prefer, true)) return Refusal{SIP_488_NOT_ACCEPTABLE};
+    if (auto can = check_offer(*offer, rtp::SrtpPolicy::Prefer, true); !can)
+      return Refusal{SIP_488_NOT_ACCEPTABLE, can.error().detail};
     offer_ = *std::move(offer);
   }
   handle_ = Handle(handle);
@@ -152,6 +149,7 @@ Result<void> CallImpl::choose_media(const AnswerOptions &options) {
   setup_.media = own_media(options.offer, options.h264);
   if (!offer_ && setup_.media.empty()) return refused("there is nothing that could be offered");
   if (auto decided = decide_srtp(options.srtp); !decided || !offer_) return decided;
+  const std::vector<OwnMedium> own = setup_.media;
   spare_ = std::exchange(setup_.media, laid_out(setup_.media, *offer_));
   std::erase_if(spare_, [this](const OwnMedium &medium) {
     return std::ranges::any_of(setup_.media, [&](const OwnMedium &each) {
@@ -159,7 +157,7 @@ Result<void> CallImpl::choose_media(const AnswerOptions &options) {
     });
   });
   if (const Answer tried = make_answer(identity(), setup_.media, {}, *offer_); !tried.acceptable)
-    return unacceptable(tried);
+    return unacceptable(own, *offer_);
   return {};
 }
 

@@ -186,7 +186,7 @@ void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
   auto call = std::make_shared<CallImpl>(*this, std::move(setup), std::weak_ptr<CallListener>());
   if (const auto refusal = call->take(handle, sip)) {
     call->detach();
-    return refuse(handle, refusal->status, refusal->phrase);
+    return refuse(handle, refusal->status, refusal->phrase, refusal->why);
   }
   {
     const std::lock_guard lock(mutex_);

@@ -298,6 +298,34 @@ bool can_stand_for(const sdp::MediaLine &line, const OwnMedium &medium) {
          choose(medium, nullptr, line);
 }
 
+/// What stands against a line that the peer wants, without its keys; empty: nothing that is known.
+std::string problem_with(const OwnMedium &medium, const sdp::Description &offer,
+                         const sdp::MediaLine &line) {
+  if (line.protocol.find("TLS") != std::string::npos)
+    return "wants its keys by DTLS (" + line.protocol + "), which is not served";
+  if (!known_protocol(line.protocol)) return "is over " + line.protocol + ", which is not served";
+  constexpr std::size_t kMostNames = 4;
+  std::vector<std::string> names;
+  for (const sdp::Format &theirs : line.formats) {
+    rtp::Remote remote;
+    if (find_own(medium, theirs))
+      return read_remote(offer, line, remote)
+                 ? ""
+                 : "is wanted at " + offer.address_of(line) + ", which is no host's address";
+    if (const std::string problem = problem_with(medium, theirs); !problem.empty())
+      return "is refused: " + problem;
+    const std::string name = theirs.encoding.empty()
+                                 ? "payload type " + std::to_string(theirs.payload_type)
+                                 : theirs.encoding;
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  }
+  std::string list;
+  for (std::size_t i = 0; i < names.size() && i < kMostNames; ++i)
+    list += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > kMostNames) list += " and others";
+  return list.empty() ? "has no format" : "is in " + list + " only";
+}
+
 OwnMedium place_of(const sdp::MediaLine &line) {
   OwnMedium none;
   none.placeholder = refused(line);
@@ -567,6 +595,20 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
     answer.acceptable = true;
   }
   return answer;
+}
+
+std::string why_unacceptable(const std::vector<OwnMedium> &own, const sdp::Description &offer) {
+  std::string why;
+  for (const sdp::MediaLine &line : offer.media) {
+    const auto medium = std::ranges::find_if(
+        own, [&](const OwnMedium &each) { return line.kind == to_string(each.medium); });
+    if (line.port == 0 || medium == own.end()) continue;
+    std::string problem = problem_with(*medium, offer, line);
+    if (const auto keys = answer_srtp(medium->srtp, line); problem.empty() && !keys)
+      problem = "is refused: " + keys.error().detail;
+    if (!problem.empty()) why += (why.empty() ? "" : "; ") + line.kind + ' ' + problem;
+  }
+  return why.empty() ? "there is no sound or picture among them that is known" : why;
 }
 
 }  // namespace junctor::sip

@@ -329,6 +329,43 @@ TEST_F(IncomingWithFewPorts, NorDoesACallOfOursGoOut) {
   EXPECT_THAT(log(), HasSubstr("no free port pair in"));
 }
 
+TEST_F(IncomingFromAnyone, IsToldWhyNothingOfItsOfferCanBeCarried) {
+  struct Row {
+    const char *line, *attributes, *why;
+  };
+  int cseq = 0;
+  for (const Row &row :
+       {Row{"RTP/AVP 96 101", "a=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n",
+            "audio is in opus, telephone-event only"},
+        Row{"RTP/AVP 101", "a=rtpmap:101 telephone-event/8000\r\n",
+            "audio is in telephone-event only"},
+        Row{"RTP/AVP 77", "", "audio is in payload type 77 only"},
+        Row{"RTP/SAVP 8", "", "audio is refused: "},
+        Row{"UDP/TLS/RTP/SAVPF 8", "a=fingerprint:sha-256 AB\r\n",
+            "audio wants its keys by DTLS (UDP/TLS/RTP/SAVPF), which is not served"},
+        Row{"TCP/RTP/AVP 8", "", "audio is over TCP/RTP/AVP, which is not served"},
+        Row{"RTP/AVP 8", "c=IN IP4 239.1.1.1\r\n",
+            "audio is wanted at 239.1.1.1, which is no host's address"}}) {
+    std::string invite =
+        request("INVITE", ++cseq, "",
+                "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+                "m=audio 40000 " +
+                    std::string(row.line) + "\r\n" + row.attributes);
+    send(invite);
+    const Message refusal = final_of(cseq);
+    EXPECT_EQ(refusal.status(), 488) << row.line;
+    EXPECT_THAT(
+        refusal.header("Warning"),
+        HasSubstr("399 127.0.0.1 \"none of the media that the caller offers can be carried: " +
+                  std::string(row.why)))
+        << row.line;
+    const std::lock_guard lock(mutex_);
+    EXPECT_THAT(log_, HasSubstr("refused at INVITE: 488 Not Acceptable Here: none of the media"));
+    log_.clear();
+  }
+  EXPECT_TRUE(came_.empty());
+}
+
 TEST_F(Incoming, IsRefusedWhereTheCallerWantsEncryptionThatIsOff) {
   ring(encrypted_sdp());
   EXPECT_FALSE(call_->answer(answering()));
