@@ -217,13 +217,14 @@ Result<void> AgentImpl::start_on(const Endpoint &endpoint, const std::optional<E
   if (tls) local_tls_ = *tls;
   udp_ = polled_udp(context_.get(), endpoint.port);
   if (options_.tcp) connections_ = watch_connections(endpoint);
-  if (tls) tls_connections_ = watch_connections(*tls);
+  if (tls) tls_connections_ = watch_connections(*tls, true);
   return {};
 }
 
-std::unique_ptr<Connections> AgentImpl::watch_connections(const Endpoint &endpoint) {
+std::unique_ptr<Connections> AgentImpl::watch_connections(const Endpoint &endpoint, bool tls) {
   return std::make_unique<Connections>(
       context_.get(), Connections::Options{.port = endpoint.port,
+                                           .tls = tls,
                                            .limits = options_.connections,
                                            .wanted =
                                                [this] {

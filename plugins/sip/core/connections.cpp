@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 namespace junctor::sip {
@@ -100,6 +102,26 @@ bool listens(int fd) {
 bool is_bound_to(int fd, std::uint16_t port) {
   const auto own = address_of(fd, ::getsockname);
   return own && endpoint_of(*own).port == port;
+}
+
+constexpr std::size_t kJudged = 128, kLongestMethod = 32;
+
+/// What is wrong with the first line of a connection, whose beginning this is; empty: nothing so
+/// far.
+std::string mistake_in(std::string_view line) {
+  constexpr std::string_view kMarks = "-.!%*_+`'~";
+  constexpr char kTlsHandshake = 22;  // RFC 8446 section 5.1
+  if (line.front() == kTlsHandshake) return "it speaks TLS at the port for plain TCP";
+  if (line.starts_with("SIP/")) return {};
+  const auto word = static_cast<std::size_t>(
+      std::ranges::find_if_not(
+          line, [&](char c) { return g_ascii_isalnum(c) || kMarks.find(c) != kMarks.npos; }) -
+      line.begin());
+  const std::string_view rest = line.substr(word);
+  const bool method = word > 0 && word <= kLongestMethod && (rest.empty() || rest[0] == ' ');
+  if (method && rest.starts_with(" /")) return "it speaks HTTP";
+  if (!method || (rest.size() > 1 && !g_ascii_isalpha(rest[1]))) return "it does not speak SIP";
+  return {};
 }
 
 UniqueFd spare_descriptor() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
@@ -382,6 +404,7 @@ void Connections::shut(int fd, Known &known, const std::string &why) {
 void Connections::check_readers() {
   for (auto &[fd, known] : known_) {
     if (!known.polled || known.polled->revents == 0) continue;
+    judge(fd, known);
     if (!is_connection(fd, known) || !look_at(fd, known)) unwatch(known);
   }
   if (std::ranges::any_of(known_, [](const auto &each) { return is_stuck(each.second); }))
@@ -407,6 +430,25 @@ void Connections::shut_stalled() {
     unwatch(known);
     shut(fd, known, "what it sent makes no sense");
   }
+}
+
+void Connections::judge(int fd, Known &known) {
+  if (options_.tls || known.judged || !is_connection(fd, known)) return;
+  std::array<char, kJudged> bytes{};
+  const auto size = ::recv(fd, bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (size <= 0) return;
+  std::string_view begun(bytes.data(), static_cast<std::size_t>(size));
+  // Those are keep-alives.
+  begun.remove_prefix(std::min(begun.find_first_not_of("\r\n"), begun.size()));
+  if (begun.empty()) return;
+  known.judged = true;
+  const std::string mistake = mistake_in(begun);
+  if (mistake.empty()) return;
+  known.distrusted = true;
+  review_in(options_.limits.silence);
+  if (options_.log && budget_.take(Clock::now()))
+    options_.log(LogLevel::Info,
+                 "sip " + known.peer + ": what came over TCP makes no sense: " + mistake);
 }
 
 bool Connections::look_at(int fd, Known &known) const {

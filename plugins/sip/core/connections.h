@@ -53,6 +53,7 @@ class Connections {
  public:
   struct Options {
     std::uint16_t port = 0;
+    bool tls = false;  ///< what comes by it is encrypted
     ConnectionLimits limits;
     /// The peers that registered over a connection, as Endpoint::to_string() has them.
     std::function<std::vector<std::string>()> wanted;
@@ -79,6 +80,7 @@ class Connections {
     std::uint64_t order = 0;
     bool shut = false;  ///< Sofia has not closed it yet
     bool distrusted = false;
+    bool judged = false;              ///< by how it begins
     std::uint64_t read = 0;           ///< bytes that have come, when it was looked at
     unsigned unmoved = 0;             ///< how often nothing of them was taken
     std::unique_ptr<GPollFD> polled;  ///< in source_, which keeps its address
@@ -98,6 +100,9 @@ class Connections {
   void refresh();
   void review();
   void check_readers();
+  /// By the first line, before Sofia has it: of what is none of SIP it waits for the end, and tells
+  /// nobody.
+  void judge(int fd, Known &known);
   /// False if it is not there any more.
   bool look_at(int fd, Known &known) const;
   bool is_connection(int fd, const Known &known) const;

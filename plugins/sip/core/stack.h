@@ -129,7 +129,7 @@ class AgentImpl final : public Agent, public CallHost {
   void on_tls_refused(const Endpoint &peer, const std::string &why);
 
   Result<void> start_on(const Endpoint &endpoint, const std::optional<Endpoint> &tls);
-  std::unique_ptr<Connections> watch_connections(const Endpoint &endpoint);
+  std::unique_ptr<Connections> watch_connections(const Endpoint &endpoint, bool tls = false);
   std::string contact_towards(const Uri &next_hop, const std::string &user) const override;
   std::string server_name(const Endpoint &peer, const SofiaTls::Connected &connected) const;
   Result<void> check_transports(const std::vector<Uri> &uris) const;

@@ -178,6 +178,45 @@ TEST_F(PatientConnections, WhoMakesNoSenseGetsNoMoreTimeThanTheSilent) {
   EXPECT_FALSE(good.closed());
 }
 
+TEST_F(PatientConnections, WhoDoesNotSpeakSipGetsNoMoreTimeThanTheSilent) {
+  struct Row {
+    std::string said, why;
+  };
+  for (const Row &row :
+       {Row{std::string("\x16\x03\x01\x02\x00\x01", 6), "it speaks TLS at the port for plain TCP"},
+        Row{"GET / HTTP/1.1\r\n", "it speaks HTTP"}, Row{"\x80\xff\x01", "it does not speak SIP"},
+        Row{"\r\n\r\nhello\n", "it does not speak SIP"}, Row{" INVITE", "it does not speak SIP"},
+        Row{std::string(100, 'A'), "it does not speak SIP"}}) {
+    TcpClient bad(agent_->local());
+    bad.send(row.said);
+    EXPECT_TRUE(run_until([&] { return bad.closed(); })) << row.said;
+    EXPECT_THAT(log_, HasSubstr(bad.local().to_string() +
+                                ": what came over TCP makes no sense: " + row.why));
+    EXPECT_THAT(log_, HasSubstr("TCP connection closed: it says nothing that makes sense"));
+    log_.clear();
+  }
+}
+
+TEST_F(PatientConnections, WhoSpeaksSipSlowlyHasItsTime) {
+  std::vector<std::unique_ptr<TcpClient>> clients;
+  for (const char *part : {"\r\n\r\n", "INV", "INVITE", "INVITE ", "INVITE s", "INVITE sip:bob@",
+                           "SIP/2.0 200 OK\r\n", "x-y.z!%*_+`'~ tel:1"}) {
+    clients.push_back(client());
+    clients.back()->send(part);
+  }
+  auto slow = client();
+  const std::string whole = ask();
+  slow->send(whole.substr(0, 3));
+  auto silent = client();
+  EXPECT_TRUE(run_until([&] { return silent->closed(); }));
+  slow->send(whole.substr(3, 20));
+  auto later = client();
+  EXPECT_TRUE(run_until([&] { return later->closed(); }));
+  slow->send(whole.substr(23));
+  EXPECT_TRUE(slow->answered(200));
+  for (const auto &each : clients) EXPECT_FALSE(each->closed());
+}
+
 TEST_F(PatientConnections, NobodyElseCanMakeAConnectionDistrusted) {
   TcpClient good(agent_->local());
   good.send(ask());
