@@ -69,6 +69,16 @@ Error damaged(const std::string &path, const std::string &where) {
   return bad_input(path + " is damaged (" + where + "); put a copy in its place");
 }
 
+Result<TokenKey> read_key(const std::string &path, const Result<std::string> &text) {
+  if (!text) return text.error();
+  auto key = TokenKey::from_text(*text);
+  if (!key)
+    return bad_input(path + ": " + key.error().detail +
+                     "; put a copy in its place, or move it away and start again: tokens that "
+                     "were given are void then");
+  return key;
+}
+
 std::vector<Voided> compare(const Snapshot &before, const Snapshot &after) {
   std::vector<Voided> voided;
   for (const auto &[name, account] : before.accounts) {
@@ -109,13 +119,8 @@ Result<std::shared_ptr<Book>> Book::open(const std::string &data_dir, std::strin
                                          std::size_t most_bytes) {
   if (auto made = make_private_directory(data_dir); !made) return made.error();
   const std::string key_path = data_dir + "/token-key";
-  auto text = load_or_make_secret(key_path, [] { return random_hex(32); });
-  if (!text) return text.error();
-  auto key = TokenKey::from_text(*text);
-  if (!key)
-    return bad_input(key_path + ": " + key.error().detail +
-                     "; put a copy in its place, or move it away and start again: tokens that "
-                     "were given are void then");
+  auto key = read_key(key_path, load_or_make_secret(key_path, [] { return random_hex(32); }));
+  if (!key) return key.error();
   std::shared_ptr<Book> book(new Book(data_dir, std::move(realm), std::move(*key), most_bytes));
   if (auto loaded = book->reload(); !loaded) return loaded.error();
   const std::string stored = book->snapshot()->realm;
@@ -133,22 +138,29 @@ std::shared_ptr<const Snapshot> Book::snapshot() const {
   return snapshot_;
 }
 
-Result<Snapshot> Book::read() const {
+Result<Snapshot> Book::look(const std::string &data_dir) {
+  const std::string key_path = data_dir + "/token-key";
+  if (::access(key_path.c_str(), F_OK) == 0)
+    if (const auto key = read_key(key_path, read_secret(key_path)); !key) return key.error();
+  return read_file(data_dir + "/accounts.json", kMaxFileBytes);
+}
+
+Result<Snapshot> Book::read_file(const std::string &path, std::size_t most_bytes) {
   Snapshot snapshot;
-  if (::access(path_.c_str(), F_OK) != 0 && errno == ENOENT) return snapshot;
-  auto content = read_private_file(path_, most_bytes_);
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return snapshot;
+  auto content = read_private_file(path, most_bytes);
   if (!content) return content.error();
   try {
     const json file = json::parse(*content);
     if (file.at("format").get<int>() != kFormat)
-      return bad_input(path_ + " was written by another version of Junctor");
+      return bad_input(path + " was written by another version of Junctor");
     snapshot.realm = file.value("realm", "");
     for (const auto &[name, value] : file.at("accounts").items())
       snapshot.accounts.emplace(name, from_json(name, value));
   } catch (const json::parse_error &failure) {
-    return damaged(path_, "at byte " + std::to_string(failure.byte));
+    return damaged(path, "at byte " + std::to_string(failure.byte));
   } catch (const json::exception &failure) {
-    return damaged(path_, failure.id == kOverflow ? "a number is too large" : failure.what());
+    return damaged(path, failure.id == kOverflow ? "a number is too large" : failure.what());
   }
   return snapshot;
 }

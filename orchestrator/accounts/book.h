@@ -89,6 +89,9 @@ class Book {
   static Result<std::shared_ptr<Book>> open(const std::string &data_dir, std::string realm,
                                             std::size_t most_bytes = kMaxFileBytes);
 
+  /// What open() would read, which fails where that would. Makes and changes nothing.
+  static Result<Snapshot> look(const std::string &data_dir);
+
   std::shared_ptr<const Snapshot> snapshot() const;
   const std::string &realm() const { return realm_; }
   /// The file to watch for changes by other processes; then reload().
@@ -125,7 +128,8 @@ class Book {
   Book(const std::string &data_dir, std::string realm, TokenKey key, std::size_t most_bytes);
   template <class Change>
   Result<void> change(Change &&apply);
-  Result<Snapshot> read() const;
+  Result<Snapshot> read() const { return read_file(path_, most_bytes_); }
+  static Result<Snapshot> read_file(const std::string &path, std::size_t most_bytes);
   /// Held as long as the descriptor is open. `operation` as for flock().
   Result<UniqueFd> lock(int operation) const;
   void replace(Snapshot snapshot, std::vector<Voided> voided);

@@ -213,9 +213,19 @@ Result<std::string> read_secret_line(const std::string &path) {
   return line;
 }
 
+Result<std::string> read_secret(const std::string &path) {
+  constexpr std::size_t kLimit = 4096;
+  auto content = read_private_file(path, kLimit);
+  if (!content) return content.error();
+  while (!content->empty() && (content->back() == '\n' || content->back() == '\r'))
+    content->pop_back();
+  if (content->empty())
+    return bad_input(path + " is empty; remove it, and a new one is made at the next start");
+  return content;
+}
+
 Result<std::string> load_or_make_secret(const std::string &path,
                                         const std::function<std::string()> &make) {
-  constexpr std::size_t kLimit = 4096;
   if (::access(path.c_str(), F_OK) != 0) {
     auto name = write_beside(path, make() + "\n");
     if (!name) return name.error();
@@ -226,13 +236,7 @@ Result<std::string> load_or_make_secret(const std::string &path,
     if (!linked) return error;
     if (auto synced = sync_directory_of(path); !synced) return synced.error();
   }
-  auto content = read_private_file(path, kLimit);
-  if (!content) return content.error();
-  while (!content->empty() && (content->back() == '\n' || content->back() == '\r'))
-    content->pop_back();
-  if (content->empty())
-    return bad_input(path + " is empty; remove it, and a new one is made at the next start");
-  return content;
+  return read_secret(path);
 }
 
 }  // namespace junctor::accounts

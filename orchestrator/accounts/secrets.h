@@ -43,7 +43,10 @@ Result<std::string> read_private_file(const std::string &path, std::size_t limit
 /// control characters. Fails for more than 4096 bytes, for nothing, and for several lines.
 Result<std::string> read_secret_line(const std::string &path);
 
-/// The secret in `path` without its line end; `make` is called for a new one if there is no file.
+/// The secret in `path` without its line end. Makes and changes nothing.
+Result<std::string> read_secret(const std::string &path);
+
+/// The same; `make` is called for a new one if there is no file.
 /// Two processes that come at once agree on one secret.
 Result<std::string> load_or_make_secret(const std::string &path,
                                         const std::function<std::string()> &make);

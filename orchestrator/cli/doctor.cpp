@@ -22,6 +22,7 @@
 #include "config/serve_lock.h"
 #include "config/stun.h"
 #include "serve_turn.h"
+#include "store/call_store.h"
 
 namespace junctor::cli {
 
@@ -127,9 +128,9 @@ void check_trunk_accounts(Report &report, const config::Config &config) {
   std::error_code failure;
   std::shared_ptr<const accounts::Snapshot> known = std::make_shared<accounts::Snapshot>();
   if (std::filesystem::exists(config.data_dir + "/accounts.json", failure)) {
-    const auto book = accounts::Book::open(config.data_dir, config.sip.realm);
-    if (!book) return report.missing(book.error().detail, "see the data directory in the manual");
-    known = (*book)->snapshot();
+    auto book = accounts::Book::look(config.data_dir);
+    if (!book) return;  // check_data() has told
+    known = std::make_shared<accounts::Snapshot>(std::move(*book));
   }
   const auto lacks = config::account_lacks(
       config.sip.trunks, [&](const std::string &name) { return known->find(name) != nullptr; });
@@ -178,6 +179,23 @@ void check_data_dir(Report &report, const std::string &dir) {
   else
     report.missing(what + " cannot be written",
                    "choose another with --data-dir DIR, or give it to this user");
+}
+
+/// The files of the data directory, as the server would read them when it starts.
+void check_data(Report &report, const config::Config &config) {
+  const int before = report.missing_count();
+  const auto look = [&](const auto &read) {
+    if (!read) report.missing(read.error().detail, "see the data directory in the manual");
+  };
+  const std::string &dir = config.data_dir;
+  look(accounts::Book::look(dir));
+  std::error_code failure;
+  const bool relay = config.turn.mode == config::TurnMode::Own;
+  for (const std::string &path : {config::admin_token_path(dir), dir + "/turn-secret"})
+    if (std::filesystem::exists(path, failure) && (relay || !path.ends_with("/turn-secret")))
+      look(accounts::read_secret(path));
+  look(store::CallStore::look(config::calls_path(dir)));
+  if (report.missing_count() == before) report.ok("accounts, secrets and records in " + dir);
 }
 
 void check_fonts(Report &report) {
@@ -238,6 +256,7 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_secrets(report, config);
   check_media(report, config.media);
   check_data_dir(report, config.data_dir);
+  check_data(report, config);
   check_trunk_accounts(report, config);
   check_descriptors(report);
   if (report.missing_count() == 0) {

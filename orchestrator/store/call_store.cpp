@@ -5,9 +5,11 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "common/handle.h"
 #include "store/call_json.h"
@@ -131,6 +133,28 @@ class SqliteStore : public CallStore {
 
   ~SqliteStore() override { worker_.reset(); }
 
+  Result<void> look() {
+    if (::access(options_.path.c_str(), R_OK | W_OK) != 0)
+      return internal_error("cannot open " + options_.path + "; is it writable?");
+    // Whoever reads a WAL makes the files beside it, where they are not there.
+    const bool open = ::access((options_.path + "-shm").c_str(), F_OK) == 0;
+    std::string uri = "file:";
+    for (const char c : std::filesystem::absolute(options_.path).string())
+      uri += c == '%' ? "%25" : c == '?' ? "%3f" : c == '#' ? "%23" : std::string(1, c);
+    uri += open ? "?mode=ro" : "?mode=ro&immutable=1";
+    sqlite3 *raw = nullptr;
+    const int opened = sqlite3_open_v2(
+        uri.c_str(), &raw, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, nullptr);
+    database_.reset(raw);
+    if (opened != SQLITE_OK) return failure("open");
+    sqlite3_busy_timeout(raw, 5000);
+    sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    const auto version = read_version();
+    if (!version) return version.error();
+    if (!run("SELECT count(*) FROM sqlite_master")) return failure("read");
+    return {};
+  }
+
   void save(const View &call) override {
     post([this, call] { write(call); });
   }
@@ -205,7 +229,7 @@ class SqliteStore : public CallStore {
     return Statement(raw);
   }
 
-  Result<void> migrate() {
+  Result<int> read_version() {
     int version = 0;
     if (const auto statement = prepare("PRAGMA user_version");
         statement && sqlite3_step(statement.get()) == SQLITE_ROW)
@@ -215,7 +239,14 @@ class SqliteStore : public CallStore {
     constexpr int kNewest = std::size(kMigrations);
     if (version > kNewest)
       return bad_input(options_.path + " was written by a newer version of Junctor");
-    for (; version < kNewest; ++version) {
+    return version;
+  }
+
+  Result<void> migrate() {
+    const auto read = read_version();
+    if (!read) return read.error();
+    constexpr int kNewest = std::size(kMigrations);
+    for (int version = *read; version < kNewest; ++version) {
       const std::string step = std::string("BEGIN IMMEDIATE;") + kMigrations[version] +
                                "PRAGMA user_version = " + std::to_string(version + 1) + "; COMMIT;";
       if (!run(step.c_str())) {
@@ -337,6 +368,11 @@ Result<std::unique_ptr<CallStore>> CallStore::open(Options options, WallTime now
   auto store = std::make_unique<SqliteStore>(std::move(options));
   if (auto opened = store->open_database(now); !opened) return opened.error();
   return std::unique_ptr<CallStore>(std::move(store));
+}
+
+Result<void> CallStore::look(const std::string &path) {
+  if (::access(path.c_str(), F_OK) != 0) return {};
+  return SqliteStore({.path = path, .log = {}}).look();
 }
 
 }  // namespace junctor::store

@@ -33,6 +33,9 @@ class CallStore {
   /// Blocks. Closes what an earlier run left open, as `internal`, at the time `now`; forgets what
   /// ended more than keep_days ago.
   static Result<std::unique_ptr<CallStore>> open(Options options, calls::WallTime now);
+  /// Whether open() would find a database there that it can use, or none. Makes and changes
+  /// nothing, whether or not a server has it open.
+  static Result<void> look(const std::string &path);
   virtual ~CallStore() = default;
 
   /// Inserts or replaces the record.

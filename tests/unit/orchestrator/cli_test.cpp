@@ -18,6 +18,7 @@
 #include "config/places.h"
 #include "config/serve_lock.h"
 #include "serve.h"
+#include "store/call_store.h"
 
 using namespace junctor;
 using namespace junctor::cli;
@@ -465,6 +466,64 @@ TEST(Doctor, ACertificateOfOurOwnMakingIsNotMissing) {
   doctor(line.config, out);
   EXPECT_NE(out.str().find("ok       a certificate for TLS, of our own making"), std::string::npos)
       << out.str();
+}
+
+TEST(Doctor, LooksAtTheDataAsTheServerWouldReadIt) {
+  const TemporaryDirectory dir;
+  const std::string data = dir.path() + "/data";
+  const auto report = [&] {
+    const auto line = parse({"doctor", "--data-dir", data, "--rtmp", "off", "--sip", "off",
+                             "--stun", "off", "--http", "off"});
+    std::ostringstream out;
+    doctor(line.config, out);
+    return out.str();
+  };
+  const auto files = [&] {
+    std::set<std::string> names;
+    for (const auto &each : std::filesystem::directory_iterator(data))
+      names.insert(each.path().filename());
+    return names;
+  };
+  const std::string fine = "ok       accounts, secrets and records in " + data;
+  EXPECT_NE(report().find(fine), std::string::npos) << "nothing is there yet";
+  EXPECT_TRUE(files().empty());
+  {
+    const auto book = accounts::Book::open(data, "");
+    ASSERT_TRUE(book && (*book)->add("alice", std::nullopt, 0));
+  }
+  const auto write = [&](const std::string &name, const std::string &text) {
+    ASSERT_TRUE(accounts::write_private_file(data + "/" + name, text));
+  };
+  const auto now = std::chrono::system_clock::now();
+  {
+    const auto store = store::CallStore::open({data + "/calls.db", 1, {}}, now);
+    ASSERT_TRUE(store);
+    const auto beside = files();
+    EXPECT_NE(report().find(fine), std::string::npos) << "beside the server that has it open";
+    EXPECT_EQ(files(), beside);
+  }
+  const auto before = files();
+  EXPECT_NE(report().find(fine), std::string::npos);
+  std::filesystem::permissions(data + "/token-key", std::filesystem::perms(0644));
+  EXPECT_NE(report().find("missing  " + data + "/token-key can be read or written by others"),
+            std::string::npos);
+  write("token-key", "short");
+  EXPECT_NE(report().find("missing  " + data + "/token-key: the key of the tokens"),
+            std::string::npos);
+  std::filesystem::remove(data + "/token-key");
+  write("accounts.json", "{");
+  EXPECT_NE(report().find("missing  " + data + "/accounts.json is damaged"), std::string::npos);
+  std::filesystem::remove(data + "/accounts.json");
+  write("admin-token", "");
+  EXPECT_NE(report().find("missing  " + data + "/admin-token is empty"), std::string::npos);
+  std::filesystem::remove(data + "/admin-token");
+  write("calls.db", std::string(5000, 'x'));
+  const std::string last = report();
+  EXPECT_NE(last.find("missing  cannot read the database of calls " + data + "/calls.db"),
+            std::string::npos)
+      << last;
+  EXPECT_EQ(last.find(fine), std::string::npos);
+  for (const auto &name : files()) EXPECT_TRUE(before.contains(name)) << name << " was made";
 }
 
 TEST(CommandLine, EachJsonSaysWhatItIs) {
