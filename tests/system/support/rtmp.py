@@ -75,10 +75,12 @@ class FfmpegPush:
         return self.process.stop(2)  # SIGINT: ffmpeg writes its trailer, which is deleteStream
 
     def drop(self):
-        """Ends as a cut cable or a crash does."""
+        """Ends as a cut cable or a crash does. The camera comes last: one that sends nothing but
+        pictures would end well at their end."""
+        status = self.process.kill()
         if self.camera is not None:
             self.camera.stop()
-        return self.process.kill()
+        return status
 
 
 def _writer(pipe):
