@@ -173,7 +173,7 @@ class Hub {
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what is posted
   bool stepping_ = false, step_again_ = false;
   std::optional<Time> unattended_;  ///< since when the rendezvous is not reached
-  std::optional<Time> armed_;  // when timer_ is due
+  std::optional<Time> armed_;       // when timer_ is due
   Reactor::Timer timer_;
 };
 
