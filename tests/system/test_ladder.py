@@ -271,13 +271,14 @@ class N4_RefusingNodes(LadderTest):
         self.up(phones, "sfu", "n1")
         self.see_each_other(phones)
         session = phones[0].wait("answered")["session"]
-        self.assertIn(f"refused {session}\n", refusing.log())
+        self.assertEqual(refusing.log().count(f"refused {session}\n"), 1)
         self.assertIn(f"channel {session}: node n0: it refuses: {REASON}", self.serving.log())
         since = self.lines(phones)
         node.send_signal(signal.SIGKILL)
         self.moved(phones, "relay")
         self.see_each_other(phones)
-        self.assertEqual(refusing.log().count("refused"), 1, "it is not asked again")
+        # It may have room by now: asked once more, and not again and again.
+        self.assertLessEqual(refusing.log().count("refused"), 3)
         print("# the only node that does not refuse died:", self.pauses(phones, since))
 
     def test_what_their_owners_lend_is_in_use(self):
