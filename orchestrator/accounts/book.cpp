@@ -27,6 +27,10 @@ constexpr std::size_t kMaxPasswordBytes = 256;
 constexpr std::size_t kSaltBytes = 8;
 constexpr int kFormat = 1;
 
+bool is_missing(const std::string &path) {
+  return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
+}
+
 json to_json(const Account &account) {
   json value = {{"created", account.created}, {"realm", account.realm}, {"ha1", account.ha1}};
   if (!account.id.empty()) value["id"] = account.id;
@@ -145,9 +149,16 @@ Result<Snapshot> Book::look(const std::string &data_dir) {
   return read_file(data_dir + "/accounts.json", kMaxFileBytes);
 }
 
+Result<Snapshot> Book::read() const {
+  if (const std::size_t known = snapshot()->accounts.size(); known > 0 && is_missing(path_))
+    return internal_error(path_ + ", which had " + std::to_string(known) +
+                          " accounts, is gone. Put it back, or restart to begin without any");
+  return read_file(path_, most_bytes_);
+}
+
 Result<Snapshot> Book::read_file(const std::string &path, std::size_t most_bytes) {
   Snapshot snapshot;
-  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return snapshot;
+  if (is_missing(path)) return snapshot;
   auto content = read_private_file(path, most_bytes);
   if (!content) return content.error();
   try {

@@ -96,7 +96,8 @@ class Book {
   const std::string &realm() const { return realm_; }
   /// The file to watch for changes by other processes; then reload().
   const std::string &path() const { return path_; }
-  /// Never puts back what is older than a change that this process has made.
+  /// Never puts back what is older than a change that this process has made. Fails where the file
+  /// had accounts and is gone: whoever removes them all leaves a file without any.
   Result<void> reload();
   /// What other processes have voided since the last call, as far as this one has read it: by
   /// reload(), or on the way to a change of its own.
@@ -128,7 +129,7 @@ class Book {
   Book(const std::string &data_dir, std::string realm, TokenKey key, std::size_t most_bytes);
   template <class Change>
   Result<void> change(Change &&apply);
-  Result<Snapshot> read() const { return read_file(path_, most_bytes_); }
+  Result<Snapshot> read() const;
   static Result<Snapshot> read_file(const std::string &path, std::size_t most_bytes);
   /// Held as long as the descriptor is open. `operation` as for flock().
   Result<UniqueFd> lock(int operation) const;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -340,6 +341,29 @@ TEST(Book, DamagedFileIsAnErrorAndChangesNothing) {
     EXPECT_FALSE(book->add("carol", std::nullopt, kNow)) << text;
     EXPECT_EQ(content(book->path()), text);
   }
+}
+
+TEST(Book, AFileThatIsMovedAwayVoidsNothing) {
+  const TemporaryDirectory dir;
+  const auto book = open_book(dir);
+  EXPECT_TRUE(book->reload()) << "none was made yet";
+  ASSERT_TRUE(book->add("alice", "correct horse", kNow));
+  const std::string away = dir.path() + "/away.json";
+  std::filesystem::rename(book->path(), away);
+  for (const Result<void> &failed : {book->reload(), book->revoke_all("alice", kNow)}) {
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().fault, Fault::Internal);
+    EXPECT_EQ(failed.error().detail, book->path() +
+                                         ", which had 1 accounts, is gone. Put it back, "
+                                         "or restart to begin without any");
+  }
+  EXPECT_FALSE(book->add("bob", std::nullopt, kNow));
+  EXPECT_NE(book->snapshot()->find("alice"), nullptr);
+  EXPECT_TRUE(book->take_voided().empty());
+  std::filesystem::rename(away, book->path());
+  EXPECT_TRUE(book->reload());
+  ASSERT_TRUE(book->remove("alice"));
+  EXPECT_TRUE(book->reload()) << "an empty one is no missing one";
 }
 
 TEST(Book, WhatCannotBeWrittenIsAnError) {
