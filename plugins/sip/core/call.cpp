@@ -423,9 +423,12 @@ void CallImpl::on_state(int status, const char *phrase, tagi_t *tags) {
   drop();
 }
 
-void CallImpl::respond(int status, const char *phrase, const std::string &sdp) {
+void CallImpl::respond(int status, const char *phrase, const std::string &sdp,
+                       const std::string &why) {
+  const std::string words = warning(setup_.media_address, why);
   nua_respond(handle_.get(), status, phrase, NUTAG_WITH_THIS(host_->nua()),
               TAG_IF(status < 300, SIPTAG_CONTACT_STR(setup_.contact.c_str())),
+              TAG_IF(!words.empty(), SIPTAG_WARNING_STR(words.c_str())),
               TAG_IF(!sdp.empty(), SIPTAG_CONTENT_TYPE_STR(kSdpType)),
               TAG_IF(!sdp.empty(), SIPTAG_PAYLOAD_STR(sdp.c_str())), TAG_END());
 }

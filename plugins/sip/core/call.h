@@ -205,7 +205,8 @@ class CallImpl final : public Call, public std::enable_shared_from_this<CallImpl
   /// Takes over the answer to an offer that we made again; an empty one changes nothing.
   void read_new_answer(std::string_view body);
   /// `phrase` is a literal: nua keeps the pointer.
-  void respond(int status, const char *phrase, const std::string &sdp);
+  /// `why`, for a refusal, goes into a Warning.
+  void respond(int status, const char *phrase, const std::string &sdp, const std::string &why = {});
   void end(EndReason reason, int code, std::string text);
   void notify(const std::function<void(CallListener &)> &function);
 

@@ -65,7 +65,8 @@ void CallImpl::on_offer(const sip_t *sip, bool update) {
   renew_used_keys();
   add_media(*offer);
   Answer answer = make_answer(identity(), setup_.media, agreed_, *offer);
-  if (!answer.acceptable) return respond(SIP_488_NOT_ACCEPTABLE, {});
+  if (!answer.acceptable)
+    return respond(SIP_488_NOT_ACCEPTABLE, {}, why_unacceptable(setup_.media, *offer));
   const std::size_t own = std::min(setup_.media.size(), answer.description.media.size());
   other_lines_.assign(answer.description.media.begin() + static_cast<std::ptrdiff_t>(own),
                       answer.description.media.end());

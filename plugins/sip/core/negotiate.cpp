@@ -309,9 +309,9 @@ std::string problem_with(const OwnMedium &medium, const sdp::Description &offer,
   for (const sdp::Format &theirs : line.formats) {
     rtp::Remote remote;
     if (find_own(medium, theirs))
-      return read_remote(offer, line, remote)
-                 ? ""
-                 : "is wanted at " + offer.address_of(line) + ", which is no host's address";
+      return read_remote(offer, line, remote) ? ""
+                                              : "is wanted at " + offer.address_of(line) +
+                                                    ", which is no IP address of one host";
     if (const std::string problem = problem_with(medium, theirs); !problem.empty())
       return "is refused: " + problem;
     const std::string name = theirs.encoding.empty()

@@ -362,7 +362,9 @@ TEST_F(CallMedia, ReinviteWithNothingOfOursIsRefusedAndTheCallGoesOn) {
                              "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\n"
                              "t=0 0\r\nm=audio 4000 RTP/AVP 97\r\na=rtpmap:97 iLBC/8000\r\n"),
              agent_->local());
-  EXPECT_EQ(peer_.final_response().status(), 488);
+  const Message refusal = peer_.final_response();
+  EXPECT_EQ(refusal.status(), 488);
+  EXPECT_EQ(refusal.header("Warning"), "399 127.0.0.1 \"audio is in iLBC only\"");
   peer_.send(peer_.in_dialog(invite, "ACK", 1), agent_->local());
   peer_.send(peer_.in_dialog(invite, "INVITE", 2, "", "application/sdp", "v=1\r\nrubbish"),
              agent_->local());

@@ -344,8 +344,10 @@ TEST_F(IncomingFromAnyone, IsToldWhyNothingOfItsOfferCanBeCarried) {
         Row{"UDP/TLS/RTP/SAVPF 8", "a=fingerprint:sha-256 AB\r\n",
             "audio wants its keys by DTLS (UDP/TLS/RTP/SAVPF), which is not served"},
         Row{"TCP/RTP/AVP 8", "", "audio is over TCP/RTP/AVP, which is not served"},
+        Row{"RTP/AVP 8", "c=IN IP4 phone.example\r\n",
+            "audio is wanted at phone.example, which is no IP address of one host"},
         Row{"RTP/AVP 8", "c=IN IP4 239.1.1.1\r\n",
-            "audio is wanted at 239.1.1.1, which is no host's address"}}) {
+            "audio is wanted at 239.1.1.1, which is no IP address of one host"}}) {
     std::string invite =
         request("INVITE", ++cseq, "",
                 "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
