@@ -335,11 +335,17 @@ void Call::end_for_silence(Side side) {
   if (state() != State::Answered) return;
   const Options &options = around_->options;
   const auto interval = std::chrono::duration_cast<milliseconds>(options.watchdog_interval).count();
-  end(EndReason::NoPushMedia, 0,
-      "No sound or picture came from the push terminal of the " + std::string(to_string(side)) +
-          ", " + (side == Side::Caller ? from_ : to_) + ", in " +
-          std::to_string(options.watchdog_tries) + " checks, one each " + std::to_string(interval) +
-          " ms.");
+  std::string why = "No sound or picture came from the push terminal of the " +
+                    std::string(to_string(side)) + ", " + (side == Side::Caller ? from_ : to_) +
+                    ", in " + std::to_string(options.watchdog_tries) + " checks, one each " +
+                    std::to_string(interval) + " ms.";
+  if (const auto leg = side == Side::Caller ? caller_ : bridge_->callee()) {
+    const PushTracks tracks = leg->media().tracks;
+    for (const Medium medium : {Medium::Video, Medium::Audio})
+      if (const std::string &left_out = tracks.why_left_out(medium); !left_out.empty())
+        why += " It sends " + std::string(to_string(medium)) + " that cannot be used: " + left_out;
+  }
+  end(EndReason::NoPushMedia, 0, why);
 }
 
 Result<void> Call::answer() {

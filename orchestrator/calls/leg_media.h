@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,6 +39,11 @@ struct PushTracks {
   std::optional<rtmp::Track> audio, video;
   const std::optional<rtmp::Track> &of(Medium medium) const {
     return medium == Medium::Audio ? audio : video;
+  }
+  /// By Medium: why what it sends of this cannot be used; empty where it can, or sends none.
+  std::array<std::string, 2> left_out;
+  const std::string &why_left_out(Medium medium) const {
+    return left_out[static_cast<std::size_t>(medium)];
   }
   std::shared_ptr<const PushFigures> figures;  ///< null while no track is known
 };

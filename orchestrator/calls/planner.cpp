@@ -309,7 +309,11 @@ Route make_route(Medium medium, const LegMedia &giver, const LegMedia &taker, co
     return waiting("No pull terminal has played yet.");
   const auto &track = giver.tracks.of(medium);
   if (!is_phone(giver) && !track) {
-    Route route = waiting(at_start(names.giver) + " sends no " + what + ", as far as is known.");
+    const std::string &why = giver.tracks.why_left_out(medium);
+    Route route =
+        waiting(at_start(names.giver) +
+                (why.empty() ? " sends no " + what + ", as far as is known."
+                             : " sends " + what + " that cannot be used. " + as_sentence(why)));
     route.to = wanted;
     return route;
   }

@@ -378,8 +378,12 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
   void watch(const std::string &account, Terminal &terminal) {
     if (terminal.watcher) return;
     terminal.watcher = std::make_shared<TrackWatcher>(
-        around_->context, [weak = weak_from_this(), account](const rtmp::Track &track) {
+        around_->context,
+        [weak = weak_from_this(), account](const rtmp::Track &track) {
           if (auto self = weak.lock()) self->on_track(account, track);
+        },
+        [weak = weak_from_this(), account](Medium medium, const std::string &why) {
+          if (auto self = weak.lock()) self->on_left_out(account, medium, why);
         });
     around_->server->reactor()->post(
         [server = around_->server, account, watcher = terminal.watcher] {
@@ -399,8 +403,18 @@ class ServiceImpl : public Service, public std::enable_shared_from_this<ServiceI
     const auto found = terminals_.find(account);
     if (found == terminals_.end()) return;
     PushTracks &tracks = found->second.tracks;
-    (medium_of(track.codec) == Medium::Audio ? tracks.audio : tracks.video) = track;
+    const Medium medium = medium_of(track.codec);
+    (medium == Medium::Audio ? tracks.audio : tracks.video) = track;
+    tracks.left_out[static_cast<std::size_t>(medium)].clear();
     if (found->second.watcher) tracks.figures = found->second.watcher->figures();
+    if (const auto leg = found->second.leg) leg->on_tracks(tracks);
+  }
+
+  void on_left_out(const std::string &account, Medium medium, const std::string &why) {
+    const auto found = terminals_.find(account);
+    if (found == terminals_.end()) return;
+    PushTracks &tracks = found->second.tracks;
+    tracks.left_out[static_cast<std::size_t>(medium)] = why;
     if (const auto leg = found->second.leg) leg->on_tracks(tracks);
   }
 

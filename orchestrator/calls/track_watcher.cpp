@@ -12,6 +12,10 @@ void TrackWatcher::on_track(const rtmp::Track &track) {
   post_to(context_, [on_track = on_track_, track] { on_track(track); });
 }
 
+void TrackWatcher::on_left_out(Medium medium, const std::string &why) {
+  post_to(context_, [on_left_out = on_left_out_, medium, why] { on_left_out(medium, why); });
+}
+
 void TrackWatcher::on_publisher() {
   last_key_.reset();
   distances_ = {};

@@ -9,6 +9,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "common/latency.h"
 #include "rtmp/core/server.h"
@@ -28,21 +30,26 @@ struct PushFigures {
 /// called by the server on its reactor.
 class TrackWatcher : public rtmp::PublishListener {
  public:
-  /// `on_track` runs on the thread that iterates `context`, and may come after the watcher's end.
-  TrackWatcher(GMainContext *context, std::function<void(const rtmp::Track &)> on_track)
-      : context_(context), on_track_(std::move(on_track)) {}
+  using OnTrack = std::function<void(const rtmp::Track &)>;
+  using OnLeftOut = std::function<void(Medium, const std::string &why)>;
+
+  /// Both run on the thread that iterates `context`, and may come after the watcher's end.
+  TrackWatcher(GMainContext *context, OnTrack on_track, OnLeftOut on_left_out)
+      : context_(context), on_track_(std::move(on_track)), on_left_out_(std::move(on_left_out)) {}
 
   /// Any thread.
   std::shared_ptr<const PushFigures> figures() const { return figures_; }
 
   void on_publisher() override;
   void on_track(const rtmp::Track &track) override;
+  void on_left_out(Medium medium, const std::string &why) override;
   void on_frame(const rtmp::Frame &frame) override;
   void on_publisher_gone(bool) override {}
 
  private:
   GMainContext *context_;
-  std::function<void(const rtmp::Track &)> on_track_;
+  OnTrack on_track_;
+  OnLeftOut on_left_out_;
   std::shared_ptr<PushFigures> figures_ = std::make_shared<PushFigures>();
   std::optional<std::int64_t> last_key_;     // ms
   std::array<std::int64_t, 4> distances_{};  // of the last keyframes, in ms

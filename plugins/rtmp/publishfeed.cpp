@@ -165,6 +165,15 @@ void PublishFeed::on_track(const Track &track) {
   if (lanes_[0].pad != nullptr && lanes_[1].pad != nullptr) tell_no_more_pads();
 }
 
+void PublishFeed::on_left_out(Medium medium, const std::string &why) {
+  const std::lock_guard lock(stream_lock_);
+  if (!running_ || over_ || !playing_) return;
+  GST_ELEMENT_WARNING(element_, STREAM, WRONG_TYPE,
+                      ("The %s of \"%s\" is left out. %s", std::string(to_string(medium)).c_str(),
+                       name_.c_str(), why.c_str()),
+                      (nullptr));
+}
+
 void PublishFeed::make_pad(Medium medium, Lane &its, GstCaps *caps) {
   const std::string name(to_string(medium));
   GstPad *pad =

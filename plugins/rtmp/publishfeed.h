@@ -60,6 +60,7 @@ class PublishFeed : public PublishListener, public std::enable_shared_from_this<
   // PublishListener, on the reactor.
   void on_publisher() override;
   void on_track(const Track &track) override;
+  void on_left_out(Medium medium, const std::string &why) override;
   void on_frame(const Frame &frame) override;
   void on_publisher_gone(bool finished) override;
 

@@ -149,6 +149,23 @@ TEST_F(SourceTest, PadsComeWithTheirTracksAndCaps) {
   EXPECT_TRUE(gst_caps_is_equal(audio.get(), wanted.get())) << first_caps["audio"];
 }
 
+TEST_F(SourceTest, WhatThePublisherSendsInVainIsWarnedOf) {
+  play();
+  publish([](rtmp::PublishListener &listener) {
+    listener.on_publisher();
+    listener.on_track(h264_track());
+    listener.on_left_out(Medium::Audio, "MP3 is not supported.");
+  });
+  EXPECT_EQ(source->numpads, 1);
+  const MessageRef message(gst_bus_pop_filtered(bus.get(), GST_MESSAGE_WARNING));
+  ASSERT_TRUE(message);
+  GError *warning = nullptr;
+  gst_message_parse_warning(message.get(), &warning, nullptr);
+  EXPECT_TRUE(g_error_matches(warning, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE));
+  EXPECT_STREQ(warning->message, "The audio of \"alice\" is left out. MP3 is not supported.");
+  g_clear_error(&warning);
+}
+
 TEST_F(SourceTest, WhatThePadsCarryFitsTheirTemplates) {
   play();
   begin();

@@ -37,6 +37,32 @@ class G2_WhatCannotBePlayed(SystemTest):
                 junctor.process.wait_log(f"{query} cannot be played here", 5)
 
 
+class G7_WhatIsLeftOut(SystemTest):
+    """A publisher's codec that nobody here knows: the call goes on with what is left."""
+
+    def test_the_plan_names_the_codec_that_cannot_be_used(self):
+        junctor = self.start(Junctor(self.workspace))
+        alice, bob = junctor.account("alice"), junctor.account("bob")
+        phone = self.start(Baresip(self.workspace, "bob", frequency=BOB_TONE,
+                                   registrar=junctor.sip_address, password=bob.password))
+        phone.wait_registered()
+        self.start(rtmp.FfmpegPull(self.workspace, alice.pull_url()))
+        push = self.start(rtmp.FfmpegPush(self.workspace, alice.push_url("bob"),
+                                          frequency=ALICE_TONE, audio="libmp3lame"))
+        phone.wait_event("CALL_ESTABLISHED")
+        identifier = junctor.find_call("alice")
+
+        def reason():
+            return next(step["reason"] for step in junctor.call(identifier)["plan"]
+                        if (step["direction"], step["medium"]) == ("caller-to-callee", "audio"))
+
+        wait_until(lambda: "cannot be used" in reason(), 10, "the plan's word on the sound")
+        self.assertIn("codec, MP3, is not supported; use", reason())
+        self.assertEqual(steps(junctor.call(identifier))["caller-to-callee", "video"][0], "h264")
+        push.stop()
+        junctor.wait_ended(identifier)
+
+
 class G7_PcmuPhone(SystemTest):
     """A phone that has nothing but G.711 µ-law."""
 

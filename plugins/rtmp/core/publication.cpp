@@ -28,10 +28,15 @@ void Publication::add(const std::shared_ptr<PublishListener> &listener) {
   if (!source_) return;
   // Copies: a listener may end the publisher.
   const std::array<std::optional<Track>, 2> tracks = {video_, audio_};
+  const auto left_out = left_out_;
   const std::vector<Frame> kept = kept_;
   listener->on_publisher();
   for (const std::optional<Track> &track : tracks)
     if (track && source_) listener->on_track(*track);
+  for (const Medium medium : {Medium::Video, Medium::Audio})
+    if (const std::string &why = left_out[static_cast<std::size_t>(medium)];
+        !why.empty() && source_)
+      listener->on_left_out(medium, why);
   for (const Frame &frame : kept)
     if (source_) listener->on_frame(frame);
 }
@@ -60,6 +65,7 @@ void Publication::begin() {
   source_.emplace();
   audio_.reset();
   video_.reset();
+  left_out_ = {};
   forget();
   frames_ = bytes_ = 0;
   last_frame_ = {};
@@ -77,9 +83,13 @@ Result<void> Publication::take(const Message &message, Time now, Duration waited
     return {};
   }
   if (message.payload.view.empty()) return {};
-  TagReader &reader = message.type == MessageType::Audio ? source_->audio : source_->video;
+  const Medium medium = message.type == MessageType::Audio ? Medium::Audio : Medium::Video;
+  TagReader &reader = medium == Medium::Audio ? source_->audio : source_->video;
   auto content = reader.read(message.payload, source_->clock.unwrap(message.timestamp));
-  if (!content) return content.error();
+  if (!content) {
+    if (content.error().fault == Fault::Refused) leave_out(medium, content.error().detail);
+    return content.error();
+  }
   if (content->track)
     if (auto told = tell_track(std::move(*content->track), now); !told) return told;
   // A listener may have ended it all.
@@ -113,9 +123,18 @@ Result<void> Publication::tell_track(Track track, Time now) {
   if (!video && track.channels == 0) track.channels = metadata.audio_channels;
   // Pictures from before cannot be decoded with what follows.
   if (video) forget();
-  (video ? video_ : audio_) = track;
+  const Medium medium = medium_of(track.codec);
+  track_of(medium) = track;
+  left_out_[static_cast<std::size_t>(medium)].clear();
   tell([&](PublishListener &listener) { listener.on_track(track); });
   return {};
+}
+
+void Publication::leave_out(Medium medium, const std::string &why) {
+  std::string &left_out = left_out_[static_cast<std::size_t>(medium)];
+  if (!left_out.empty() || track_of(medium)) return;
+  left_out = why;
+  tell([&](PublishListener &listener) { listener.on_left_out(medium, why); });
 }
 
 void Publication::keep(const Frame &frame) {

@@ -2,9 +2,11 @@
 // One published name: its publisher, and who listens.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "common/clock.h"
@@ -60,6 +62,10 @@ class Publication {
   template <class Call>
   void tell(const Call &call);
   Result<void> tell_track(Track track, Time now);
+  void leave_out(Medium medium, const std::string &why);
+  std::optional<Track> &track_of(Medium medium) {
+    return medium == Medium::Video ? video_ : audio_;
+  }
   void keep(const Frame &frame);
   void forget();
 
@@ -68,7 +74,8 @@ class Publication {
   int telling_ = 0;  ///< while above 0, places in listeners_ stay
   std::optional<Source> source_;
   std::optional<Track> audio_, video_;
-  std::vector<Frame> kept_;  ///< begins with a keyframe, or is empty
+  std::array<std::string, 2> left_out_;  ///< by Medium: why, where no track of it is known
+  std::vector<Frame> kept_;              ///< begins with a keyframe, or is empty
   std::size_t kept_size_ = 0;
   std::uint64_t frames_ = 0, bytes_ = 0;
   Time last_frame_{};

@@ -94,6 +94,10 @@ class PublishListener {
   virtual void on_publisher() = 0;
   /// A track appeared or its configuration changed; comes before the first frame that needs it.
   virtual void on_track(const Track &track) = 0;
+  /// What the publisher sends as this medium is left out, and `why`, as a sentence: a codec that
+  /// is not supported, say. Once for each medium of which no track is known; a track that follows
+  /// takes it back.
+  virtual void on_left_out(Medium, const std::string & /*why*/) {}
   virtual void on_frame(const Frame &frame) = 0;
   /// The publisher has gone: `finished` by its deleteStream, closeStream or FCUnpublish, or by
   /// Server::end_publisher(); else its connection was lost, or another publisher took the name

@@ -32,7 +32,7 @@ AUDIO_ENCODERS = {"aac": ("aac", 44100), "pcma": ("pcm_alaw", 8000), "pcmu": ("p
 
 class FfmpegPush:
     """Publishes a Camera and a tone: H.264 baseline with AAC or G.711 (`audio` aac, pcm_alaw,
-    pcm_mulaw, libspeex or None), `video` false for sound alone; `video_encoder` are other arguments
+    pcm_mulaw, libspeex, libmp3lame or None), `video` false for sound alone; `video_encoder` are other arguments
     of ffmpeg than H.264's."""
 
     IDENTITY = 0xA1
@@ -49,7 +49,7 @@ class FfmpegPush:
                      "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{marks.WIDTH}x{marks.HEIGHT}",
                      "-r", str(fps), "-i", "pipe:0"]
         if audio:
-            rate = {"aac": 44100, "libspeex": 16000}.get(audio, 8000)
+            rate = {"aac": 44100, "libmp3lame": 44100, "libspeex": 16000}.get(audio, 8000)
             pace = [] if video else ["-re"]
             argv += pace + ["-f", "lavfi", "-i",
                             f"sine=frequency={frequency}:sample_rate={rate}:samples_per_frame="

@@ -24,6 +24,10 @@ class Ear final : public PublishListener {
     heard.push_back("track " + std::string(to_string(track.codec)));
     tracks.push_back(track);
   }
+  void on_left_out(Medium medium, const std::string &why) override {
+    heard.push_back("left out " + std::string(to_string(medium)));
+    reasons.push_back(why);
+  }
   void on_frame(const rtmp::Frame &frame) override {
     heard.push_back(std::string(to_string(frame.medium)) + (frame.key ? " key " : " ") +
                     std::to_string(frame.dts));
@@ -35,6 +39,7 @@ class Ear final : public PublishListener {
 
   Words heard;
   std::vector<Track> tracks;
+  Words reasons;
   std::function<void()> on_each;
 };
 
@@ -100,6 +105,34 @@ TEST_F(PublicationTest, ALateListenerHearsFromTheKeyframeOn) {
   EXPECT_EQ(publication.stats().frames, 6U);
   EXPECT_EQ(publication.stats().last_frame, now);
   EXPECT_TRUE(publication.stats().present);
+}
+
+TEST_F(PublicationTest, ListenersHearOnceWhatIsLeftOut) {
+  const auto give_mp3 = [this] {
+    Message message;
+    message.type = MessageType::Audio;
+    message.payload = SharedBytes::copy(as_bytes("\x2f\xff\xfb"));
+    const auto taken = publication.take(message, now);
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().fault, Fault::Refused);
+  };
+  publication.add(ear);
+  publication.begin();
+  give_mp3();
+  give_mp3();
+  EXPECT_THAT(ear->take(), ElementsAre("begin", "left out audio"));
+  EXPECT_THAT(ear->reasons, ElementsAre(testing::HasSubstr("codec, MP3, is not supported")));
+  const auto late = std::make_shared<Ear>();
+  publication.add(late);
+  EXPECT_THAT(late->take(), ElementsAre("begin", "left out audio"));
+  // A track takes it back, and what is odd later is no news of the medium.
+  give(MessageType::Audio, 0, config_body(aac_track()));
+  give_mp3();
+  EXPECT_THAT(ear->take(), ElementsAre("track aac"));
+  publication.end(true);
+  publication.begin();
+  give_mp3();
+  EXPECT_THAT(ear->take(), ElementsAre("end", "begin", "left out audio"));
 }
 
 TEST_F(PublicationTest, SizesComeFromMetadata) {

@@ -90,7 +90,7 @@ rtmp::Frame picture(std::int64_t dts, bool key) {
 }
 
 TEST(TrackWatcher, MeasuresHowFarKeyframesAreApart) {
-  TrackWatcher watcher(nullptr, nullptr);
+  TrackWatcher watcher(nullptr, nullptr, nullptr);
   const auto figures = watcher.figures();
   watcher.on_publisher();
   watcher.on_frame(picture(100, true));

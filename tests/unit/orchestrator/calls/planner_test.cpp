@@ -528,6 +528,17 @@ TEST(Planner, LeavesNotAllOutUnlessMoreMayCome) {
   EXPECT_TRUE(reductions(make_plan({}, PushTracks{}, std::nullopt)).empty());
 }
 
+TEST(Planner, SaysWhichCodecCannotBeUsed) {
+  PushTracks push = tracks(Codec::Aac, std::nullopt);
+  push.audio.reset();
+  push.left_out[static_cast<std::size_t>(Medium::Audio)] = "the audio codec, MP3, is unknown";
+  const Plan plan = make_plan({media(Codec::Pcma)}, push, PullCodecs{});
+  EXPECT_FALSE(plan.callee(Medium::Audio).flows);
+  EXPECT_EQ(plan.callee(Medium::Audio).reason,
+            "The push terminal sends audio that cannot be used. The audio codec, MP3, is "
+            "unknown.");
+}
+
 TEST(Planner, SaysWhyARouteIsLeftOut) {
   const Plan whole = make_plan({media(Codec::Pcma)}, tracks(Codec::Aac, kHigh), PullCodecs{});
   const Plan less = whole.without(RouteSet(0b0001), "It broke.");

@@ -169,6 +169,12 @@ class ServiceTest : public testing::Test {
     track.codec = codec;
     tell(track);
   }
+  void leave_out(Medium medium, const std::string &why) {
+    const auto listener = server_->listeners["alice"].lock();
+    ASSERT_NE(listener, nullptr);
+    listener->on_left_out(medium, why);
+    pump();
+  }
   void tell(const rtmp::Track &track, const std::string &account = "alice") {
     const auto listener = server_->listeners[account].lock();
     ASSERT_NE(listener, nullptr);

@@ -310,6 +310,33 @@ TEST_F(ServiceTest, TheWatchdogsLossEndsTheCallWithABye) {
   EXPECT_EQ(server_->ended.size(), 1u);
 }
 
+TEST_F(ServiceTest, ACodecThatCannotBeUsedIsNamed) {
+  publish();
+  video_track();
+  leave_out(Medium::Audio, "MP3 is not supported.");
+  sip(0).answer(both());
+  pump();
+  ASSERT_EQ(state(), State::Answered);
+  EXPECT_EQ(why("caller-to-callee", Medium::Audio),
+            "The push terminal sends audio that cannot be used. MP3 is not supported.");
+  path().events.media(Side::Caller, "lost");
+  pump();
+  expect_ended(EndReason::NoPushMedia);
+  EXPECT_NE(last().detail.find("audio that cannot be used: MP3 is not supported."),
+            std::string::npos)
+      << last().detail;
+}
+
+TEST_F(ServiceTest, ATrackThatFollowsTakesItBack) {
+  publish();
+  video_track();
+  leave_out(Medium::Audio, "MP3 is not supported.");
+  audio_track();
+  sip(0).answer(both());
+  pump();
+  EXPECT_EQ(why("caller-to-callee", Medium::Audio).find("cannot be used"), std::string::npos);
+}
+
 TEST_F(ServiceTest, AnAnswerWithoutPushMediaHasAWatchdogAndNoStreams) {
   publish();
   pass(milliseconds(200));
