@@ -117,8 +117,10 @@ void Call::ring_all() {
   for (const auto &leg : std::vector(callees_)) {
     if (const auto rung = leg->ring(caller_->media()); !rung) {
       around_->log(LogLevel::Warning, "call " + id_ + ": " + rung.error().detail);
-      keep_worst({{EndReason::Unreachable, 0, rung.error().detail}, leg->target()});
-      drop(*leg, EndReason::Unreachable);
+      const EndReason reason =
+          rung.error().fault == Fault::Overloaded ? EndReason::Overloaded : EndReason::Unreachable;
+      keep_worst({{reason, 0, rung.error().detail}, leg->target()});
+      drop(*leg, reason);
     }
     if (state() == State::Ended) return;
   }
@@ -202,8 +204,11 @@ void Call::connect(std::shared_ptr<Leg> winner) {
       caller_gone_ = true;
       return;
     }
-    const bool ours = accepted.error().fault != Fault::Refused;
-    return end(ours ? EndReason::Internal : EndReason::NotAcceptable, 0, accepted.error().detail);
+    const Fault fault = accepted.error().fault;
+    const EndReason reason = fault == Fault::Overloaded ? EndReason::Overloaded
+                             : fault == Fault::Refused  ? EndReason::NotAcceptable
+                                                        : EndReason::Internal;
+    return end(reason, 0, accepted.error().detail);
   }
   if (!machine_.handle(Event::Answer)) return;
   join(winner);

@@ -13,6 +13,7 @@ enum class Fault {
   BadInput,
   Refused,
   NotAcceptable,  ///< what one side insists on the other has not: encryption, a codec
+  Overloaded,     ///< as much runs as can, or as is allowed; later, or elsewhere, it may go
   Timeout,
   Unreachable,
   PeerClosed,
@@ -61,6 +62,7 @@ class [[nodiscard]] Result<void> {
 
 inline Error bad_input(std::string detail) { return {Fault::BadInput, std::move(detail)}; }
 inline Error refused(std::string detail) { return {Fault::Refused, std::move(detail)}; }
+inline Error overloaded(std::string detail) { return {Fault::Overloaded, std::move(detail)}; }
 inline Error internal_error(std::string detail) { return {Fault::Internal, std::move(detail)}; }
 
 }  // namespace junctor

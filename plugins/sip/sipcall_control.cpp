@@ -16,6 +16,7 @@ EndReason reason_of(Fault fault) {
     case Fault::PeerClosed:
       return EndReason::Unreachable;
     case Fault::Refused:
+    case Fault::Overloaded:
       return EndReason::Overloaded;
     case Fault::NotAcceptable:
       return EndReason::NotAcceptable;

@@ -39,8 +39,8 @@ Result<PortRange::Pair> PortRange::open(const std::string &address) {
     }
     return Pair{std::move(*rtp), std::move(*rtcp), port};
   }
-  return refused("no free port pair in " + std::to_string(low_) + "-" + std::to_string(high_) +
-                 " on " + address + "; end some calls or widen the RTP port range");
+  return overloaded("no free port pair in " + std::to_string(low_) + "-" + std::to_string(high_) +
+                    " on " + address + "; end some calls or widen the RTP port range");
 }
 
 }  // namespace junctor::rtp

@@ -98,10 +98,10 @@ Result<std::shared_ptr<rtp::Session>> AgentImpl::open_session(std::shared_ptr<Re
   auto session = rtp::Session::open(
       std::move(reactor), ports_,
       {.address = address, .medium = medium, .cname = cname, .log = options_.log});
-  if (session || session.error().fault != Fault::Refused) return session;
+  if (session || session.error().fault != Fault::Overloaded) return session;
   // Which ports there are is nothing for callers.
   log(LogLevel::Warning, "call " + cname + ": " + session.error().detail);
-  return refused(std::string(describe(EndReason::Overloaded)));
+  return overloaded(std::string(describe(EndReason::Overloaded)));
 }
 
 Result<void> AgentImpl::open_media(const InviteOptions &options, CallImpl::Setup &setup) {
@@ -128,8 +128,8 @@ Result<std::shared_ptr<Call>> AgentImpl::invite(const InviteOptions &options,
   if (stopping_) return refused("the SIP agent is shutting down");
   // Those that linger hold a transaction each for half a minute: they have a bound as well.
   if (calls_.size() >= options_.max_calls || lingering_.size() >= 2 * options_.max_calls)
-    return refused("there are " + std::to_string(calls_.size()) +
-                   " SIP calls already, the most that are allowed");
+    return overloaded("there are " + std::to_string(calls_.size()) +
+                      " SIP calls already, the most that are allowed");
   if (!options.reactor) return bad_input("a SIP call needs a reactor for its media");
   auto setup = prepare(options);
   if (!setup) return setup.error();

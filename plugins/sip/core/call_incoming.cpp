@@ -96,7 +96,7 @@ Result<void> CallImpl::answer(const AnswerOptions &options) {
     return chosen.error();
   }
   if (auto opened = open_sessions(options.reactor); !opened) {
-    const bool full = opened.error().fault == Fault::Refused;
+    const bool full = opened.error().fault == Fault::Overloaded;
     if (!full) host_->log(LogLevel::Error, "call " + setup_.id + ": " + opened.error().detail);
     const EndReason reason = full ? EndReason::Overloaded : EndReason::Internal;
     refuse(reason, std::string(describe(reason)));

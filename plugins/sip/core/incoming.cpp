@@ -108,6 +108,17 @@ const TrunkRegistration *AgentImpl::trunk_of(const std::string &user,
   return nullptr;
 }
 
+Result<void> AgentImpl::look_for_ports(const std::string &address) {
+  // To find all taken is a walk over the whole range, which strangers must not have each time.
+  constexpr auto kStaysFull = std::chrono::seconds(1);
+  const Time now = Clock::now();
+  if (now < ports_full_until_) return ports_full_;
+  const auto free = ports_.open(address);
+  if (free || free.error().fault != Fault::Overloaded) return {};
+  ports_full_until_ = now + kStaysFull;
+  return ports_full_ = free.error();
+}
+
 CallImpl::Setup AgentImpl::prepare_incoming(const sip_t &sip, const Endpoint &source,
                                             const TrunkRegistration *trunk) {
   CallImpl::Setup setup;
@@ -179,8 +190,7 @@ void AgentImpl::on_invite(nua_handle_t *handle, const sip_t *sip) {
   incoming.uri = setup.uri;
   const std::string id = setup.id;
   // Before it rings: who answers it then would do so for nothing.
-  if (const auto free = ports_.open(setup.media_address);
-      !free && free.error().fault == Fault::Refused)
+  if (const auto free = look_for_ports(setup.media_address); !free)
     return refuse(handle, SIP_503_SERVICE_UNAVAILABLE, std::string(describe(EndReason::Overloaded)),
                   free.error().detail);
   auto call = std::make_shared<CallImpl>(*this, std::move(setup), std::weak_ptr<CallListener>());

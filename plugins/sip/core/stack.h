@@ -105,6 +105,8 @@ class AgentImpl final : public Agent, public CallHost {
   /// `trunk`: as of trunk_of().
   CallImpl::Setup prepare_incoming(const sip_t &sip, const Endpoint &source,
                                    const TrunkRegistration *trunk);
+  /// Overloaded where a call that comes now would find no ports.
+  Result<void> look_for_ports(const std::string &address);
 
   // gate.cpp: what the fence asks before anything is done about a request.
   /// Whether it can never be answered by a call: it is of IPv4, and this agent of IPv6.
@@ -143,6 +145,8 @@ class AgentImpl final : public Agent, public CallHost {
   AgentOptions options_;
   Endpoint local_, local_tls_;
   rtp::PortRange ports_;
+  Time ports_full_until_{};  ///< as far as calls that come are concerned
+  Error ports_full_;
   std::unique_ptr<SofiaLog> sofia_log_;
   std::unique_ptr<Fence> fence_;
   std::unique_ptr<SofiaTls> sofia_tls_;

@@ -267,7 +267,7 @@ TEST(PortRange, GivesEvenPortsRoundRobinAndSaysWhenFull) {
   EXPECT_EQ(local_endpoint(first->rtcp.get()).port, first->port + 1);
   const auto full = range.open("127.0.0.1");
   ASSERT_FALSE(full);
-  EXPECT_EQ(full.error().fault, Fault::Refused);
+  EXPECT_EQ(full.error().fault, Fault::Overloaded);
   EXPECT_NE(full.error().detail.find("no free port pair in"), std::string::npos);
   first->rtp.reset();
   first->rtcp.reset();

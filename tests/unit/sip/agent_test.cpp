@@ -466,7 +466,7 @@ TEST_F(FewCalls, RefusesOneTooMany) {
   call();
   const auto second = agent_->invite(invite_options(), recorder_);
   ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().fault, Fault::Refused);
+  EXPECT_EQ(second.error().fault, Fault::Overloaded);
 }
 
 }  // namespace

@@ -371,6 +371,16 @@ TEST_F(CalledTerminal, AnAnswerThatCannotBeGivenEndsTheCall) {
               Contains(HasSubstr("not-acceptable: None of the media can be carried.")));
 }
 
+TEST_F(CalledTerminal, AnAnswerThatFindsNoPortsIsNotTheCallersFault) {
+  play_as("alice", 100);
+  fakes::Call &phone = phone_calls();
+  phone.cannot_answer = overloaded("There is no room for one more call.");
+  publish_as("alice", 1);
+  tracks_of("alice");
+  expect_ended(EndReason::Overloaded);
+  EXPECT_EQ(last().detail, "There is no room for one more call.");
+}
+
 TEST_F(CalledTerminal, DoesNotRingForACallThatCannotBeEncryptedAsItMust) {
   around_->options.srtp = [](const sip::IncomingCall &) { return rtp::SrtpPolicy::Require; };
   cannot_encrypt_ = refused("SRTP is required");

@@ -550,6 +550,14 @@ TEST_F(ServiceTest, AnInviteThatCannotBeSentIsUnreachable) {
   EXPECT_EQ(last().detail, "No such transport.");
 }
 
+TEST_F(ServiceTest, AnInviteThatFindsNoPortsIsOverloaded) {
+  agent_->refuse = overloaded("There is no room for one more call.");
+  publish();
+  video_track();
+  expect_ended(EndReason::Overloaded);
+  EXPECT_EQ(last().detail, "There is no room for one more call.");
+}
+
 TEST_F(ServiceTest, OnePairHasOneCallAndACallerOnlyOne) {
   const auto first = service_->start("alice", "bob");
   ASSERT_TRUE(first);
