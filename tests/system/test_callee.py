@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import hashlib
 import re
+import socket
+import struct
 import time
 import unittest
 
@@ -109,6 +111,30 @@ class CalleeTest(SystemTest):
         self.assertNotEqual(self.push.process.wait(15), 0)
         if reason not in GOOD_ENDS:
             self.assertIn(f"Server error: {reason}: {SENTENCES[reason]}", self.push.process.log())
+
+
+class G9_SilentPhone(CalleeTest):
+    """A phone that only watches, and somebody else who sends to its ports at ours."""
+
+    def test_its_media_cannot_be_drawn_away_from_it(self):
+        self.call("callee_answer.xml", sends=False, pull=False)
+        wait_until(lambda: self.peer.count(rtp.AUDIO) > 50, 15, "sound at the phone")
+        audio, video = self.peer.target[rtp.AUDIO], self.peer.target[rtp.VIDEO]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            thief.bind(("127.0.0.2", 0))
+            tone = rtp.tone_packets(2000)
+            before = self.peer.count(rtp.AUDIO)
+            for index in range(75):
+                for to, kind in ((audio, rtp.PCMA), (video, 96)):
+                    thief.sendto(struct.pack("!BBHII", 0x80, kind, index, index * 160, 0xBAD) +
+                                 tone[index % 50], to)
+                time.sleep(0.02)
+            thief.settimeout(0.2)
+            with self.assertRaises(TimeoutError):
+                thief.recv(2000)
+        self.assertGreater(self.peer.count(rtp.AUDIO) - before, 60)
+        self.push.stop()
+        self.junctor.wait_ended(self.call_id)
 
 
 class G3_Refusing(CalleeTest):

@@ -43,7 +43,8 @@ std::optional<sockaddr_storage> to_destination(const Endpoint &endpoint) {
   return std::nullopt;  // 0.0.0.0 or ::, the old way to say hold (RFC 3264 section 8.4)
 }
 
-void Latch::configure(const Endpoint &signalled, Time now) {
+void Latch::configure(const Endpoint &signalled, Time now, bool only_there) {
+  only_there_ = only_there;
   if (signalled_text_ == signalled) {
     renewed_ = latched_.has_value();
     return;
@@ -71,6 +72,15 @@ void Latch::latch(const sockaddr_storage &source) {
 }
 
 Latch::Verdict Latch::judge(const sockaddr_storage &source, std::uint32_t ssrc, Time now) {
+  const Verdict verdict = weigh(source, ssrc, now);
+  if (latched_ && same_address(*latched_, source)) {
+    heard_ = now;
+    ssrc_ = ssrc;
+  }
+  return verdict;
+}
+
+Latch::Verdict Latch::weigh(const sockaddr_storage &source, std::uint32_t ssrc, Time now) {
   if (latched_ && same_address(*latched_, source)) {
     renewed_ = false;
     return Verdict::Accepted;
@@ -84,17 +94,22 @@ Latch::Verdict Latch::judge(const sockaddr_storage &source, std::uint32_t ssrc, 
   if (latched_) {
     // The address that the peer named itself may always take over from a guess; after an answer the
     // NAT may have given the peer another port.
-    const bool better = is_signalled ||
-                        (at_signalled_host && !rtp::same_host(*latched_, *signalled_)) ||
-                        (renewed_ && rtp::same_host(*latched_, source));
+    const bool better =
+        is_signalled || (at_signalled_host && !rtp::same_host(*latched_, *signalled_)) ||
+        (renewed_ && rtp::same_host(*latched_, source)) || is_rebound(source, ssrc, now);
     if (!better) return Verdict::Stranger;
   } else if (!is_signalled && in_grace) {
     return Verdict::Accepted;
-  } else if (!at_signalled_host && !qualifies(source, ssrc, now)) {
-    return Verdict::Undecided;
+  } else if (!at_signalled_host) {
+    if (signalled_ && only_there_) return Verdict::Stranger;
+    if (!qualifies(source, ssrc, now)) return Verdict::Undecided;
   }
   latch(source);
   return Verdict::Accepted;
+}
+
+bool Latch::is_rebound(const sockaddr_storage &source, std::uint32_t ssrc, Time now) const {
+  return rtp::same_host(*latched_, source) && ssrc == ssrc_ && now - heard_ >= kRebound;
 }
 
 bool Latch::qualifies(const sockaddr_storage &source, std::uint32_t ssrc, Time now) {

@@ -119,7 +119,7 @@ void SessionCore::configure(const Stream &stream, const Remote &remote) {
     source_.reset();
     candidate_.reset();
   }
-  latch_.configure(remote.rtp, reactor_->now());
+  latch_.configure(remote.rtp, reactor_->now(), remote.only_there);
   name_rtcp(remote.rtcp != remote.rtp ? remote.rtcp : Endpoint());
   if (!configured_) {
     configured_ = true;

@@ -36,7 +36,7 @@ class PortRange {
     UniqueFd rtp, rtcp;
     std::uint16_t port = 0;  ///< of RTP; RTCP is port + 1
   };
-  /// Fails with Fault::Refused ("no free port pair in LOW-HIGH …") when all are taken.
+  /// Fails with Fault::Overloaded ("no free port pair in LOW-HIGH …") when all are taken.
   Result<Pair> open(const std::string &address);
 
  private:
@@ -53,6 +53,9 @@ struct Remote {
   /// False: the medium is switched off, by port 0. Other than on hold there are no reports either
   /// (RFC 3264 section 8.2), and none are believed.
   bool live = true;
+  /// No NAT is to be seen between: media of other hosts than `rtp`'s is a stranger's, however long
+  /// the named one is silent.
+  bool only_there = false;
 };
 
 /// A format beside the agreed one that the peer may change to at any time, for its answer lists it

@@ -29,6 +29,9 @@ class Latch {
   static constexpr unsigned kCandidatePackets = 3;
   static constexpr Duration kForget = std::chrono::seconds(2);
   static constexpr std::size_t kMaxCandidates = 8;
+  /// A source that was silent so long, and goes on from another port of its host with its SSRC: its
+  /// NAT has forgotten it meanwhile, or been restarted.
+  static constexpr Duration kRebound = std::chrono::seconds(1);
 
   enum class Verdict : std::uint8_t {
     Accepted,   ///< the peer's
@@ -39,7 +42,8 @@ class Latch {
   /// An answer. A changed address is sent to at once and learnt anew; an unchanged one keeps what
   /// was learnt, so that a phone behind a NAT loses nothing by a hold. Nor does one that holds by
   /// an address of nowhere.
-  void configure(const Endpoint &signalled, Time now);
+  /// `only_there`: no other host can become the peer's.
+  void configure(const Endpoint &signalled, Time now, bool only_there = false);
   /// Whether a valid packet from there is the peer's; may latch onto it.
   Verdict judge(const sockaddr_storage &source, std::uint32_t ssrc, Time now);
   /// Where media comes from; null until that is known.
@@ -56,12 +60,17 @@ class Latch {
     unsigned packets;
     Time first, last;
   };
+  Verdict weigh(const sockaddr_storage &source, std::uint32_t ssrc, Time now);
   void latch(const sockaddr_storage &source);
+  bool is_rebound(const sockaddr_storage &source, std::uint32_t ssrc, Time now) const;
   bool qualifies(const sockaddr_storage &source, std::uint32_t ssrc, Time now);
 
   std::optional<Endpoint> signalled_text_;
   std::optional<sockaddr_storage> signalled_, destination_, latched_, previous_;
   Time previous_until_{}, since_{};
+  Time heard_{};            // the latched source, last
+  std::uint32_t ssrc_ = 0;  // of that
+  bool only_there_ = false;
   bool renewed_ = false;  // an answer has come since the latched source was last heard
   std::vector<Candidate> candidates_;
 };

@@ -146,10 +146,14 @@ bool CallImpl::apply(std::vector<Agreed> agreed) {
     changed |= !same;
     if (!same) {
       const bool was = i < agreed_.size() && agreed_[i].accepted;
-      if (now.accepted)
-        setup_.sessions[i]->configure(now.stream, now.remote);
-      else if (was)
+      if (now.accepted) {
+        rtp::Remote remote = now.remote;
+        // Who signals from where it wants its media is behind no NAT, and nobody stands between.
+        remote.only_there = remote.rtp.address == setup_.next_hop.host;
+        setup_.sessions[i]->configure(now.stream, remote);
+      } else if (was) {
         switch_off(*setup_.sessions[i], agreed_[i]);
+      }
     }
     if (now.accepted && now.stream.srtp)
       for (OwnCrypto &own : setup_.media[i].srtp.keys)

@@ -59,6 +59,18 @@ TEST(Latch, APhoneBehindANatIsBelievedSoon) {
   EXPECT_EQ(latch.judge(kPublic, 7, kStart + 10s), Verdict::Stranger);
 }
 
+TEST(Latch, WhereNoNatIsBetweenNoOtherHostIsBelieved) {
+  Latch latch;
+  latch.configure(kNamed, kStart, true);
+  for (Time now = kStart; now < kStart + 5s; now += 20ms)
+    EXPECT_EQ(latch.judge(kStranger, 666, now), Verdict::Stranger);
+  EXPECT_TRUE(same_address(*latch.destination(), at("10.0.0.5", 4000)));
+  EXPECT_EQ(latch.judge(at("10.0.0.5", 4711), 7, kStart + 5s), Verdict::Accepted);
+  // It moves behind a NAT.
+  latch.configure({"10.0.0.6", 4000}, kStart + 10s, false);
+  EXPECT_TRUE(send_until_accepted(latch, kPublic, kStart + 12s));
+}
+
 TEST(Latch, PacketsBeforeTheAnswerAreNoProof) {
   Latch latch;
   latch.configure(kNamed, kStart);
@@ -89,6 +101,20 @@ TEST(Latch, AnUnchangedAnswerKeepsTheLatch) {
   EXPECT_EQ(latch.judge(at("192.0.2.7", 61002), 7, kStart + 20s), Verdict::Stranger);
   latch.configure(kNamed, kStart + 30s);
   EXPECT_EQ(latch.judge(at("192.0.2.7", 61002), 7, kStart + 30s), Verdict::Accepted);
+}
+
+TEST(Latch, APhoneWhoseNatHasForgottenItIsFollowed) {
+  Latch latch;
+  latch.configure(kNamed, kStart);
+  ASSERT_TRUE(send_until_accepted(latch, kPublic, kStart));
+  EXPECT_EQ(latch.judge(kPublic, 7, kStart + 10s), Verdict::Accepted);
+  const sockaddr_storage rebound = at("192.0.2.7", 62000);
+  EXPECT_EQ(latch.judge(rebound, 7, kStart + 10900ms), Verdict::Stranger) << "may still be there";
+  EXPECT_EQ(latch.judge(rebound, 8, kStart + 12s), Verdict::Stranger) << "another stream";
+  EXPECT_EQ(latch.judge(kStranger, 7, kStart + 12s), Verdict::Stranger) << "another host";
+  EXPECT_EQ(latch.judge(rebound, 7, kStart + 12s), Verdict::Accepted);
+  EXPECT_TRUE(same_address(*latch.destination(), rebound));
+  EXPECT_EQ(latch.judge(kPublic, 7, kStart + 12s), Verdict::Stranger);
 }
 
 TEST(Latch, AHoldByAnAddressOfNowhereKeepsTheLatch) {
