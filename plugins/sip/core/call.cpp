@@ -235,7 +235,7 @@ void CallImpl::on_success(const sip_t *sip) {
   if (problem.empty() && !anything_accepted()) {
     problem = "the answer accepts none of the media";
     for (const Agreed &agreed : agreed_)
-      if (!agreed.problem.empty()) problem += ": " + agreed.problem;
+      if (problem.find(agreed.problem) == std::string::npos) problem += ": " + agreed.problem;
   }
   if (!problem.empty()) {
     nua_bye(handle_.get(), TAG_END());

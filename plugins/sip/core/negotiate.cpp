@@ -600,8 +600,9 @@ Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media
 std::string why_unacceptable(const std::vector<OwnMedium> &own, const sdp::Description &offer) {
   std::string why;
   for (const sdp::MediaLine &line : offer.media) {
-    const auto medium = std::ranges::find_if(
-        own, [&](const OwnMedium &each) { return line.kind == to_string(each.medium); });
+    const auto medium = std::ranges::find_if(own, [&](const OwnMedium &each) {
+      return !each.placeholder && line.kind == to_string(each.medium);
+    });
     if (line.port == 0 || medium == own.end()) continue;
     std::string problem = problem_with(*medium, offer, line);
     if (const auto keys = answer_srtp(medium->srtp, line); problem.empty() && !keys)

@@ -119,7 +119,7 @@ struct Answer {
 Answer make_answer(const Identity &identity, const std::vector<OwnMedium> &media,
                    const std::vector<Agreed> &current, const sdp::Description &offer);
 
-/// Why nothing of a first offer could be accepted, as a clause for people.
+/// Why nothing of an offer could be accepted, as a clause for people.
 std::string why_unacceptable(const std::vector<OwnMedium> &own, const sdp::Description &offer);
 
 }  // namespace junctor::sip

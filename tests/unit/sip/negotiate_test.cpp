@@ -61,6 +61,16 @@ TEST(Offer, ListsTheCodecsWantedInTheirOrder) {
   EXPECT_EQ(own_formats(Medium::Audio, {Codec::Pcmu, Codec::Pcmu, Codec::Sorenson}, {}).size(), 1u);
 }
 
+TEST(Offer, WhatStandsAgainstItIsSaidOfTheMediumNotOfAPlaceholder) {
+  OwnMedium none;  // holds the place of a line that was refused, and has no formats
+  none.placeholder = sdp::MediaLine{};
+  const std::vector<OwnMedium> media{none, both().front()};
+  EXPECT_EQ(why_unacceptable(media, parsed(answer_text("m=video 4000 RTP/AVP 99\r\n"
+                                                       "m=audio 4002 RTP/AVP 8\r\n",
+                                                       "", "phone.example"))),
+            "audio is wanted at phone.example, which is no IP address of one host");
+}
+
 TEST(Offer, EveryFormatOfTheTableHasANumberOfItsOwn) {
   for (const Medium medium : {Medium::Audio, Medium::Video}) {
     std::vector<int> numbers;
