@@ -18,7 +18,7 @@
 
 extern "C" {
 // Each module of Sofia has a log object; those that must not write by themselves.
-extern su_log_t nua_log[], nta_log[], tport_log[], nea_log[], iptsec_log[], soa_log[],
+extern su_log_t nua_log[], nta_log[], tport_log[], nea_log[], iptsec_log[], soa_log[], stun_log[],
     su_log_default[];
 }
 
@@ -68,7 +68,7 @@ void write(void * /*stream*/, char const *format, va_list arguments) {
 
 void redirect() {
   for (su_log_t *log :
-       {su_log_default, nua_log, nta_log, tport_log, nea_log, iptsec_log, soa_log}) {
+       {su_log_default, nua_log, nta_log, tport_log, nea_log, iptsec_log, soa_log, stun_log}) {
     su_log_redirect(log, write, nullptr);
     // The event loop greets at level 1.
     su_log_set_level(log, log == su_log_default ? kFatal : kWarnings);
