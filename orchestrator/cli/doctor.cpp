@@ -138,6 +138,11 @@ void check_trunk_accounts(Report &report, const config::Config &config) {
   for (const config::Lack &lack : lacks) report.missing(lack.what, lack.fix);
 }
 
+void check_stun(Report &report, const config::Config &config) {
+  if (const auto good = config::check_stun(config); !good)
+    report.missing(good.error().detail, "change the configuration; serve does not start with it");
+}
+
 void check_media_address(Report &report, const std::string &address) {
   if (address.empty()) return;
   if (const auto bound = bind_udp({address, 0}); bound)
@@ -252,6 +257,7 @@ int doctor(const config::Config &config, std::ostream &out) {
   check_port(report, "--https", config.listen.https, false, served);
   check_port(report, "--stun", config.listen.stun, true, served);
   check_port(report, "stun.alternate", config::stun_alternate(config), true, served);
+  check_stun(report, config);
   check_turn(report, config, served);
   check_secrets(report, config);
   check_media(report, config.media);

@@ -18,7 +18,6 @@
 #include "accounts/networks.h"
 #include "accounts/webhook_client.h"
 #include "calls/tones.h"
-#include "common/address_range.h"
 #include "config/checks.h"
 #include "config/nearest.h"
 #include "config/regions.h"
@@ -26,6 +25,7 @@
 #include "config/trunks.h"
 #include "config/turn.h"
 #include "rtp/core/formats.h"
+#include "turn/coturn_config.h"
 
 namespace junctor::config {
 
@@ -197,9 +197,9 @@ Result<std::string> parse_country(const std::string &country) {
   return bad_input("there are no tones of '" + country + "'; there are those of " + known);
 }
 
-Result<void> check_ranges(const std::vector<std::string> &texts) {
+Result<void> check_allowed_peers(const std::vector<std::string> &texts) {
   for (const std::string &each : texts)
-    if (const auto range = parse_address_range(each); !range) return range.error();
+    if (const auto range = turn::parse_allowed_peers(each); !range) return range.error();
   return {};
 }
 
@@ -350,7 +350,7 @@ const std::vector<Key> &table() {
       {"turn.ports", "LOW-HIGH, the UDP ports of relayed addresses",
        [](const toml::node &n, Config &c) { return read_ports(n, c.turn.low, c.turn.high); }},
       {"turn.allowed-peers", "private addresses, CIDR or LOW-HIGH, that it relays to all the same",
-       texts([](Config &c) -> auto & { return c.turn.allowed_peers; }, check_ranges)},
+       texts([](Config &c) -> auto & { return c.turn.allowed_peers; }, check_allowed_peers)},
       {"turn.bytes-per-second", "of each allocation; 0: any",
        integer([](Config &c) -> auto & { return c.turn.bytes_per_second; }, 0, kMaxBytes)},
       {"nodes.accept", "whether accounts may lend devices, by junctor node",

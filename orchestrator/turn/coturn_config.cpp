@@ -60,13 +60,14 @@ bool is_zero(const std::string &bytes) {
   return std::ranges::all_of(bytes, [](char c) { return c == 0; });
 }
 
-Result<AddressRange> parse_peers(const std::string &text) {
-  auto range = parse_address_range(text);
-  if (!range) return range;
-  // For coturn an end of zeros is none, and all of IPv4 comes before IPv6.
-  if (is_zero(range->high) || (range->low.size() == 16 && is_zero(range->low)))
-    return bad_input("'" + text + "' would be all addresses for coturn");
-  return range;
+/// Whether addresses between the two are those whose every byte is between theirs.
+bool is_range_by_bytes(const AddressRange &range) {
+  const auto differs = std::ranges::mismatch(range.low, range.high);
+  if (differs.in1 == range.low.end()) return true;
+  const auto all = [](auto begin, auto end, unsigned char value) {
+    return std::all_of(begin, end, [&](char c) { return static_cast<unsigned char>(c) == value; });
+  };
+  return all(differs.in1 + 1, range.low.end(), 0) && all(differs.in2 + 1, range.high.end(), 0xff);
 }
 
 bool has_loopback(const AddressRange &range) {
@@ -85,6 +86,17 @@ bool is_public(const std::string &address) {
   const std::string bytes = address_bytes(address);
   return !bytes.empty() && !is_any(address) &&
          std::ranges::none_of(kPrivate, [&](const Network &each) { return within(bytes, each); });
+}
+
+Result<AddressRange> parse_allowed_peers(const std::string &text) {
+  auto range = parse_address_range(text);
+  if (!range) return range;
+  // For coturn an end of zeros is none, and all of IPv4 comes before IPv6.
+  if (is_zero(range->high) || (range->low.size() == 16 && is_zero(range->low)))
+    return bad_input("'" + text + "' would be all addresses for coturn");
+  if (range->low.size() == 16 && !is_range_by_bytes(*range))
+    return bad_input("'" + text + "': coturn compares IPv6 byte by byte; write it as CIDR");
+  return range;
 }
 
 Result<std::string> coturn_config(const CoturnOptions &options) {
@@ -129,7 +141,7 @@ Result<std::string> coturn_config(const CoturnOptions &options) {
     out << "denied-peer-ip=" << each.first << "-" << each.last << "\n";
   bool loopback = false;
   for (const std::string &each : options.allowed_peers) {
-    const auto range = parse_peers(each);
+    const auto range = parse_allowed_peers(each);
     if (!range) return range.error();
     loopback |= has_loopback(*range);
     // It knows addresses and LOW-HIGH, no CIDR.

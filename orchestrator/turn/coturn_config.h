@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/address_range.h"
 #include "common/endpoint.h"
 #include "common/result.h"
 
@@ -29,6 +30,9 @@ struct CoturnOptions {
 
 /// Whether others than this machine and its network can be there (RFC 6890).
 bool is_public(const std::string &address);
+
+/// What allowed_peers may hold, as coturn will take it. BadInput for all else.
+Result<AddressRange> parse_allowed_peers(const std::string &text);
 
 /// BadInput for a value that cannot stand in such a file.
 Result<std::string> coturn_config(const CoturnOptions &options);

@@ -22,7 +22,7 @@ PROGRAM = {
     "api": {"accounts", "calls", "config", "https", "rendezvous", "store", "turn"},
     "calls": {"pictures"},
     "cli": {"accounts", "api", "calls", "config", "node", "phone", "store"},
-    "config": {"accounts", "calls", "nodes", "rendezvous"},
+    "config": {"accounts", "calls", "nodes", "rendezvous", "turn"},
     "https": set(),
     "metrics": {"accounts", "calls", "rendezvous"},
     "node": {"rendezvous"},

@@ -158,6 +158,7 @@ TEST(Config, WrongValueSaysWhatIsRight) {
         Row{"log = ", "line 1: "},
         Row{"[rtmp]\nnetworks = [\"10.0.0.0/40\"]", "line 2: rtmp.networks: '10.0.0.0/40'"},
         Row{"[turn]\nallowed-peers = [\"300.1.1.1\"]", "line 2: turn.allowed-peers: '300.1.1.1'"},
+        Row{"[turn]\nallowed-peers = [\"::/64\"]", "turn.allowed-peers: '::/64' would be all"},
         Row{"[accounts]\nwebhook = \"example.org\"", "line 2: accounts.webhook: must be a URL"},
         Row{"[accounts]\nwebhook = \"http://u:p@example.org/\"", "webhook-secret-file"},
         Row{"watchdog = 3", "unknown key 'watchdog'"}})

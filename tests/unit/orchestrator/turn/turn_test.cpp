@@ -149,7 +149,8 @@ TEST(CoturnConfig, WritesPeersAsCoturnKnowsThem) {
         Row{"120.0.0.0-130.0.0.0", "120.0.0.0-130.0.0.0", true},
         Row{"fd00::/8", "fd00::-fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
         Row{"fd12:3456::1/33", "fd12:3456::-fd12:3456:7fff:ffff:ffff:ffff:ffff:ffff"},
-        Row{"fe80::1-fe80::9", "fe80::1-fe80::9"}, Row{"::1", "::1", true}}) {
+        Row{"fe80::1-fe80::9", "fe80::1-fe80::9"},
+        Row{"fd00::100-fd00::2ff", "fd00::100-fd00::2ff"}, Row{"::1", "::1", true}}) {
     CoturnOptions made = options();
     made.allowed_peers = {row.given};
     const std::string text = written(made);
@@ -163,7 +164,7 @@ TEST(CoturnConfig, RefusesPeersThatAreNone) {
   for (const char *wrong :
        {"", "300.1.1.1", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/8x", "fd00::/129",
         "10.0.0.9-10.0.0.1", "10.0.0.1-fd00::1", "10.0.0.0/8-10.0.0.1", "10.0.0.1-", "-10.0.0.1",
-        "1-2-3", "abc", "0.0.0.0", "::", "::/64"}) {
+        "1-2-3", "abc", "0.0.0.0", "::", "::/64", "fd00::1ff-fd00::210", "fd00::1-fd00::1:1"}) {
     CoturnOptions made = options();
     made.allowed_peers = {"10.0.0.1", wrong};
     EXPECT_FALSE(turn::coturn_config(made)) << wrong;
