@@ -25,6 +25,7 @@ constexpr std::size_t kMaxAccounts = 1000000;
 constexpr std::size_t kMaxRevoked = 1000;
 constexpr std::size_t kMaxPasswordBytes = 256;
 constexpr std::size_t kSaltBytes = 8;
+constexpr std::size_t kTokenIdBytes = 12;
 constexpr int kFormat = 1;
 
 bool is_missing(const std::string &path) {
@@ -112,6 +113,12 @@ Result<void> check_name(std::string_view name) {
       "An account name has 1 to 64 of a-z 0-9 . _ - and begins with a letter or a digit.");
 }
 
+bool is_token_id(std::string_view id) {
+  return id.size() == 2 * kTokenIdBytes && std::ranges::all_of(id, [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
 Book::Book(const std::string &data_dir, std::string realm, TokenKey key, std::size_t most_bytes)
     : path_(data_dir + "/accounts.json"),
       lock_path_(data_dir + "/accounts.lock"),
@@ -147,6 +154,15 @@ Result<Snapshot> Book::look(const std::string &data_dir) {
   if (::access(key_path.c_str(), F_OK) == 0)
     if (const auto key = read_key(key_path, read_secret(key_path)); !key) return key.error();
   return read_file(data_dir + "/accounts.json", kMaxFileBytes);
+}
+
+Result<void> Book::check_not_moved(const std::string &data_dir) {
+  const std::string path = data_dir + "/accounts.json";
+  // The key is made first, and stays.
+  if (is_missing(data_dir + "/token-key") || !is_missing(path)) return {};
+  return internal_error(path +
+                        " is gone while `junctor serve` runs. Put it back, or stop that to " +
+                        "begin without accounts.");
 }
 
 Result<Snapshot> Book::read() const {
@@ -283,7 +299,7 @@ Result<Token> Book::issue(const std::string &name, Rights rights, std::int64_t s
   if (!rights.push && !rights.pull) return bad_input("A token needs the right push, pull or both.");
   Token token;
   token.claims.subject = name;
-  token.claims.id = random_hex(12);
+  token.claims.id = random_hex(kTokenIdBytes);
   token.claims.account = account->id;
   token.claims.rights = rights;
   // not_before can lie one second ahead: see revoke_all().

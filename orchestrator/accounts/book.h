@@ -72,6 +72,9 @@ inline constexpr std::int64_t kDay = 24L * 60 * 60;
 inline constexpr std::int64_t kDefaultTokenLife = 30 * kDay;
 inline constexpr std::int64_t kMaxTokenLife = 3660 * kDay;
 
+/// Whether a token that was issued can have this id.
+bool is_token_id(std::string_view id);
+
 /// Names have 1 to 64 of a-z 0-9 . _ - and begin with a letter or a digit.
 Result<void> check_name(std::string_view name);
 
@@ -91,6 +94,10 @@ class Book {
 
   /// What open() would read, which fails where that would. Makes and changes nothing.
   static Result<Snapshot> look(const std::string &data_dir);
+
+  /// Fails where another process has opened a book there, and `accounts.json` is gone since: who
+  /// opens one now makes another, without accounts, which that process would read.
+  static Result<void> check_not_moved(const std::string &data_dir);
 
   std::shared_ptr<const Snapshot> snapshot() const;
   const std::string &realm() const { return realm_; }

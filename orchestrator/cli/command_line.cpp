@@ -337,7 +337,14 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       "the channels and nodes that connected with it, and no call or stream",
       Verb::AccountRevoke);
   account_name(revoke);
-  revoke->add_option("--id", line.id, "Only the token with this id")->type_name("ID");
+  // One with a slip in it would be void, and the one that is meant stay good.
+  const auto check_id = [](const std::string &id) -> std::string {
+    if (accounts::is_token_id(id)) return "";
+    return "'" + id + "' is no token's id: those have 24 of 0-9 a-f, as account token prints them";
+  };
+  revoke->add_option("--id", line.id, "Only the token with this id")
+      ->type_name("ID")
+      ->check(check_id);
 
   CLI::App *call = app.add_subcommand(
       "call", "Call TO for account FROM, and tell how it goes until it is answered or over");

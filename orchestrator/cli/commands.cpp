@@ -15,6 +15,7 @@
 #include "cli/client.h"
 #include "common/text.h"
 #include "config/places.h"
+#include "config/serve_lock.h"
 #include "store/call_json.h"
 
 namespace junctor::cli {
@@ -81,6 +82,9 @@ Result<json> ask_accounts(const CommandLine &line, const AccountWork &work) {
   if (answer) return answer->body;
   // Without an API the files do: a server that runs notices.
   if (!line.url.empty() || answer.error().fault != Fault::Unreachable) return answer.error();
+  if (auto there = accounts::Book::check_not_moved(data_dir);
+      !there && config::serve_lock_held(data_dir))
+    return there.error();
   auto book = accounts::Book::open(data_dir, line.config.sip.realm);
   if (!book) return book.error();
   const auto now = std::chrono::system_clock::now().time_since_epoch();

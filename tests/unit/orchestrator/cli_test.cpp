@@ -302,6 +302,9 @@ TEST(Accounts, WorkWithoutAServer) {
   EXPECT_TRUE(book->verify(*token, 0));
   EXPECT_EQ(saved.out.find(*token), std::string::npos) << saved.out;
   EXPECT_EQ(run_line(line({"account", "token", "alice", "--save", "/none/token"})).code, kFailed);
+  const auto slip = run_line(line({"account", "revoke", "alice", "--id", claims->id.substr(1)}));
+  EXPECT_EQ(slip.code, kWrongUsage);
+  EXPECT_NE(slip.err.find("is no token's id"), std::string::npos) << slip.err;
   EXPECT_EQ(run_line(line({"account", "revoke", "alice", "--id", claims->id})).code, kDone);
   ASSERT_TRUE(book->reload());
   EXPECT_FALSE(book->verify(url[1].str(), 0));
@@ -330,6 +333,25 @@ TEST(Client, SaysHowToStartAServer) {
                                     "https://127.0.0.1:1", "--ca", dir.path() + "/none.pem"});
   EXPECT_EQ(untrusting.code, kWrongUsage);
   EXPECT_NE(untrusting.err.find("none.pem"), std::string::npos) << untrusting.err;
+}
+
+TEST(AccountCommands, MakeNoFilesWhereARunningServerHasLostItsOwn) {
+  const TemporaryDirectory dir;
+  const std::vector<std::string> list{"account", "list", "--data-dir", dir.path()};
+  ASSERT_EQ(run_line(list).code, 0) << "makes what is not there";
+  const std::string path = dir.path() + "/accounts.json";
+  ASSERT_TRUE(std::filesystem::remove(path));
+  {
+    const auto lock = config::take_serve_lock(dir.path());
+    ASSERT_TRUE(lock);
+    const auto refused = run_line(list);
+    EXPECT_NE(refused.code, 0);
+    EXPECT_NE(refused.err.find(path + " is gone while `junctor serve` runs"), std::string::npos)
+        << refused.err;
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+  EXPECT_EQ(run_line(list).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(path));
 }
 
 // The admin token goes only to the server of the data directory, or where --url says.
