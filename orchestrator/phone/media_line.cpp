@@ -31,6 +31,8 @@ bool is_word(const std::string &text) {
 Result<void> check_file(const char *option, const std::string &path) {
   std::error_code failure;
   if (std::filesystem::is_regular_file(path, failure)) return {};
+  if (std::filesystem::exists(path, failure))
+    return bad_input(std::string(option) + ": '" + path + "' is no regular file");
   return bad_input(std::string(option) + ": there is no file '" + path + "'");
 }
 

@@ -24,6 +24,8 @@ using nlohmann::json;
 
 /// A call does not wait longer for what there is to know of the network.
 constexpr Duration kLookPatience = 1500ms;
+/// Of who hangs up before the session that was asked for is there.
+constexpr Duration kSessionPatience = 1s;
 constexpr std::size_t kMostStunServers = 4;  // that a channel asks
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -90,7 +92,8 @@ void Phone::on_welcome(const wire::Welcome &welcome) {
     if (!call_->up)
       return end_call(EndReason::Unreachable, "The rendezvous has forgotten the call.", false);
     if (!std::exchange(call_->forgotten, true))
-      tell("forgotten", {}, "the rendezvous has forgotten the call; media goes on without it");
+      tell("forgotten", {},
+           "the rendezvous has forgotten the call; where media flows it goes on without it");
     for (const char *what : {"no-node", "no-turn"}) decline(what);
   }
   if (placed_ && !call_ && !welcome.resumed) {
@@ -150,6 +153,9 @@ void Phone::on_away(const std::string &why, Duration wait) {
 }
 
 void Phone::on(const wire::Wrong &wrong) {
+  // A session that is over, as where another device was faster: what was said of it crossed its
+  // end.
+  if (!wrong.session.empty() && !is_current(wrong.session)) return;
   tell("wrong", {{"detail", wrong.detail}}, "the rendezvous does not understand: " + wrong.detail);
 }
 
@@ -170,8 +176,9 @@ void Phone::on(const wire::Refused &refused) {
 }
 
 void Phone::on(const wire::Session &session) {
-  if (call_ || finishing_) {
+  if (call_ || leaving_) {
     client_->send(wire::Bye{session.session, "caller-hangup", ""});
+    if (leaving_) finish(kFailed);
     return;
   }
   call_ = Call();
@@ -414,9 +421,13 @@ void Phone::end_call(EndReason reason, const std::string &detail, bool by_us) {
 }
 
 void Phone::hang_up() {
-  if (finishing_) return finish(code_);
+  if (finishing_ || leaving_) return finish(kFailed);
   if (call_) end_call(call_->caller ? EndReason::CallerHangup : EndReason::CalleeHangup, "", true);
-  finish(kDone);
+  if (!placed_ || finishing_)
+    return finish(options_.call.empty() && !options_.once ? kDone : kFailed);
+  // Its session is on its way, and would wait there for an invite.
+  leaving_ = true;
+  patience_ = ContextTimer(nullptr, kSessionPatience, [this] { finish(kFailed); });
 }
 
 void Phone::finish(int code) {

@@ -125,6 +125,7 @@ class Phone {
   rendezvous::Surroundings surroundings_;
   rendezvous::Lookout lookout_;
   bool looked_ = false, placed_ = false, finishing_ = false;
+  bool leaving_ = false;  ///< as soon as the session that was asked for has come
   bool refused_ = false;  ///< by the rendezvous, for good
   std::optional<Call> call_;
   unsigned pictures_ = 0;

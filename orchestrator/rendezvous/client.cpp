@@ -106,6 +106,7 @@ class SoupClient final : public Client {
   }
 
   void send(const wire::Message &message) override {
+    if (closing_) return;
     said_.push_back(wire::write(message));
     if (welcomed_) soup_websocket_connection_send_text(connection_.get(), said_.back().c_str());
     if (said_.size() <= kMostSaid) return;

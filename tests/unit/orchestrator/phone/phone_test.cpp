@@ -100,6 +100,44 @@ TEST_F(PhoneTest, AsksAgainForWhomItCallsWhereTheRendezvousForgotIt) {
   EXPECT_FALSE(ended_);
 }
 
+TEST_F(PhoneTest, LeavesNoSessionBehindThatItHasAskedFor) {
+  PhoneOptions options;
+  options.call = "bob";
+  start(std::move(options));
+  wait_for_open(1);
+  phone_->hang_up();
+  EXPECT_FALSE(ended_) << "it is on its way";
+  rendezvous_.message(wire::Session{"1", "s1"});
+  EXPECT_EQ(count<wire::Bye>(), 1U);
+  EXPECT_EQ(ended_, Phone::kFailed) << "no media has flown";
+}
+
+TEST_F(PhoneTest, EndsAtOnceWhereItIsToldSoAgain) {
+  PhoneOptions options;
+  options.call = "bob";
+  start(std::move(options));
+  wait_for_open(1);
+  phone_->hang_up();
+  phone_->hang_up();
+  EXPECT_EQ(ended_, Phone::kFailed);
+}
+
+TEST_F(PhoneTest, ThatOnlyWaitedEndsWell) {
+  start({});
+  phone_->hang_up();
+  EXPECT_EQ(ended_, Phone::kDone);
+}
+
+TEST_F(PhoneTest, SaysNothingOfWordsThatCrossedTheEndOfTheirSession) {
+  start({});
+  be_called();
+  rendezvous_.message(wire::Bye{"s1", "caller-hangup", "Another device of alice has answered."});
+  rendezvous_.message(wire::Wrong{"s1", "there is no such session"});
+  EXPECT_EQ(out_.str().find("does not understand"), std::string::npos) << out_.str();
+  rendezvous_.message(wire::Wrong{"", "a message of 2 MB"});
+  EXPECT_NE(out_.str().find("does not understand: a message"), std::string::npos);
+}
+
 TEST_F(PhoneTest, ThatIsRefusedGoesOnUntilItsCallEnds) {
   start({});
   be_called();
