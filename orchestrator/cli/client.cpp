@@ -67,10 +67,14 @@ Result<Client> Client::make(const std::string &url, const std::string &data_dir,
   if (!base) return base.error();
   const std::string path = config::admin_token_path(data_dir);
   if (::access(path.c_str(), F_OK) != 0)
-    return Error{Fault::Unreachable,
-                 "there is no " + path +
-                     ": no orchestrator has run with this data directory. Start one with "
-                     "`junctor serve`, or name its data directory with --data-dir."};
+    return Error{
+        Fault::Unreachable,
+        "there is no " + path +
+            (config::serve_lock_held(data_dir)
+                 ? ", though an orchestrator runs there: put it back, or start that again, "
+                   "which makes another."
+                 : ": no orchestrator has run with this data directory. Start one with "
+                   "`junctor serve`, or name its data directory with --data-dir.")};
   auto token = accounts::read_private_file(path, kMaxFile);
   if (!token) return token.error();
   while (!token->empty() && (token->back() == '\n' || token->back() == '\r')) token->pop_back();

@@ -346,8 +346,10 @@ CommandLine parse(const std::vector<std::string> &arguments) {
       ->type_name("ID")
       ->check(check_id);
 
-  CLI::App *call = app.add_subcommand(
-      "call", "Call TO for account FROM, and tell how it goes until it is answered or over");
+  CLI::App *call =
+      app.add_subcommand("call",
+                         "Call TO for account FROM, and tell how it goes until it is answered or "
+                         "over; Ctrl-C ends the telling, `junctor hangup` the call");
   call->add_option("FROM", line.from, "Account whose terminal pushes and pulls")->required();
   call->add_option("TO", line.to,
                    "Account, SIP address that a dialling rule allows, or number that a trunk takes")

@@ -8,10 +8,12 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace junctor {
 
@@ -212,6 +214,11 @@ TlsStamp TlsStamp::of(const TlsFiles &files) {
 }
 
 Result<TlsIdentity::Context> TlsIdentity::read(const TlsFiles &files) {
+  for (const auto &[what, path] :
+       {std::pair("certificate", &files.certificate), {"key", &files.key}})
+    if (::access(path->c_str(), R_OK) != 0)
+      return bad_input("the " + std::string(what) + " " + *path +
+                       " cannot be used: " + std::strerror(errno));
   ERR_clear_error();
   const Context context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (!context) return internal_error("TLS: " + openssl_reason());
