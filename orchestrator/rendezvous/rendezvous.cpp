@@ -96,6 +96,10 @@ void Rendezvous::on(Link &link, const wire::Hello &hello, Time now) {
   // What a client and what a node have a part in is not the same.
   if (again && device->role != hello.role)
     return close(link, kPolicy, "a client is not resumed as a node, nor a node as a client", now);
+  // Its name is part of the keys of what it carries, and tells whose a placement is.
+  if (again && device->offer && device->offer->name != hello.node->name)
+    return close(link, kPolicy,
+                 "the node " + device->offer->name + " is not resumed under another name", now);
   if (!again) {
     const std::string id = options_.new_id();
     device = &devices_[id];
@@ -199,12 +203,15 @@ bool Rendezvous::may_stay_away(const Device &device, Time now) const {
   if (now - device.away_since < options_.limits.away_time || may_have_missed_end(device, now))
     return true;
   if (device.role == wire::Role::Node)
-    return std::ranges::any_of(
-        device.serves, [&](const std::string &id) { return carries(device, sessions_.at(id)); });
+    return std::ranges::any_of(device.serves, [&](const std::string &id) {
+      const auto session = sessions_.find(id);
+      return session != sessions_.end() && carries(device, session->second);
+    });
   // Their media goes its own way: nothing is wrong while one of both can be told of the end.
   return std::ranges::any_of(device.sessions, [&](const std::string &id) {
-    const Session &session = sessions_.at(id);
-    if (session.view.state != State::Answered) return false;
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end() || found->second.view.state != State::Answered) return false;
+    const Session &session = found->second;
     const auto other = devices_.find(device.id == session.caller ? session.callee : session.caller);
     return other != devices_.end() && other->second.link;
   });

@@ -202,8 +202,12 @@ bool Rendezvous::make_room(Session &session) {
 void Rendezvous::ask(Session &session, Device &node, const nodes::Choice &choice, Time now) {
   const std::string &id = session.view.id;
   session.asking.take(now);
-  const auto before = std::erase_if(
-      session.placements, [&](const Placement &each) { return each.name == node.offer->name; });
+  const auto before = std::erase_if(session.placements, [&](const Placement &each) {
+    if (each.name != node.offer->name) return false;
+    // Another one that had the name keeps nothing of it.
+    if (each.device != node.id) release(session, each);
+    return true;
+  });
   // It drops the legs of before when it hears this, and that comes first.
   if (before > 0) tell(node, wire::Release{id});
   session.placements.push_back({.device = node.id,
