@@ -345,7 +345,8 @@ void Rendezvous::give_up(Session &session, Placement &placement, const std::stri
 /// What a client says of a node.
 void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung, Time now) {
   const auto found = std::ranges::find(session.placements, rung.node, &Placement::name);
-  if (found == session.placements.end()) return;
+  // Before it was named they speak of the placement before, which they have not heard the end of.
+  if (found == session.placements.end() || found->state == Placement::State::Asked) return;
   const bool was_given_up = found->state == Placement::State::Failed;
   const bool lost = rung.state == "failed" || rung.state == "lost";
   bool &tries = caller ? found->caller_tries : found->callee_tries;
@@ -362,7 +363,7 @@ void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung
     } else if (lost && !was_given_up) {
       give_up(session, *found, rung.why.empty() ? "a client has lost it" : rung.why, now);
     }
-  } else {
+  } else if (rung.state == "trying") {  // with which they begin; the rest may be of the one before
     tries = true;
     (caller ? found->caller_stopped : found->callee_stopped) = false;
   }

@@ -47,5 +47,44 @@ TEST_F(Nodes, OneThatIsResumedHasWhatItHad) {
   EXPECT_EQ(count<wire::NodeFailed>(alice), 0U);
 }
 
+TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsAsked) {
+  const LinkId only = node("a");
+  call_over(only);
+  says(alice, "a", "lost");
+  need(alice);
+  ASSERT_EQ(count<wire::Serve>(only), 2U);
+  // Bob has not heard of that yet.
+  says(bob, "a", "trying");
+  says(bob, "a", "up");
+  says(bob, "a", "carrying");
+  says(bob, "a", "lost");
+  says(bob, "a", "stopped");
+  says(alice, "a", "stopped");
+  EXPECT_EQ(count<wire::Release>(only), 1U);
+  serve(only);
+  EXPECT_EQ(count<wire::Node>(alice), 2U);
+  EXPECT_EQ(count<wire::Node>(bob), 2U);
+  need(bob);
+  EXPECT_EQ(count<wire::Node>(bob), 2U) << "it is on its way";
+  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  legs_up(only);
+  EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
+}
+
+TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsNamed) {
+  const LinkId only = node("a");
+  call_over(only);
+  says(alice, "a", "lost");
+  need(alice);
+  serve(only);
+  says(bob, "a", "up");
+  says(bob, "a", "carrying");
+  says(bob, "a", "lost");
+  EXPECT_EQ(count<wire::NodeFailed>(alice), 1U);
+  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  legs_up(only);
+  EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
+}
+
 }  // namespace
 }  // namespace junctor::rendezvous
