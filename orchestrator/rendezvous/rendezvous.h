@@ -180,6 +180,7 @@ class Rendezvous {
     /// What it has told each, as long as that one may not have it: a description, then what
     /// changed.
     std::vector<wire::Object> to_caller{}, to_callee{};
+    std::uint32_t caller_generation = 1, callee_generation = 1;  ///< of the addresses in those
     bool caller_up = false, callee_up = false;
     bool caller_tries = false, callee_tries = false;      ///< as it says itself
     bool caller_stopped = false, callee_stopped = false;  ///< it has the node no more

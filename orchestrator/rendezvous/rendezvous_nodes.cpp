@@ -22,6 +22,23 @@ constexpr Duration kAskAgain = std::chrono::seconds(2);
 /// sooner (nat::LadderOptions::pause).
 constexpr Duration kCrossing = std::chrono::milliseconds(500);
 
+/// Keeps what one has said later behind its description, of its newest network alone: of an old one
+/// nothing is worth it.
+void keep(const wire::Object &data, std::size_t most, std::uint32_t generation_of_it,
+          std::uint32_t &generation, std::vector<wire::Object> &kept) {
+  if (kept.empty()) return;
+  if (generation_of_it > generation) kept.resize(1);
+  generation = std::max(generation, generation_of_it);
+  if (kept.size() < most) kept.push_back(data);
+}
+
+/// The generation of candidates; nothing of what are none.
+std::optional<std::uint32_t> generation_of(const wire::Object &data) {
+  const auto signal = nat::parse_signal(data);
+  const auto *more = signal ? std::get_if<nat::MoreCandidates>(&*signal) : nullptr;
+  return more ? std::optional(more->generation) : std::nullopt;
+}
+
 /// Which one a node is of that says nothing of it: of `known` the nearest that it has measured.
 std::string nearest(const std::vector<wire::RegionTime> &measured,
                     const std::vector<wire::Region> &known) {
@@ -407,16 +424,12 @@ void Rendezvous::tick_nodes(Time now) {
 
 /// Candidates of a client are for its nodes as well.
 void Rendezvous::tell_nodes(Session &session, bool caller, const wire::Object &data) {
-  const auto signal = nat::parse_signal(data);
-  const auto *more = signal ? std::get_if<nat::MoreCandidates>(&*signal) : nullptr;
-  if (!more) return;
+  const auto generation = generation_of(data);
+  if (!generation) return;
   auto &kept = caller ? session.caller_signals : session.callee_signals;
   if (kept.empty()) return;
-  // The description stays in front; of an old network nothing is worth keeping.
-  std::uint32_t &generation = caller ? session.caller_generation : session.callee_generation;
-  if (more->generation > generation) kept.resize(1);
-  generation = std::max(generation, more->generation);
-  if (kept.size() < kMostSignals) kept.push_back(data);
+  keep(data, kMostSignals, *generation,
+       caller ? session.caller_generation : session.callee_generation, kept);
   for (const Placement &placement : session.placements)
     if (placement.state != Placement::State::Failed)
       tell(placement.device, wire::Signal{session.view.id, "", caller ? "caller" : "callee", data});
@@ -429,9 +442,9 @@ void Rendezvous::node_says(Device &node, const wire::Signal &signal, Time now) {
     return wrong(node, signal.session, "a node's signal names its leg", now);
   const bool caller = signal.leg == "caller";
   Placement &placement = *placed(*session, node);
-  if (auto &kept = caller ? placement.to_caller : placement.to_callee;
-      !kept.empty() && kept.size() < kMostNodeSignals)
-    kept.push_back(signal.data);
+  keep(signal.data, kMostNodeSignals, generation_of(signal.data).value_or(0),
+       caller ? placement.caller_generation : placement.callee_generation,
+       caller ? placement.to_caller : placement.to_callee);
   tell(caller ? session->caller : session->callee,
        wire::Signal{signal.session, node.offer->name, "", signal.data});
 }

@@ -2,6 +2,7 @@
 // What becomes of a session at a node when it is brought there more than once.
 #include <gmock/gmock.h>
 
+#include "nat/core/description.h"
 #include "nodes_fixture.h"
 
 namespace junctor::rendezvous {
@@ -84,6 +85,35 @@ TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsNamed) {
   for (const LinkId each : {alice, bob}) says(each, "a", "trying");
   legs_up(only);
   EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
+}
+
+TEST_F(Nodes, WhoIsNamedOneLaterGetsTheAddressesThatItHasNow) {
+  const LinkId only = node("a");
+  call();
+  need(alice);
+  serve(only);
+  const auto moves = [&](std::uint32_t generation) {
+    const nat::Candidate here{nat::CandidateKind::External, {"192.0.2.7", 4000}};
+    say(only, wire::Signal{session, "", "callee",
+                           nat::to_string(nat::MoreCandidates{generation, {here}})});
+  };
+  for (int i = 0; i < 9; ++i) moves(1);
+  moves(2);
+  moves(2);
+  now += 500ms;
+  const std::size_t before = count<wire::Signal>(bob);
+  need(bob);
+  EXPECT_EQ(count<wire::Node>(bob), 2U);
+  ASSERT_EQ(count<wire::Signal>(bob), before + 2) << "nothing of the network before";
+  const auto told = nat::parse_signal(last<wire::Signal>(bob).data);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(std::get<nat::MoreCandidates>(*told).generation, 2U);
+  for (std::uint32_t generation = 3; generation < 20; ++generation) moves(generation);
+  says(bob, "a", "stopped");
+  need(bob);
+  const auto newest = nat::parse_signal(last<wire::Signal>(bob).data);
+  ASSERT_TRUE(newest);
+  EXPECT_EQ(std::get<nat::MoreCandidates>(*newest).generation, 19U);
 }
 
 }  // namespace
