@@ -180,8 +180,13 @@ class SoupClient final : public Client {
 
   /// Who waits to try again need not wait, and who has lost his address not find out.
   void network_changed() {
+    changed_.reset();
     if (closing_ || (connection_ && has_its_way(connection_.get()))) return;
-    if (!changes_.may(Clock::now())) return;
+    if (!changes_.may(Clock::now())) {
+      // It may have been the last one.
+      changed_ = ContextTimer(nullptr, kChangeInterval, [this] { network_changed(); });
+      return;
+    }
     changes_.take(Clock::now());
     wait_ = options_.first_wait;
     reconnect();
@@ -316,7 +321,7 @@ class SoupClient final : public Client {
   std::uint32_t heard_ = 0;        // messages of the server's
   Duration wait_;
   std::function<void()> done_;
-  ContextTimer retry_, silence_, patience_;
+  ContextTimer retry_, silence_, patience_, changed_;
   Throttle changes_{kChanges, kChangeInterval};
   NetworkWatch network_{[this] { network_changed(); }};
 };
