@@ -424,7 +424,10 @@ void Hub::step() {
     return;
   }
   const Time now = Clock::now();
-  std::vector<std::pair<std::string, std::string>> lapsed;
+  struct Lapse {
+    std::string session, leg, why;
+  };
+  std::vector<Lapse> lapsed;
   do {
     step_again_ = false;
     send(gathering_.poll(now), nullptr);
@@ -446,14 +449,15 @@ void Hub::step() {
     const auto gone = missed(session);
     if (gone) sooner(gone->until);
     if (now - seen >= options_.idle)
-      lapsed.emplace_back(name, "no client of it was there for a while");
+      lapsed.push_back({name, session.legs.front()->name, "no client of it was there for a while"});
     else if (gone && now >= gone->until)
-      lapsed.emplace_back(name, "its " + gone->leg->name + " has gone, and so has its rendezvous");
+      lapsed.push_back({name, gone->leg->name,
+                        "its " + gone->leg->name + " has gone, and so has its rendezvous"});
   }
   stepping_ = false;
-  for (const auto &[name, why] : lapsed) {
+  for (const auto &[name, leg, why] : lapsed) {
     drop(name);
-    if (events_.lapsed) events_.lapsed(name, why);
+    if (events_.lapsed) events_.lapsed(name, leg, why);
   }
   armed_.reset();
   timer_.reset();

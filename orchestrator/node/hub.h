@@ -73,8 +73,9 @@ struct HubEvents {
   /// The addresses of this machine have changed; what `signal` says of it comes before. May be
   /// unset.
   std::function<void()> moved;
-  /// A session is over without release().
-  std::function<void(const std::string &session, const std::string &why)> lapsed;
+  /// A session is over without release(), for want of this leg.
+  std::function<void(const std::string &session, const std::string &leg, const std::string &why)>
+      lapsed;
 };
 
 struct HubStats {

@@ -70,6 +70,7 @@ Result<void> Node::open_hub() {
   options.listen = options_.listen;
   options.announced = options_.announced;
   options.max_legs = options_.offer.legs;
+  options.idle = options_.idle;
   options.log = options_.log;
   HubEvents events;
   events.leg = [this, later = later()](const LegEvent &event) {
@@ -83,9 +84,13 @@ Result<void> Node::open_hub() {
                                           const std::string &signal) {
     later([=, this] { server_->send(wire::Signal{session, options_.offer.name, leg, signal}); });
   };
-  events.lapsed = [this, later = later()](const std::string &session, const std::string &why) {
+  events.lapsed = [this, later = later()](const std::string &session, const std::string &leg,
+                                          const std::string &why) {
     say(LogLevel::Info, "session " + session + " is over: " + why);
-    later([=, this] { server_->send(wire::Refuse{session, why}); });
+    // A refusal would be the answer to a serve that is on its way.
+    later([=, this] {
+      server_->send(wire::LegState{session, leg, std::string(to_string(LegEvent::Kind::Failed))});
+    });
   };
   events.moved = [this, later = later()] {
     later([this, families = hub_->families()] {

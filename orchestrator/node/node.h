@@ -29,6 +29,7 @@ struct NodeOptions {
   OwnerLimits limits;
   std::string battery_folder = "/sys/class/power_supply";
   Duration drain_time = std::chrono::seconds(15);  ///< for calls to move, when it is to stop
+  Duration idle = HubOptions{}.idle;               ///< see there
   LogSink log;                                     ///< may be unset; any thread
   /// How it reaches its rendezvous; tests replace it.
   std::function<Result<std::unique_ptr<rendezvous::Client>>(rendezvous::ClientOptions,

@@ -139,7 +139,7 @@ class HubTest : public ::testing::Test {
     events.leg = [this](const LegEvent &event) {
       told.push_back(event.session + " " + event.leg + " " + std::string(to_string(event.kind)));
     };
-    events.lapsed = [this](const std::string &session, const std::string &) {
+    events.lapsed = [this](const std::string &session, const std::string &, const std::string &) {
       told.push_back(session + " lapsed");
     };
     hub = *Hub::open(reactor, std::move(options), std::move(events));

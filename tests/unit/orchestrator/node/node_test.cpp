@@ -64,6 +64,15 @@ class NodeTest : public testing::Test {
     std::ofstream(folder / "capacity") << percent << "\n";
     std::ofstream(folder / "status") << status << "\n";
   }
+  void serve(const std::string &session) {
+    const auto leg = [](const char *name) {
+      return wire::Leg{name,
+                       nat::to_string(nat::Signal(nat::Description{
+                           nat::KeyPair::generate()->public_key(), nat::random_tag(), 1, {}})),
+                       ""};
+    };
+    connections_.back()->events.message(wire::Serve{session, {leg("caller"), leg("callee")}});
+  }
   /// It looks each second.
   template <class Check>
   bool until(Check check) {
@@ -133,17 +142,25 @@ TEST_F(NodeTest, StopsOnceNobodyIsLeftOnIt) {
   options.drain_time = std::chrono::seconds(600);
   ASSERT_NO_FATAL_FAILURE(start(std::move(options)));
   // Its clients have gone, and nobody releases their session.
-  const auto leg = [](const char *name) {
-    return wire::Leg{name,
-                     nat::to_string(nat::Signal(nat::Description{
-                         nat::KeyPair::generate()->public_key(), nat::random_tag(), 1, {}})),
-                     ""};
-  };
-  connections_.back()->events.message(wire::Serve{"s1", {leg("caller"), leg("callee")}});
+  serve("s1");
   ASSERT_TRUE(until([&] { return node_->status().hub.sessions == 1; }));
   node_->stop();
   EXPECT_FALSE(ended_) << "they may only be silent";
   EXPECT_TRUE(until([&] { return ended_; }));
+}
+
+TEST_F(NodeTest, WhatLapsesIsNoAnswerToASessionThatIsBroughtAgain) {
+  NodeOptions options;
+  options.idle = std::chrono::milliseconds(100);
+  ASSERT_NO_FATAL_FAILURE(start(std::move(options)));
+  serve("s1");
+  const auto lapsed = [&] {
+    const auto *state = said<wire::LegState>();
+    return said<wire::Refuse>() || (state && state->state == "failed");
+  };
+  ASSERT_TRUE(until(lapsed));
+  EXPECT_TRUE(said<wire::Serving>());
+  EXPECT_FALSE(said<wire::Refuse>());
 }
 
 TEST_F(NodeTest, StopsAtOnceWithoutCalls) {
