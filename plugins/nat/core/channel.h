@@ -49,6 +49,9 @@ struct ChannelOptions {
   LadderOrder order = LadderOrder::Parallel;
   /// For nodes, before a relay carries (LadderOrder::Parallel).
   Duration head_start = LadderOptions().sfu_head_start;
+  /// A way that carried is waited for so long: it is not given up while this machine has no
+  /// network, and all are tried again before that is the end.
+  Duration patience = kLadderPatience;
   std::vector<TurnServer> turn_servers{};
   /// Ways are looked for by RFC 8445 and not by probes of our own, so that a browser or an ICE
   /// phone can be the peer. Without `encrypt` it need not know our keys either: packets go as they

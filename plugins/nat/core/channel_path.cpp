@@ -17,9 +17,6 @@ constexpr Duration kPuncherFirst = std::chrono::milliseconds(200);
 /// A way whose addresses have changed is repaired within this time, or others are prepared.
 constexpr Duration kRepair = std::chrono::milliseconds(400);
 
-/// So long nobody is given up for what is no fault of theirs.
-constexpr Duration kNetworkPatience = std::chrono::seconds(10);
-
 }  // namespace
 
 void Channel::begin_ladder() {
@@ -29,6 +26,7 @@ void Channel::begin_ladder() {
   options.order = options_.order;
   options.p2p_timeout = options_.timeout + kPuncherFirst;
   options.sfu_head_start = options_.head_start;
+  options.patience = options_.patience;
   ladder_.emplace(std::move(options));
   ladder_->expect_direct(direct_expected_);
   ladder_->start(*trying_since_);
@@ -55,7 +53,9 @@ void Channel::look_for_others() {
     repair_until_ = Clock::now() + kRepair;
     return;
   }
-  if (options_.rungs.size() < 2) return no_way(doubt_);
+  // One that has failed says so once: it did while there was no network.
+  if (options_.rungs.size() < 2 && puncher->state() != Puncher::State::Failed)
+    return no_way(doubt_);
   lose(attempt, doubt_);
 }
 
@@ -326,7 +326,9 @@ void Channel::tell(ChannelEvent event) {
 /// It has come to nothing, or is no more.
 void Channel::lose(const Attempt &attempt, const std::string &why) {
   if (ladder_->carrying() == attempt && !doubted_) doubt(why);
-  ladder_->failed(attempt, why, Clock::now());
+  const Time now = Clock::now();
+  // What was waited for a network is not waited for once more.
+  ladder_->failed(attempt, why, now, offline_since_.value_or(now));
   step_again_ = true;
 }
 
@@ -371,7 +373,7 @@ bool Channel::on_another_way(const Attempt &attempt) const {
 
 /// Without any network no way is to blame, and another one is not to be had.
 bool Channel::waits_for_network() {
-  if (!offline_since_ || Clock::now() - *offline_since_ >= kNetworkPatience) return false;
+  if (!offline_since_ || Clock::now() - *offline_since_ >= options_.patience) return false;
   if (!doubted_) doubt("this machine has no network");
   no_way(doubt_);
   return true;

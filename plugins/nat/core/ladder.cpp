@@ -164,10 +164,10 @@ void Ladder::fail(Try &one, const std::string &why, Time now) {
   actions_.push_back({Kind::Stop, one.attempt, why});
 }
 
-void Ladder::failed(const Attempt &attempt, const std::string &why, Time now) {
+void Ladder::failed(const Attempt &attempt, const std::string &why, Time now, Time silent) {
   Try *one = find(attempt);
   if (!one) return;
-  if (one->state == State::Up) return lost(attempt, why, now);
+  if (one->state == State::Up) return lost(attempt, why, now, silent);
   if (one->state == State::Trying) return fail(*one, why, now);
   if (one->state != State::Idle || attempt.rung != Rung::Sfu) return;
   // It was kept for later.
@@ -179,7 +179,7 @@ void Ladder::explain_silence(const Attempt &attempt, std::string meaning) {
   if (Try *one = find(attempt)) one->silence = std::move(meaning);
 }
 
-void Ladder::lost(const Attempt &attempt, const std::string &why, Time now) {
+void Ladder::lost(const Attempt &attempt, const std::string &why, Time now, Time silent) {
   Try *one = find(attempt);
   if (!one || one->state != State::Up) return;
   one->state = State::Failed;
@@ -189,6 +189,7 @@ void Ladder::lost(const Attempt &attempt, const std::string &why, Time now) {
   if (carrying_ != attempt) return;
   carrying_.reset();
   lost_ = now;
+  patient_until_ = silent + options_.patience;
   pause_ = options_.pause;
   begin_round(now, true);
 }
@@ -345,7 +346,7 @@ void Ladder::end_if_nothing_is_left(Time now) {
   if (carrying_ || ended_ || retry_) return;
   for (const Rung rung : {Rung::P2p, Rung::Sfu, Rung::Relay})
     if (!over(rung)) return;
-  if (lost_ && now + pause_ < *lost_ + options_.patience) {
+  if (lost_ && now + pause_ < patient_until_) {
     retry_ = now + pause_;
     pause_ = std::min(2 * pause_, options_.longest_pause);
     return;

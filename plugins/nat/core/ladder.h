@@ -26,6 +26,9 @@ enum class LadderOrder : std::uint8_t {
   Strict,
 };
 
+/// For a way that carried, and may do so again.
+inline constexpr Duration kLadderPatience = std::chrono::seconds(10);
+
 struct LadderOptions {
   std::vector<Rung> rungs{Rung::P2p, Rung::Sfu, Rung::Relay};  ///< others are not tried
   LadderOrder order = LadderOrder::Parallel;
@@ -49,7 +52,7 @@ struct LadderOptions {
   Duration recovery_head_start = std::chrono::milliseconds(300);
   /// And for so long all is tried again before that is the end, for the peer may be without a
   /// network for a moment; after pauses of twice the length each time up to the second.
-  Duration patience = std::chrono::seconds(10), pause = std::chrono::milliseconds(500),
+  Duration patience = kLadderPatience, pause = std::chrono::milliseconds(500),
            longest_pause = std::chrono::seconds(2);
   /// A node that is tried for so long has the next prepared beside it (Parallel).
   Duration node_stagger = std::chrono::milliseconds(300);
@@ -117,14 +120,21 @@ class Ladder {
   /// What became of an attempt; others than those under way are ignored. A channel is up when media
   /// passes both ways.
   void up(const Attempt &attempt, Time now);
-  void failed(const Attempt &attempt, const std::string &why, Time now);
+  void failed(const Attempt &attempt, const std::string &why, Time now) {
+    failed(attempt, why, now, now);
+  }
+  /// The owner has waited for this one since `silent`: the patience counts from there.
+  void failed(const Attempt &attempt, const std::string &why, Time now, Time silent);
   /// Its owner has begun this one again, of itself: it has its whole time once more.
   void begun_anew(const Attempt &attempt, Time now);
   /// What it means if nothing more is heard of this attempt, for the reason: "nobody named a
   /// relay".
   void explain_silence(const Attempt &attempt, std::string meaning);
   /// It was up and is so no more. Where it carried, all that is not up is tried again.
-  void lost(const Attempt &attempt, const std::string &why, Time now);
+  void lost(const Attempt &attempt, const std::string &why, Time now) {
+    lost(attempt, why, now, now);
+  }
+  void lost(const Attempt &attempt, const std::string &why, Time now, Time silent);
   /// It will be no more, and still passes media on: where it carries it does so until another one
   /// can, and all that is not up is tried. Elsewhere it is lost.
   void leaving(const Attempt &attempt, const std::string &why, Time now);
@@ -190,6 +200,7 @@ class Ladder {
   Time start_{}, round_{}, carrying_since_{}, polled_{};
   std::optional<Time> asked_;  ///< for a node, and not told yet
   std::optional<Time> lost_;   ///< since when nothing carries, after something did
+  Time patient_until_{};       ///< with that
   std::optional<Time> retry_;  ///< when all is tried once more
   Duration pause_{};
   std::optional<Time> again_;  ///< when nodes are asked for once more

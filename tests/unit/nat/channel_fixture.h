@@ -138,6 +138,7 @@ class Channels : public testing::Test {
     made.session = "s1";
     made.rungs = std::move(rungs);
     made.timeout = timeout_;
+    made.patience = patience_;
     return made;
   }
   void open(const std::vector<Rung> &rungs) {
@@ -170,7 +171,7 @@ class Channels : public testing::Test {
   std::unique_ptr<ReactorThread> thread_;
   std::unique_ptr<End> caller_, callee_;
   int sequence_ = 0;
-  Duration timeout_ = ChannelOptions().timeout;
+  Duration timeout_ = ChannelOptions().timeout, patience_ = ChannelOptions().patience;
 };
 
 }  // namespace junctor::nat

@@ -131,9 +131,11 @@ class Node {
 /// passes while it is cut. Its functions run on the reactor.
 class Wire {
  public:
-  explicit Wire(std::shared_ptr<Reactor> reactor) : reactor_(std::move(reactor)) {
+  /// Each end reaches it at `address`; unset: at the other's.
+  explicit Wire(std::shared_ptr<Reactor> reactor, std::optional<std::string> address = {})
+      : reactor_(std::move(reactor)), address_(std::move(address)) {
     for (std::size_t i = 0; i < 2; ++i) {
-      auto socket = bind_udp({"0.0.0.0", 0});
+      auto socket = bind_udp({address_.value_or("0.0.0.0"), 0});
       EXPECT_TRUE(socket);
       sockets_[i] = std::move(*socket);
     }
@@ -153,7 +155,8 @@ class Wire {
     const auto replace = [&](std::vector<Candidate> &candidates) {
       std::erase_if(candidates, [](const Candidate &each) { return is_v6(each.endpoint); });
       for (Candidate &each : candidates)
-        each.endpoint.port = local_endpoint(sockets_[socket].get()).port;
+        each.endpoint = {address_.value_or(each.endpoint.address),
+                         local_endpoint(sockets_[socket].get()).port};
     };
     if (auto *description = std::get_if<Description>(&*signal)) replace(description->candidates);
     if (auto *more = std::get_if<MoreCandidates>(&*signal)) replace(more->candidates);
@@ -179,6 +182,7 @@ class Wire {
                    reinterpret_cast<const sockaddr *>(&*ends_[to]), sockaddr_length(*ends_[to]));
   }
   const std::shared_ptr<Reactor> reactor_;
+  const std::optional<std::string> address_;
   std::array<UniqueFd, 2> sockets_;
   std::array<Reactor::Watch, 2> watches_;
   std::array<std::optional<sockaddr_storage>, 2> ends_;
@@ -503,6 +507,83 @@ TEST_F(Channels, WhoIsOnThisMachineNeedsNoNetwork) {
     thread_.reset();
   });
   if (!made) GTEST_SKIP() << "no network of one's own can be made here";
+}
+
+/// Both are on one machine, and see each other at an address that is not its own.
+class WithoutANetwork : public Channels {
+ protected:
+  static constexpr const char *kAddress = "198.51.100.7", *kOther = "203.0.113.7";
+  /// Runs `test` when both are up, and the addresses of the machine go one after the other.
+  void lose_network(const std::vector<Rung> &rungs, const std::function<void()> &test) {
+    const bool made = in_own_network({kAddress, kOther}, [&] {
+      thread_ = std::move(*ReactorThread::start("channels"));
+      wire_ = std::make_unique<Wire>(reactor(), "198.51.100.99");
+      ASSERT_NO_FATAL_FAILURE(open(rungs));
+      caller_->through_ = [this](const std::string &text) { return wire_->rewrite(text, 1); };
+      callee_->through_ = [this](const std::string &text) { return wire_->rewrite(text, 0); };
+      join();
+      std::size_t said[2] = {};
+      for (End *each : ends())
+        ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Up)) << each->complaints_;
+      for (std::size_t i = 0; i < 2; ++i) said[i] = now_of(*ends()[i]).signals;
+      wire_->cut_ = true;
+      EXPECT_TRUE(set_own_address(1, ""));
+      for (std::size_t i = 0; i < 2; ++i)
+        ASSERT_TRUE(
+            ends()[i]->wait([&](const End &self) { return self.signals_.size() > said[i]; }));
+      EXPECT_TRUE(set_own_address(0, ""));
+      test();
+      caller_.reset();
+      callee_.reset();
+      wire_.reset();
+      thread_.reset();
+    });
+    if (!made) GTEST_SKIP() << "no network of one's own can be made here";
+  }
+  struct Now {
+    std::size_t signals, lost, tried;
+  };
+  static Now now_of(End &end) {
+    Now now{};
+    end.wait([&](const End &self) {
+      using State = LadderEntry::State;
+      now = {
+          self.signals_.size(),
+          static_cast<std::size_t>(std::ranges::count(self.log_, State::Lost, &LadderEntry::state)),
+          static_cast<std::size_t>(
+              std::ranges::count(self.log_, State::Trying, &LadderEntry::state))};
+      return true;
+    });
+    return now;
+  }
+  std::array<End *, 2> ends() const { return {caller_.get(), callee_.get()}; }
+  std::unique_ptr<Wire> wire_;
+};
+
+TEST_F(WithoutANetwork, AWayWhoseRepairFailsMeanwhileIsKept) {
+  timeout_ = 600ms;
+  lose_network({Rung::P2p, Rung::Sfu}, [this] {
+    std::this_thread::sleep_for(2 * timeout_);
+    for (End *each : ends()) EXPECT_EQ(now_of(*each).lost, 0U);
+    wire_->cut_ = false;
+    EXPECT_TRUE(set_own_address(0, kAddress));
+    for (End *each : ends())
+      EXPECT_TRUE(each->wait(
+          [](const End &self) { return self.events_.back().kind == ChannelEvent::Kind::Moved; }));
+    talk();
+  });
+}
+
+TEST_F(WithoutANetwork, TheOnlyWayIsGivenUpAfterAWhile) {
+  timeout_ = 300ms;
+  patience_ = 1s;
+  lose_network({Rung::P2p}, [this] {
+    for (End *each : ends()) {
+      ASSERT_TRUE(each->wait_event(ChannelEvent::Kind::Failed));
+      EXPECT_THAT(each->events_.back().why, HasSubstr("p2p was lost"));
+      EXPECT_EQ(now_of(*each).tried, 2U) << "first, and once more after the patience";
+    }
+  });
 }
 
 }  // namespace

@@ -511,6 +511,19 @@ TEST_F(Parallel, WhatCarriedIsNotGivenUpForASilenceOfSeconds) {
             "p2p failed: the peer is silent");
 }
 
+TEST_F(Parallel, WhatWasWaitedForBeforeItWasLostIsTriedOnceMore) {
+  fate(kP2p, 25ms);
+  LadderOptions options;
+  options.rungs = {Rung::P2p};
+  make(options);
+  run(20s);
+  fate(kP2p, 100ms, "the peer is silent");
+  ladder_->failed(kP2p, "this machine has no network", now_, now_ - options.patience);
+  told_.clear();
+  run(60s);
+  EXPECT_EQ(told_, (Told{"20000 stop p2p", "20000 prepare p2p", "20100 stop p2p", "20100 end"}));
+}
+
 TEST_F(Parallel, WhatComesUpBetweenTwoRoundsCarries) {
   fate(kP2p, 25ms);
   LadderOptions options;
