@@ -96,6 +96,10 @@ void Lookout::start() {
   running_ = true;
   last_ = Clock::now();
   addresses_ = addresses_of_();
+  // Who never had a network has all servers on this machine.
+  const bool here_only = addresses_.empty() || nat::widest_scope(addresses_) == nat::Scope::Machine;
+  networked_ |= !here_only;
+  old_ = here_only && networked_;
   std::promise<void> ended;
   thread_ended_ = ended.get_future();
   // It holds nothing that ends with us.
@@ -111,14 +115,17 @@ void Lookout::start() {
   });
 }
 
+/// Of a network that is gone, or of none: that would be taken for a NAT that lets nothing pass.
+/// Those from before may be back by the end.
+void Lookout::look_at_addresses() { old_ |= running_ && addresses_of_() != addresses_; }
+
 void Lookout::done(Surroundings found) {
+  look_at_addresses();
   running_ = false;
   const bool again = std::exchange(again_, false);
-  // Of a network that is gone, or of none: that would be taken for a NAT that lets nothing pass.
-  const bool old = addresses_of_() != addresses_;
-  timer_ = ContextTimer(context_.get(), old ? kLeast : kAgain, [this] { start(); });
+  timer_ = ContextTimer(context_.get(), old_ ? kLeast : kAgain, [this] { start(); });
   const std::weak_ptr<bool> alive = alive_;
-  if (!old) found_(std::move(found));
+  if (!old_) found_(std::move(found));
   if (again && !alive.expired()) look(servers_);
 }
 

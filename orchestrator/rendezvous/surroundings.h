@@ -18,6 +18,7 @@
 #include "common/main_context.h"
 #include "nat/core/behaviour.h"
 #include "nat/core/rendezvous_message.h"
+#include "rendezvous/network_watch.h"
 
 namespace junctor::rendezvous {
 
@@ -38,8 +39,8 @@ Surroundings survey(const std::vector<nat::rendezvous::Region> &servers,
                     const std::stop_token &stop = {});
 
 /// Surveys on a thread of its own: when it is told to, and each kAgain; what was found while this
-/// machine changed its addresses is not told. Make, use and destroy it on
-/// the thread of the GMainContext that was its default when it was made.
+/// machine changed its addresses, or without a network, is not told. Make, use and destroy it on
+/// the thread of the GMainContext that was its default when it was made, and of the default one.
 class Lookout {
  public:
   static constexpr Duration kAgain = std::chrono::hours(1);
@@ -63,6 +64,7 @@ class Lookout {
 
  private:
   void start();
+  void look_at_addresses();
   void done(Surroundings found);
 
   const std::function<void(Surroundings)> found_;
@@ -74,9 +76,12 @@ class Lookout {
   std::vector<std::string> addresses_;  // at the last survey
   std::optional<Time> last_;
   bool running_ = false, again_ = false;
+  bool networked_ = false;  // there was an address beyond this machine
+  bool old_ = false;        // what the survey that runs will find
   std::jthread thread_;
   std::future<void> thread_ended_;
   ContextTimer timer_;
+  NetworkWatch network_{[this] { look_at_addresses(); }};
 };
 
 }  // namespace junctor::rendezvous

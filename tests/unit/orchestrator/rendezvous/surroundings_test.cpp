@@ -7,6 +7,7 @@
 
 #include <atomic>
 
+#include "../../own_network.h"
 #include "common/reactor.h"
 #include "nat/core/stun_server.h"
 
@@ -14,6 +15,13 @@ namespace junctor::rendezvous {
 namespace {
 
 namespace wire = nat::rendezvous;
+
+/// What is due, and what comes soon.
+void turn_for_a_moment() {
+  const Time end = Clock::now() + std::chrono::milliseconds(100);
+  while (Clock::now() < end)
+    if (!g_main_context_iteration(nullptr, FALSE)) g_usleep(1000);
+}
 
 class LookoutTest : public ::testing::Test {
  protected:
@@ -85,13 +93,60 @@ TEST_F(LookoutTest, WhatHasChangedMeanwhileIsAskedNext) {
   EXPECT_EQ(regions.front().name, "us");
 }
 
+TEST_F(LookoutTest, WhatIsFoundWithoutANetworkIsNotTold) {
+  lookout->look(servers);
+  run_until_found(1);
+  for (const std::vector<std::string> &none :
+       {std::vector<std::string>(), std::vector<std::string>{"127.0.0.1"}}) {
+    addresses = none;
+    const unsigned before = *surveys;
+    lookout->look(servers);
+    while (*surveys == before) g_usleep(1000);
+    turn_for_a_moment();
+    EXPECT_EQ(found, 1U);
+  }
+  addresses = {"192.0.2.9"};
+  lookout->look(servers);
+  run_until_found(2);
+}
+
+TEST_F(LookoutTest, AMachineThatNeverHadANetworkHasItsServersItself) {
+  addresses = {"127.0.0.1"};
+  lookout->look(servers);
+  run_until_found(1);
+}
+
+TEST(Lookout, WhatIsFoundWhileTheNetworkIsGoneForAMomentIsNotTold) {
+  const bool made = in_own_network({"198.51.100.7"}, [] {
+    const auto held = std::make_shared<std::atomic<bool>>(true),
+               ended = std::make_shared<std::atomic<bool>>(false);
+    unsigned found = 0;
+    Lookout lookout([&](const Surroundings &) { ++found; },
+                    [held, ended](const auto &, const std::stop_token &) {
+                      while (*held) g_usleep(1000);
+                      *ended = true;
+                      return Surroundings();
+                    },
+                    nat::host_addresses);
+    lookout.look({{"eu", "192.0.2.1:3478"}});
+    EXPECT_TRUE(set_own_address(0, ""));
+    turn_for_a_moment();
+    EXPECT_TRUE(set_own_address(0, "198.51.100.7"));
+    turn_for_a_moment();
+    *held = false;
+    while (!*ended) g_usleep(1000);
+    turn_for_a_moment();
+    EXPECT_EQ(found, 0U);
+  });
+  if (!made) GTEST_SKIP() << "no network of one's own can be made here";
+}
+
 TEST_F(LookoutTest, MayEndWhileItAsks) {
   *held = true;
   lookout->look(servers);
   lookout.reset();
   *held = false;
-  const Time end = Clock::now() + std::chrono::milliseconds(100);
-  while (Clock::now() < end) g_main_context_iteration(nullptr, FALSE);
+  turn_for_a_moment();
   EXPECT_EQ(found, 0U);
 }
 
