@@ -307,6 +307,31 @@ TEST_F(Punching, ThePeersWordMakesAWayGoodThatItsPacketsCameOver) {
   EXPECT_EQ(left_->puncher.path()->remote, named);
 }
 
+TEST_F(Punching, OneEndLeavesAWayThatIsQuietBeforeTheOther) {
+  make(kind("open"), kind("open"));
+  const Endpoint used{"198.51.100.7", 4000}, other{"198.51.100.8", 4000};
+  for (End *end : {left_.get(), right_.get()}) {
+    for (const Endpoint &each : {used, other})
+      end->puncher.add_remote({CandidateKind::External, each}, net_.now);
+    unsigned number = 0;
+    const auto comes_from = [&](const Endpoint &from) {
+      net_.inject(from, net_.local(end->site, 0),
+                  make_probe(rtp::stun::random_transaction_id(), end->puncher.own_tag(), ++number,
+                             true, key_of(end == left_.get() ? 2 : 1)));
+      run(1ms);
+    };
+    end->puncher.peer_up(net_.now);
+    comes_from(used);
+    const Time quiet = net_.now;
+    do {
+      comes_from(other);
+      run(9ms);
+    } while (end->puncher.path()->remote == used && net_.now < quiet + 2s);
+    EXPECT_NEAR(std::chrono::duration<double>(net_.now - quiet).count(),
+                end == left_.get() ? 0.3 : 0.6, 0.03);
+  }
+}
+
 TEST_F(Punching, AnAddressThatCopiesOfProbesShowGetsNoMedia) {
   make(kind("full-cone"), kind("full-cone"));
   net_.one_way = 5ms;
