@@ -405,10 +405,16 @@ void Hub::on_event(Leg &leg, const Puncher::Event &event) {
       // Nobody there has agreed to anything for a while (RFC 7675): nothing is sent there any more
       // but questions.
       relay_->clear_remote(leg.relay);
+      told.why = leg.puncher.why();
+      // Where it was up, addresses have changed, ours or the client's: no silence was told.
+      if (std::exchange(leg.up, false) && options_.patience > Duration::zero()) {
+        told.kind = LegEvent::Kind::Silent;
+        leg.silent = Clock::now();
+        leg.puncher.restart(*leg.silent);
+        break;
+      }
       if (leg.silent && Clock::now() - *leg.silent < options_.patience)
         return leg.puncher.restart(Clock::now());
-      told.why = leg.puncher.why();
-      leg.up = false;
       break;
   }
   say(LogLevel::Info, "session " + leg.session + ", " + leg.name + ": " +

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 
 #include "../../own_network.h"
 #include "nat/core/description.h"
@@ -134,13 +135,13 @@ class HubTest : public ::testing::Test {
     options.idle = idle;
     options.timeout = timeout;
     options.patience = patience;
-    options.unattended = 200ms;
+    options.unattended = kUnattended;
     HubEvents events;
     events.leg = [this](const LegEvent &event) {
-      told.push_back(event.session + " " + event.leg + " " + std::string(to_string(event.kind)));
+      tell(event.session + " " + event.leg + " " + std::string(to_string(event.kind)));
     };
     events.lapsed = [this](const std::string &session, const std::string &, const std::string &) {
-      told.push_back(session + " lapsed");
+      tell(session + " lapsed");
     };
     hub = *Hub::open(reactor, std::move(options), std::move(events));
   }
@@ -158,7 +159,28 @@ class HubTest : public ::testing::Test {
     alice.punch(session + "/n7", (*answers)[0].description);
     bob.punch(session + "/n7", (*answers)[1].description);
   }
+  void tell(const std::string &what) {
+    told.push_back(what);
+    told_at[what] = Clock::now();
+  }
   bool heard(const std::string &what) const { return std::ranges::count(told, what) > 0; }
+  void turn_for(Duration time) {
+    const Time end = Clock::now() + time;
+    until([&] { return Clock::now() >= end; });
+  }
+  /// Says that it is where it is, which asks it anew, and then nothing.
+  void go(Client &client) {
+    client.silent = true;
+    ASSERT_TRUE(hub->take("s1", client.name,
+                          nat::to_string(nat::Signal(nat::MoreCandidates{
+                              2, {{nat::CandidateKind::Host, client.local()}}}))));
+  }
+  void come_back(Client &client) {
+    told.clear();
+    client.silent = false;
+    client.puncher->restart(Clock::now());
+    ASSERT_TRUE(until([&] { return heard("s1 " + client.name + " up"); }));
+  }
   void come_up() {
     serve();
     ASSERT_TRUE(until(
@@ -168,6 +190,8 @@ class HubTest : public ::testing::Test {
   std::shared_ptr<Reactor> reactor = *Reactor::create();
   std::unique_ptr<Hub> hub;
   std::vector<std::string> told;
+  std::map<std::string, Time> told_at;  // at last
+  static constexpr Duration kUnattended = 200ms;
   Client alice{reactor, "caller"}, bob{reactor, "callee"}, eve{reactor, "eve"};
 };
 
@@ -379,6 +403,79 @@ TEST_F(HubTest, WhoIsSilentForAMomentIsWaitedFor) {
   ASSERT_TRUE(until([&] { return heard("s1 callee up"); }));
   alice.send(media(1));
   EXPECT_TRUE(until([&] { return !bob.rtp.empty(); }));
+}
+
+TEST_F(HubTest, WhoIsSilentWhileItsAddressesChangeIsWaitedForToo) {
+  open(60s, 100ms, 60s);
+  come_up();
+  ASSERT_NO_FATAL_FAILURE(go(bob));
+  turn_for(500ms);
+  EXPECT_FALSE(heard("s1 callee failed")) << "several times 100 ms";
+  EXPECT_EQ(std::ranges::count(told, "s1 callee silent"), 1);
+  EXPECT_EQ(hub->stats().legs_up, 1U);
+  ASSERT_NO_FATAL_FAILURE(come_back(bob));
+  alice.send(media(1));
+  EXPECT_TRUE(until([&] { return !bob.rtp.empty(); }));
+}
+
+TEST_F(HubTest, WhoHasLongBeenAwayHasItsTimeFromWhenNobodyCanSayThatItIsOver) {
+  for (const bool forgotten : {false, true}) {
+    told.clear();
+    bob.silent = false;
+    open(60s, 100ms);
+    come_up();
+    ASSERT_NO_FATAL_FAILURE(go(bob));
+    ASSERT_TRUE(until([&] { return heard("s1 callee failed"); }));
+    turn_for(2 * kUnattended);
+    const Time then = Clock::now();
+    if (forgotten)
+      hub->forgotten();
+    else
+      hub->set_attended(false);
+    ASSERT_TRUE(until([&] { return heard("s1 lapsed"); }));
+    EXPECT_GE(told_at["s1 lapsed"] - then, kUnattended);
+  }
+}
+
+TEST_F(HubTest, WhereOneOfTwoComesBackTheOtherHasItsTimeFromThen) {
+  open(60s, 100ms);
+  come_up();
+  ASSERT_NO_FATAL_FAILURE(go(alice));
+  ASSERT_NO_FATAL_FAILURE(go(bob));
+  ASSERT_TRUE(until([&] { return heard("s1 caller failed") && heard("s1 callee failed"); }));
+  hub->set_attended(false);
+  turn_for(2 * kUnattended);
+  EXPECT_FALSE(heard("s1 lapsed")) << "nobody waits";
+  ASSERT_NO_FATAL_FAILURE(come_back(alice));
+  ASSERT_TRUE(until([&] { return heard("s1 lapsed"); }));
+  EXPECT_GE(told_at["s1 lapsed"] - told_at["s1 caller up"], kUnattended);
+}
+
+TEST(Hub, WithoutANetworkNobodyIsToldOfOtherAddresses) {
+  const bool made = in_own_network({"198.51.100.7"}, [&] {
+    const auto reactor = *Reactor::create();
+    HubOptions options;
+    options.name = "n7";
+    options.listen = {"0.0.0.0", 0};
+    unsigned moved = 0;
+    HubEvents events;
+    events.moved = [&] { ++moved; };
+    const auto hub = *Hub::open(reactor, std::move(options), std::move(events));
+    const auto turn = [&](unsigned until) {
+      for (int i = 0; i < 20 && moved < until; ++i) reactor->run_once(10ms);
+    };
+    EXPECT_TRUE(set_own_address(0, ""));
+    turn(1);
+    EXPECT_TRUE(set_own_address(0, "198.51.100.7"));
+    turn(1);
+    EXPECT_EQ(moved, 0U) << "gone, and back";
+    EXPECT_TRUE(set_own_address(0, ""));
+    turn(1);
+    EXPECT_TRUE(set_own_address(0, "203.0.113.7"));
+    for (int i = 0; i < 500 && moved == 0; ++i) reactor->run_once(10ms);
+    EXPECT_EQ(moved, 1U);
+  });
+  if (!made) GTEST_SKIP() << "no network of one's own can be made here";
 }
 
 TEST_F(HubTest, WhereNobodyCanSayThatItIsOverItIsWithTheFirstLegThatGoes) {
