@@ -361,16 +361,20 @@ void Hub::step_alone(Leg &leg, Time now) {
     step_again_ = true;
     return;
   }
-  step(leg, now);
+  // Whether it is up is an affair of its session's.
+  if (step(leg, now)) return step();
   arm(leg.puncher.next());
 }
 
-void Hub::step(Leg &leg, Time now) {
+/// Whether something has happened to it.
+bool Hub::step(Leg &leg, Time now) {
   if (leg.up) leg.seen = now;
-  if (const auto due = leg.puncher.next(); !due || *due > now) return;
+  if (const auto due = leg.puncher.next(); !due || *due > now) return false;
   ++polls_;
   send(leg.puncher.poll(now), &leg);
-  for (const Puncher::Event &each : leg.puncher.take_events()) on_event(leg, each);
+  const auto events = leg.puncher.take_events();
+  for (const Puncher::Event &each : events) on_event(leg, each);
+  return !events.empty();
 }
 
 void Hub::on_event(Leg &leg, const Puncher::Event &event) {

@@ -145,7 +145,7 @@ class Hub {
   void send(const std::vector<nat::Outgoing> &out, Leg *leg);
   void note_probe(const rtp::stun::TransactionId &id, const std::string &tag);
   void step();
-  void step(Leg &leg, Time now);
+  bool step(Leg &leg, Time now);
   void step_alone(Leg &leg, Time now);
   void arm(std::optional<Time> when);
   void offer_found();
