@@ -551,7 +551,9 @@ TEST_F(TurnRelayTest, OneThatComesBackIsToldOfOnceItAnswers) {
   ASSERT_TRUE(wait_for(answered));
   const std::string place = "turn: answers at " + server.at().to_string();
   EXPECT_THAT(all_, HasSubstr(place + "\n"));
-  const std::string first = first_line("pid");
+  // The server answers for it, and may be sooner than the child's first line.
+  std::string first;
+  ASSERT_TRUE(wait_for([&] { return !(first = first_line("pid")).empty(); }));
   ::kill(std::stoi(first), SIGKILL);
   ASSERT_TRUE(wait_for([&] { return !*relay_->up(); }));
   EXPECT_TRUE(relay_->offer("alice", 0)) << "it is back in a moment";
