@@ -151,6 +151,10 @@ Result<void> check_media_file(const std::string &option, const std::string &path
     if (type.empty() || type.starts_with("text/"))
       return wrong("there is neither film nor sound in it that GStreamer knows");
   }
+  // All its pictures would come at once, of which nobody sees more than the last.
+  if (medium == Medium::Video && type == "image/gif")
+    return wrong("GStreamer reads no times from a GIF; make a film of it with ffmpeg -i " + path +
+                 " -pix_fmt yuv420p " + std::filesystem::path(path).stem().string() + ".mp4");
   std::string why;
   const InfoRef info =
       look_into(path, static_cast<GstClockTime>(patience.count()) * GST_SECOND, why);

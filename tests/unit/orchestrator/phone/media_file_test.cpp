@@ -53,6 +53,12 @@ class MediaFile : public ::testing::Test {
   TemporaryDirectory directory_;
 };
 
+TEST_F(MediaFile, ThatIsAGifIsRefusedForItsPicturesWouldComeAtOnce) {
+  const std::string path = directory_.path() + "/a.gif";
+  std::ofstream(path) << "GIF89a\1" << std::string(64, '\0');
+  EXPECT_NE(refusal("--video", path, Medium::Video).find("ffmpeg -i " + path), std::string::npos);
+}
+
 TEST_F(MediaFile, WithWhatIsWantedIsTaken) {
   EXPECT_EQ(refusal("--video", film(), Medium::Video), "");
   EXPECT_EQ(refusal("--audio", sound(), Medium::Audio), "");
