@@ -33,6 +33,8 @@ using Text = std::unique_ptr<gchar, Releaser<g_free>>;
 
 constexpr GstClockTime kEncodePatience = 2 * GST_SECOND;
 constexpr GstClockTime kFinishPatience = 2 * GST_SECOND;
+/// A first picture that is so long in coming is asked for again.
+constexpr Duration kPicturePatience = std::chrono::milliseconds(500);
 
 std::string text_of(const GstStructure *structure, const char *field) {
   const gchar *text = gst_structure_get_string(structure, field);
@@ -135,12 +137,14 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     started_ = Clock::now();
     if (gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE)
       return internal_error("the media does not start: " + why());
+    look_for_picture();
     return {};
   }
 
   /// Nothing comes afterwards.
   void close() {
     events_ = {};
+    no_picture_.reset();
     if (!pipeline_) return;
     {
       const std::lock_guard lock(branches_);
@@ -226,6 +230,21 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     gst_pad_add_probe(pad.get(), GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, &PipelineMedia::on_end, this,
                       nullptr);
     bridges_.push_back(std::make_unique<Bridge>(sink.get(), to.get(), caps));
+  }
+
+  /// Until the first one has been decoded: what asks for a keyframe where packets are missing says
+  /// so once, and a request is lost as easily as they are.
+  void look_for_picture() {
+    if (pictures_ > 0) return;
+    no_picture_ = ContextTimer(context_, kPicturePatience, [this] { look_for_picture(); });
+    PadRef pad;
+    {
+      const std::lock_guard lock(branches_);
+      if (picture_) pad.reset(gst_element_get_static_pad(picture_, "sink"));
+    }
+    if (!pad) return;
+    gst_pad_push_event(pad.get(),
+                       gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
   }
 
   void set_if_there(const char *property, bool value) {
@@ -480,6 +499,7 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
   ElementRef pipeline_, channel_, rtp_;
   std::vector<std::unique_ptr<Bridge>> bridges_;
   std::vector<std::pair<gpointer, gulong>> handlers_;
+  ContextTimer no_picture_;
   std::mutex branches_;  // held while one is made
   bool closed_ = false;
   GstElement *picture_ = nullptr, *sound_ = nullptr;  // owned by the pipeline
