@@ -8,7 +8,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -26,14 +25,6 @@ using BioRef = std::unique_ptr<BIO, Releaser<BIO_free_all>>;
 using KeyRef = std::unique_ptr<EVP_PKEY, Releaser<EVP_PKEY_free>>;
 using CertificateRef = std::unique_ptr<X509, Releaser<X509_free>>;
 using ExtensionRef = std::unique_ptr<X509_EXTENSION, Releaser<X509_EXTENSION_free>>;
-
-/// What OpenSSL says of its last failure, which is taken off its list.
-std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  const char *text = code == 0 ? nullptr : ERR_reason_error_string(code);
-  ERR_clear_error();
-  return text ? text : "unknown error";
-}
 
 int fd_of(BIO *bio) { return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio))); }
 
@@ -203,6 +194,18 @@ Result<std::shared_ptr<TlsIdentity>> TlsIdentity::load(TlsFiles files, LogSink l
   return self;
 }
 
+std::string openssl_reason() {
+  // A file that cannot be read is "system lib" to what reports it last; the first says why.
+  const unsigned long first = ERR_peek_error(), code = ERR_peek_last_error();
+  std::string text = "unknown error";
+  if (ERR_SYSTEM_ERROR(first))
+    text = std::strerror(ERR_GET_REASON(first));
+  else if (const char *reason = code == 0 ? nullptr : ERR_reason_error_string(code))
+    text = reason;
+  ERR_clear_error();
+  return text;
+}
+
 TlsStamp TlsStamp::of(const TlsFiles &files) {
   const auto look = [](const std::string &path) -> File {
     struct stat status {};
@@ -214,11 +217,6 @@ TlsStamp TlsStamp::of(const TlsFiles &files) {
 }
 
 Result<TlsIdentity::Context> TlsIdentity::read(const TlsFiles &files) {
-  for (const auto &[what, path] :
-       {std::pair("certificate", &files.certificate), {"key", &files.key}})
-    if (::access(path->c_str(), R_OK) != 0)
-      return bad_input("the " + std::string(what) + " " + *path +
-                       " cannot be used: " + std::strerror(errno));
   ERR_clear_error();
   const Context context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (!context) return internal_error("TLS: " + openssl_reason());

@@ -67,6 +67,10 @@ class TlsIdentity {
   Time look_again_{};
 };
 
+/// What OpenSSL says of the last failure on this thread, or the system where that failed it; taken
+/// off its list.
+std::string openssl_reason();
+
 /// PEM texts of a new P-256 key and of a certificate by itself for a host name or address, which
 /// nobody trusts unless told to; localhost is in it, too. Valid from a day ago for `days`.
 struct SelfSigned {

@@ -20,6 +20,7 @@
 #include <fstream>
 #include <utility>
 
+#include "common/tls.h"
 #include "sip/core/uri.h"
 
 namespace junctor::sip {
@@ -32,13 +33,6 @@ constexpr int kDays = 2;
 
 thread_local SofiaTls *capturing = nullptr;
 thread_local std::vector<SSL_CTX *> captured;
-
-std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  const char *text = code == 0 ? nullptr : ERR_reason_error_string(code);
-  ERR_clear_error();
-  return text ? text : "unknown error";
-}
 
 std::optional<ino_t> socket_of(const SSL *ssl) {
   const int fd = SSL_get_fd(ssl);
