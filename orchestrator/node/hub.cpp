@@ -505,8 +505,7 @@ void Hub::offer_found() {
 void Hub::addresses_changed() {
   auto now_there = nat::host_addresses();
   // Without a network there is nothing to tell anybody, and when it is back nothing has changed.
-  const bool here_only = now_there.empty() || nat::widest_scope(now_there) == nat::Scope::Machine;
-  if (here_only && nat::widest_scope(addresses_) != nat::Scope::Machine) return;
+  if (nat::is_alone(now_there) && nat::widest_scope(addresses_) != nat::Scope::Machine) return;
   if (now_there == addresses_) return;
   addresses_ = std::move(now_there);
   say(LogLevel::Info, "the addresses of this machine have changed");

@@ -97,9 +97,9 @@ void Lookout::start() {
   last_ = Clock::now();
   addresses_ = addresses_of_();
   // Who never had a network has all servers on this machine.
-  const bool here_only = addresses_.empty() || nat::widest_scope(addresses_) == nat::Scope::Machine;
-  networked_ |= !here_only;
-  old_ = here_only && networked_;
+  const bool alone = nat::is_alone(addresses_);
+  networked_ |= !alone;
+  old_ = alone && networked_;
   std::promise<void> ended;
   thread_ended_ = ended.get_future();
   // It holds nothing that ends with us.

@@ -383,19 +383,19 @@ bool Channel::waits_for_network() {
 
 void Channel::read_addresses() {
   const auto found = host_addresses();
-  const bool here_only = found.empty() || widest_scope(found) == Scope::Machine;
+  const bool alone = is_alone(found);
   // Who is on this machine, too, needs no network.
   const bool peer_is_here =
       path_ &&
       std::ranges::count(
           addresses_,
           Endpoint::from_sockaddr(reinterpret_cast<const sockaddr *>(&*path_)).address) > 0;
-  if (here_only && networked_ && !peer_is_here) {
+  if (alone && networked_ && !peer_is_here) {
     if (!offline_since_) offline_since_ = Clock::now();
     return;
   }
   offline_since_.reset();
-  networked_ |= !here_only;
+  networked_ |= !alone;
   addresses_ = found;
   scope_ = widest_scope(addresses_);
   preferred_ = preferred_address();

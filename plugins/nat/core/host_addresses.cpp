@@ -49,6 +49,10 @@ std::vector<std::string> host_addresses() {
   return found;
 }
 
+bool is_alone(const std::vector<std::string> &addresses) {
+  return addresses.empty() || widest_scope(addresses) == Scope::Machine;
+}
+
 Scope widest_scope(const std::vector<std::string> &addresses) {
   if (addresses.empty()) return Scope::Wider;
   Scope widest = Scope::Machine;

@@ -25,6 +25,9 @@ inline constexpr std::size_t kMostHostAddresses = 16;
 /// Whether it is of an interface of this machine that is up and has a carrier.
 bool is_own_address(const std::string &address);
 
+/// Whether a machine with these addresses has no network: none but loopback.
+bool is_alone(const std::vector<std::string> &addresses);
+
 /// Of a machine with these addresses: what is narrower is no address of a peer's, but of this
 /// machine's own doors or neighbours.
 Scope widest_scope(const std::vector<std::string> &addresses);
