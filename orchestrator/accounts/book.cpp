@@ -28,6 +28,9 @@ constexpr std::size_t kSaltBytes = 8;
 constexpr std::size_t kTokenIdBytes = 12;
 constexpr int kFormat = 1;
 
+std::string accounts_path(const std::string &data_dir) { return data_dir + "/accounts.json"; }
+std::string key_path(const std::string &data_dir) { return data_dir + "/token-key"; }
+
 bool is_missing(const std::string &path) {
   return ::access(path.c_str(), F_OK) != 0 && errno == ENOENT;
 }
@@ -120,7 +123,7 @@ bool is_token_id(std::string_view id) {
 }
 
 Book::Book(const std::string &data_dir, std::string realm, TokenKey key, std::size_t most_bytes)
-    : path_(data_dir + "/accounts.json"),
+    : path_(accounts_path(data_dir)),
       lock_path_(data_dir + "/accounts.lock"),
       realm_(std::move(realm)),
       key_(std::move(key)),
@@ -129,8 +132,8 @@ Book::Book(const std::string &data_dir, std::string realm, TokenKey key, std::si
 Result<std::shared_ptr<Book>> Book::open(const std::string &data_dir, std::string realm,
                                          std::size_t most_bytes) {
   if (auto made = make_private_directory(data_dir); !made) return made.error();
-  const std::string key_path = data_dir + "/token-key";
-  auto key = read_key(key_path, load_or_make_secret(key_path, [] { return random_hex(32); }));
+  const std::string key_file = key_path(data_dir);
+  auto key = read_key(key_file, load_or_make_secret(key_file, [] { return random_hex(32); }));
   if (!key) return key.error();
   std::shared_ptr<Book> book(new Book(data_dir, std::move(realm), std::move(*key), most_bytes));
   if (auto loaded = book->reload(); !loaded) return loaded.error();
@@ -150,16 +153,16 @@ std::shared_ptr<const Snapshot> Book::snapshot() const {
 }
 
 Result<Snapshot> Book::look(const std::string &data_dir) {
-  const std::string key_path = data_dir + "/token-key";
-  if (::access(key_path.c_str(), F_OK) == 0)
-    if (const auto key = read_key(key_path, read_secret(key_path)); !key) return key.error();
-  return read_file(data_dir + "/accounts.json", kMaxFileBytes);
+  const std::string key_file = key_path(data_dir);
+  if (::access(key_file.c_str(), F_OK) == 0)
+    if (const auto key = read_key(key_file, read_secret(key_file)); !key) return key.error();
+  return read_file(accounts_path(data_dir), kMaxFileBytes);
 }
 
 Result<void> Book::check_not_moved(const std::string &data_dir) {
-  const std::string path = data_dir + "/accounts.json";
+  const std::string path = accounts_path(data_dir);
   // The key is made first, and stays.
-  if (is_missing(data_dir + "/token-key") || !is_missing(path)) return {};
+  if (is_missing(key_path(data_dir)) || !is_missing(path)) return {};
   return internal_error(path +
                         " is gone while `junctor serve` runs. Put it back, or stop that to " +
                         "begin without accounts.");
