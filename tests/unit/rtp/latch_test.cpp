@@ -65,7 +65,10 @@ TEST(Latch, WhereNoNatIsBetweenNoOtherHostIsBelieved) {
   for (Time now = kStart; now < kStart + 5s; now += 20ms)
     EXPECT_EQ(latch.judge(kStranger, 666, now), Verdict::Stranger);
   EXPECT_TRUE(same_address(*latch.destination(), at("10.0.0.5", 4000)));
-  EXPECT_EQ(latch.judge(at("10.0.0.5", 4711), 7, kStart + 5s), Verdict::Accepted);
+  // Nor where it holds by an address of nowhere, which is not the one that it signals from.
+  latch.configure({"0.0.0.0", kNamed.port}, kStart + 5s, false);
+  EXPECT_FALSE(send_until_accepted(latch, kStranger, kStart + 6s, 666));
+  EXPECT_EQ(latch.judge(at("10.0.0.5", 4711), 7, kStart + 9s), Verdict::Accepted);
   // It moves behind a NAT.
   latch.configure({"10.0.0.6", 4000}, kStart + 10s, false);
   EXPECT_TRUE(send_until_accepted(latch, kPublic, kStart + 12s));
