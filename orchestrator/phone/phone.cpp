@@ -176,7 +176,7 @@ void Phone::on(const wire::Refused &refused) {
 }
 
 void Phone::on(const wire::Session &session) {
-  if (call_ || leaving_) {
+  if (call_ || leaving_ || finishing_) {
     client_->send(wire::Bye{session.session, "caller-hangup", ""});
     if (leaving_) finish(kFailed);
     return;
