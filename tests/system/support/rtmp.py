@@ -32,8 +32,8 @@ AUDIO_ENCODERS = {"aac": ("aac", 44100), "pcma": ("pcm_alaw", 8000), "pcmu": ("p
 
 class FfmpegPush:
     """Publishes a Camera and a tone: H.264 baseline with AAC or G.711 (`audio` aac, pcm_alaw,
-    pcm_mulaw, libspeex, libmp3lame or None), `video` false for sound alone; `video_encoder` are other arguments
-    of ffmpeg than H.264's."""
+    pcm_mulaw, libspeex, libmp3lame or None), `video` false for sound alone; `video_encoder` are
+    other arguments of ffmpeg than H.264's."""
 
     IDENTITY = 0xA1
 

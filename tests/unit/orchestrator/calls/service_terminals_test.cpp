@@ -49,6 +49,13 @@ class CalledTerminal : public ServiceTest {
     track.codec = audio;
     tell(track, account);
   }
+  /// Alice answers the phone's call, and what she gives cannot be brought to it.
+  void cannot_be_answered(const Error &why) {
+    play_as("alice", 100);
+    phone_calls().cannot_answer = why;
+    publish_as("alice", 1);
+    tracks_of("alice");
+  }
   /// Bob's phone calls alice.
   fakes::Call &phone_calls(const std::string &to = "alice", const std::string &account = "bob") {
     came_.push_back(std::make_shared<fakes::Call>("came-" + std::to_string(came_.size()),
@@ -361,22 +368,14 @@ TEST_F(CalledTerminal, StrangersAreCalledByTheirAddress) {
 }
 
 TEST_F(CalledTerminal, AnAnswerThatCannotBeGivenEndsTheCall) {
-  play_as("alice", 100);
-  fakes::Call &phone = phone_calls();
-  phone.cannot_answer = refused("none of the media can be carried");
-  publish_as("alice", 1);
-  tracks_of("alice");
+  cannot_be_answered(refused("none of the media can be carried"));
   expect_ended(EndReason::NotAcceptable);
   EXPECT_THAT(server_->ended,
               Contains(HasSubstr("not-acceptable: None of the media can be carried.")));
 }
 
 TEST_F(CalledTerminal, AnAnswerThatFindsNoPortsIsNotTheCallersFault) {
-  play_as("alice", 100);
-  fakes::Call &phone = phone_calls();
-  phone.cannot_answer = overloaded("There is no room for one more call.");
-  publish_as("alice", 1);
-  tracks_of("alice");
+  cannot_be_answered(overloaded("There is no room for one more call."));
   expect_ended(EndReason::Overloaded);
   EXPECT_EQ(last().detail, "There is no room for one more call.");
 }

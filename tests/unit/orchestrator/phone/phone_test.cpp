@@ -71,6 +71,13 @@ class PhoneTest : public testing::Test {
       g_main_context_iteration(nullptr, FALSE);
     ASSERT_EQ(count<wire::Open>(), times);
   }
+  /// Bob is called, and the session has not come yet.
+  void start_calling() {
+    PhoneOptions options;
+    options.call = "bob";
+    start(std::move(options));
+    wait_for_open(1);
+  }
   /// A call of bob's that is up.
   void be_called() {
     rendezvous_.message(wire::Invite{"s1", "bob", "", {}});
@@ -89,10 +96,7 @@ class PhoneTest : public testing::Test {
 };
 
 TEST_F(PhoneTest, AsksAgainForWhomItCallsWhereTheRendezvousForgotIt) {
-  PhoneOptions options;
-  options.call = "bob";
-  start(std::move(options));
-  wait_for_open(1);
+  start_calling();
   welcome(false);
   EXPECT_EQ(count<wire::Open>(), 2U);
   welcome(true);
@@ -101,10 +105,7 @@ TEST_F(PhoneTest, AsksAgainForWhomItCallsWhereTheRendezvousForgotIt) {
 }
 
 TEST_F(PhoneTest, LeavesNoSessionBehindThatItHasAskedFor) {
-  PhoneOptions options;
-  options.call = "bob";
-  start(std::move(options));
-  wait_for_open(1);
+  start_calling();
   phone_->hang_up();
   EXPECT_FALSE(ended_) << "it is on its way";
   rendezvous_.message(wire::Session{"1", "s1"});
@@ -113,10 +114,7 @@ TEST_F(PhoneTest, LeavesNoSessionBehindThatItHasAskedFor) {
 }
 
 TEST_F(PhoneTest, EndsAtOnceWhereItIsToldSoAgain) {
-  PhoneOptions options;
-  options.call = "bob";
-  start(std::move(options));
-  wait_for_open(1);
+  start_calling();
   phone_->hang_up();
   phone_->hang_up();
   EXPECT_EQ(ended_, Phone::kFailed);

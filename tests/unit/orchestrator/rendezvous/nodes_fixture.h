@@ -77,6 +77,12 @@ class Nodes : public RendezvousTest {
     need(alice);
     comes_up(at, name);
   }
+  /// It carried, alice has lost it, and it is asked once more.
+  void asked_again_over(LinkId at) {
+    call_over(at);
+    says(alice, "a", "lost");
+    need(alice);
+  }
   void has(LinkId link, nat::Families families) { say(link, wire::Moved{"", {}, families}); }
   NodeView view(const std::string &name) {
     for (const NodeView &each : rendezvous->nodes())

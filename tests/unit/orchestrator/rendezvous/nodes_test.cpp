@@ -302,9 +302,7 @@ TEST_F(Nodes, OneThatWasNotTriedComesFirst) {
 
 TEST_F(Nodes, WhatTheOtherOneLosesTooIsWhatThereWasBefore) {
   const LinkId only = node("a");
-  call_over(only);
-  says(alice, "a", "lost");
-  need(alice);
+  asked_again_over(only);
   serve(only);
   says(alice, "a", "trying");
   says(bob, "a", "lost");  // before he was told
@@ -320,9 +318,7 @@ TEST_F(Nodes, WhatTheOtherOneLosesTooIsWhatThereWasBefore) {
 
 TEST_F(Nodes, WhatANodeSaysBeforeItAnswersIsOfTheLegsOfBefore) {
   const LinkId only = node("a");
-  call_over(only);
-  says(alice, "a", "lost");
-  need(alice);
+  asked_again_over(only);
   legs_up(only);
   say(only, wire::LegState{session, "callee", "failed", 13000});
   serve(only);

@@ -50,9 +50,7 @@ TEST_F(Nodes, OneThatIsResumedHasWhatItHad) {
 
 TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsAsked) {
   const LinkId only = node("a");
-  call_over(only);
-  says(alice, "a", "lost");
-  need(alice);
+  asked_again_over(only);
   ASSERT_EQ(count<wire::Serve>(only), 2U);
   // Bob has not heard of that yet.
   says(bob, "a", "trying");
@@ -74,9 +72,7 @@ TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsAsked) {
 
 TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsNamed) {
   const LinkId only = node("a");
-  call_over(only);
-  says(alice, "a", "lost");
-  need(alice);
+  asked_again_over(only);
   serve(only);
   says(bob, "a", "up");
   says(bob, "a", "carrying");
