@@ -6,7 +6,7 @@
 #include <cmath>
 #include <string>
 
-#include "rtmp/core/speex.h"
+#include "common/speex.h"
 
 namespace junctor::calls {
 
@@ -68,8 +68,8 @@ std::string speex_depayloader(std::string_view depayloader, std::string_view enc
   return "capssetter join=false replace=true caps=\"application/x-rtp,media=audio,clock-rate=" +
          clock + ",encoding-name=" + std::string(encoding) + "\" ! " + std::string(depayloader) +
          " ! capssetter join=false replace=true caps=\"audio/x-speex,rate=" + clock +
-         ",channels=1,streamheader=(buffer)<" + hex(rtmp::speex_header(rate, 1)) + ',' +
-         hex(rtmp::speex_comment()) + ">\"";
+         ",channels=1,streamheader=(buffer)<" + hex(speex_header(rate, 1)) + ',' +
+         hex(speex_comment()) + ">\"";
 }
 
 constexpr std::string_view kEncodeAac =

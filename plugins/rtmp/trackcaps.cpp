@@ -7,9 +7,9 @@
 #include "common/avc.h"
 #include "common/gst/refs.h"
 #include "common/gst/shared_buffer.h"
+#include "common/gst/speex_caps.h"
 #include "common/picture_size.h"
 #include "rtmp/core/aac.h"
-#include "rtmp/core/speex.h"
 
 namespace junctor::rtmp {
 
@@ -115,26 +115,6 @@ GstCaps *g711_caps(const char *name, const Track &track) {
                              track.channels == 2 ? 2 : 1, nullptr);
 }
 
-/// As in Ogg: the header packets are in the caps, and come first in the stream too.
-GstCaps *speex_caps(const Track &track) {
-  const int rate = track.rate > 0 ? track.rate : 16000;
-  const int channels = track.channels == 2 ? 2 : 1;
-  GstCaps *caps = gst_caps_new_simple("audio/x-speex", "rate", G_TYPE_INT, rate, "channels",
-                                      G_TYPE_INT, channels, nullptr);
-  GValue headers = G_VALUE_INIT;
-  g_value_init(&headers, GST_TYPE_ARRAY);
-  for (Bytes packet : {speex_header(rate, channels), speex_comment()}) {
-    GstBuffer *buffer = wrap(SharedBytes::own(std::move(packet)));
-    GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_HEADER);
-    GValue value = G_VALUE_INIT;
-    g_value_init(&value, GST_TYPE_BUFFER);
-    gst_value_take_buffer(&value, buffer);
-    gst_value_array_append_and_take_value(&headers, &value);
-  }
-  gst_structure_take_value(gst_caps_get_structure(caps, 0), "streamheader", &headers);
-  return caps;
-}
-
 GstCaps *with_size(GstCaps *caps, const Track &track) {
   if (track.width > 0 && track.height > 0)
     gst_caps_set_simple(caps, "width", G_TYPE_INT, track.width, "height", G_TYPE_INT, track.height,
@@ -172,7 +152,7 @@ Result<GstCaps *> caps_of(const Track &track) {
     case Codec::Pcmu:
       return g711_caps("audio/x-mulaw", track);
     case Codec::Speex:
-      return speex_caps(track);
+      return speex_caps(track.rate > 0 ? track.rate : 16000, track.channels == 2 ? 2 : 1).release();
     case Codec::H263:
       // Codec id 8 is plain H.263; that it has none of the annexes is what rtph263ppay asks.
       return with_size(

@@ -10,7 +10,7 @@
 #include <cstdlib>
 
 #include "calls/loop_cache.h"
-#include "rtmp/core/speex.h"
+#include "common/speex.h"
 #include "rtp/core/formats.h"
 
 namespace junctor::calls {
@@ -189,7 +189,7 @@ struct Sounding {
 /// As in Ogg: without its headers no decoder knows the rate.
 std::string speex_caps() {
   std::string headers;
-  for (const Bytes &header : {rtmp::speex_header(16000, 1), rtmp::speex_comment()}) {
+  for (const Bytes &header : {speex_header(16000, 1), speex_comment()}) {
     if (!headers.empty()) headers += ',';
     for (const std::byte byte : header) {
       char digits[3];

@@ -4,7 +4,7 @@
 
 #include "common/bytes.h"
 
-namespace junctor::rtmp {
+namespace junctor {
 
 /// The header packet (80 bytes; "The Speex Codec Manual", 7.1 and table 7.1) for one frame of 20 ms
 /// a packet. `rate` 8000, 16000 or 32000 Hz names the mode; `channels` 1 or 2.
@@ -13,4 +13,4 @@ Bytes speex_header(int rate, int channels);
 /// The comment packet that follows it, without comments.
 Bytes speex_comment();
 
-}  // namespace junctor::rtmp
+}  // namespace junctor

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "rtmp/core/speex.h"
+#include "common/speex.h"
 
 #include <string_view>
 
-namespace junctor::rtmp {
+namespace junctor {
 
 namespace {
 
@@ -49,4 +49,4 @@ Bytes speex_comment() {
   return out;
 }
 
-}  // namespace junctor::rtmp
+}  // namespace junctor
