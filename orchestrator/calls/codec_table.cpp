@@ -4,9 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <string>
-
-#include "common/speex.h"
 
 namespace junctor::calls {
 
@@ -51,33 +48,28 @@ constexpr std::array kRows{
              2.3, 8.7, 0, 0},
 };
 
-/// `rtpspeexdepay` pushes the stream's two header packets before its segment, which nothing after
-/// it may get; so the packets are taken out, as they are, by a depayloader of another codec that
-/// does nothing else, and the headers put into the caps.
-std::string speex_depayloader(std::string_view depayloader, std::string_view encoding, int rate) {
-  const auto hex = [](const Bytes &bytes) {
-    std::string text;
-    for (const std::byte byte : bytes) {
-      constexpr char kDigits[] = "0123456789abcdef";
-      text += kDigits[std::to_integer<unsigned>(byte) >> 4];
-      text += kDigits[std::to_integer<unsigned>(byte) & 15];
-    }
-    return text;
-  };
-  const std::string clock = std::to_string(rate);
-  return "capssetter join=false replace=true caps=\"application/x-rtp,media=audio,clock-rate=" +
-         clock + ",encoding-name=" + std::string(encoding) + "\" ! " + std::string(depayloader) +
-         " ! capssetter join=false replace=true caps=\"audio/x-speex,rate=" + clock +
-         ",channels=1,streamheader=(buffer)<" + hex(speex_header(rate, 1)) + ',' +
-         hex(speex_comment()) + ">\"";
-}
-
 constexpr std::string_view kEncodeAac =
     "audio/x-raw,rate=${aac_rate},channels=${aac_channels} ! voaacenc bitrate=64000 ! "
     "audio/mpeg,mpegversion=4,stream-format=raw";
 
 /// RFC 2190 splits a picture only where a group of blocks has a header: each gets one.
 constexpr std::string_view kEncodeH263WithHeaders = JUNCTOR_ENCODE_H263 " ps=1";
+
+constexpr std::array kFormats{
+    FormatRow{Codec::Pcma, "PCMA", 8000, "", "", ""},
+    FormatRow{Codec::Pcmu, "PCMU", 8000, "", "", ""},
+    FormatRow{Codec::H264, "H264", 90000, "",
+              "rtph264depay ! video/x-h264,stream-format=avc,alignment=au", ""},
+    FormatRow{Codec::Speex, "SPEEX", 16000, "rtpspeexpay", "", ""},
+    FormatRow{Codec::Speex, "SPEEX", 8000, "rtpspeexpay", "",
+              "audio/x-raw,rate=8000,channels=1 ! speexenc quality=${speex_quality}"},
+    FormatRow{Codec::Aac, "MPEG4-GENERIC", 0, "rtpmp4gpay", "", kEncodeAac},
+    FormatRow{Codec::Aac, "MP4A-LATM", 0, "rtpmp4apay", "rtpmp4adepay", kEncodeAac},
+    FormatRow{Codec::Vp8, "VP8", 90000, "rtpvp8pay picture-id-mode=15-bit", "rtpvp8depay", ""},
+    FormatRow{Codec::H263, "H263-2000", 90000, "rtph263ppay", "rtph263pdepay", ""},
+    FormatRow{Codec::H263, "H263-1998", 90000, "rtph263ppay", "rtph263pdepay", ""},
+    FormatRow{Codec::H263, "H263", 90000, "rtph263pay", "rtph263depay", kEncodeH263WithHeaders},
+};
 #undef JUNCTOR_ENCODE_H263
 
 constexpr std::array kH263Sizes{
@@ -110,26 +102,7 @@ std::string_view spoken(Codec codec) {
   return row ? row->spoken : to_string(codec);
 }
 
-std::span<const FormatRow> format_rows() {
-  static const std::string wide = speex_depayloader("rtpsirendepay", "SIREN", 16000);
-  static const std::string narrow = speex_depayloader("rtpgsmdepay", "GSM", 8000);
-  static const std::array rows{
-      FormatRow{Codec::Pcma, "PCMA", 8000, "", "rtppcmadepay", ""},
-      FormatRow{Codec::Pcmu, "PCMU", 8000, "", "rtppcmudepay", ""},
-      FormatRow{Codec::H264, "H264", 90000, "",
-                "rtph264depay ! video/x-h264,stream-format=avc,alignment=au", ""},
-      FormatRow{Codec::Speex, "SPEEX", 16000, "rtpspeexpay", wide, ""},
-      FormatRow{Codec::Speex, "SPEEX", 8000, "rtpspeexpay", narrow,
-                "audio/x-raw,rate=8000,channels=1 ! speexenc quality=${speex_quality}"},
-      FormatRow{Codec::Aac, "MPEG4-GENERIC", 0, "rtpmp4gpay", "rtpmp4gdepay", kEncodeAac},
-      FormatRow{Codec::Aac, "MP4A-LATM", 0, "rtpmp4apay", "rtpmp4adepay", kEncodeAac},
-      FormatRow{Codec::Vp8, "VP8", 90000, "rtpvp8pay picture-id-mode=15-bit", "rtpvp8depay", ""},
-      FormatRow{Codec::H263, "H263-2000", 90000, "rtph263ppay", "rtph263pdepay", ""},
-      FormatRow{Codec::H263, "H263-1998", 90000, "rtph263ppay", "rtph263pdepay", ""},
-      FormatRow{Codec::H263, "H263", 90000, "rtph263pay", "rtph263depay", kEncodeH263WithHeaders},
-  };
-  return rows;
-}
+std::span<const FormatRow> format_rows() { return kFormats; }
 
 const FormatRow *find_format_row(const rtp::Format &format) {
   for (const FormatRow &row : format_rows())

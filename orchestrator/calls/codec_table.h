@@ -42,7 +42,9 @@ struct FormatRow {
   std::uint32_t clock_rate;        ///< Hz; 0 for any
   /// Elementary stream to what `sipcallsink` takes: empty where it packs the frames itself.
   std::string_view pay;
-  std::string_view depay;  ///< RTP to elementary stream
+  /// RTP to elementary stream: empty where `sipcallsink depayload=true` takes the frames out
+  /// itself.
+  std::string_view depay;
   /// In place of the codec's own; empty: that. May hold the holes aac_rate and aac_channels.
   std::string_view encode;
 };

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "common/gst/shared_buffer.h"
+#include "common/gst/speex_caps.h"
+#include "rtp/core/depacketizer.h"
 
 namespace junctor::sipcall {
 
@@ -63,6 +65,26 @@ void append_sent(GstCaps *caps, const rtp::Format &format) {
     if (packed.codec == format.codec) gst_caps_append(caps, gst_caps_from_string(packed.caps));
 }
 
+/// Frames of `format`, as they come out of a depacketizer.
+GstStructure *frame_structure_of(const rtp::Format &format) {
+  const auto sound = [](const char *name) {
+    return gst_structure_new(name, "rate", G_TYPE_INT, 8000, "channels", G_TYPE_INT, 1, nullptr);
+  };
+  switch (format.codec) {
+    case Codec::Pcma:
+      return sound("audio/x-alaw");
+    case Codec::Pcmu:
+      return sound("audio/x-mulaw");
+    case Codec::Speex:
+      return gst_structure_new("audio/x-speex", "rate", G_TYPE_INT,
+                               static_cast<int>(format.clock_rate), "channels", G_TYPE_INT, 1,
+                               nullptr);
+    default:
+      return gst_structure_new("audio/mpeg", "mpegversion", G_TYPE_INT, 4, "stream-format",
+                               G_TYPE_STRING, "raw", "framed", G_TYPE_BOOLEAN, TRUE, nullptr);
+  }
+}
+
 /// Fixed caps' codec_data; empty without.
 Bytes codec_data(const GstStructure *structure) {
   const GValue *value = gst_structure_get_value(structure, "codec_data");
@@ -76,6 +98,25 @@ CapsRef caps_of(Medium medium) {
   CapsRef caps(gst_caps_new_empty());
   for (const rtp::Format &format : rtp::formats())
     if (medium_of(format.codec) == medium) append_packets(caps.get(), format);
+  for (const rtp::Format &format : rtp::formats())
+    if (medium_of(format.codec) == medium && rtp::has_depacketizer(format))
+      gst_caps_append_structure(caps.get(), frame_structure_of(format));
+  return caps;
+}
+
+CapsRef frame_caps_of(const sip::Media &media) {
+  if (media.format->codec == Codec::Speex) return speex_caps(static_cast<int>(media.clock_rate), 1);
+  GstStructure *structure = frame_structure_of(*media.format);
+  if (media.format->codec == Codec::Aac) {
+    const rtp::AacConfig config{media.clock_rate, media.channels};
+    gst_structure_set(structure, "rate", G_TYPE_INT, static_cast<int>(config.rate), "channels",
+                      G_TYPE_INT, config.channels, nullptr);
+    GstBuffer *asc = wrap(SharedBytes::own(config.asc()));
+    gst_structure_set(structure, "codec_data", GST_TYPE_BUFFER, asc, nullptr);
+    gst_buffer_unref(asc);
+  }
+  CapsRef caps(gst_caps_new_empty());
+  gst_caps_append_structure(caps.get(), structure);
   return caps;
 }
 

@@ -15,7 +15,8 @@
 
 namespace junctor::sipcall {
 
-/// What can come out of one medium: RTP of each format of the table.
+/// What can come out of one medium: RTP of each format of the table, or the frames of those that we
+/// take out of their packets.
 CapsRef caps_of(Medium medium);
 /// What may be sent of one medium: RTP of each format, or the frames of those that we pack.
 CapsRef sent_caps_of(Medium medium);
@@ -25,6 +26,9 @@ CapsRef sent_caps_of(const rtp::Format &format);
 CapsRef sent_caps_of(const sip::Media &media);
 /// What a peer sends: with payload type and what depayloaders want to know of its fmtp.
 CapsRef caps_of(const sip::Media &media);
+/// Of the frames in that, of a format that has a depacketizer of ours: with the configuration that
+/// decoders begin with.
+CapsRef frame_caps_of(const sip::Media &media);
 
 /// The formats that `caps` allow, in the caps' order, each once; those offered by default if they
 /// allow anything.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/handle.h"
+#include "rtp/core/depacketizer.h"
 #include "rtp/core/playout_clock.h"
 #include "rtp/core/session.h"
 #include "sip/core/agent.h"
@@ -124,13 +125,16 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
     std::function<void()> keyframe_request;  ///< of the peer
     std::function<void()> request_by_info;   ///< the session knows no way to ask
     std::function<void(ClockMap &)> update_clock;
-    std::function<void(Duration)> waited;       ///< how long gaps wait now
-    std::function<void(GstFlowReturn)> failed;  ///< a push; nothing is pushed any more
+    std::function<void(Duration)> waited;           ///< how long gaps wait now
+    std::function<void(GstFlowReturn)> failed;      ///< a push; nothing is pushed any more
+    std::function<void(const Error &)> unreadable;  ///< the first packet that cannot be read
   };
-  Outlet(PadRef pad, Medium medium, std::shared_ptr<ClockMap> clock,
+  /// `depayload`: frames come out of the formats that have a depacketizer of ours.
+  Outlet(PadRef pad, Medium medium, bool depayload, std::shared_ptr<ClockMap> clock,
          std::shared_ptr<rtp::LipSync> sync, guint group_id, Events events)
       : pad_(std::move(pad)),
         medium_(medium),
+        depayload_(depayload),
         clock_(std::move(clock)),
         sync_(std::move(sync)),
         group_id_(group_id),
@@ -161,10 +165,14 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
  private:
   void set_format(const sip::Media &media);  ///< with mutex_
   void start_stream();
+  void keep_time(const rtp::IncomingPacket &packet);
+  void push_frames(const rtp::IncomingPacket &packet, Duration time);
+  void push(const SharedBytes &data, Duration time, bool marker);
   void ask(rtp::Session &session);
 
   PadRef pad_;
   Medium medium_;
+  bool depayload_;
   std::shared_ptr<ClockMap> clock_;
   std::shared_ptr<rtp::LipSync> sync_;
   guint group_id_;
@@ -174,6 +182,10 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
   // Reactor.
   bool stream_started_ = false, finished_ = false, failed_ = false;
   bool any_packet_ = false, resync_ = true;
+  bool gap_ = true;  // what is pushed next does not follow what was pushed last
+  std::unique_ptr<rtp::Depacketizer> depacketizer_;
+  bool unreadable_ = false;
+  std::vector<rtp::SoundFrame> frames_;  // empty between calls; for what it has allocated
   std::optional<rtp::PlayoutClock> playout_;
   std::uint32_t clock_rate_ = 0;
   std::optional<std::uint64_t> last_report_;
@@ -184,6 +196,7 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
   CapsRef caps_;           // what was agreed last
   bool caps_new_ = false;  // and is not downstream yet
   std::uint32_t new_clock_rate_ = 0;
+  const rtp::Format *new_format_ = nullptr;
 };
 
 }  // namespace junctor::sipcall

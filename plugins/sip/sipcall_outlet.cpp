@@ -21,8 +21,10 @@ std::shared_ptr<rtp::Session> Outlet::session() const {
 }
 
 void Outlet::set_format(const sip::Media &media) {
-  CapsRef caps = caps_of(media);
+  CapsRef caps =
+      depayload_ && rtp::has_depacketizer(*media.format) ? frame_caps_of(media) : caps_of(media);
   new_clock_rate_ = media.clock_rate;
+  new_format_ = media.format;
   if (caps_ && gst_caps_is_equal(caps.get(), caps_.get())) return;
   caps_ = std::move(caps);
   caps_new_ = true;
@@ -94,6 +96,7 @@ void Outlet::start_stream() {
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(caps_new_, false)) caps.reset(gst_caps_ref(caps_.get()));
+    if (caps && depayload_) depacketizer_ = rtp::make_depacketizer(*new_format_);
     if (caps && clock_rate_ != new_clock_rate_) {
       clock_rate_ = new_clock_rate_;
       playout_.emplace(medium_, clock_rate_, sync_);
@@ -124,35 +127,58 @@ void Outlet::on_packet(const rtp::IncomingPacket &packet) {
   }
   start_stream();
   if (!playout_) return;
-  if (packet.arrival - last_check_ >= kCheck) {
-    last_check_ = packet.arrival;
-    events_.update_clock(*clock_);
-    const auto session = this->session();
-    // A report repeated to the clock would only cost time.
-    if (const auto clock = session ? session->sender_clock() : std::nullopt;
-        clock && last_report_ != clock->extended_timestamp) {
-      last_report_ = clock->extended_timestamp;
-      playout_->set_sender_clock(*clock);
-    }
-    if (session)
-      events_.waited(std::chrono::duration_cast<Duration>(
-          std::chrono::duration<double, std::milli>(session->stats().reorder_wait_ms)));
-  }
+  keep_time(packet);
   const bool anew = std::exchange(resync_, false) || packet.new_source;
   const auto mapped =
       playout_->map(packet.extended_timestamp, clock_->to_running(packet.arrival), anew);
-  GstBuffer *buffer = wrap(packet.packet);
-  GST_BUFFER_PTS(buffer) =
-      static_cast<GstClockTime>(std::max(mapped.time, Duration::zero()).count());
-  if (packet.discontinuity || mapped.discontinuity || !any_packet_)
-    GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DISCONT);
-  if (packet.marker) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_MARKER);
+  gap_ |= packet.discontinuity || mapped.discontinuity;
   if (!std::exchange(any_packet_, true)) {
     events_.first_packet();
   } else if (packet.discontinuity && medium_ == Medium::Video) {
     // What was lost spoils every picture until the next keyframe.
     request_keyframe();
   }
+  if (depacketizer_)
+    push_frames(packet, mapped.time);
+  else
+    push(packet.packet, mapped.time, packet.marker);
+}
+
+void Outlet::keep_time(const rtp::IncomingPacket &packet) {
+  if (packet.arrival - last_check_ < kCheck) return;
+  last_check_ = packet.arrival;
+  events_.update_clock(*clock_);
+  const auto session = this->session();
+  if (!session) return;
+  // A report repeated to the clock would only cost time.
+  if (const auto clock = session->sender_clock();
+      clock && last_report_ != clock->extended_timestamp) {
+    last_report_ = clock->extended_timestamp;
+    playout_->set_sender_clock(*clock);
+  }
+  events_.waited(std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double, std::milli>(session->stats().reorder_wait_ms)));
+}
+
+void Outlet::push_frames(const rtp::IncomingPacket &packet, Duration time) {
+  frames_.clear();
+  if (const auto read = depacketizer_->add(packet, frames_); !read) {
+    if (!std::exchange(unreadable_, true)) events_.unreadable(read.error());
+    return;
+  }
+  for (const rtp::SoundFrame &frame : frames_) {
+    gap_ |= frame.discontinuity;
+    push(frame.data, time + std::chrono::seconds(1) * frame.offset / clock_rate_, false);
+  }
+  frames_.clear();  // lets go of the packet
+}
+
+void Outlet::push(const SharedBytes &data, Duration time, bool marker) {
+  if (failed_) return;
+  GstBuffer *buffer = wrap(data);
+  GST_BUFFER_PTS(buffer) = static_cast<GstClockTime>(std::max(time, Duration::zero()).count());
+  if (std::exchange(gap_, false)) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DISCONT);
+  if (marker) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_MARKER);
   // Not linked, flushing, ended downstream: all of these are downstream's business; the call goes
   // on. What is worse would leave the listener without sound or picture, and nobody told.
   const GstFlowReturn flow = gst_pad_push(pad_.get(), buffer);

@@ -23,6 +23,7 @@ struct Settings {
   bool tls_verify = true;
   std::string transport;  ///< of URIs that name none; empty: UDP
   rtp::SrtpPolicy srtp = rtp::SrtpPolicy::Off;
+  bool depayload = false;
   guint port = 0;
   guint answer_timeout = 60;  // seconds
 };

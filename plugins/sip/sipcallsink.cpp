@@ -4,7 +4,8 @@
  *
  * A SIP call: what flows into `audio` and `video` is sent to the callee, what the callee sends
  * flows out of `audio_src` and `video_src`. Frames of H264 and G.711 are packed here; any other
- * payloader's packets are sent as they come.
+ * payloader's packets are sent as they come. Frames of sound can be taken out of their packets
+ * here.
  *
  * Threads: sink pads hand packets over to the reactor of the call's sessions (at once if they are
  * on it already); source pads push from there. Signals and messages come from the SIP agent's
@@ -48,6 +49,7 @@ enum Property : guint {
   kPropTransport,
   kPropSrtp,
   kPropCodecs,
+  kPropDepayload,
   kPropCall,
   kPropAddress,
   kPropPort,
@@ -344,6 +346,9 @@ static void junctor_sip_call_sink_set_property(GObject *object, guint id, const 
       case kPropCodecs:
         settings.codecs = text();
         break;
+      case kPropDepayload:
+        settings.depayload = g_value_get_boolean(value) != FALSE;
+        break;
       case kPropCall:
         settings.call = text();
         break;
@@ -400,6 +405,9 @@ static void junctor_sip_call_sink_get_property(GObject *object, guint id, GValue
       break;
     case kPropCodecs:
       g_value_set_string(value, settings.codecs.c_str());
+      break;
+    case kPropDepayload:
+      g_value_set_boolean(value, settings.depayload ? TRUE : FALSE);
       break;
     case kPropCall: {
       // Of a call of its own as well, once it has been made.
@@ -474,6 +482,12 @@ static void install_properties(GObjectClass *object_class) {
        "What is offered, in order of preference: codecs or encoding names, for example "
        "h264,speex/16000,pcma; unset: what upstream can produce",
        nullptr);
+  g_object_class_install_property(
+      object_class, kPropDepayload,
+      g_param_spec_boolean("depayload", "Depayload",
+                           "Whether PCMA, PCMU, SPEEX and MPEG4-GENERIC come out of audio_src as "
+                           "frames, ready to be decoded, instead of as RTP packets",
+                           FALSE, kFlags));
   text(kPropCall, "call", "Call",
        "Call-ID of a call that the shared SIP agent holds: its media is attached, its life is left "
        "to its owner. Read: the Call-ID of the element's own call",

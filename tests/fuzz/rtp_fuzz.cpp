@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// RTP packets, and their way through the reorder buffer.
+// RTP packets, their way through the reorder buffer, and the frames of sound in them.
 #include <algorithm>
 #include <cstdlib>
 
+#include "rtp/core/depacketizer.h"
 #include "rtp/core/packet.h"
 #include "rtp/core/playout_clock.h"
 #include "rtp/core/reorder.h"
@@ -60,11 +61,39 @@ void reorder(ByteSpan script) {
   }
 }
 
+// Packets of AAC: for each a byte of flags, a length, and so many bytes. A frame is never longer
+// than an AU header can say, and what is kept of parts is not, either.
+void depacketize(ByteSpan script) {
+  AacDepacketizer depacketizer;
+  ByteReader reader(script);
+  std::vector<SoundFrame> frames;
+  while (reader.left() >= 2) {
+    const std::uint8_t flags = reader.u8();
+    const ByteSpan payload = reader.take(std::min<std::size_t>(reader.u8(), reader.left()));
+    IncomingPacket packet;
+    Bytes bytes(packet.header_size);
+    ByteWriter(bytes).raw(payload);
+    packet.packet = SharedBytes::own(std::move(bytes));
+    packet.payload_size = payload.size();
+    packet.marker = (flags & 1) != 0;
+    packet.discontinuity = (flags & 2) != 0;
+    packet.new_source = (flags & 4) != 0;
+    packet.extended_timestamp = flags >> 3;
+    const std::size_t before = frames.size();
+    const bool read = static_cast<bool>(depacketizer.add(packet, frames));
+    require(read || frames.size() == before);
+    for (std::size_t i = before; i < frames.size(); ++i)
+      require(!frames[i].data.view.empty() && frames[i].data.view.size() < 1 << 13);
+    frames.clear();
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
   const ByteSpan input = std::as_bytes(std::span(data, size));
   parse_one(input);
   reorder(input);
+  depacketize(input);
   return 0;
 }

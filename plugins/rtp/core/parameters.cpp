@@ -31,23 +31,24 @@ class BitWriter {
  public:
   void put(unsigned value, unsigned count) {
     while (count-- > 0) {
-      if (used_ % 8 == 0) bytes_.push_back(0);
-      bytes_.back() |= static_cast<std::uint8_t>((value >> count & 1) << (7 - used_ % 8));
+      if (used_ % 8 == 0) bytes_.push_back(std::byte{0});
+      bytes_.back() |= static_cast<std::byte>((value >> count & 1) << (7 - used_ % 8));
       ++used_;
     }
   }
+  const Bytes &bytes() const { return bytes_; }
   std::string hex() const {
     constexpr char kDigits[] = "0123456789abcdef";
     std::string text;
-    for (const std::uint8_t byte : bytes_) {
-      text += kDigits[byte >> 4];
-      text += kDigits[byte & 15];
+    for (const std::byte byte : bytes_) {
+      text += kDigits[std::to_integer<unsigned>(byte) >> 4];
+      text += kDigits[std::to_integer<unsigned>(byte) & 15];
     }
     return text;
   }
 
  private:
-  std::vector<std::uint8_t> bytes_;
+  Bytes bytes_;
   std::size_t used_ = 0;
 };
 
@@ -186,6 +187,12 @@ Result<AacConfig> AacConfig::from_fmtp(const Format &format, std::string_view fm
   const auto bytes = from_hex(config->second);
   if (!bytes) return bad_input("its config is not hexadecimal, or too long");
   return latm ? read_latm(*bytes) : from_asc(*bytes);
+}
+
+Bytes AacConfig::asc() const {
+  BitWriter bits;
+  write_asc(*this, bits);
+  return bits.bytes();
 }
 
 std::string AacConfig::asc_hex() const {

@@ -36,7 +36,8 @@ struct AacConfig {
   /// configuration in band, or one of more than one program, layer or frame; for none at all.
   static Result<AacConfig> from_fmtp(const Format &format, std::string_view fmtp);
 
-  std::string asc_hex() const;   ///< AudioSpecificConfig: "1208"
+  Bytes asc() const;             ///< AudioSpecificConfig
+  std::string asc_hex() const;   ///< the same: "1208"
   std::string latm_hex() const;  ///< StreamMuxConfig: "400024103fc0"
   /// The parameters that announce it in `format`, one of the two above.
   std::string fmtp(const Format &format) const;

@@ -109,6 +109,7 @@ struct IncomingPacket {
   Time arrival{};
   SharedBytes packet;  ///< the whole RTP packet
   std::size_t header_size = 12;
+  std::size_t payload_size = 0;  ///< without padding
 };
 
 /// Called on the reactor.

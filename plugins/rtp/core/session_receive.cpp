@@ -174,6 +174,7 @@ void SessionCore::accept(const SharedBytes &datagram, const PacketView &view, Ti
   packet.arrival = now;
   packet.packet = datagram;
   packet.header_size = view.header_size;
+  packet.payload_size = view.payload.size();
   if (!source_) {
     adopt_source(header.ssrc);
   } else if (*source_ != header.ssrc) {

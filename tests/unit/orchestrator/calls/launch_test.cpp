@@ -97,7 +97,7 @@ TEST(LaunchLine, IsTheCheapestForEachRoute) {
   EXPECT_EQ(line->text(),
             "rtmpauthsrc name=caller eos-on-finish=false "
             "mediawatchdog name=caller_watchdog interval=500 tries=7 armed=true "
-            "rtmpplaysink name=caller_player sipcallsink name=callee "
+            "rtmpplaysink name=caller_player sipcallsink name=callee depayload=true "
             "caller.video ! caller_watchdog.sink_0 caller_watchdog.src_0 ! callee.video "
             "caller.audio ! caller_watchdog.sink_1 caller_watchdog.src_1 ! queue leaky=downstream "
             "max-size-buffers=0 "
@@ -105,7 +105,7 @@ TEST(LaunchLine, IsTheCheapestForEachRoute) {
             "soundfit caps=audio/x-alaw,rate=8000,channels=1 ! callee.audio "
             "callee.video_src ! rtph264depay ! video/x-h264,stream-format=avc,alignment=au ! "
             "caller_player.video "
-            "callee.audio_src ! rtppcmadepay ! queue leaky=downstream max-size-buffers=0 "
+            "callee.audio_src ! queue leaky=downstream max-size-buffers=0 "
             "max-size-bytes=0 max-size-time=200000000 ! soundfit "
             "caps=audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
             "audio/mpeg,mpegversion=4,stream-format=raw ! caller_player.audio");
@@ -117,7 +117,7 @@ TEST(LaunchLine, SoundIsTranscodedOnTheReactorWhereItMay) {
   auto line = make_line(*templates, both_ways(), {}, SoundWork::OnReactor);
   ASSERT_TRUE(line);
   EXPECT_NE(line->text().find("caller_watchdog.src_1 ! avdec_aac ! soundfit"), std::string::npos);
-  EXPECT_NE(line->text().find("rtppcmadepay ! soundfit caps=audio/x-raw"), std::string::npos);
+  EXPECT_NE(line->text().find("callee.audio_src ! soundfit caps=audio/x-raw"), std::string::npos);
   EXPECT_EQ(line->text().find("queue"), std::string::npos);
 }
 

@@ -3,11 +3,14 @@
 #include <gst/gst.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "calls/codec_table.h"
 #include "common/bytes.h"
+#include "rtp/core/depacketizer.h"
+#include "rtp/core/packet.h"
 
 namespace junctor::calls {
 namespace {
@@ -52,15 +55,39 @@ void drop_stuffing(Bytes &picture, std::size_t size) {
     picture.pop_back();
 }
 
+/// The frames in the packets of a format that sipcallsink takes apart itself.
+std::vector<Bytes> taken_out(const std::vector<Bytes> &packets, const FormatRow &row) {
+  const auto format = std::ranges::find_if(
+      rtp::formats(), [&](const rtp::Format &each) { return find_format_row(each) == &row; });
+  const auto depacketizer = rtp::make_depacketizer(*format);
+  std::vector<rtp::SoundFrame> frames;
+  for (const Bytes &bytes : packets) {
+    rtp::IncomingPacket packet;
+    packet.packet = SharedBytes::copy(bytes);
+    const auto view = rtp::parse_packet(bytes);
+    packet.header_size = view->header_size;
+    packet.payload_size = view->payload.size();
+    packet.marker = view->header.marker;
+    packet.extended_timestamp = view->header.timestamp;
+    const auto read = depacketizer->add(packet, frames);
+    EXPECT_TRUE(read) << read.error().detail;
+  }
+  std::vector<Bytes> all;
+  for (const rtp::SoundFrame &frame : frames)
+    all.emplace_back(frame.data.view.begin(), frame.data.view.end());
+  return all;
+}
+
 class PassedThrough : public testing::TestWithParam<const FormatRow *> {};
 
 TEST_P(PassedThrough, IsTheSameToTheLastBit) {
   gst_init(nullptr, nullptr);
   const FormatRow &row = *GetParam();
-  const std::string line =
-      source_of(row.codec) + " ! identity name=before ! " + std::string(row.pay) +
-      " ! application/x-rtp,encoding-name=" + std::string(row.encoding_name) + " ! " +
-      std::string(row.depay) + " ! identity name=after ! fakesink sync=false";
+  const std::string line = source_of(row.codec) + " ! identity name=before ! " +
+                           std::string(row.pay) +
+                           " ! application/x-rtp,encoding-name=" + std::string(row.encoding_name) +
+                           " ! " + (row.depay.empty() ? "" : std::string(row.depay) + " ! ") +
+                           "identity name=after ! fakesink sync=false";
   GError *error = nullptr;
   GstElement *pipeline = gst_parse_launch(line.c_str(), &error);
   ASSERT_EQ(error, nullptr) << line << ": " << error->message;
@@ -84,6 +111,7 @@ TEST_P(PassedThrough, IsTheSameToTheLastBit) {
   gst_object_unref(pipeline);
 
   EXPECT_GE(before.all.size(), 20u);
+  if (row.depay.empty()) after.all = taken_out(after.all, row);
   ASSERT_EQ(after.all.size(), before.all.size()) << line;
   // rtpmp4adepay leaves the length in front of the very first frame.
   for (std::size_t i = row.encoding_name == "MP4A-LATM" ? 1 : 0; i < before.all.size(); ++i) {

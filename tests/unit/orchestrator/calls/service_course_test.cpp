@@ -304,7 +304,7 @@ TEST_F(ServiceTest, WhileANewPathWaitsWhatRunsIsTold) {
   };
   const auto told = [this] {
     const View view = *service_->find(last().id);
-    return std::pair(view.plan[3].from, view.launch.find("rtppcmudepay") != std::string::npos);
+    return std::pair(view.plan[3].from, view.launch.find("audio/x-mulaw") != std::string::npos);
   };
   ASSERT_EQ(told(), std::pair(std::string("pcma"), false));
   std::size_t built = 0;
@@ -312,10 +312,10 @@ TEST_F(ServiceTest, WhileANewPathWaitsWhatRunsIsTold) {
     ASSERT_LT(i, 100);
     built = paths_.size();
     sound(i % 2 == 0 ? Codec::Pcmu : Codec::Pcma);
-    const bool runs_pcmu = line_has("rtppcmudepay");
+    const bool runs_pcmu = line_has("audio/x-mulaw");
     EXPECT_EQ(told(), std::pair(std::string(runs_pcmu ? "pcmu" : "pcma"), runs_pcmu)) << i;
   }
-  const bool ran_pcmu = line_has("rtppcmudepay");
+  const bool ran_pcmu = line_has("audio/x-mulaw");
   pass(seconds(6));
   ASSERT_EQ(paths_.size(), built + 1) << "the last change is built in the end";
   EXPECT_EQ(told(), std::pair(std::string(ran_pcmu ? "pcma" : "pcmu"), !ran_pcmu));

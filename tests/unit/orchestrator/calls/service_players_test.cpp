@@ -24,7 +24,7 @@ TEST_F(ServiceTest, ThePlaysCodecsAreFixedByTheFirstPlayer) {
       << logged_;
   answered_call();
   EXPECT_EQ(tone_codec_, Codec::Pcmu);
-  EXPECT_TRUE(line_has("rtppcmadepay ! ")) << "A-law to µ-law: " << line();
+  EXPECT_TRUE(line_has("callee.audio_src ! soundfit ")) << "A-law to µ-law: " << line();
   EXPECT_TRUE(line_has("soundfit caps=audio/x-mulaw,rate=8000,channels=1 ! caller_player.audio"));
 }
 
@@ -85,7 +85,7 @@ TEST_F(ServiceTest, SoundIsTranscodedInAThreadWhereTheReactorHasNoRoom) {
   play_from_start_ = false;
   play(5, {{"audio", "pcmu"}});
   answered_call();
-  EXPECT_TRUE(line_has("rtppcmadepay ! queue")) << line();
+  EXPECT_TRUE(line_has("callee.audio_src ! queue")) << line();
   others.reset();
   EXPECT_DOUBLE_EQ(around_->headroom.left(), all);
 }
@@ -126,7 +126,7 @@ TEST_F(ServiceTest, APlayThatComesDuringTheCallIsServed) {
   answered_call();
   play(5, {{"audio", "pcma"}});
   ASSERT_EQ(paths_.size(), 2u);
-  EXPECT_TRUE(line_has("rtppcmadepay ! caller_player.audio")) << line();
+  EXPECT_TRUE(line_has("callee.audio_src ! caller_player.audio")) << line();
   EXPECT_EQ(tone_codec_, Codec::Pcma);
   play(6, {{"audio", "aac"}});
   EXPECT_EQ(paths_.size(), 2u) << "the codecs are fixed";

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// From RTP packets to the frames of sound in them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/bytes.h"
+#include "common/result.h"
+#include "rtp/core/formats.h"
+#include "rtp/core/session.h"
+
+namespace junctor::rtp {
+
+/// What a decoder takes at once.
+struct SoundFrame {
+  SharedBytes data;
+  std::uint32_t offset = 0;    ///< units of the RTP clock after the packet that completed it
+  bool discontinuity = false;  ///< what was before it is missing, or could not be read
+};
+
+/// Takes the frames of one stream out of its packets, which come in order. A frame that a packet
+/// holds whole points into it. One thread.
+class Depacketizer {
+ public:
+  virtual ~Depacketizer() = default;
+  /// Appends the frames that `packet` completes to `frames`. BadInput for one that cannot be read;
+  /// nothing is appended then, and the next packet is welcome.
+  virtual Result<void> add(const IncomingPacket &packet, std::vector<SoundFrame> &frames) = 0;
+};
+
+/// Null where no depacketizer is ours: pictures, and MP4A-LATM.
+std::unique_ptr<Depacketizer> make_depacketizer(const Format &format);
+bool has_depacketizer(const Format &format);
+
+/// The payload is what decoders take: G.711 (RFC 3551 section 4.5.14), Speex (RFC 5574
+/// section 3.2).
+class WholeDepacketizer final : public Depacketizer {
+ public:
+  Result<void> add(const IncomingPacket &packet, std::vector<SoundFrame> &frames) override;
+};
+
+/// MPEG4-GENERIC in the mode AAC-hbr (RFC 3640 section 3.3.6): access units of 1024 samples,
+/// several in a packet, or one in several. Interleaved ones, which nobody may send unasked, are
+/// refused.
+class AacDepacketizer final : public Depacketizer {
+ public:
+  Result<void> add(const IncomingPacket &packet, std::vector<SoundFrame> &frames) override;
+
+ private:
+  /// An access unit of which parts are there.
+  struct Partial {
+    std::uint64_t extended_timestamp;
+    std::size_t size;  ///< of the whole
+    Bytes bytes;
+  };
+  Result<void> read(const IncomingPacket &packet, std::vector<SoundFrame> &frames);
+  Result<void> add_part(const IncomingPacket &packet, std::size_t size, ByteSpan part,
+                        std::vector<SoundFrame> &frames);
+  void put(SharedBytes data, std::uint32_t offset, std::vector<SoundFrame> &frames);
+
+  std::optional<Partial> partial_;
+  bool broken_ = false;             // before the next frame something is missing
+  std::vector<std::size_t> sizes_;  // of the packet at hand; for what it has allocated
+};
+
+}  // namespace junctor::rtp
