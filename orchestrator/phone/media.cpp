@@ -378,8 +378,13 @@ class PipelineMedia : public Media, public std::enable_shared_from_this<Pipeline
     return GST_PAD_PROBE_OK;
   }
 
-  static GstPadProbeReturn on_picture(GstPad *, GstPadProbeInfo *, gpointer data) {
+  static GstPadProbeReturn on_picture(GstPad *, GstPadProbeInfo *info, gpointer data) {
     auto *self = static_cast<PipelineMedia *>(data);
+    // What is decoded without its keyframe is grey, and if it were the first picture nobody would
+    // ask for that keyframe again.
+    if (self->pictures_ == 0 &&
+        GST_BUFFER_FLAG_IS_SET(GST_PAD_PROBE_INFO_BUFFER(info), GST_BUFFER_FLAG_CORRUPTED))
+      return GST_PAD_PROBE_DROP;
     self->pictures_pause_.note();
     if (self->pictures_++ > 0) return GST_PAD_PROBE_OK;
     const auto after =
