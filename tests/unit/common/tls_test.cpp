@@ -230,8 +230,10 @@ TEST_F(Tls, FilesThatCannotBeUsedAreNamed) {
     const auto loaded = TlsIdentity::load(files, {});
     return loaded ? std::string("loaded") : loaded.error().detail;
   };
-  EXPECT_THAT(why({"/nonexistent", files_.key}), HasSubstr("the certificate /nonexistent"));
-  EXPECT_THAT(why({files_.certificate, "/nonexistent"}), HasSubstr("the key /nonexistent"));
+  EXPECT_THAT(why({"/nonexistent", files_.key}),
+              HasSubstr("the certificate /nonexistent cannot be used (No such file or directory)"));
+  EXPECT_THAT(why({files_.certificate, "/nonexistent"}),
+              HasSubstr("the key /nonexistent cannot be used (No such file or directory)"));
   EXPECT_THAT(why({files_.key, files_.key}), HasSubstr("the certificate " + files_.key));
   const auto other = make_self_signed("other", 1);
   ASSERT_TRUE(other);
