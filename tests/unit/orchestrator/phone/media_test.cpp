@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bitset>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,32 +34,27 @@ bool asks_for_keyframe(ByteSpan rtcp) {
          });
 }
 
-/// The kinds of NAL units (ITU-T H.264 table 7-1) in a packet: one, several or a part of one
-/// (RFC 6184 sections 5.6, 5.7.1 and 5.8).
-std::bitset<32> kinds_in(ByteSpan rtp) {
-  constexpr unsigned kSeveral = 24, kPart = 28;
-  std::bitset<32> kinds;
+/// Of the one NAL unit (ITU-T H.264 table 7-1) that is in a packet, or of which a part is (RFC 6184
+/// sections 5.6 and 5.8). 0 in what is sent once more.
+unsigned kind_in(ByteSpan rtp) {
+  constexpr unsigned kPart = 28;
   const auto packet = rtp::parse_packet(rtp);
   EXPECT_TRUE(packet);
-  if (!packet || packet->header.payload_type != kPictureType || packet->payload.empty())
-    return kinds;
-  const ByteSpan payload = packet->payload;
-  const auto byte = [payload](std::size_t at) { return std::to_integer<unsigned>(payload[at]); };
-  const auto kind = [byte](std::size_t at) { return byte(at) & 0x1f; };
-  if (kind(0) == kPart && payload.size() > 1) return kinds.set(kind(1));
-  if (kind(0) != kSeveral) return kinds.set(kind(0));
-  for (std::size_t at = 1; at + 2 < payload.size(); at += 2 + (byte(at) << 8 | byte(at + 1)))
-    kinds.set(kind(at + 2));
-  return kinds;
+  if (!packet || packet->header.payload_type != kPictureType || packet->payload.size() < 2)
+    return 0;
+  const auto kind = [&packet](std::size_t at) {
+    return std::to_integer<unsigned>(packet->payload[at]) & 0x1f;
+  };
+  return kind(0) == kPart ? kind(1) : kind(0);
 }
 
 /// The pictures that need a keyframe before them.
 enum class Deltas { Lost, Sent };
 
-/// Of the one pipeline that sends pictures, nothing gets through but a keyframe's parameter sets
-/// once it has begun, with or without the deltas behind it, and of the one that asks for them not
-/// the first requests; from the keyframe behind those on, everything. Until then no gap is seen
-/// that would be asked about, except before the deltas.
+/// Of the one pipeline that sends pictures, nothing gets through but the first keyframe's head, all
+/// before its slices, and the deltas if they are sent, and of the one that asks for them not the
+/// first requests; from the keyframe behind those on, everything. Until then no gap is seen that
+/// would be asked about, except before the deltas.
 class Outage {
  public:
   /// In pipelines that are made from now on.
@@ -73,7 +67,7 @@ class Outage {
   Outage(const Outage &) = delete;
   Outage &operator=(const Outage &) = delete;
 
-  /// Once what is sent comes. Then there is a keyframe, with its parameter sets on their own.
+  /// Once what is sent comes. Then there is a first keyframe.
   void begin() {
     begun_ = true;
     gst_pad_push_event(out_.get(),
@@ -89,6 +83,9 @@ class Outage {
     if (name == "rtp-out")
       static_cast<Outage *>(data)->out_ = watch(element, &pass<&Outage::passes_rtp>, data);
     if (name == "rtcp-out") watch(element, &pass<&Outage::passes_rtcp>, data);
+    // Each NAL unit in a packet of its own: a source that only one has come of is not believed yet.
+    if (name.starts_with("rtph264pay"))
+      gst_util_set_object_arg(G_OBJECT(element), "aggregate-mode", "none");
     return TRUE;
   }
 
@@ -122,14 +119,15 @@ class Outage {
   }
 
   bool passes_rtp(ByteSpan rtp) {
+    constexpr unsigned kDeltaSlice = 1, kKeySlice = 5, kParameters = 7, kDelimiter = 9;
     if (over_) return true;
-    constexpr unsigned kDeltaSlice = 1, kKeySlice = 5, kParameters = 7;
-    const std::bitset<32> kinds = kinds_in(rtp);
-    if (!kinds[kParameters]) return follows_ && kinds[kDeltaSlice];
-    over_ = asked_ > requests_;
-    const bool first = begun_ && asked_ == 0 && !kinds[kKeySlice];
-    follows_ |= first && deltas_ == Deltas::Sent;
-    return over_ || first;
+    const unsigned kind = kind_in(rtp);
+    if (kind == kParameters) over_ = asked_ > requests_;
+    if (kind == kParameters && begun_ && first_ == First::Awaited) first_ = First::Head;
+    if (kind == kKeySlice && first_ == First::Head) first_ = First::Slices;
+    if (over_ || first_ == First::Head) return true;
+    return first_ == First::Slices && deltas_ == Deltas::Sent &&
+           (kind == kDeltaSlice || kind == kDelimiter);
   }
   bool passes_rtcp(ByteSpan rtcp) { return !asks_for_keyframe(rtcp) || ++asked_ > requests_; }
 
@@ -137,7 +135,7 @@ class Outage {
   const Deltas deltas_;
   std::atomic<unsigned> asked_ = 0;
   std::atomic<bool> begun_ = false, over_ = false;
-  bool follows_ = false;  // on the thread that sends pictures
+  enum class First { Awaited, Head, Slices } first_ = First::Awaited;  // on the thread that sends
   PadRef out_;
   guint signal_ = 0;
   gulong hook_ = 0;
