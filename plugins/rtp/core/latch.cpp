@@ -44,14 +44,14 @@ std::optional<sockaddr_storage> to_destination(const Endpoint &endpoint) {
 }
 
 void Latch::configure(const Endpoint &signalled, Time now, bool only_there) {
+  const auto named = to_destination(signalled);
+  if (named) only_there_ = only_there;
   if (signalled_text_ == signalled) {
     renewed_ = latched_.has_value();
     return;
   }
-  auto named = to_destination(signalled);
   if (!named && signalled_text_) return;  // the old way to say hold names no other place
   signalled_text_ = signalled;
-  only_there_ = only_there;
   signalled_ = named;
   if (latched_) {
     previous_ = latched_;

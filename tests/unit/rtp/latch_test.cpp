@@ -69,6 +69,11 @@ TEST(Latch, WhereNoNatIsBetweenNoOtherHostIsBelieved) {
   latch.configure({"0.0.0.0", kNamed.port}, kStart + 5s, false);
   EXPECT_FALSE(send_until_accepted(latch, kStranger, kStart + 6s, 666));
   EXPECT_EQ(latch.judge(at("10.0.0.5", 4711), 7, kStart + 9s), Verdict::Accepted);
+  // It signals from elsewhere now, through a NAT.
+  Latch natted;
+  natted.configure(kNamed, kStart, true);
+  natted.configure(kNamed, kStart + 1s, false);
+  EXPECT_TRUE(send_until_accepted(natted, kPublic, kStart + 2s));
   // It moves behind a NAT.
   latch.configure({"10.0.0.6", 4000}, kStart + 10s, false);
   EXPECT_TRUE(send_until_accepted(latch, kPublic, kStart + 12s));
