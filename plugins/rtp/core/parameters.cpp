@@ -115,6 +115,14 @@ Result<void> check_hbr(const std::map<std::string, std::string> &parameters) {
   if (!is("mode", "aac-hbr")) return bad_input("its mode is not AAC-hbr");
   if (!is("sizelength", "13") || !is("indexlength", "3") || !is("indexdeltalength", "3"))
     return bad_input("its sizelength, indexlength and indexdeltalength are not 13, 3 and 3");
+  // What makes headers longer, units shorter, or their order another.
+  for (const char *key :
+       {"maxdisplacement", "ctsdeltalength", "dtsdeltalength", "randomaccessindication",
+        "streamstateindication", "auxiliarydatasizelength"})
+    if (parameters.contains(key) && !is(key, "0"))
+      return bad_input(std::string("its ") + key + " is not 0");
+  if (parameters.contains("constantduration") && !is("constantduration", "1024"))
+    return bad_input("its constantduration is not 1024");
   return {};
 }
 

@@ -32,7 +32,8 @@ struct AacConfig {
   /// description, short frames and layers.
   static Result<AacConfig> from_asc(ByteSpan asc);
   /// From the parameters of MPEG4-GENERIC (RFC 3640 section 4.1) or MP4A-LATM (RFC 6416 section
-  /// 7.3). BadInput for any mode but AAC-hbr with its sizes of 13, 3 and 3 bits; for a LATM
+  /// 7.3). BadInput for any mode but AAC-hbr with its sizes of 13, 3 and 3 bits; for interleaved
+  /// units, and more in their headers; for a LATM
   /// configuration in band, or one of more than one program, layer or frame; for none at all.
   static Result<AacConfig> from_fmtp(const Format &format, std::string_view fmtp);
 

@@ -90,6 +90,13 @@ TEST(AacConfig, BadParametersAreErrorsThatSayWhy) {
               HasSubstr("13, 3 and 3"));
   EXPECT_THAT(why(generic(), "mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3"),
               HasSubstr("no config"));
+  for (const char *more :
+       {"maxDisplacement=5", "CTSDeltaLength=8", "DTSDeltaLength=8", "randomAccessIndication=1",
+        "streamStateIndication=1", "auxiliaryDataSizeLength=7"})
+    EXPECT_THAT(why(generic(), (hbr + "1208;" + more).c_str()), HasSubstr("is not 0")) << more;
+  EXPECT_THAT(why(generic(), (hbr + "1208;constantDuration=960").c_str()), HasSubstr("not 1024"));
+  EXPECT_EQ(why(generic(), (hbr + "1208;maxDisplacement=0;constantDuration=1024").c_str()),
+            "taken");
   EXPECT_THAT(why(generic(), (hbr + "12g0").c_str()), HasSubstr("hexadecimal"));
   EXPECT_THAT(why(generic(), (hbr + "121").c_str()), HasSubstr("hexadecimal"));
   EXPECT_THAT(why(generic(), (hbr + "-1-1").c_str()), HasSubstr("hexadecimal"));
