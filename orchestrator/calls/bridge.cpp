@@ -168,7 +168,13 @@ bool Bridge::reaches(Side side, Medium medium) const {
 
 /// What a path is made for: it must be replaced when this changes.
 std::string Bridge::key_of(const std::string &line) const {
-  return line + '\n' + caller_->path_key() + '\n' + callee_->path_key();
+  std::string key = line + '\n' + caller_->path_key() + '\n' + callee_->path_key();
+  // Two formats whose frames sipcallsink takes out itself may have one line.
+  for (const Side taker : kSides)
+    for (const Medium medium : kMedia)
+      if (const FormatRow *from = plan_.to(taker, medium).from_format)
+        key += '\n' + std::string(from->encoding_name) + '/' + std::to_string(from->clock_rate);
+  return key;
 }
 
 std::vector<Setting> Bridge::settings_for_people() const {

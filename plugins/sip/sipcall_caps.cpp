@@ -67,21 +67,18 @@ void append_sent(GstCaps *caps, const rtp::Format &format) {
 
 /// Frames of `format`, as they come out of a depacketizer.
 GstStructure *frame_structure_of(const rtp::Format &format) {
-  const auto sound = [](const char *name) {
-    return gst_structure_new(name, "rate", G_TYPE_INT, 8000, "channels", G_TYPE_INT, 1, nullptr);
-  };
+  for (const Packed &packed : kPacked)
+    if (packed.codec == format.codec) return gst_structure_from_string(packed.caps, nullptr);
   switch (format.codec) {
-    case Codec::Pcma:
-      return sound("audio/x-alaw");
-    case Codec::Pcmu:
-      return sound("audio/x-mulaw");
     case Codec::Speex:
       return gst_structure_new("audio/x-speex", "rate", G_TYPE_INT,
                                static_cast<int>(format.clock_rate), "channels", G_TYPE_INT, 1,
                                nullptr);
-    default:
+    case Codec::Aac:
       return gst_structure_new("audio/mpeg", "mpegversion", G_TYPE_INT, 4, "stream-format",
                                G_TYPE_STRING, "raw", "framed", G_TYPE_BOOLEAN, TRUE, nullptr);
+    default:
+      g_return_val_if_reached(nullptr);
   }
 }
 

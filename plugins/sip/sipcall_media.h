@@ -167,7 +167,7 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
   void start_stream();
   void keep_time(const rtp::IncomingPacket &packet);
   void push_frames(const rtp::IncomingPacket &packet, Duration time);
-  void push(const SharedBytes &data, Duration time, bool marker);
+  void push(const SharedBytes &data, Duration time, Duration length, bool marker);
   void ask(rtp::Session &session);
 
   PadRef pad_;
@@ -184,6 +184,7 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
   bool any_packet_ = false, resync_ = true;
   bool gap_ = true;  // what is pushed next does not follow what was pushed last
   std::unique_ptr<rtp::Depacketizer> depacketizer_;
+  int payload_type_ = -1;  // that it takes
   bool unreadable_ = false;
   std::vector<rtp::SoundFrame> frames_;  // empty between calls; for what it has allocated
   std::optional<rtp::PlayoutClock> playout_;
@@ -197,6 +198,7 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
   bool caps_new_ = false;  // and is not downstream yet
   std::uint32_t new_clock_rate_ = 0;
   const rtp::Format *new_format_ = nullptr;
+  int new_payload_type_ = -1;
 };
 
 }  // namespace junctor::sipcall

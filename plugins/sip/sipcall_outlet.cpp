@@ -25,6 +25,7 @@ void Outlet::set_format(const sip::Media &media) {
       depayload_ && rtp::has_depacketizer(*media.format) ? frame_caps_of(media) : caps_of(media);
   new_clock_rate_ = media.clock_rate;
   new_format_ = media.format;
+  new_payload_type_ = media.receive_payload_type;
   if (caps_ && gst_caps_is_equal(caps.get(), caps_.get())) return;
   caps_ = std::move(caps);
   caps_new_ = true;
@@ -96,7 +97,12 @@ void Outlet::start_stream() {
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(caps_new_, false)) caps.reset(gst_caps_ref(caps_.get()));
-    if (caps && depayload_) depacketizer_ = rtp::make_depacketizer(*new_format_);
+    payload_type_ = new_payload_type_;
+    if (caps && depayload_) {
+      depacketizer_ = rtp::make_depacketizer(*new_format_);
+      gap_ = true;
+      unreadable_ = false;
+    }
     if (caps && clock_rate_ != new_clock_rate_) {
       clock_rate_ = new_clock_rate_;
       playout_.emplace(medium_, clock_rate_, sync_);
@@ -127,6 +133,11 @@ void Outlet::on_packet(const rtp::IncomingPacket &packet) {
   }
   start_stream();
   if (!playout_) return;
+  // What was agreed before, or what is not known here yet, is in another format.
+  if (depacketizer_ && packet.payload_type != payload_type_) {
+    gap_ = true;
+    return;
+  }
   keep_time(packet);
   const bool anew = std::exchange(resync_, false) || packet.new_source;
   const auto mapped =
@@ -141,7 +152,7 @@ void Outlet::on_packet(const rtp::IncomingPacket &packet) {
   if (depacketizer_)
     push_frames(packet, mapped.time);
   else
-    push(packet.packet, mapped.time, packet.marker);
+    push(packet.packet, mapped.time, Duration::zero(), packet.marker);
 }
 
 void Outlet::keep_time(const rtp::IncomingPacket &packet) {
@@ -166,17 +177,22 @@ void Outlet::push_frames(const rtp::IncomingPacket &packet, Duration time) {
     if (!std::exchange(unreadable_, true)) events_.unreadable(read.error());
     return;
   }
+  const auto lasts = [this](std::uint32_t units) {
+    return Duration(std::int64_t{units} * 1'000'000'000 / clock_rate_);
+  };
   for (const rtp::SoundFrame &frame : frames_) {
     gap_ |= frame.discontinuity;
-    push(frame.data, time + std::chrono::seconds(1) * frame.offset / clock_rate_, false);
+    push(frame.data, time + lasts(frame.offset), lasts(frame.length), false);
   }
   frames_.clear();  // lets go of the packet
 }
 
-void Outlet::push(const SharedBytes &data, Duration time, bool marker) {
+void Outlet::push(const SharedBytes &data, Duration time, Duration length, bool marker) {
   if (failed_) return;
   GstBuffer *buffer = wrap(data);
   GST_BUFFER_PTS(buffer) = static_cast<GstClockTime>(std::max(time, Duration::zero()).count());
+  if (length > Duration::zero())
+    GST_BUFFER_DURATION(buffer) = static_cast<GstClockTime>(length.count());
   if (std::exchange(gap_, false)) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DISCONT);
   if (marker) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_MARKER);
   // Not linked, flushing, ended downstream: all of these are downstream's business; the call goes

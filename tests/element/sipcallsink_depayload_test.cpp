@@ -180,9 +180,9 @@ TEST_P(SipCallSinkDepayload, TellsOfAGap) {
 INSTANTIATE_TEST_SUITE_P(Formats, SipCallSinkDepayload, testing::ValuesIn(kRows),
                          [](const auto &info) { return std::string(info.param.name); });
 
-class SipCallSinkBrokenSound : public SipCallSinkDepayload {};
+class SipCallSinkAac : public SipCallSinkDepayload {};
 
-TEST_P(SipCallSinkBrokenSound, IsMissedAndToldOfOnce) {
+TEST_P(SipCallSinkAac, ThatCannotBeReadIsMissedAndToldOfOnce) {
   ASSERT_NO_FATAL_FAILURE(call());
   // An AU header section of 65,535 bits.
   for (const std::size_t broken : {2, 3}) packets_[broken].replace(12, 2, "\xff\xff");
@@ -200,7 +200,38 @@ TEST_P(SipCallSinkBrokenSound, IsMissedAndToldOfOnce) {
   EXPECT_EQ(gst_bus_pop_filtered(bus_.get(), GST_MESSAGE_WARNING), nullptr);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, SipCallSinkBrokenSound, testing::Values(kRows[4]),
+TEST_P(SipCallSinkAac, ComesInItsTimeWhereSeveralFramesShareAPacket) {
+  ASSERT_NO_FATAL_FAILURE(call());
+  // Each packet takes the next one's frame as well: behind the header one AU header more.
+  Texts shared;
+  for (std::size_t i = 0; i + 1 < packets_.size(); i += 2) {
+    const std::string &one = packets_[i], &two = packets_[i + 1];
+    shared.push_back(one.substr(0, 12) + std::string("\0\x20", 2) + one.substr(14, 2) +
+                     two.substr(14, 2) + one.substr(16) + two.substr(16));
+    const auto sequence = static_cast<std::uint16_t>(100 + i / 2);
+    shared.back()[2] = static_cast<char>(sequence >> 8);
+    shared.back()[3] = static_cast<char>(sequence);
+  }
+  const std::size_t count = 2 * shared.size();
+  packets_ = shared;
+  for (const std::string &packet : packets_) {
+    const ByteSpan bytes = as_bytes(packet);
+    audio_.send(to_, Bytes(bytes.begin(), bytes.end()));
+  }
+  ASSERT_TRUE(run_until([&] {
+    out_ = taker("audio_src");
+    return out_ != nullptr && out_->taken().size() == count;
+  }));
+  const auto taken = out_->taken();
+  for (std::size_t i = 1; i < count; ++i) {
+    EXPECT_NEAR(static_cast<double>(taken[i].pts - taken[i - 1].pts),
+                1024.0 * GST_SECOND / GetParam().clock_rate, GST_MSECOND)
+        << i;
+    EXPECT_FALSE(taken[i].discont) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, SipCallSinkAac, testing::Values(kRows[4]),
                          [](const auto &info) { return std::string(info.param.name); });
 
 TEST_F(SipCallSink, PicturesStayInTheirPacketsWhereSoundDoesNot) {

@@ -11,12 +11,13 @@ namespace {
 constexpr std::uint32_t kAacSamples = 1024;  // an access unit
 constexpr std::size_t kAuHeaderBits = 16;    // sizelength 13, indexlength or indexdeltalength 3
 
-enum class Packing { None, Whole, AuHeaders };
+enum class Packing { None, Samples, Whole, AuHeaders };
 
 Packing packing_of(const Format &format) {
   switch (format.codec) {
     case Codec::Pcma:
     case Codec::Pcmu:
+      return Packing::Samples;
     case Codec::Speex:
       return Packing::Whole;
     case Codec::Aac:
@@ -33,9 +34,11 @@ SharedBytes payload_of(const IncomingPacket &packet) {
 }  // namespace
 
 std::unique_ptr<Depacketizer> make_depacketizer(const Format &format) {
-  switch (packing_of(format)) {
+  const Packing packing = packing_of(format);
+  switch (packing) {
+    case Packing::Samples:
     case Packing::Whole:
-      return std::make_unique<WholeDepacketizer>();
+      return std::make_unique<WholeDepacketizer>(packing == Packing::Samples);
     case Packing::AuHeaders:
       return std::make_unique<AacDepacketizer>();
     case Packing::None:
@@ -48,7 +51,9 @@ bool has_depacketizer(const Format &format) { return packing_of(format) != Packi
 
 Result<void> WholeDepacketizer::add(const IncomingPacket &packet, std::vector<SoundFrame> &frames) {
   // Empty ones keep a NAT's binding open, and have no sound.
-  if (packet.payload_size > 0) frames.push_back({payload_of(packet), 0, packet.discontinuity});
+  if (packet.payload_size == 0) return {};
+  const auto samples = static_cast<std::uint32_t>(a_sample_a_byte_ ? packet.payload_size : 0);
+  frames.push_back({payload_of(packet), 0, samples, packet.discontinuity});
   return {};
 }
 
@@ -77,7 +82,8 @@ Result<void> AacDepacketizer::read(const IncomingPacket &packet, std::vector<Sou
   std::size_t total = 0;
   for (std::size_t i = 0; i < bits / kAuHeaderBits && !reader.failed(); ++i) {
     const std::uint16_t header = reader.u16();
-    if ((header & 7) != 0) return bad_input("interleaved access units");
+    // The first one's index says nothing where nothing is interleaved, and not all leave it 0.
+    if (i > 0 && (header & 7) != 0) return bad_input("interleaved access units");
     sizes_.push_back(header >> 3);
     total += sizes_.back();
   }
@@ -105,10 +111,14 @@ Result<void> AacDepacketizer::add_part(const IncomingPacket &packet, std::size_t
   if (!partial_ || partial_->extended_timestamp != packet.extended_timestamp ||
       partial_->size != size) {
     broken_ |= partial_.has_value();
-    partial_ = Partial{packet.extended_timestamp, size, {}};
+    partial_ = Partial{packet.extended_timestamp, size, broken_, {}};
   }
   ByteWriter(partial_->bytes).raw(part);
   const std::size_t there = partial_->bytes.size();
+  if (there < size && packet.marker && partial_->torn) {
+    partial_.reset();
+    return {};
+  }
   if (there > size || (there < size && packet.marker))
     return bad_input("parts of " + std::to_string(there) + " bytes of an access unit that has " +
                      std::to_string(size));
@@ -119,7 +129,7 @@ Result<void> AacDepacketizer::add_part(const IncomingPacket &packet, std::size_t
 }
 
 void AacDepacketizer::put(SharedBytes data, std::uint32_t offset, std::vector<SoundFrame> &frames) {
-  frames.push_back({std::move(data), offset, std::exchange(broken_, false)});
+  frames.push_back({std::move(data), offset, kAacSamples, std::exchange(broken_, false)});
 }
 
 }  // namespace junctor::rtp

@@ -18,6 +18,7 @@ namespace junctor::rtp {
 struct SoundFrame {
   SharedBytes data;
   std::uint32_t offset = 0;    ///< units of the RTP clock after the packet that completed it
+  std::uint32_t length = 0;    ///< in the same units; 0 where only a decoder can tell
   bool discontinuity = false;  ///< what was before it is missing, or could not be read
 };
 
@@ -35,16 +36,21 @@ class Depacketizer {
 std::unique_ptr<Depacketizer> make_depacketizer(const Format &format);
 bool has_depacketizer(const Format &format);
 
-/// The payload is what decoders take: G.711 (RFC 3551 section 4.5.14), Speex (RFC 5574
-/// section 3.2).
+/// The payload is what decoders take: G.711 (RFC 3551 section 4.5.14), a sample a byte, and Speex
+/// (RFC 5574 section 3.2).
 class WholeDepacketizer final : public Depacketizer {
  public:
+  explicit WholeDepacketizer(bool a_sample_a_byte) : a_sample_a_byte_(a_sample_a_byte) {}
   Result<void> add(const IncomingPacket &packet, std::vector<SoundFrame> &frames) override;
+
+ private:
+  const bool a_sample_a_byte_;
 };
 
 /// MPEG4-GENERIC in the mode AAC-hbr (RFC 3640 section 3.3.6): access units of 1024 samples,
-/// several in a packet, or one in several. Interleaved ones, which nobody may send unasked, are
-/// refused.
+/// several in a packet, or one in several. Not interleaved, and with nothing but size and index in
+/// the AU headers: AacConfig::from_fmtp() agrees to no other. A unit of which a part was lost is
+/// left out.
 class AacDepacketizer final : public Depacketizer {
  public:
   Result<void> add(const IncomingPacket &packet, std::vector<SoundFrame> &frames) override;
@@ -54,6 +60,7 @@ class AacDepacketizer final : public Depacketizer {
   struct Partial {
     std::uint64_t extended_timestamp;
     std::size_t size;  ///< of the whole
+    bool torn;         ///< its beginning may have been lost
     Bytes bytes;
   };
   Result<void> read(const IncomingPacket &packet, std::vector<SoundFrame> &frames);

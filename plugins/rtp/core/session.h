@@ -103,6 +103,7 @@ struct IncomingPacket {
   std::uint16_t sequence = 0;
   std::uint32_t ssrc = 0;
   std::uint64_t extended_timestamp = 0;  ///< unwrapped; comparable within one source only
+  std::uint8_t payload_type = 0;         ///< as agreed, whatever it came as
   bool marker = false;
   bool discontinuity = false;  ///< something before it was lost
   bool new_source = false;     ///< the first of its SSRC: timestamps start anew

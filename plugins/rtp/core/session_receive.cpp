@@ -170,6 +170,9 @@ void SessionCore::accept(const SharedBytes &datagram, const PacketView &view, Ti
   IncomingPacket packet;
   packet.sequence = header.sequence;
   packet.ssrc = header.ssrc;
+  packet.payload_type = static_cast<std::uint8_t>(header.payload_type == stream_.payload_type
+                                                      ? stream_.receive_payload_type
+                                                      : header.payload_type);
   packet.marker = header.marker;
   packet.arrival = now;
   packet.packet = datagram;

@@ -80,6 +80,7 @@ TEST(Depacketizer, GivesWholePayloadsWithoutCopyingThem) {
     EXPECT_EQ(text(frames[0]), "samples");
     EXPECT_EQ(frames[0].data.owner, packet.packet.owner);
     EXPECT_EQ(frames[0].offset, 0U);
+    EXPECT_EQ(frames[0].length, std::string(name) == "SPEEX" ? 0U : 7U);
     EXPECT_FALSE(frames[0].discontinuity);
     packet.discontinuity = true;
     EXPECT_TRUE(depacketizer->add(packet, frames));
@@ -105,6 +106,13 @@ TEST_F(Aac, SeveralUnitsAreTheirFramesInTime) {
   EXPECT_EQ(frames_[0].offset, 0U);
   EXPECT_EQ(text(frames_[1]), " world");
   EXPECT_EQ(frames_[1].offset, 2048U);
+  for (const SoundFrame &frame : frames_) EXPECT_EQ(frame.length, 1024U);
+}
+
+TEST_F(Aac, WhatTheFirstIndexSaysDoesNotMatter) {
+  EXPECT_EQ(add(packet_of(std::string("\0\x10\0\x2b", 4) + "hello")), "");
+  ASSERT_EQ(frames_.size(), 1U);
+  EXPECT_EQ(text(frames_[0]), "hello");
 }
 
 TEST_F(Aac, PartsAreOneFrameWhenAllAreThere) {
@@ -122,13 +130,19 @@ TEST_F(Aac, AUnitOfWhichAPartIsLostIsMissed) {
   EXPECT_EQ(add(part("hell")), "");
   IncomingPacket last = part("rld", true);
   last.discontinuity = true;
-  EXPECT_THAT(add(last), HasSubstr("3 bytes of an access unit that has 11"));
+  EXPECT_EQ(add(last), "") << "a loss is nobody's fault";
   EXPECT_TRUE(frames_.empty());
   EXPECT_EQ(add(packet_of(headers({2}) + "on", 1024)), "");
   ASSERT_EQ(frames_.size(), 1U);
   EXPECT_TRUE(frames_[0].discontinuity);
   EXPECT_EQ(add(packet_of(headers({2}) + "on", 2048)), "");
   EXPECT_FALSE(frames_[0].discontinuity);
+}
+
+TEST_F(Aac, AUnitThatEndsTooEarlyIsRefused) {
+  EXPECT_EQ(add(part("hell")), "");
+  EXPECT_THAT(add(part("rld", true)), HasSubstr("7 bytes of an access unit that has 11"));
+  EXPECT_TRUE(frames_.empty());
 }
 
 TEST_F(Aac, AUnitWhoseEndNeverComesIsMissed) {
@@ -168,7 +182,8 @@ TEST_F(Aac, WhatCannotBeReadIsNamed) {
   EXPECT_THAT(add(packet_of("h")), HasSubstr("0 bits"));
   EXPECT_THAT(add(packet_of(headers({5, 7}) + "hello world")),
               HasSubstr("of 12 bytes, of which 11"));
-  EXPECT_THAT(add(packet_of(std::string("\0\x10\0\x29", 4) + "hello")), HasSubstr("interleaved"));
+  EXPECT_THAT(add(packet_of(std::string("\0\x20\0\x28\0\x31", 6) + "hello world")),
+              HasSubstr("interleaved"));
   EXPECT_EQ(add(packet_of("")), "") << "which keeps a NAT's binding open";
   EXPECT_EQ(add(packet_of(headers({5}) + "hello")), "");
   ASSERT_EQ(frames_.size(), 1U);
