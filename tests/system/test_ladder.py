@@ -292,8 +292,12 @@ class N4_RefusingNodes(LadderTest):
         nodes = {"n1", "n2"}
         for name in nodes:
             self.node(name, "carol", "open", None, "--max-users", "2")
-        calls = [self.sound_call(number, *order) for number in (1, 2)]
-        used = [phones[0].wait("channel", state="up")["node"] for phones in calls]
+        calls, used = [], []
+        for number in (1, 2):
+            calls.append(self.sound_call(number, *order))
+            used.append(calls[-1][0].wait("channel", state="up")["node"])
+            # The other one, prepared beside it, is let go a second later and says so in one more.
+            self.speak_for_a_while(calls[-1])
         self.assertEqual(set(used), nodes)
         for phones, node in zip(calls, used):
             self.up(phones, "sfu", node)
@@ -301,13 +305,15 @@ class N4_RefusingNodes(LadderTest):
         self.up(third, "relay")
         self.assertRegex(self.log_of(third), "2 nodes online those .* are full or stopping")
         for phones in (*calls, third):
-            wait_until(lambda each=phones: min(self.lines(each)) >= 4, 20, "seconds of sound",
-                       every=0.2)
+            self.speak_for_a_while(phones)
             phones[0].hang_up()
             self.assertEqual(phones[0].ended(), 0)
             phones[1].wait("ended")
             self.heard(phones[0], BOB)
             self.heard(phones[1], ALICE)
+
+    def speak_for_a_while(self, phones):
+        wait_until(lambda: min(self.lines(phones)) >= 4, 20, "seconds of sound", every=0.2)
 
     def sound_call(self, number, *order):
         """Between two who have not called yet."""
