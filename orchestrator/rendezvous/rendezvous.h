@@ -172,11 +172,12 @@ class Rendezvous {
     std::string device, name;
     enum class State : std::uint8_t { Asked, Serving, Up, Failed } state = State::Asked;
     std::uint32_t order = 0;
-    Time until{};           ///< while it is asked; failed: until it is released
-    Time named{};           ///< when the clients were told of it
-    Time again{};           ///< failed: when it may be asked again
-    bool leaving = false;   ///< failed: it carries until both have another way
-    bool answered = false;  ///< by the node: it has said that it serves, or refused
+    Time until{};            ///< while it is asked; failed: until it is released
+    Time named{};            ///< when the clients were told of it
+    Time again{};            ///< failed: when it may be asked again
+    bool unreached = false;  ///< failed: both have tried it, in the networks that they are in
+    bool leaving = false;    ///< failed: it carries until both have another way
+    bool answered = false;   ///< by the node: it has said that it serves, or refused
     /// What it has told each, as long as that one may not have it: a description, then what
     /// changed.
     std::vector<wire::Object> to_caller{}, to_callee{};
@@ -230,6 +231,7 @@ class Rendezvous {
   void need_node(Session &session, Device &from, Time now);
   void place(Session &session, Time now);
   void ask(Session &session, Device &node, const nodes::Choice &choice, Time now);
+  static void pass_over_unreached(Session &session, Time now);
   bool make_room(Session &session);
   void tell_node(const Session &session, Placement &placement, bool caller, Time now);
   void answers_late(const Device &node, const std::string &session, bool serves, Time now);

@@ -189,7 +189,10 @@ void Rendezvous::place(Session &session, Time now) {
     });
   };
   auto choice = best(false);
-  if (choice == choices.end()) choice = best(true);
+  if (choice == choices.end()) {
+    pass_over_unreached(session, now);
+    choice = best(true);
+  }
   std::string why = "none but those that were tried";
   if (choices.empty()) {
     why = nodes::why_none(nodes, caller, callee);
@@ -202,6 +205,14 @@ void Rendezvous::place(Session &session, Time now) {
     tell(session.caller, wire::NoNode{session.view.id, why});
   if (std::exchange(session.callee_needs, false))
     tell(session.callee, wire::NoNode{session.view.id, why});
+}
+
+/// One that did not reach both would hardly do so now: what is worse is first to have its turn.
+void Rendezvous::pass_over_unreached(Session &session, Time now) {
+  for (Placement &each : session.placements)
+    if (each.state == Placement::State::Failed && now >= each.again &&
+        std::exchange(each.unreached, false))
+      each.again = now + kAskAgain;
 }
 
 /// Forgets that one was tried where there are too many of them. False: none has failed.
@@ -349,6 +360,7 @@ void Rendezvous::give_up(Session &session, Placement &placement, const std::stri
   placement.until = now + kRelease;
   // Its owner knows how long they may take.
   placement.leaving = leaving && was_up;
+  placement.unreached = !was_up && placement.caller_tries && placement.callee_tries;
   placement.again = was_up ? now : now + kAskAgain;
   placement.to_caller.clear();
   placement.to_callee.clear();
@@ -428,8 +440,10 @@ void Rendezvous::tell_nodes(Session &session, bool caller, const wire::Object &d
   if (!generation) return;
   auto &kept = caller ? session.caller_signals : session.callee_signals;
   if (kept.empty()) return;
-  keep(data, kMostSignals, *generation,
-       caller ? session.caller_generation : session.callee_generation, kept);
+  auto &newest = caller ? session.caller_generation : session.callee_generation;
+  if (*generation > newest)
+    for (Placement &each : session.placements) each.unreached = false;
+  keep(data, kMostSignals, *generation, newest, kept);
   for (const Placement &placement : session.placements)
     if (placement.state != Placement::State::Failed)
       tell(placement.device, wire::Signal{session.view.id, "", caller ? "caller" : "callee", data});

@@ -83,6 +83,32 @@ TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsNamed) {
   EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
 }
 
+TEST_F(Nodes, OneThatDidNotReachBothLetsWhatIsWorseGoFirst) {
+  const LinkId only = node("a");
+  call();
+  const auto not_reached = [&](std::size_t asked) {
+    need(alice);
+    ASSERT_EQ(count<wire::Serve>(only), asked);
+    serve(only);
+    for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+    for (const LinkId each : {alice, bob}) says(each, "a", "failed", "no answer");
+    now += 2s;
+  };
+  not_reached(1);
+  for (const LinkId each : {alice, bob}) {
+    need(each);
+    EXPECT_EQ(last<wire::NoNode>(each).why, "none but those that were tried");
+  }
+  EXPECT_EQ(count<wire::Serve>(only), 1U);
+  now += 2s;
+  not_reached(2);
+  // From another network it may be reached.
+  const nat::Candidate elsewhere{nat::CandidateKind::External, {"192.0.2.7", 4000}};
+  say(bob, wire::Signal{session, "", "", nat::to_string(nat::MoreCandidates{2, {elsewhere}})});
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(only), 3U);
+}
+
 TEST_F(Nodes, WhoIsNamedOneLaterGetsTheAddressesThatItHasNow) {
   const LinkId only = node("a");
   call();
