@@ -195,10 +195,10 @@ void Node::on(const wire::Message &message) {
       if (auto taken = hub_->take(signal.session, signal.leg, signal.data); !taken)
         say(LogLevel::Debug, taken.error().detail);
     });
-  } else if (const auto *release = std::get_if<wire::Release>(&message)) {
-    thread_->reactor()->post([this, session = release->session] { hub_->release(session); });
+  } else if (const auto *over = std::get_if<wire::Release>(&message)) {
+    release(over->session);
   } else if (const auto *bye = std::get_if<wire::Bye>(&message)) {
-    thread_->reactor()->post([this, session = bye->session] { hub_->release(session); });
+    release(bye->session);
   } else if (const auto *wrong = std::get_if<wire::Wrong>(&message)) {
     say(LogLevel::Warning, "the rendezvous says: " + wrong->detail);
   }
@@ -225,6 +225,21 @@ void Node::serve(const wire::Serve &work) {
       server_->send(answer);
     });
   });
+}
+
+/// It is said at once that there is room again: the next call may be waiting for it.
+void Node::release(const std::string &session) {
+  thread_->reactor()->post([this, later = later(), session] {
+    hub_->release(session);
+    later([this, legs = hub_->stats().legs] { tell_load(legs); });
+  });
+}
+
+void Node::tell_load(std::size_t legs) {
+  const wire::Load load{static_cast<std::uint32_t>(legs), std::round(bits_per_second_)};
+  if (over_ || !connected_ || load == told_) return;
+  server_->send(load);
+  told_ = load;
 }
 
 void Node::tick() {
@@ -265,11 +280,7 @@ void Node::tick() {
   if (stopping_ && (stats.sessions == 0 || now - *stopping_ >= options_.drain_time ||
                     (deserted_ && now - *deserted_ >= kDeserted)))
     return end(resting_);
-  const wire::Load load{static_cast<std::uint32_t>(stats.legs), std::round(bits_per_second_)};
-  if (connected_ && !(load == told_)) {
-    server_->send(load);
-    told_ = load;
-  }
+  tell_load(stats.legs);
 }
 
 /// Those that did not move away: their rendezvous may know nothing of them any more.

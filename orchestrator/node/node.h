@@ -70,8 +70,10 @@ class Node {
   void welcomed(const nat::rendezvous::Welcome &welcome);
   void on(const nat::rendezvous::Message &message);
   void serve(const nat::rendezvous::Serve &serve);
+  void release(const std::string &session);
   void surveyed(rendezvous::Surroundings found);
   void tick();
+  void tell_load(std::size_t legs);  ///< where it has changed
   void end_calls(const std::string &why);
   void end(std::optional<std::string> why);
   void say(LogLevel level, const std::string &text) const;

@@ -163,6 +163,15 @@ TEST_F(NodeTest, WhatLapsesIsNoAnswerToASessionThatIsBroughtAgain) {
   EXPECT_FALSE(said<wire::Refuse>());
 }
 
+TEST_F(NodeTest, SaysAtOnceThatThereIsRoomAgain) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  serve("s1");
+  ASSERT_TRUE(until([&] { return said<wire::Load>() && said<wire::Load>()->legs == 2; }));
+  connections_.back()->events.message(wire::Release{"s1"});
+  ASSERT_TRUE(until([&] { return said<wire::Load>()->legs == 0; }));
+  EXPECT_EQ(node_->status().hub.sessions, 1U) << "it has looked at its figures meanwhile";
+}
+
 TEST_F(NodeTest, StopsAtOnceWithoutCalls) {
   ASSERT_NO_FATAL_FAILURE(start());
   node_->stop();
