@@ -114,8 +114,10 @@ class Rendezvous {
   Result<LinkId> connected(const Bearer &bearer, const Endpoint &peer, Time now);
   void received(LinkId link, std::string_view text, Time now);
   void disconnected(LinkId link, Time now);
-  /// Time has passed: call it about four times a second.
+  /// Time has passed: call it about four times a second, unless idle().
   void tick(Time now);
+  /// Nobody is here, or expected back.
+  bool idle() const { return links_.empty() && devices_.empty() && sessions_.empty(); }
 
   /// Its connections are closed, its sessions over. With a token only what came by that.
   void expel(const std::string &account, const std::optional<std::string> &token,

@@ -98,9 +98,7 @@ class SoupSocket final : public Socket {
                          [this](LinkId id, unsigned short code, const std::string &reason) {
                            close(id, code, reason);
                          }},
-                    options_.changed) {
-    tick_later();
-  }
+                    options_.changed) {}
   ~SoupSocket() override {
     rendezvous_.shutdown(options_.now());
     for (auto &[key, guest] : guests_) {
@@ -186,6 +184,7 @@ class SoupSocket final : public Socket {
         connection, static_cast<guint>(
                         std::chrono::duration_cast<std::chrono::seconds>(options_.ping).count()));
     const auto link = bearer ? rendezvous_.connected(*bearer, peer, now) : bearer.error();
+    if (!timer_) tick_later();
     Guest &guest = guests_[connection];
     guest.connection.reset(SOUP_WEBSOCKET_CONNECTION(g_object_ref(connection)));
     if (socket) guest.socket.reset(G_SOCKET(g_object_ref(socket)));
@@ -277,13 +276,17 @@ class SoupSocket final : public Socket {
                       nullptr);
   }
 
+  /// Only as long as somebody is there: a server whose calls are of other kinds is not woken.
   void tick_later() {
     timer_ = ContextTimer(nullptr, kTick, [this] {
       const Time now = options_.now();
       rendezvous_.tick(now);
       look_after(now);
       finish_if_gone();
-      tick_later();
+      if (guests_.empty() && rendezvous_.idle())
+        timer_.reset();
+      else
+        tick_later();
     });
   }
 
