@@ -22,11 +22,11 @@ namespace {
 constexpr std::array kRows{
     CodecRow{Codec::Pcma, "PCMA", "", "audio/x-alaw,rate=8000,channels=1", 0.1, 0.1, 8000, 160},
     CodecRow{Codec::Pcmu, "PCMU", "", "audio/x-mulaw,rate=8000,channels=1", 0.1, 0.1, 8000, 160},
-    CodecRow{Codec::Aac, "AAC", "avdec_aac",
+    CodecRow{Codec::Aac, "AAC", "",
              "audio/x-raw,rate=44100,channels=1 ! voaacenc bitrate=64000 ! "
              "audio/mpeg,mpegversion=4,stream-format=raw",
              0.2, 0.8, 44100, 1024},
-    CodecRow{Codec::Speex, "Speex", "speexdec",
+    CodecRow{Codec::Speex, "Speex", "",
              "audio/x-raw,rate=16000,channels=1 ! speexenc quality=${speex_quality}", 0.1, 0.7,
              16000, 320},
     CodecRow{Codec::H264, "H.264", "h264parse ! avdec_h264 max-threads=1",

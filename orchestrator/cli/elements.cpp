@@ -19,15 +19,15 @@ constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"
 constexpr std::array<Names, 9> kBase{"audioconvert", "audioresample", "audiotestsrc",
                                      "videotestsrc", "videoconvert",  "appsink",
                                      "appsrc",       "opusenc",       "opusdec"};
-constexpr std::array<Names, 20> kGood{
-    "rtpbin",      "rtpopuspay", "rtpopusdepay", "v4l2src",      "imagefreeze",
-    "speexdec",    "speexenc",   "vp8dec",       "vp8enc",       "rtph264depay",
-    "rtpspeexpay", "rtpmp4gpay", "rtpmp4apay",   "rtpmp4adepay", "rtpvp8pay",
-    "rtpvp8depay", "rtph263pay", "rtph263depay", "rtph263ppay",  "rtph263pdepay"};
+constexpr std::array<Names, 19> kGood{"rtpbin",       "rtpopuspay",  "rtpopusdepay", "v4l2src",
+                                      "imagefreeze",  "speexenc",    "vp8dec",       "vp8enc",
+                                      "rtph264depay", "rtpspeexpay", "rtpmp4gpay",   "rtpmp4apay",
+                                      "rtpmp4adepay", "rtpvp8pay",   "rtpvp8depay",  "rtph263pay",
+                                      "rtph263depay", "rtph263ppay", "rtph263pdepay"};
 constexpr std::array<Names, 3> kBad{"h264parse", "voaacenc", "rsvgoverlay"};
 constexpr std::array<Names, 1> kUgly{"x264enc"};
-constexpr std::array<Names, 6> kLibav{"avdec_aac", "avdec_h264", "avdec_h263",
-                                      "avdec_flv", "avenc_h263", "avenc_flv"};
+constexpr std::array<Names, 5> kLibav{"avdec_h264", "avdec_h263", "avdec_flv", "avenc_h263",
+                                      "avenc_flv"};
 
 const std::array kNeeds{
     ElementNeed{"Junctor's plugin", "the two legs of a call", kOwn,
@@ -42,7 +42,7 @@ const std::array kNeeds{
                 "apt install gstreamer1.0-plugins-bad"},
     ElementNeed{"gstreamer1.0-plugins-ugly", "H.264 encoder", kUgly,
                 "apt install gstreamer1.0-plugins-ugly"},
-    ElementNeed{"gstreamer1.0-libav", "AAC and H.264 decoders, H.263", kLibav,
+    ElementNeed{"gstreamer1.0-libav", "H.264 decoder, H.263", kLibav,
                 "apt install gstreamer1.0-libav"},
 };
 

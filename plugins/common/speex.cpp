@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "common/speex.h"
 
+#include <algorithm>
 #include <string_view>
 
 namespace junctor {
@@ -8,6 +9,8 @@ namespace junctor {
 namespace {
 
 constexpr std::string_view kVendor = "Junctor";
+constexpr std::string_view kSpeex = "Speex   ";
+constexpr std::size_t kHeaderSize = 80;
 
 void little_endian(Bytes &out, std::uint32_t value) {
   for (int shift = 0; shift < 32; shift += 8)
@@ -24,10 +27,10 @@ void text(Bytes &out, std::string_view value, std::size_t size) {
 Bytes speex_header(int rate, int channels) {
   const std::uint32_t mode = rate >= 32000 ? 2 : rate >= 16000 ? 1 : 0;
   Bytes out;
-  text(out, "Speex   ", 8);
+  text(out, kSpeex, kSpeex.size());
   text(out, "1.2.1", 20);
-  little_endian(out, 1);   // version
-  little_endian(out, 80);  // size of the header
+  little_endian(out, 1);            // version
+  little_endian(out, kHeaderSize);  // size of the header
   little_endian(out, static_cast<std::uint32_t>(rate));
   little_endian(out, mode);
   little_endian(out, 4);  // of the bit stream
@@ -38,6 +41,11 @@ Bytes speex_header(int rate, int channels) {
   little_endian(out, 1);  // frames a packet
   for (int i = 0; i < 3; ++i) little_endian(out, 0);
   return out;
+}
+
+bool is_speex_header(ByteSpan packet) {
+  return packet.size() >= kHeaderSize &&
+         std::ranges::equal(packet.first(kSpeex.size()), as_bytes(kSpeex));
 }
 
 Bytes speex_comment() {

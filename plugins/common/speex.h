@@ -10,6 +10,9 @@ namespace junctor {
 /// a packet. `rate` 8000, 16000 or 32000 Hz names the mode; `channels` 1 or 2.
 Bytes speex_header(int rate, int channels);
 
+/// Whether this may be a header packet: its size and what it begins with.
+bool is_speex_header(ByteSpan packet);
+
 /// The comment packet that follows it, without comments.
 Bytes speex_comment();
 

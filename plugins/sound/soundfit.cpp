@@ -2,13 +2,14 @@
 /**
  * SECTION:element-soundfit
  *
- * Makes of any raw sound, or of G.711, what follows takes: raw samples of 16 bits or G.711 of a
- * rate and of one or two channels. G.711 is a form of samples here like any other. Sound that fits
- * passes as it is.
+ * Makes of any raw sound, of G.711, AAC or Speex what follows takes: raw samples of 16 bits or
+ * G.711 of a rate and of one or two channels. G.711 is a form of samples here like any other. Sound
+ * that fits passes as it is. AAC comes with its `codec_data`, Speex with the header in
+ * `streamheader`; a packet that cannot be decoded is left out.
  *
- * One element for what takes `alawdec`, `audioconvert`, `audioresample`, a capsfilter and `alawenc`
- * otherwise, and libswresample in it: a call's packets are short and far between, so that each
- * element costs more than what it does to the samples.
+ * One element for what takes `avdec_aac`, `audioconvert`, `audioresample`, a capsfilter and
+ * `alawenc` otherwise, with libavcodec and libswresample in it: a call's packets are short and far
+ * between, so that each element costs more than what it does to the samples.
  *
  * Threads: sound, events and caps come in the streaming thread, which alone uses State, but for
  * `wanted` (under the object's lock) and `delay`.
@@ -20,15 +21,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <memory>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "common/gst/refs.h"
+#include "sound/core/decoder.h"
 #include "sound/core/law.h"
 #include "sound/core/resampler.h"
 #include "sound/core/sample_clock.h"
+#include "sound/sound_caps.h"
 
 extern "C" {
 #include <libavutil/samplefmt.h>
@@ -39,38 +40,20 @@ GST_DEBUG_CATEGORY_STATIC(junctor_sound_fit_debug);
 
 namespace {
 
+using junctor::BufferRef;
 using junctor::CapsRef;
-using junctor::Releaser;
-using junctor::sound::Law;
+using junctor::EventRef;
+using junctor::Result;
+using junctor::sound::coding_of;
+using junctor::sound::Decoder;
+using junctor::sound::decoder_of;
+using junctor::sound::Form;
+using junctor::sound::form_of;
 using junctor::sound::Moment;
 using junctor::sound::Resampler;
 using junctor::sound::SampleClock;
 using junctor::sound::Source;
 using junctor::sound::Target;
-
-/// What decoders give. A format more is a row more, and a word in the template.
-struct FormatPair {
-  GstAudioFormat ours;
-  AVSampleFormat theirs;
-};
-constexpr std::array kFormats{
-    FormatPair{GST_AUDIO_FORMAT_S16, AV_SAMPLE_FMT_S16},
-    FormatPair{GST_AUDIO_FORMAT_F32, AV_SAMPLE_FMT_FLT},
-    FormatPair{GST_AUDIO_FORMAT_S32, AV_SAMPLE_FMT_S32},
-    FormatPair{GST_AUDIO_FORMAT_F64, AV_SAMPLE_FMT_DBL},
-    FormatPair{GST_AUDIO_FORMAT_U8, AV_SAMPLE_FMT_U8},
-};
-
-/// Sound of one side, as caps say it.
-struct Form {
-  std::optional<Law> law;  ///< raw without
-  int rate = 0, channels = 0;
-  GstAudioInfo raw;  ///< if it is raw
-  bool operator==(const Form &other) const {
-    return law == other.law && rate == other.rate && channels == other.channels &&
-           (law || gst_audio_info_is_equal(&raw, &other.raw));
-  }
-};
 
 enum Property : guint { kPropNone, kPropCaps };
 
@@ -78,8 +61,12 @@ struct State {
   CapsRef wanted;                       ///< any without
   std::atomic<std::int64_t> delay = 0;  ///< ns
   CapsRef in_caps;
+  GstAudioInfo raw{};              ///< of what comes, where it is raw
+  std::optional<Decoder> decoder;  ///< where it is coded
+  std::optional<Form> coming;      ///< of coded sound only its packets tell
   Form in, out;
-  bool ready = false;  ///< both forms are agreed on
+  bool ready = false;          ///< both forms are agreed on
+  std::vector<EventRef> held;  ///< sticky ones that caps go before, the latest of each type
   bool as_it_is = false;
   bool gap = false;                    ///< what comes out next does not follow what did
   std::optional<Resampler> resampler;  ///< none if only the law is another
@@ -112,7 +99,9 @@ static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
             S32) ", " GST_AUDIO_NE(F64) ", U8 }, "
                                         "layout = { interleaved, non-interleaved "
                                         "}, " JUNCTOR_SOUND_RATE
-                                        ", channels = [ 1, 8 ]; " JUNCTOR_SOUND_G711("2")));
+                                        ", channels = [ 1, 8 ]; " JUNCTOR_SOUND_G711(
+                                            "2") "; audio/mpeg, mpegversion = { 2, 4 }, "
+                                                 "stream-format = raw; audio/x-speex"));
 static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS,
                             GST_STATIC_CAPS("audio/x-raw, format = " GST_AUDIO_NE(
@@ -121,42 +110,9 @@ static GstStaticPadTemplate src_template =
 
 namespace {
 
-std::optional<Form> form_of(const GstCaps *caps) {
-  const GstStructure *structure = gst_caps_get_structure(caps, 0);
-  Form form;
-  gst_audio_info_init(&form.raw);
-  if (gst_structure_has_name(structure, "audio/x-raw")) {
-    if (!gst_audio_info_from_caps(&form.raw, caps)) return std::nullopt;
-    form.rate = GST_AUDIO_INFO_RATE(&form.raw);
-    form.channels = GST_AUDIO_INFO_CHANNELS(&form.raw);
-  } else {
-    form.law = gst_structure_has_name(structure, "audio/x-alaw") ? Law::A : Law::U;
-    gst_structure_get_int(structure, "rate", &form.rate);
-    gst_structure_get_int(structure, "channels", &form.channels);
-  }
-  if (form.rate <= 0 || form.channels <= 0) return std::nullopt;
-  return form;
-}
-
-/// For libswresample; what G.711 becomes first has 16 bits.
-std::optional<Source> source_of(const Form &form) {
-  Source source{AV_SAMPLE_FMT_S16, form.rate, form.channels, 0};
-  if (form.law) return source;
-  const auto row = std::ranges::find(kFormats, GST_AUDIO_INFO_FORMAT(&form.raw), &FormatPair::ours);
-  if (row == kFormats.end()) return std::nullopt;
-  const bool planar = GST_AUDIO_INFO_LAYOUT(&form.raw) == GST_AUDIO_LAYOUT_NON_INTERLEAVED;
-  source.format = planar ? av_get_planar_sample_fmt(row->theirs) : row->theirs;
-  // The places that both name have the same bits: those of WAVE files.
-  guint64 places = 0;
-  if (!GST_AUDIO_INFO_IS_UNPOSITIONED(&form.raw) &&
-      gst_audio_channel_positions_to_mask(form.raw.position, form.channels, FALSE, &places))
-    source.places = places & 0x3ffff;
-  return source;
-}
-
-bool is_linear(const Form &form) {
-  return !form.law && GST_AUDIO_INFO_FORMAT(&form.raw) == GST_AUDIO_FORMAT_S16 &&
-         (form.channels == 1 || GST_AUDIO_INFO_LAYOUT(&form.raw) == GST_AUDIO_LAYOUT_INTERLEAVED);
+bool is_linear(const Source &source) {
+  return source.format == AV_SAMPLE_FMT_S16 ||
+         (source.format == AV_SAMPLE_FMT_S16P && source.channels == 1);
 }
 
 /// What may come out, the property considered.
@@ -171,7 +127,7 @@ CapsRef offered(JunctorSoundFit *self) {
 }
 
 /// Of what follows takes what comes, or the nearest to it; null if there is nothing.
-CapsRef chosen(JunctorSoundFit *self, const Form &in) {
+CapsRef chosen(JunctorSoundFit *self, const Source &in) {
   const CapsRef own = offered(self);
   CapsRef caps(gst_pad_peer_query_caps(self->src, own.get()));
   if (!caps || gst_caps_is_empty(caps.get())) return nullptr;
@@ -208,7 +164,7 @@ GstFlowReturn give(JunctorSoundFit *self, std::span<const std::int16_t> samples)
   GstBuffer *buffer = buffer_of(state, samples);
   if (buffer == nullptr) return GST_FLOW_ERROR;
   const auto span =
-      state.clock->give(static_cast<std::int64_t>(samples.size()) / state.out.channels);
+      state.clock->give(static_cast<std::int64_t>(samples.size()) / state.out.source.channels);
   if (span.at) GST_BUFFER_PTS(buffer) = static_cast<GstClockTime>(span.at->count());
   GST_BUFFER_DURATION(buffer) = static_cast<GstClockTime>(span.length.count());
   if (std::exchange(state.gap, false)) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DISCONT);
@@ -219,7 +175,7 @@ GstFlowReturn give(JunctorSoundFit *self, std::span<const std::int16_t> samples)
 GstFlowReturn drain(JunctorSoundFit *self) {
   State &state = *self->state;
   if (!state.ready || !state.resampler) return GST_FLOW_OK;
-  const auto channels = static_cast<std::size_t>(state.out.channels);
+  const auto channels = static_cast<std::size_t>(state.out.source.channels);
   state.fitted.resize(state.resampler->most_of(0) * channels);
   const auto written = state.resampler->flush(state.fitted);
   if (!written) {
@@ -232,35 +188,57 @@ GstFlowReturn drain(JunctorSoundFit *self) {
 /// What was in the filter is lost.
 void forget(State &state) {
   if (state.ready && state.resampler) {
-    state.fitted.resize(state.resampler->most_of(0) * static_cast<std::size_t>(state.out.channels));
+    state.fitted.resize(state.resampler->most_of(0) *
+                        static_cast<std::size_t>(state.out.source.channels));
     [[maybe_unused]] const auto lost = state.resampler->flush(state.fitted);
   }
+  if (state.decoder) state.decoder->forget();
   if (state.clock) state.clock->begin(std::nullopt);
   state.gap = true;
+}
+
+void give_held(JunctorSoundFit *self) {
+  for (EventRef &event : std::exchange(self->state->held, {}))
+    gst_pad_push_event(self->src, event.release());
+}
+
+/// What comes out of coded sound is known with its first packet: what caps go before waits.
+bool hold(State &state, GstEvent *event) {
+  const GstEventType type = GST_EVENT_TYPE(event);
+  if (state.ready || !state.decoder || type <= GST_EVENT_CAPS || type == GST_EVENT_EOS ||
+      !(gst_event_type_get_flags(type) & GST_EVENT_TYPE_SERIALIZED))
+    return false;
+  EventRef owned(event);
+  if (!(gst_event_type_get_flags(type) & GST_EVENT_TYPE_STICKY)) return true;
+  std::erase_if(state.held,
+                [type](const EventRef &each) { return GST_EVENT_TYPE(each.get()) == type; });
+  state.held.push_back(std::move(owned));
+  return true;
 }
 
 /// Agrees on what comes out, for what comes in. False if nothing fits.
 bool negotiate(JunctorSoundFit *self) {
   State &state = *self->state;
   gst_pad_check_reconfigure(self->src);
-  const auto in = form_of(state.in_caps.get());
-  if (!in) return false;
-  const CapsRef caps = chosen(self, *in);
-  const auto out = caps ? form_of(caps.get()) : std::nullopt;
+  if (!state.coming) return false;
+  const Form in = *state.coming;
+  const CapsRef caps = chosen(self, in.source);
+  GstAudioInfo raw;
+  const auto out = caps ? form_of(caps.get(), raw) : std::nullopt;
   if (!out) {
     GST_WARNING_OBJECT(self, "nothing that follows can be made of %" GST_PTR_FORMAT,
                        state.in_caps.get());
     return false;
   }
-  if (state.ready && *in == state.in && *out == state.out) return true;
+  if (state.ready && in == state.in && *out == state.out) return true;
   if (drain(self) == GST_FLOW_ERROR) return false;
   state.ready = false;
   state.resampler.reset();
   state.delay = 0;
-  const auto source = source_of(*in);
-  if (!source) return false;
-  if (in->rate != out->rate || in->channels != out->channels || !(in->law || is_linear(*in))) {
-    auto made = Resampler::create(*source, Target{out->rate, out->channels});
+  const Target target{out->source.rate, out->source.channels};
+  if (in.source.rate != target.rate || in.source.channels != target.channels ||
+      !is_linear(in.source)) {
+    auto made = Resampler::create(in.source, target);
     if (!made) {
       GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("%s", made.error().detail.c_str()), (nullptr));
       return false;
@@ -268,12 +246,13 @@ bool negotiate(JunctorSoundFit *self) {
     state.resampler = *std::move(made);
     state.delay = state.resampler->delay().count();
   }
-  state.as_it_is = !state.resampler && (in->law ? in->law == out->law : *in == *out);
-  state.clock = SampleClock(in->rate, out->rate);
-  state.in = *in;
+  state.as_it_is = !state.resampler && !state.decoder && in == *out;
+  state.clock = SampleClock(in.source.rate, target.rate);
+  state.in = in;
   state.out = *out;
   state.gap = true;
   state.ready = gst_pad_push_event(self->src, gst_event_new_caps(caps.get()));
+  give_held(self);
   GST_DEBUG_OBJECT(self, "%" GST_PTR_FORMAT "%s", caps.get(), state.as_it_is ? ", as it is" : "");
   return state.ready;
 }
@@ -291,7 +270,7 @@ std::span<const std::int16_t> expanded(State &state, GstBuffer *buffer) {
 GstFlowReturn resample(JunctorSoundFit *self, const std::uint8_t *const *planes,
                        std::size_t samples) {
   State &state = *self->state;
-  const auto channels = static_cast<std::size_t>(state.out.channels);
+  const auto channels = static_cast<std::size_t>(state.out.source.channels);
   const std::size_t room = state.resampler->most_of(samples) * channels;
   if (state.fitted.size() < room) state.fitted.resize(room);
   const auto written = state.resampler->convert(planes, samples, state.fitted);
@@ -305,7 +284,7 @@ GstFlowReturn resample(JunctorSoundFit *self, const std::uint8_t *const *planes,
 
 GstFlowReturn fit_law(JunctorSoundFit *self, GstBuffer *buffer) {
   State &state = *self->state;
-  const auto channels = static_cast<std::size_t>(state.in.channels);
+  const auto channels = static_cast<std::size_t>(state.in.source.channels);
   const auto all = expanded(state, buffer);
   const auto samples = all.first(all.size() / channels * channels);
   if (state.resampler) {
@@ -316,23 +295,24 @@ GstFlowReturn fit_law(JunctorSoundFit *self, GstBuffer *buffer) {
   return give(self, samples);
 }
 
-GstFlowReturn fit_raw(JunctorSoundFit *self, GstBuffer *buffer) {
+GstFlowReturn fit_samples(JunctorSoundFit *self, const std::uint8_t *const *planes,
+                          std::size_t samples) {
   State &state = *self->state;
+  if (state.resampler) return resample(self, planes, samples);
+  const auto *linear = reinterpret_cast<const std::int16_t *>(planes[0]);
+  state.clock->take(static_cast<std::int64_t>(samples));
+  return give(self, {linear, samples * static_cast<std::size_t>(state.in.source.channels)});
+}
+
+GstFlowReturn fit_raw(JunctorSoundFit *self, GstBuffer *buffer) {
   GstAudioBuffer audio;
-  if (!gst_audio_buffer_map(&audio, &state.in.raw, buffer, GST_MAP_READ)) return GST_FLOW_ERROR;
-  GstFlowReturn flow = GST_FLOW_OK;
-  const auto samples = static_cast<std::size_t>(GST_AUDIO_BUFFER_N_SAMPLES(&audio));
+  if (!gst_audio_buffer_map(&audio, &self->state->raw, buffer, GST_MAP_READ)) return GST_FLOW_ERROR;
   std::array<const std::uint8_t *, 8> planes{};
   const auto count = std::min<std::size_t>(planes.size(), static_cast<std::size_t>(audio.n_planes));
   for (std::size_t plane = 0; plane < count; ++plane)
     planes[plane] = static_cast<const std::uint8_t *>(audio.planes[plane]);
-  if (state.resampler) {
-    flow = resample(self, planes.data(), samples);
-  } else {
-    const auto *linear = reinterpret_cast<const std::int16_t *>(planes[0]);
-    state.clock->take(static_cast<std::int64_t>(samples));
-    flow = give(self, {linear, samples * static_cast<std::size_t>(state.in.channels)});
-  }
+  const GstFlowReturn flow = fit_samples(
+      self, planes.data(), static_cast<std::size_t>(GST_AUDIO_BUFFER_N_SAMPLES(&audio)));
   gst_audio_buffer_unmap(&audio);
   return flow;
 }
@@ -351,23 +331,75 @@ GstFlowReturn keep_time(JunctorSoundFit *self, GstBuffer *buffer) {
   return GST_FLOW_OK;
 }
 
-GstFlowReturn chain(GstPad *, GstObject *parent, GstBuffer *buffer) {
-  auto *self = JUNCTOR_SOUND_FIT(parent);
+/// False, and `flow` is what to answer, if what comes cannot be made fit.
+bool is_ready(JunctorSoundFit *self, GstFlowReturn &flow) {
   State &state = *self->state;
-  if (state.in_caps && (!state.ready || gst_pad_needs_reconfigure(self->src)) && !negotiate(self)) {
-    gst_pad_mark_reconfigure(self->src);
-    gst_buffer_unref(buffer);
-    return GST_PAD_IS_FLUSHING(self->src) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
+  if (state.ready && !gst_pad_needs_reconfigure(self->src)) return true;
+  if (negotiate(self)) return true;
+  gst_pad_mark_reconfigure(self->src);
+  flow = GST_PAD_IS_FLUSHING(self->src) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
+  return false;
+}
+
+/// What cannot be decoded is left out: the peer may have lost a part of it.
+GstFlowReturn fit_coded(JunctorSoundFit *self, GstBuffer *buffer) {
+  State &state = *self->state;
+  // Speex has headers in its stream as well as in its caps.
+  if (GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_HEADER)) return GST_FLOW_OK;
+  GstMapInfo map;
+  if (!gst_buffer_map(buffer, &map, GST_MAP_READ)) return GST_FLOW_ERROR;
+  const Result<void> taken = state.decoder->take(std::as_bytes(std::span(map.data, map.size)));
+  gst_buffer_unmap(buffer, &map);
+  if (!taken) GST_WARNING_OBJECT(self, "%s", taken.error().detail.c_str());
+  GstFlowReturn flow = GST_FLOW_OK;
+  bool first = true;
+  while (const auto sound = state.decoder->next()) {
+    if (!state.coming || state.coming->source != sound->form) {
+      state.coming = Form{std::nullopt, sound->form};
+      state.ready = state.ready && state.in == *state.coming;
+    }
+    if (!is_ready(self, flow)) return flow;
+    if (std::exchange(first, false)) flow = keep_time(self, buffer);
+    if (flow == GST_FLOW_OK) flow = fit_samples(self, sound->planes, sound->samples);
+    if (flow != GST_FLOW_OK) return flow;
   }
-  if (!state.ready) {
-    gst_buffer_unref(buffer);
-    return GST_FLOW_NOT_NEGOTIATED;
-  }
-  if (state.as_it_is) return gst_pad_push(self->src, buffer);
-  GstFlowReturn flow = keep_time(self, buffer);
-  if (flow == GST_FLOW_OK) flow = state.in.law ? fit_law(self, buffer) : fit_raw(self, buffer);
-  gst_buffer_unref(buffer);
   return flow;
+}
+
+GstFlowReturn fit(JunctorSoundFit *self, BufferRef buffer) {
+  State &state = *self->state;
+  if (!state.in_caps) return GST_FLOW_NOT_NEGOTIATED;
+  if (state.decoder) return fit_coded(self, buffer.get());
+  GstFlowReturn flow = GST_FLOW_OK;
+  if (!is_ready(self, flow)) return flow;
+  if (state.as_it_is) return gst_pad_push(self->src, buffer.release());
+  flow = keep_time(self, buffer.get());
+  if (flow != GST_FLOW_OK) return flow;
+  return state.in.law ? fit_law(self, buffer.get()) : fit_raw(self, buffer.get());
+}
+
+GstFlowReturn chain(GstPad *, GstObject *parent, GstBuffer *buffer) {
+  return fit(JUNCTOR_SOUND_FIT(parent), BufferRef(buffer));
+}
+
+/// False if nothing can be made of it.
+bool take_caps(JunctorSoundFit *self, GstCaps *caps) {
+  State &state = *self->state;
+  state.in_caps.reset(gst_caps_ref(caps));
+  state.decoder.reset();
+  state.coming.reset();
+  const auto coding = coding_of(caps);
+  if (!coding) {
+    state.coming = form_of(caps, state.raw);
+    return negotiate(self);
+  }
+  auto made = decoder_of(*coding, caps);
+  if (!made) {
+    GST_ELEMENT_ERROR(self, STREAM, DECODE, ("%s", made.error().detail.c_str()), (nullptr));
+    return false;
+  }
+  state.decoder = *std::move(made);
+  return true;
 }
 
 gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
@@ -377,22 +409,25 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
     case GST_EVENT_CAPS: {
       GstCaps *caps = nullptr;
       gst_event_parse_caps(event, &caps);
-      state.in_caps.reset(gst_caps_ref(caps));
+      const bool taken = take_caps(self, caps);
       gst_event_unref(event);
-      return negotiate(self);
+      return taken;
     }
     case GST_EVENT_FLUSH_STOP:
       forget(state);
+      state.held.clear();
       break;
     case GST_EVENT_SEGMENT:
     case GST_EVENT_EOS:
       drain(self);
       if (state.clock) state.clock->begin(std::nullopt);
       state.gap = true;
+      if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) give_held(self);
       break;
     default:
       break;
   }
+  if (hold(state, event)) return TRUE;
   return gst_pad_event_default(pad, parent, event);
 }
 
@@ -436,6 +471,9 @@ static GstStateChangeReturn junctor_sound_fit_change_state(GstElement *element,
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     State &state = *JUNCTOR_SOUND_FIT(element)->state;
     state.in_caps.reset();
+    state.decoder.reset();
+    state.coming.reset();
+    state.held.clear();
     state.ready = false;
     state.resampler.reset();
     state.clock.reset();
@@ -497,7 +535,7 @@ static void junctor_sound_fit_class_init(JunctorSoundFitClass *klass) {
   gst_element_class_add_static_pad_template(element_class, &src_template);
   gst_element_class_set_static_metadata(
       element_class, "Sound fit", "Filter/Converter/Audio",
-      "Makes sound fit what follows: sample format, G.711, rate and channels",
+      "Makes sound fit what follows: AAC, Speex, G.711, sample format, rate and channels",
       "The Junctor authors");
 }
 

@@ -3,6 +3,7 @@
 #include <gst/audio/audio.h>
 #include <gst/check/gstharness.h>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -78,6 +79,146 @@ TEST_F(SoundFit, DecodedAacBecomesALaw) {
   EXPECT_NEAR(static_cast<double>(samples), 102400 * 80 / 441.0, 20);
   EXPECT_NE(caps().find("audio/x-alaw"), std::string::npos) << caps();
   EXPECT_NE(caps().find("rate=(int)8000"), std::string::npos) << caps();
+}
+
+/// What an encoder makes of three seconds of a tone, and its caps.
+struct Coded {
+  std::string caps;
+  std::vector<BufferRef> buffers;
+};
+
+Coded encoded(const std::string &encoder) {
+  Coded coded;
+  const HarnessRef harness(gst_harness_new_parse(encoder.c_str()));
+  gst_harness_set_src_caps_str(harness.get(),
+                               "audio/x-raw,format=S16LE,layout=interleaved,rate=16000,channels=1");
+  for (guint64 n = 0; n < 150; ++n) {
+    std::vector<std::int16_t> samples(320);
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      samples[i] = static_cast<std::int16_t>((n * 320 + i) % 40 * 400);
+    GstBuffer *buffer = gst_buffer_new_memdup(samples.data(), samples.size() * 2);
+    GST_BUFFER_PTS(buffer) = GST_SECOND + n * 20 * GST_MSECOND;
+    GST_BUFFER_DURATION(buffer) = 20 * GST_MSECOND;
+    EXPECT_EQ(gst_harness_push(harness.get(), buffer), GST_FLOW_OK);
+  }
+  while (GstBuffer *buffer = gst_harness_try_pull(harness.get()))
+    coded.buffers.emplace_back(buffer);
+  const CapsRef caps(gst_pad_get_current_caps(harness->sinkpad));
+  gchar *text = gst_caps_to_string(caps.get());
+  coded.caps = text;
+  g_free(text);
+  return coded;
+}
+
+constexpr const char *kEncodeAac = "voaacenc ! capsfilter caps=audio/mpeg,stream-format=raw";
+
+TEST_F(SoundFit, CodedSoundIsAsBehindADecoder) {
+  const std::pair<const char *, const char *> codings[] = {{kEncodeAac, "avdec_aac"},
+                                                           {"speexenc", "speexdec"}};
+  const std::string fit = "soundfit caps=audio/x-alaw,rate=8000,channels=1";
+  for (const auto &[encoder, decoder] : codings) {
+    const Coded coded = encoded(encoder);
+    ASSERT_GT(coded.buffers.size(), 40u) << encoder;
+    std::array<std::vector<std::vector<guint8>>, 2> bytes;
+    std::array<std::vector<GstClockTime>, 2> times;
+    const std::array lines{fit, std::string(decoder) + " ! " + fit};
+    for (const std::size_t n : {0u, 1u}) {
+      harness_.reset(gst_harness_new_parse(lines[n].c_str()));
+      gst_harness_set_src_caps_str(harness_.get(), coded.caps.c_str());
+      for (const BufferRef &buffer : coded.buffers)
+        ASSERT_EQ(gst_harness_push(harness_.get(), gst_buffer_ref(buffer.get())), GST_FLOW_OK);
+      while (const BufferRef out = pull()) {
+        bytes[n].push_back(bytes_of(out));
+        times[n].push_back(GST_BUFFER_PTS(out.get()));
+      }
+    }
+    EXPECT_GT(bytes[0].size(), 40u) << encoder;
+    EXPECT_EQ(bytes[0], bytes[1]) << encoder;
+    EXPECT_EQ(times[0], times[1]) << encoder;
+  }
+}
+
+TEST_F(SoundFit, WhatCapsGoBeforeWaitsForThem) {
+  const Coded coded = encoded(kEncodeAac);
+  start(coded.caps, "audio/x-alaw,rate=8000,channels=1");
+  const auto told = [this] {
+    std::string types;
+    while (GstEvent *event = gst_harness_try_pull_event(harness_.get())) {
+      types += std::string(GST_EVENT_TYPE_NAME(event)) + " ";
+      gst_event_unref(event);
+    }
+    return types;
+  };
+  for (const char *title : {"one", "another"})
+    ASSERT_TRUE(gst_harness_push_event(
+        harness_.get(), gst_event_new_tag(gst_tag_list_new(GST_TAG_TITLE, title, nullptr))));
+  EXPECT_EQ(told(), "stream-start ");
+  ASSERT_EQ(gst_harness_push(harness_.get(), gst_buffer_ref(coded.buffers[0].get())), GST_FLOW_OK);
+  EXPECT_EQ(told(), "caps segment tag ");
+
+  start(coded.caps, "audio/x-alaw,rate=8000,channels=1");
+  ASSERT_TRUE(gst_harness_push_event(harness_.get(), gst_event_new_eos()));
+  EXPECT_EQ(told(), "stream-start segment eos ") << "of nothing there are no caps";
+}
+
+TEST_F(SoundFit, APacketThatCannotBeDecodedIsLeftOut) {
+  const Coded coded = encoded(kEncodeAac);
+  start(coded.caps, "audio/x-raw,rate=16000,channels=1");
+  ASSERT_EQ(gst_harness_push(harness_.get(), gst_buffer_ref(coded.buffers[0].get())), GST_FLOW_OK);
+  EXPECT_EQ(bytes_of(pull()).size(), 2048u);
+  const GstClockTime second = GST_BUFFER_PTS(coded.buffers[1].get());
+  EXPECT_EQ(push(40, second, std::vector<guint8>(40, 0xa5)), GST_FLOW_OK);
+  EXPECT_EQ(push(0, second), GST_FLOW_OK);
+  EXPECT_FALSE(pull());
+  ASSERT_EQ(gst_harness_push(harness_.get(), gst_buffer_ref(coded.buffers[2].get())), GST_FLOW_OK);
+  const BufferRef out = pull();
+  ASSERT_EQ(bytes_of(out).size(), 2048u);
+  // 64 ms of nothing are a gap.
+  EXPECT_EQ(GST_BUFFER_PTS(out.get()), GST_BUFFER_PTS(coded.buffers[2].get()));
+  EXPECT_TRUE(GST_BUFFER_IS_DISCONT(out.get()));
+}
+
+TEST_F(SoundFit, CodedSoundChangesItsRate) {
+  start(encoded(kEncodeAac).caps, "audio/x-mulaw,rate=8000");
+  for (const char *rate : {"16000", "32000"}) {
+    const Coded coded = encoded(std::string("audioresample ! capsfilter caps=audio/x-raw,rate=") +
+                                rate + " ! " + kEncodeAac);
+    gst_harness_set_src_caps_str(harness_.get(), coded.caps.c_str());
+    std::size_t samples = 0;
+    for (const BufferRef &buffer : coded.buffers) {
+      ASSERT_EQ(gst_harness_push(harness_.get(), gst_buffer_ref(buffer.get())), GST_FLOW_OK);
+      while (const BufferRef out = pull()) samples += gst_buffer_get_size(out.get());
+    }
+    EXPECT_NEAR(static_cast<double>(samples),
+                static_cast<double>(coded.buffers.size()) * 1024 * 8000 / std::stod(rate), 60)
+        << rate;
+  }
+}
+
+TEST_F(SoundFit, SaysWhatCodedSoundLacks) {
+  const std::pair<const char *, const char *> lacking[] = {
+      {"audio/mpeg,mpegversion=4,stream-format=raw", "the caps of AAC have no codec_data"},
+      {"audio/mpeg,mpegversion=4,stream-format=raw,codec_data=(buffer)ffff",
+       "this is no setup of AAC"},
+      {"audio/x-speex,rate=16000,channels=1", "the caps of Speex have no streamheader"}};
+  for (const auto &[caps, why] : lacking) {
+    harness_.reset();
+    element_ = make("soundfit");
+    const BusRef bus(gst_bus_new());
+    gst_element_set_bus(element_.get(), bus.get());
+    harness_.reset(gst_harness_new_with_element(element_.get(), "sink", "src"));
+    gst_harness_set_sink_caps_str(harness_.get(), "ANY");
+    gst_harness_set_src_caps_str(harness_.get(), caps);
+    const MessageRef message(gst_bus_pop_filtered(bus.get(), GST_MESSAGE_ERROR));
+    ASSERT_TRUE(message) << caps;
+    GError *error = nullptr;
+    gst_message_parse_error(message.get(), &error, nullptr);
+    EXPECT_TRUE(g_error_matches(error, GST_STREAM_ERROR, GST_STREAM_ERROR_DECODE));
+    EXPECT_NE(std::string(error->message).find(why), std::string::npos) << error->message;
+    g_clear_error(&error);
+    EXPECT_EQ(push(10, 0), GST_FLOW_NOT_NEGOTIATED) << caps;
+    gst_element_set_bus(element_.get(), nullptr);
+  }
 }
 
 TEST_F(SoundFit, OneLawBecomesTheOther) {

@@ -29,6 +29,7 @@ using ClockRef = GstObjectRef<GstClock>;
 template <class T>
 using MiniObjectRef = std::unique_ptr<T, MiniObjectReleaser>;
 using BufferRef = MiniObjectRef<GstBuffer>;
+using EventRef = MiniObjectRef<GstEvent>;
 using BufferListRef = MiniObjectRef<GstBufferList>;
 using CapsRef = MiniObjectRef<GstCaps>;
 using MessageRef = MiniObjectRef<GstMessage>;

@@ -18,6 +18,8 @@ struct Source {
   int rate = 0;     ///< samples a second
   int channels = 0;
   std::uint64_t places = 0;  ///< of the channels: bits of AV_CH_*; 0 for the usual ones of so many
+
+  bool operator==(const Source &) const = default;
 };
 
 /// What comes out: interleaved samples of 16 bits.

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// AAC and Speex by libavcodec, whose own encoders make what is decoded here.
+#include "sound/core/decoder.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/speex.h"
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+}
+
+namespace junctor::sound {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr double kPi = 3.14159265358979323846;
+
+/// A tone of 1 kHz, coded.
+struct Coded {
+  Bytes setup;
+  std::vector<Bytes> packets;
+};
+
+struct Free {
+  void operator()(AVCodecContext *each) const { avcodec_free_context(&each); }
+  void operator()(AVPacket *each) const { av_packet_free(&each); }
+  void operator()(AVFrame *each) const { av_frame_free(&each); }
+};
+
+Coded tone(const char *encoder, AVSampleFormat format, int rate, int channels) {
+  Coded coded;
+  const AVCodec *codec = avcodec_find_encoder_by_name(encoder);
+  std::unique_ptr<AVCodecContext, Free> context(avcodec_alloc_context3(codec));
+  context->sample_fmt = format;
+  context->sample_rate = rate;
+  context->bit_rate = 64000;
+  context->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+  av_channel_layout_default(&context->ch_layout, channels);
+  if (avcodec_open2(context.get(), codec, nullptr) < 0) return coded;
+  const auto *extra = reinterpret_cast<const std::byte *>(context->extradata);
+  coded.setup.assign(extra, extra + context->extradata_size);
+  std::unique_ptr<AVPacket, Free> packet(av_packet_alloc());
+  for (int at = 0; at < rate; at += context->frame_size) {
+    std::unique_ptr<AVFrame, Free> frame(av_frame_alloc());
+    frame->format = format;
+    frame->sample_rate = rate;
+    frame->nb_samples = context->frame_size;
+    av_channel_layout_copy(&frame->ch_layout, &context->ch_layout);
+    if (av_frame_get_buffer(frame.get(), 0) < 0) return coded;
+    for (int n = 0; n < context->frame_size; ++n) {
+      const double value = 0.5 * std::sin(2 * kPi * 1000 * (at + n) / rate);
+      if (format == AV_SAMPLE_FMT_S16)
+        reinterpret_cast<std::int16_t *>(frame->data[0])[n] =
+            static_cast<std::int16_t>(value * 32767);
+      else
+        for (int channel = 0; channel < channels; ++channel)
+          reinterpret_cast<float *>(frame->data[channel])[n] = static_cast<float>(value);
+    }
+    avcodec_send_frame(context.get(), frame.get());
+    while (avcodec_receive_packet(context.get(), packet.get()) == 0) {
+      const auto *data = reinterpret_cast<const std::byte *>(packet->data);
+      coded.packets.emplace_back(data, data + packet->size);
+      av_packet_unref(packet.get());
+    }
+  }
+  return coded;
+}
+
+Coded aac(int channels = 1) { return tone("aac", AV_SAMPLE_FMT_FLTP, 44100, channels); }
+Coded speex() { return tone("libspeex", AV_SAMPLE_FMT_S16, 16000, 1); }
+
+/// The first channel of what a packet has.
+std::vector<double> decoded(Decoder &decoder, ByteSpan packet) {
+  std::vector<double> samples;
+  EXPECT_TRUE(decoder.take(packet));
+  while (const auto sound = decoder.next())
+    for (std::size_t n = 0; n < sound->samples; ++n)
+      samples.push_back(sound->form.format == AV_SAMPLE_FMT_S16
+                            ? reinterpret_cast<const std::int16_t *>(sound->planes[0])[n] / 32768.0
+                            : reinterpret_cast<const float *>(sound->planes[0])[n]);
+  return samples;
+}
+
+/// The amplitude of `hertz` in the second half, where coders have found their way.
+double amplitude(const std::vector<double> &sound, double hertz, int rate) {
+  double real = 0, imaginary = 0;
+  const std::size_t from = sound.size() / 2;
+  for (std::size_t n = from; n < sound.size(); ++n) {
+    const double turn = 2 * kPi * hertz * static_cast<double>(n) / rate;
+    real += sound[n] * std::cos(turn);
+    imaginary += sound[n] * std::sin(turn);
+  }
+  return 2 * std::hypot(real, imaginary) / static_cast<double>(sound.size() - from);
+}
+
+void expect_tone(Coding coding, const Coded &coded, int rate, std::size_t samples) {
+  ASSERT_FALSE(coded.packets.empty());
+  auto decoder = Decoder::create(coding, coded.setup);
+  ASSERT_TRUE(decoder) << decoder.error().detail;
+  std::vector<double> all;
+  for (const Bytes &packet : coded.packets) {
+    const auto piece = decoded(*decoder, packet);
+    EXPECT_EQ(piece.size(), samples);
+    all.insert(all.end(), piece.begin(), piece.end());
+  }
+  EXPECT_NEAR(amplitude(all, 1000, rate), 0.5, 0.1);
+  EXPECT_LT(amplitude(all, 1700, rate), 0.02);
+}
+
+TEST(Decoder, GivesTheToneThatAacHas) { expect_tone(Coding::Aac, aac(), 44100, 1024); }
+TEST(Decoder, GivesTheToneThatSpeexHas) { expect_tone(Coding::Speex, speex(), 16000, 320); }
+
+TEST(Decoder, TakesTheSetupThatWeMakeForSpeex) {
+  Coded coded = speex();
+  coded.setup = speex_header(16000, 1);
+  expect_tone(Coding::Speex, coded, 16000, 320);
+}
+
+TEST(Decoder, TellsWhatTheSoundIsLike) {
+  const Coded coded = aac(2);
+  auto decoder = Decoder::create(Coding::Aac, coded.setup);
+  ASSERT_TRUE(decoder);
+  ASSERT_TRUE(decoder->take(coded.packets.front()));
+  const auto sound = decoder->next();
+  ASSERT_TRUE(sound);
+  EXPECT_EQ(sound->form, (Source{AV_SAMPLE_FMT_FLTP, 44100, 2, AV_CH_LAYOUT_STEREO}));
+  EXPECT_FALSE(decoder->next());
+}
+
+TEST(Decoder, GoesOnAfterAPacketThatIsNone) {
+  const Coded coded = aac();
+  auto decoder = Decoder::create(Coding::Aac, coded.setup);
+  ASSERT_TRUE(decoder);
+  decoded(*decoder, coded.packets[0]);
+  const auto bad = decoder->take(Bytes(40, std::byte{0xa5}));
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().fault, Fault::BadInput);
+  EXPECT_THAT(bad.error().detail, HasSubstr("this is no packet of AAC: "));
+  EXPECT_FALSE(decoder->next());
+  const auto empty = decoder->take({});
+  ASSERT_FALSE(empty);
+  EXPECT_THAT(empty.error().detail, HasSubstr("it is empty"));
+  const auto huge = decoder->take(Bytes(70000));
+  ASSERT_FALSE(huge);
+  EXPECT_THAT(huge.error().detail, HasSubstr("it is too long"));
+  EXPECT_EQ(decoded(*decoder, coded.packets[1]).size(), 1024u);
+}
+
+TEST(Decoder, RemembersNothingOfWhatItIsToForget) {
+  const Coded coded = aac();
+  auto decoder = Decoder::create(Coding::Aac, coded.setup);
+  ASSERT_TRUE(decoder);
+  const auto begins_with = [&](const Bytes &packet) {
+    const auto sound = decoded(*decoder, packet);
+    double energy = 0;
+    for (std::size_t n = 0; n < 100 && n < sound.size(); ++n) energy += sound[n] * sound[n];
+    return energy;
+  };
+  for (const std::size_t at : {4u, 5u}) decoded(*decoder, coded.packets[at]);
+  // What a packet begins with is of the one before.
+  EXPECT_GT(begins_with(coded.packets[6]), 5);
+  decoder->forget();
+  EXPECT_LT(begins_with(coded.packets[7]), 1);
+}
+
+TEST(Decoder, RefusesASetupThatIsNone) {
+  for (const Coding coding : {Coding::Aac, Coding::Speex}) {
+    const auto made = Decoder::create(coding, Bytes(100, std::byte{0xff}));
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().fault, Fault::BadInput);
+    EXPECT_THAT(made.error().detail, HasSubstr("this is no setup of "));
+    EXPECT_FALSE(Decoder::create(coding, {}));
+  }
+}
+
+}  // namespace
+}  // namespace junctor::sound
