@@ -12,8 +12,10 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr auto kTick = milliseconds(40);  // two packets of 20 ms each time
-// Live sound comes at least so often, and takes the pictures of a loop along.
+// Live sound comes at least so often, and takes the pictures of a loop along; a live picture, which
+// is to take sound along, comes 33 ms after the one before, as a rule.
 constexpr auto kTickSlack = milliseconds(24);
+constexpr auto kTickEarly = milliseconds(10);
 constexpr auto kAhead = milliseconds(20);  // so that no packet is later than it should be
 constexpr auto kLongestStall = milliseconds(1000);
 constexpr auto kLongestWait = milliseconds(1000);
@@ -211,7 +213,8 @@ void Downlink::live_frame(const rtmp::Frame &frame) {
   outlet_->write(moved);
   // Not the reactor's time, which may lie before what another thread has just timed.
   if (tell && on_live_) on_live_(frame.medium, Clock::now());
-  if (frame.medium == Medium::Audio && ticking_ && now >= tick_due_) {
+  const Duration early = frame.medium == Medium::Video ? Duration(kTickEarly) : Duration::zero();
+  if (ticking_ && now >= tick_due_ - early) {
     timer_.reset();
     ticking_ = false;
     tick();
@@ -306,7 +309,8 @@ void Downlink::keep_ticking() {
   if (!needed) return;
   ticking_ = true;
   tick_due_ = reactor_->now() + kTick;
-  const Duration slack = lane(Medium::Audio).live ? Duration(kTickSlack) : Duration::zero();
+  const bool any_live = std::ranges::any_of(lanes_, &Lane::live);
+  const Duration slack = any_live ? Duration(kTickSlack) : Duration::zero();
   timer_ = reactor_->after(kTick + slack, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self) return;

@@ -203,6 +203,29 @@ TEST_F(DownlinkTest, LiveSoundTakesThePictureAlong) {
   expect_rising();
 }
 
+TEST_F(DownlinkTest, LivePicturesTakeTheSoundAlong) {
+  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
+  downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
+  run_until(Medium::Audio, 3);
+  const auto live = view_->outlet("alice");
+  live->set_track(track(Codec::H264, "live"));
+  live->write(frame(Medium::Video, 700000, true));
+  ASSERT_EQ(live_.size(), 1U);
+  // As above.
+  for (std::int64_t dts = 700033;; dts += 33) {
+    live->write(frame(Medium::Video, dts));
+    const std::size_t before = outlet_->of(Medium::Audio).size();
+    reactor_->run_once(std::chrono::milliseconds(35));
+    if (outlet_->of(Medium::Audio).size() != before) continue;
+    live->write(frame(Medium::Video, dts += 33));
+    EXPECT_GT(outlet_->of(Medium::Audio).size(), before);
+    break;
+  }
+  // Where the pictures end the sound goes on by itself.
+  run_until(Medium::Audio, outlet_->of(Medium::Audio).size() + 3);
+  expect_rising();
+}
+
 TEST_F(DownlinkTest, LiveMediaKeepTheirDistanceToEachOther) {
   const auto live = view_->outlet("alice");
   live->set_track(track(Codec::Aac, "aac"));
