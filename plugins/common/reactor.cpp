@@ -101,18 +101,19 @@ Reactor::Timer Reactor::at(Time when, Function function) {
 }
 
 void Reactor::post(Function function) {
-  const std::lock_guard lock(mutex_);
-  post_locked(std::move(function));
+  {
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(function));
+  }
+  wake();
 }
 
-void Reactor::post_locked(Function function) {
-  const bool first = posted_.empty();
-  posted_.push_back(std::move(function));
-  if (first) {
-    const std::uint64_t one = 1;
-    // A full counter would wake the loop just as well, so a failed write loses nothing.
-    [[maybe_unused]] const auto written = ::write(wakeup_.get(), &one, sizeof one);
-  }
+/// A loop that is not about to wait will look for itself. Without the lock, which it takes first.
+void Reactor::wake() {
+  if (!waits_.exchange(false)) return;
+  const std::uint64_t one = 1;
+  // A full counter would wake the loop just as well, so a failed write loses nothing.
+  [[maybe_unused]] const auto written = ::write(wakeup_.get(), &one, sizeof one);
 }
 
 void Reactor::invoke(const Function &function) {
@@ -129,12 +130,18 @@ void Reactor::invoke(const Function &function) {
       function();
       return;
     }
-    post_locked([&] {
+    posted_.emplace_back([&] {
       function();
       done.set_value();
     });
   }
+  wake();
   done.get_future().wait();
+}
+
+bool Reactor::has_posted() {
+  const std::lock_guard lock(mutex_);
+  return !posted_.empty();
 }
 
 bool Reactor::leave() {
@@ -187,7 +194,11 @@ int Reactor::milliseconds_to_next_timer() const {
 
 bool Reactor::turn(int timeout_ms) {
   std::array<epoll_event, kEventsPerTurn> events;
+  // In this order: who posts after the look finds that the loop waits.
+  waits_ = true;
+  if (has_posted()) timeout_ms = 0;
   const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, timeout_ms);
+  waits_ = false;
   now_ = Clock::now();
   for (int i = 0; i < count; ++i) {
     auto *state = static_cast<WatchState *>(events[i].data.ptr);

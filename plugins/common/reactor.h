@@ -144,7 +144,8 @@ class Reactor {
   int milliseconds_to_next_timer() const;
   void run_timers();
   bool run_posted();
-  void post_locked(Function function);
+  void wake();
+  bool has_posted();
   /// From here on nothing runs the reactor; false if there is still something to run.
   bool leave();
   void run_end_of_turn();
@@ -166,6 +167,7 @@ class Reactor {
 
   std::mutex mutex_;  // guards posted_; held where run() clears thread_
   std::vector<Function> posted_;
+  std::atomic<bool> waits_ = false;  // or is about to: whoever posts wakes it
   std::atomic<bool> stopping_ = false;
   std::atomic<std::thread::id> thread_;
 };
