@@ -61,7 +61,7 @@ std::optional<CodingRoute> route_of(GstElement *decoder) {
 std::vector<CodingRoute> coding_routes(GstElement *pipeline) {
   std::vector<CodingRoute> routes;
   for_each_element(pipeline, [&routes](GstElement *element) {
-    // Which reads G.711 itself.
+    // Which decodes sound itself.
     if (!is_decoder(element) && !is_made_by(element, "soundfit")) return;
     if (auto route = route_of(element)) routes.push_back(*std::move(route));
   });

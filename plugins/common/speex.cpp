@@ -2,6 +2,7 @@
 #include "common/speex.h"
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 
 namespace junctor {
@@ -43,9 +44,19 @@ Bytes speex_header(int rate, int channels) {
   return out;
 }
 
-bool is_speex_header(ByteSpan packet) {
-  return packet.size() >= kHeaderSize &&
-         std::ranges::equal(packet.first(kSpeex.size()), as_bytes(kSpeex));
+Result<SpeexHeader> parse_speex_header(ByteSpan packet) {
+  if (packet.size() < kHeaderSize ||
+      !std::ranges::equal(packet.first(kSpeex.size()), as_bytes(kSpeex)))
+    return bad_input("it does not begin with a header of 80 bytes");
+  const auto field = [packet](std::size_t at) {
+    return ByteReader(packet.subspan(at)).u32_little();
+  };
+  const std::uint32_t rate = field(36), mode = field(40), channels = field(48);
+  if (rate < 6000 || rate > 48000) return bad_input("its rate is " + std::to_string(rate) + " Hz");
+  if (mode > 2) return bad_input("its mode is " + std::to_string(mode));
+  if (channels < 1 || channels > 2)
+    return bad_input("it has " + std::to_string(channels) + " channels");
+  return SpeexHeader{static_cast<int>(rate), static_cast<int>(mode), static_cast<int>(channels)};
 }
 
 Bytes speex_comment() {

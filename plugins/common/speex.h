@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/bytes.h"
+#include "common/result.h"
 
 namespace junctor {
 
@@ -10,8 +11,14 @@ namespace junctor {
 /// a packet. `rate` 8000, 16000 or 32000 Hz names the mode; `channels` 1 or 2.
 Bytes speex_header(int rate, int channels);
 
-/// Whether this may be a header packet: its size and what it begins with.
-bool is_speex_header(ByteSpan packet);
+/// What a header packet says that a decoder has to know.
+struct SpeexHeader {
+  int rate = 0;      ///< Hz, from 6000 to 48000
+  int mode = 0;      ///< 0 narrowband, 1 wideband, 2 ultra-wideband
+  int channels = 0;  ///< 1 or 2
+};
+/// BadInput: a part of a sentence about why it is none.
+Result<SpeexHeader> parse_speex_header(ByteSpan packet);
 
 /// The comment packet that follows it, without comments.
 Bytes speex_comment();

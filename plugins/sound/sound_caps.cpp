@@ -65,7 +65,7 @@ std::optional<Coding> coding_of(const GstCaps *caps) {
   return std::nullopt;
 }
 
-Result<Decoder> decoder_of(Coding coding, const GstCaps *caps) {
+Result<std::unique_ptr<Decoder>> decoder_of(Coding coding, const GstCaps *caps) {
   const GstStructure *structure = gst_caps_get_structure(caps, 0);
   const GValue *setup = nullptr;
   if (coding == Coding::Aac) {

@@ -4,6 +4,7 @@
 
 #include <gst/audio/audio.h>
 
+#include <memory>
 #include <optional>
 
 #include "sound/core/decoder.h"
@@ -27,6 +28,6 @@ std::optional<Coding> coding_of(const GstCaps *caps);
 
 /// By what the stream begins with: `codec_data` of AAC, the first of `streamheader` of Speex.
 /// BadInput if there is none, or none that can be decoded by.
-Result<Decoder> decoder_of(Coding coding, const GstCaps *caps);
+Result<std::unique_ptr<Decoder>> decoder_of(Coding coding, const GstCaps *caps);
 
 }  // namespace junctor::sound

@@ -21,6 +21,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -61,13 +63,14 @@ struct State {
   CapsRef wanted;                       ///< any without
   std::atomic<std::int64_t> delay = 0;  ///< ns
   CapsRef in_caps;
-  GstAudioInfo raw{};              ///< of what comes, where it is raw
-  std::optional<Decoder> decoder;  ///< where it is coded
-  std::optional<Form> coming;      ///< of coded sound only its packets tell
+  GstAudioInfo raw{};                ///< of what comes, where it is raw
+  std::unique_ptr<Decoder> decoder;  ///< where it is coded
+  std::optional<Form> coming;        ///< of coded sound only its packets tell
   Form in, out;
   bool ready = false;          ///< both forms are agreed on
-  std::vector<EventRef> held;  ///< sticky ones that caps go before, the latest of each type
+  std::vector<EventRef> held;  ///< sticky ones that caps go before, the latest of each kind
   bool as_it_is = false;
+  bool broken = false;                 ///< what comes in next does not follow what did
   bool gap = false;                    ///< what comes out next does not follow what did
   std::optional<Resampler> resampler;  ///< none if only the law is another
   std::optional<SampleClock> clock;
@@ -202,17 +205,32 @@ void give_held(JunctorSoundFit *self) {
     gst_pad_push_event(self->src, event.release());
 }
 
+bool is_of(const GstEvent *event, GstEventTypeFlags flag) {
+  return (gst_event_type_get_flags(GST_EVENT_TYPE(event)) & flag) != 0;
+}
+
+/// Whether a later one takes its place.
+bool is_same_kind(const GstEvent *one, const GstEvent *other) {
+  if (GST_EVENT_TYPE(one) != GST_EVENT_TYPE(other)) return false;
+  const GstStructure *structure = gst_event_get_structure(const_cast<GstEvent *>(one));
+  return !is_of(one, GST_EVENT_TYPE_STICKY_MULTI) || structure == nullptr ||
+         gst_event_has_name_id(const_cast<GstEvent *>(other), gst_structure_get_name_id(structure));
+}
+
 /// What comes out of coded sound is known with its first packet: what caps go before waits.
 bool hold(State &state, GstEvent *event) {
   const GstEventType type = GST_EVENT_TYPE(event);
   if (state.ready || !state.decoder || type <= GST_EVENT_CAPS || type == GST_EVENT_EOS ||
-      !(gst_event_type_get_flags(type) & GST_EVENT_TYPE_SERIALIZED))
+      !is_of(event, GST_EVENT_TYPE_SERIALIZED))
     return false;
   EventRef owned(event);
-  if (!(gst_event_type_get_flags(type) & GST_EVENT_TYPE_STICKY)) return true;
-  std::erase_if(state.held,
-                [type](const EventRef &each) { return GST_EVENT_TYPE(each.get()) == type; });
-  state.held.push_back(std::move(owned));
+  if (!is_of(event, GST_EVENT_TYPE_STICKY)) return true;
+  const auto before = std::ranges::find_if(
+      state.held, [event](const EventRef &each) { return is_same_kind(each.get(), event); });
+  if (before == state.held.end())
+    state.held.push_back(std::move(owned));
+  else
+    *before = std::move(owned);
   return true;
 }
 
@@ -318,11 +336,10 @@ GstFlowReturn fit_raw(JunctorSoundFit *self, GstBuffer *buffer) {
 }
 
 /// Begins anew where sound does not follow what was there.
-GstFlowReturn keep_time(JunctorSoundFit *self, GstBuffer *buffer) {
+GstFlowReturn keep_time(JunctorSoundFit *self, std::optional<Moment> at) {
   State &state = *self->state;
-  if (!GST_BUFFER_PTS_IS_VALID(buffer)) return GST_FLOW_OK;
-  const Moment at(static_cast<std::int64_t>(GST_BUFFER_PTS(buffer)));
-  const bool gap = GST_BUFFER_IS_DISCONT(buffer) || !state.clock->follows(at);
+  if (!at) return GST_FLOW_OK;
+  const bool gap = std::exchange(state.broken, false) || !state.clock->follows(*at);
   if (state.clock->begun() && !gap) return GST_FLOW_OK;
   if (state.clock->begun())
     if (const GstFlowReturn flow = drain(self); flow != GST_FLOW_OK) return flow;
@@ -331,10 +348,15 @@ GstFlowReturn keep_time(JunctorSoundFit *self, GstBuffer *buffer) {
   return GST_FLOW_OK;
 }
 
+std::optional<Moment> time_of(const GstBuffer *buffer) {
+  if (!GST_BUFFER_PTS_IS_VALID(buffer)) return std::nullopt;
+  return Moment(static_cast<std::int64_t>(GST_BUFFER_PTS(buffer)));
+}
+
 /// False, and `flow` is what to answer, if what comes cannot be made fit.
 bool is_ready(JunctorSoundFit *self, GstFlowReturn &flow) {
   State &state = *self->state;
-  if (state.ready && !gst_pad_needs_reconfigure(self->src)) return true;
+  if (state.ready && state.coming == state.in && !gst_pad_needs_reconfigure(self->src)) return true;
   if (negotiate(self)) return true;
   gst_pad_mark_reconfigure(self->src);
   flow = GST_PAD_IS_FLUSHING(self->src) ? GST_FLOW_FLUSHING : GST_FLOW_NOT_NEGOTIATED;
@@ -346,22 +368,24 @@ GstFlowReturn fit_coded(JunctorSoundFit *self, GstBuffer *buffer) {
   State &state = *self->state;
   // Speex has headers in its stream as well as in its caps.
   if (GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_HEADER)) return GST_FLOW_OK;
+  if (state.broken) state.decoder->forget();
   GstMapInfo map;
   if (!gst_buffer_map(buffer, &map, GST_MAP_READ)) return GST_FLOW_ERROR;
   const Result<void> taken = state.decoder->take(std::as_bytes(std::span(map.data, map.size)));
   gst_buffer_unmap(buffer, &map);
-  if (!taken) GST_WARNING_OBJECT(self, "%s", taken.error().detail.c_str());
+  if (!taken) {
+    GST_WARNING_OBJECT(self, "%s", taken.error().detail.c_str());
+    state.broken = true;
+  }
   GstFlowReturn flow = GST_FLOW_OK;
-  bool first = true;
+  std::optional<Moment> at = time_of(buffer);
   while (const auto sound = state.decoder->next()) {
-    if (!state.coming || state.coming->source != sound->form) {
-      state.coming = Form{std::nullopt, sound->form};
-      state.ready = state.ready && state.in == *state.coming;
-    }
+    state.coming = Form{std::nullopt, sound->form};
     if (!is_ready(self, flow)) return flow;
-    if (std::exchange(first, false)) flow = keep_time(self, buffer);
+    flow = keep_time(self, at);
     if (flow == GST_FLOW_OK) flow = fit_samples(self, sound->planes, sound->samples);
     if (flow != GST_FLOW_OK) return flow;
+    if (at) *at += Moment(std::chrono::seconds(sound->samples)) / sound->form.rate;
   }
   return flow;
 }
@@ -369,11 +393,12 @@ GstFlowReturn fit_coded(JunctorSoundFit *self, GstBuffer *buffer) {
 GstFlowReturn fit(JunctorSoundFit *self, BufferRef buffer) {
   State &state = *self->state;
   if (!state.in_caps) return GST_FLOW_NOT_NEGOTIATED;
+  state.broken = state.broken || GST_BUFFER_IS_DISCONT(buffer.get());
   if (state.decoder) return fit_coded(self, buffer.get());
   GstFlowReturn flow = GST_FLOW_OK;
   if (!is_ready(self, flow)) return flow;
   if (state.as_it_is) return gst_pad_push(self->src, buffer.release());
-  flow = keep_time(self, buffer.get());
+  flow = keep_time(self, time_of(buffer.get()));
   if (flow != GST_FLOW_OK) return flow;
   return state.in.law ? fit_law(self, buffer.get()) : fit_raw(self, buffer.get());
 }
@@ -395,6 +420,7 @@ bool take_caps(JunctorSoundFit *self, GstCaps *caps) {
   }
   auto made = decoder_of(*coding, caps);
   if (!made) {
+    state.ready = false;
     GST_ELEMENT_ERROR(self, STREAM, DECODE, ("%s", made.error().detail.c_str()), (nullptr));
     return false;
   }
@@ -415,6 +441,12 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
     }
     case GST_EVENT_FLUSH_STOP:
       forget(state);
+      // Upstream will tell a new one, and nothing else again.
+      std::erase_if(state.held, [](const EventRef &each) {
+        return GST_EVENT_TYPE(each.get()) == GST_EVENT_SEGMENT;
+      });
+      break;
+    case GST_EVENT_STREAM_START:
       state.held.clear();
       break;
     case GST_EVENT_SEGMENT:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Coded sound to samples, with libavcodec.
+// Coded sound to samples: AAC with libavcodec, Speex with libspeex.
 #pragma once
 
 #include <cstddef>
@@ -15,39 +15,52 @@ namespace junctor::sound {
 
 enum class Coding : std::uint8_t {
   Aac,    ///< raw access units, without ADTS
-  Speex,  ///< one or more frames a packet, of one rate
+  Speex,  ///< one or more frames a packet
 };
 
 /// Gives the samples of one packet after the other. One thread at a time.
 class Decoder {
  public:
-  /// Samples of one stretch; what is pointed to lives until the decoder is used again.
+  /// What the longest packets of usual streams have. A hostile one could ask for minutes of sound
+  /// with a thousand bytes: what is beyond this is left out.
+  static constexpr unsigned kMostFrames = 16;
+  static constexpr std::size_t kMostBytes = 8192;  ///< of a packet
+
+  /// Samples of one frame; what is pointed to lives until the decoder is used again.
   struct Sound {
-    Source form;  ///< as the stream says it itself: it may change from packet to packet
+    Source form;  ///< as the stream says it itself: that of AAC may change with each frame
     const std::uint8_t *const *planes;
     std::size_t samples;  ///< of each channel
   };
 
   /// `setup` is what the stream begins with: AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1), or the
   /// header packet of Speex. BadInput if it is none.
-  static Result<Decoder> create(Coding coding, ByteSpan setup);
+  static Result<std::unique_ptr<Decoder>> create(Coding coding, ByteSpan setup);
 
-  Decoder(Decoder &&) noexcept;
-  Decoder &operator=(Decoder &&) noexcept;
-  ~Decoder();
+  virtual ~Decoder() = default;
+  Decoder(const Decoder &) = delete;
+  Decoder &operator=(const Decoder &) = delete;
 
   /// Takes a packet, after which next() gives its sound. BadInput where it cannot be decoded: what
-  /// follows may be.
+  /// follows can be all the same.
   Result<void> take(ByteSpan packet);
-  /// What has not been given yet; nothing where that is all.
+  /// What the packet has that has not been given yet; nothing where that is all.
   std::optional<Sound> next();
   /// What comes then does not follow what was taken.
-  void forget();
+  virtual void forget() = 0;
+
+ protected:
+  explicit Decoder(const char *name) : name_(name) {}
 
  private:
-  struct Context;
-  explicit Decoder(std::unique_ptr<Context> context);
-  std::unique_ptr<Context> context_;
+  virtual Result<void> take_packet(ByteSpan packet) = 0;
+  virtual std::optional<Sound> next_frame() = 0;
+
+  const char *name_;  ///< for people
+  unsigned given_ = 0;
 };
+
+Result<std::unique_ptr<Decoder>> make_aac_decoder(ByteSpan setup);
+Result<std::unique_ptr<Decoder>> make_speex_decoder(ByteSpan setup);
 
 }  // namespace junctor::sound

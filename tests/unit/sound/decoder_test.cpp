@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// AAC and Speex by libavcodec, whose own encoders make what is decoded here.
+// AAC and Speex: what is decoded here libavcodec has encoded.
 #include "sound/core/decoder.h"
 
 #include <gmock/gmock.h>
@@ -13,6 +13,7 @@
 
 extern "C" {
 #include <libavcodec/avcodec.h>
+#include <libavutil/opt.h>
 }
 
 namespace junctor::sound {
@@ -34,7 +35,7 @@ struct Free {
   void operator()(AVFrame *each) const { av_frame_free(&each); }
 };
 
-Coded tone(const char *encoder, AVSampleFormat format, int rate, int channels) {
+Coded tone(const char *encoder, AVSampleFormat format, int rate, int channels, int frames = 1) {
   Coded coded;
   const AVCodec *codec = avcodec_find_encoder_by_name(encoder);
   std::unique_ptr<AVCodecContext, Free> context(avcodec_alloc_context3(codec));
@@ -43,6 +44,7 @@ Coded tone(const char *encoder, AVSampleFormat format, int rate, int channels) {
   context->bit_rate = 64000;
   context->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
   av_channel_layout_default(&context->ch_layout, channels);
+  if (frames > 1) av_opt_set_int(context->priv_data, "frames_per_packet", frames, 0);
   if (avcodec_open2(context.get(), codec, nullptr) < 0) return coded;
   const auto *extra = reinterpret_cast<const std::byte *>(context->extradata);
   coded.setup.assign(extra, extra + context->extradata_size);
@@ -74,7 +76,7 @@ Coded tone(const char *encoder, AVSampleFormat format, int rate, int channels) {
 }
 
 Coded aac(int channels = 1) { return tone("aac", AV_SAMPLE_FMT_FLTP, 44100, channels); }
-Coded speex() { return tone("libspeex", AV_SAMPLE_FMT_S16, 16000, 1); }
+Coded speex(int frames = 1) { return tone("libspeex", AV_SAMPLE_FMT_S16, 16000, 1, frames); }
 
 /// The first channel of what a packet has.
 std::vector<double> decoded(Decoder &decoder, ByteSpan packet) {
@@ -106,7 +108,7 @@ void expect_tone(Coding coding, const Coded &coded, int rate, std::size_t sample
   ASSERT_TRUE(decoder) << decoder.error().detail;
   std::vector<double> all;
   for (const Bytes &packet : coded.packets) {
-    const auto piece = decoded(*decoder, packet);
+    const auto piece = decoded(**decoder, packet);
     EXPECT_EQ(piece.size(), samples);
     all.insert(all.end(), piece.begin(), piece.end());
   }
@@ -123,34 +125,98 @@ TEST(Decoder, TakesTheSetupThatWeMakeForSpeex) {
   expect_tone(Coding::Speex, coded, 16000, 320);
 }
 
+TEST(Decoder, GivesEachFrameOfAPacketWithIt) {
+  for (const int frames : {2, 3})
+    expect_tone(Coding::Speex, speex(frames), 16000, static_cast<std::size_t>(frames) * 320);
+}
+
+/// Of the parts of a packet that were given: how many, all in all.
+std::size_t frames_of(Decoder &decoder, ByteSpan packet) {
+  std::size_t count = 0;
+  if (!decoder.take(packet)) return 0;
+  while (decoder.next()) ++count;
+  return count;
+}
+
+TEST(Decoder, NoPacketHasEndlessSound) {
+  auto decoder = Decoder::create(Coding::Speex, speex_header(16000, 1));
+  ASSERT_TRUE(decoder);
+  EXPECT_EQ(frames_of(**decoder, Bytes(1400)), Decoder::kMostFrames) << "five bits are a frame";
+  EXPECT_EQ(frames_of(**decoder, speex().packets[3]), 1U) << "nothing of it is left";
+
+  const Coded coded = aac();
+  decoder = Decoder::create(Coding::Aac, coded.setup);
+  ASSERT_TRUE(decoder);
+  Bytes many;
+  for (int i = 0; i < 30; ++i)
+    many.insert(many.end(), coded.packets.back().begin(), coded.packets.back().end());
+  EXPECT_EQ(frames_of(**decoder, many), Decoder::kMostFrames);
+  EXPECT_EQ(frames_of(**decoder, coded.packets[3]), 1U);
+}
+
+TEST(Decoder, SpeexAfterAPacketThatIsNone) {
+  const Coded coded = speex();
+  auto decoder = Decoder::create(Coding::Speex, coded.setup);
+  ASSERT_TRUE(decoder);
+  EXPECT_EQ(frames_of(**decoder, Bytes{std::byte{0x78}}), 0U) << "a terminator is no frame";
+  Bytes bad;
+  for (int i = 0; i < 200; ++i) bad.push_back(std::byte{0x4a});
+  EXPECT_LE(frames_of(**decoder, bad), Decoder::kMostFrames);
+  for (std::size_t n = 0; n < 10; ++n)
+    EXPECT_EQ(decoded(**decoder, coded.packets[n]).size(), 320u) << n;
+}
+
+TEST(Decoder, RefusesASpeexHeaderThatLies) {
+  const std::pair<std::size_t, std::byte> lies[] = {
+      {36 + 3, std::byte{0xff}},                      // the rate
+      {36 + 1, std::byte{0}},    {40, std::byte{9}},  // the mode
+      {48, std::byte{200}},                           // channels
+      {48, std::byte{0}},        {0, std::byte{'s'}}};
+  for (const auto &[at, value] : lies) {
+    Bytes header = speex_header(16000, 1);
+    header[at] = value;
+    EXPECT_FALSE(Decoder::create(Coding::Speex, header)) << at;
+  }
+}
+
+TEST(Decoder, SpeexOfTwoChannels) {
+  auto decoder = Decoder::create(Coding::Speex, speex_header(16000, 2));
+  ASSERT_TRUE(decoder);
+  ASSERT_TRUE((*decoder)->take(speex().packets[3]));
+  const auto sound = (*decoder)->next();
+  ASSERT_TRUE(sound);
+  EXPECT_EQ(sound->form, (Source{AV_SAMPLE_FMT_S16, 16000, 2, 0}));
+  EXPECT_EQ(sound->samples, 320u);
+}
+
 TEST(Decoder, TellsWhatTheSoundIsLike) {
   const Coded coded = aac(2);
   auto decoder = Decoder::create(Coding::Aac, coded.setup);
   ASSERT_TRUE(decoder);
-  ASSERT_TRUE(decoder->take(coded.packets.front()));
-  const auto sound = decoder->next();
+  ASSERT_TRUE((*decoder)->take(coded.packets.front()));
+  const auto sound = (*decoder)->next();
   ASSERT_TRUE(sound);
   EXPECT_EQ(sound->form, (Source{AV_SAMPLE_FMT_FLTP, 44100, 2, AV_CH_LAYOUT_STEREO}));
-  EXPECT_FALSE(decoder->next());
+  EXPECT_FALSE((*decoder)->next());
 }
 
 TEST(Decoder, GoesOnAfterAPacketThatIsNone) {
   const Coded coded = aac();
   auto decoder = Decoder::create(Coding::Aac, coded.setup);
   ASSERT_TRUE(decoder);
-  decoded(*decoder, coded.packets[0]);
-  const auto bad = decoder->take(Bytes(40, std::byte{0xa5}));
+  decoded(**decoder, coded.packets[0]);
+  const auto bad = (*decoder)->take(Bytes(40, std::byte{0xa5}));
   ASSERT_FALSE(bad);
   EXPECT_EQ(bad.error().fault, Fault::BadInput);
   EXPECT_THAT(bad.error().detail, HasSubstr("this is no packet of AAC: "));
-  EXPECT_FALSE(decoder->next());
-  const auto empty = decoder->take({});
+  EXPECT_FALSE((*decoder)->next());
+  const auto empty = (*decoder)->take({});
   ASSERT_FALSE(empty);
   EXPECT_THAT(empty.error().detail, HasSubstr("it is empty"));
-  const auto huge = decoder->take(Bytes(70000));
+  const auto huge = (*decoder)->take(Bytes(70000));
   ASSERT_FALSE(huge);
   EXPECT_THAT(huge.error().detail, HasSubstr("it is too long"));
-  EXPECT_EQ(decoded(*decoder, coded.packets[1]).size(), 1024u);
+  EXPECT_EQ(decoded(**decoder, coded.packets[1]).size(), 1024u);
 }
 
 TEST(Decoder, RemembersNothingOfWhatItIsToForget) {
@@ -158,15 +224,15 @@ TEST(Decoder, RemembersNothingOfWhatItIsToForget) {
   auto decoder = Decoder::create(Coding::Aac, coded.setup);
   ASSERT_TRUE(decoder);
   const auto begins_with = [&](const Bytes &packet) {
-    const auto sound = decoded(*decoder, packet);
+    const auto sound = decoded(**decoder, packet);
     double energy = 0;
     for (std::size_t n = 0; n < 100 && n < sound.size(); ++n) energy += sound[n] * sound[n];
     return energy;
   };
-  for (const std::size_t at : {4u, 5u}) decoded(*decoder, coded.packets[at]);
+  for (const std::size_t at : {4u, 5u}) decoded(**decoder, coded.packets[at]);
   // What a packet begins with is of the one before.
   EXPECT_GT(begins_with(coded.packets[6]), 5);
-  decoder->forget();
+  (*decoder)->forget();
   EXPECT_LT(begins_with(coded.packets[7]), 1);
 }
 
