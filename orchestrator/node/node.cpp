@@ -15,6 +15,7 @@ namespace wire = nat::rendezvous;
 namespace {
 
 constexpr Duration kTick = std::chrono::seconds(1);
+constexpr Duration kSoon = std::chrono::milliseconds(10);
 /// A client that is silent for less may be back: its way has only changed.
 constexpr Duration kDeserted = std::chrono::seconds(2);
 constexpr std::size_t kMostServers = 4;  // that are asked for the port's address
@@ -50,6 +51,7 @@ Node::~Node() {
   if (thread_) thread_->reactor()->invoke([this] { hub_.reset(); });
   thread_.reset();
   ticker_.reset();
+  soon_.reset();
   g_main_context_unref(context_);
 }
 
@@ -158,7 +160,7 @@ void Node::welcomed(const wire::Welcome &welcome) {
   trouble_.clear();
   connected_ = true;
   say(LogLevel::Info, "connected to " + options_.server.url + " as " + welcome.account);
-  told_ = {};
+  told_.reset();
   thread_->reactor()->post([this, resumed = welcome.resumed] {
     if (!resumed) hub_->forgotten();
     hub_->set_attended(true);
@@ -227,16 +229,25 @@ void Node::serve(const wire::Serve &work) {
   });
 }
 
-/// It is said at once that there is room again: the next call may be waiting for it.
+/// It is soon said that there is room again: the next call may be waiting for it.
 void Node::release(const std::string &session) {
-  thread_->reactor()->post([this, later = later(), session] {
-    hub_->release(session);
-    later([this, legs = hub_->stats().legs] { tell_load(legs); });
-  });
+  thread_->reactor()->post([this, session] { hub_->release(session); });
+  // Many may end at once.
+  if (!soon_)
+    soon_ = ContextTimer(context_, kSoon, [this] {
+      soon_.reset();
+      tell_load(look());
+    });
 }
 
-void Node::tell_load(std::size_t legs) {
-  const wire::Load load{static_cast<std::uint32_t>(legs), std::round(bits_per_second_)};
+HubStats Node::look() const {
+  HubStats stats;
+  thread_->reactor()->invoke([&] { stats = hub_->stats(); });
+  return stats;
+}
+
+void Node::tell_load(const HubStats &stats) {
+  const wire::Load load{static_cast<std::uint32_t>(stats.legs), std::round(bits_per_second_)};
   if (over_ || !connected_ || load == told_) return;
   server_->send(load);
   told_ = load;
@@ -245,8 +256,7 @@ void Node::tell_load(std::size_t legs) {
 void Node::tick() {
   if (over_) return;
   ticker_ = ContextTimer(context_, kTick, [this] { tick(); });
-  HubStats stats;
-  thread_->reactor()->invoke([&] { stats = hub_->stats(); });
+  const HubStats stats = look();
   const Time now = Clock::now();
   const double seconds = std::chrono::duration<double>(now - last_at_).count();
   if (seconds > 0.5) {
@@ -280,7 +290,7 @@ void Node::tick() {
   if (stopping_ && (stats.sessions == 0 || now - *stopping_ >= options_.drain_time ||
                     (deserted_ && now - *deserted_ >= kDeserted)))
     return end(resting_);
-  tell_load(stats.legs);
+  tell_load(stats);
 }
 
 /// Those that did not move away: their rendezvous may know nothing of them any more.
@@ -307,6 +317,7 @@ void Node::stop() {
 void Node::end(std::optional<std::string> why) {
   if (std::exchange(over_, true)) return;
   ticker_.reset();
+  soon_.reset();
   server_->close([this, why = std::move(why)] { ended_(why); });
 }
 

@@ -73,7 +73,8 @@ class Node {
   void release(const std::string &session);
   void surveyed(rendezvous::Surroundings found);
   void tick();
-  void tell_load(std::size_t legs);  ///< where it has changed
+  HubStats look() const;
+  void tell_load(const HubStats &stats);  ///< where it has changed
   void end_calls(const std::string &why);
   void end(std::optional<std::string> why);
   void say(LogLevel level, const std::string &text) const;
@@ -100,9 +101,9 @@ class Node {
   HubStats last_;
   Time last_at_{};
   double bits_per_second_ = 0;
-  nat::rendezvous::Load told_;
-  std::string trouble_;  // of the connection
-  ContextTimer ticker_;
+  std::optional<nat::rendezvous::Load> told_;  // over this connection
+  std::string trouble_;                        // of the connection
+  ContextTimer ticker_, soon_;
 };
 
 }  // namespace junctor::node

@@ -239,6 +239,7 @@ class Rendezvous {
   void answers_late(const Device &node, const std::string &session, bool serves, Time now);
   void give_up(Session &session, Placement &placement, const std::string &why, Time now,
                bool leaving = false);
+  void fail(Session &session, Placement &placement, const std::string &why, Time now);
   void let_go(Session &session, const std::string &device);
   void release(const Session &session, const Placement &placement);
   void release(Session &session);

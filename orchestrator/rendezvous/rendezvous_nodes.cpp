@@ -190,7 +190,7 @@ void Rendezvous::place(Session &session, Time now) {
   };
   auto choice = best(false);
   if (choice == choices.end()) {
-    pass_over_unreached(session, now);
+    if (options_.relay && options_.relay(session.view.from)) pass_over_unreached(session, now);
     choice = best(true);
   }
   std::string why = "none but those that were tried";
@@ -207,11 +207,11 @@ void Rendezvous::place(Session &session, Time now) {
     tell(session.callee, wire::NoNode{session.view.id, why});
 }
 
-/// One that did not reach both would hardly do so now: what is worse is first to have its turn.
+/// One that did not reach both would hardly do so now: the relay is first to have its turn.
 void Rendezvous::pass_over_unreached(Session &session, Time now) {
   for (Placement &each : session.placements)
-    if (each.state == Placement::State::Failed && now >= each.again &&
-        std::exchange(each.unreached, false))
+    if (each.state == Placement::State::Failed && std::exchange(each.unreached, false) &&
+        now >= each.again)
       each.again = now + kAskAgain;
 }
 
@@ -340,7 +340,7 @@ void Rendezvous::on(Device &from, const wire::LegState &leg, Time now) {
   } else if (leg.state == "failed") {
     // One that had its way already has not tried it: that says nothing of the node.
     const bool tried = leg.leg == "caller" ? placement.caller_tries : placement.callee_tries;
-    give_up(*session, placement, who + " and the node do not reach each other", now);
+    fail(*session, placement, who + " and the node do not reach each other", now);
     if (!tried) let_go(*session, from.id);
     return;
   }
@@ -360,7 +360,6 @@ void Rendezvous::give_up(Session &session, Placement &placement, const std::stri
   placement.until = now + kRelease;
   // Its owner knows how long they may take.
   placement.leaving = leaving && was_up;
-  placement.unreached = !was_up && placement.caller_tries && placement.callee_tries;
   placement.again = was_up ? now : now + kAskAgain;
   placement.to_caller.clear();
   placement.to_callee.clear();
@@ -369,6 +368,14 @@ void Rendezvous::give_up(Session &session, Placement &placement, const std::stri
     tell_both(session, wire::NodeFailed{session.view.id, placement.name, why, leaving});
   else if (session.caller_needs || session.callee_needs)
     place(session, now);
+}
+
+/// By what a client or the node says of the way between them, after it was named.
+void Rendezvous::fail(Session &session, Placement &placement, const std::string &why, Time now) {
+  const bool in_vain = placement.state == Placement::State::Serving && placement.caller_tries &&
+                       placement.callee_tries;
+  give_up(session, placement, why, now);
+  placement.unreached = in_vain;
 }
 
 /// What a client says of a node.
@@ -390,7 +397,7 @@ void Rendezvous::node_rung(Session &session, bool caller, const wire::Rung &rung
     } else if (by_both && !lost) {
       let_go(session, found->device);
     } else if (lost && !was_given_up) {
-      give_up(session, *found, rung.why.empty() ? "a client has lost it" : rung.why, now);
+      fail(session, *found, rung.why.empty() ? "a client has lost it" : rung.why, now);
     }
   } else if (rung.state == "trying") {  // with which they begin; the rest may be of the one before
     tries = true;

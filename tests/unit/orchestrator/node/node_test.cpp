@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -161,6 +162,21 @@ TEST_F(NodeTest, WhatLapsesIsNoAnswerToASessionThatIsBroughtAgain) {
   ASSERT_TRUE(until(lapsed));
   EXPECT_TRUE(said<wire::Serving>());
   EXPECT_FALSE(said<wire::Refuse>());
+}
+
+TEST_F(NodeTest, SaysOverEachConnectionWhatItCarries) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  for (const std::size_t count : {1U, 2U}) {
+    // A rendezvous that takes it for the one before may know more of it than is so now.
+    const auto loads = [&] {
+      return std::ranges::count_if(connections_.back()->said, [](const wire::Message &each) {
+        return std::holds_alternative<wire::Load>(each);
+      });
+    };
+    ASSERT_TRUE(until([&] { return static_cast<std::size_t>(loads()) == count; }));
+    EXPECT_EQ(said<wire::Load>()->legs, 0U);
+    welcome();
+  }
 }
 
 TEST_F(NodeTest, SaysAtOnceThatThereIsRoomAgain) {

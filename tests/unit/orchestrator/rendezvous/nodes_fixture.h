@@ -17,6 +17,9 @@ class Nodes : public RendezvousTest {
     options.rule = rule;
     options.nodes = accept;
     options.regions = {{"eu", "192.0.2.1:3478"}, {"us", "192.0.2.2:3478"}};
+    options.relay = [this](const std::string &) {
+      return relay ? std::optional(wire::Turn{}) : std::nullopt;
+    };
   }
 
   static wire::Object behind(nat::Dependence dependence) {
@@ -93,6 +96,7 @@ class Nodes : public RendezvousTest {
 
   nodes::Rule rule = nodes::Rule::Nearest;
   bool accept = true;
+  bool relay = false;  ///< is there
   LinkId alice = 0, bob = 0;
   std::string session;
 };

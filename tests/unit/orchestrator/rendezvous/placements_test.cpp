@@ -83,8 +83,9 @@ TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsNamed) {
   EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
 }
 
-TEST_F(Nodes, OneThatDidNotReachBothLetsWhatIsWorseGoFirst) {
+TEST_F(Nodes, OneThatDidNotReachBothLetsTheRelayGoFirst) {
   const LinkId only = node("a");
+  relay = true;
   call();
   const auto not_reached = [&](std::size_t asked) {
     need(alice);
@@ -102,11 +103,57 @@ TEST_F(Nodes, OneThatDidNotReachBothLetsWhatIsWorseGoFirst) {
   EXPECT_EQ(count<wire::Serve>(only), 1U);
   now += 2s;
   not_reached(2);
+  for (const LinkId each : {alice, bob}) {
+    need(each);
+    EXPECT_EQ(last<wire::NoNode>(each).why, "none but those that were tried");
+  }
+  now += 2s;
+  not_reached(3);
   // From another network it may be reached.
   const nat::Candidate elsewhere{nat::CandidateKind::External, {"192.0.2.7", 4000}};
   say(bob, wire::Signal{session, "", "", nat::to_string(nat::MoreCandidates{2, {elsewhere}})});
   need(alice);
-  EXPECT_EQ(count<wire::Serve>(only), 3U);
+  EXPECT_EQ(count<wire::Serve>(only), 4U);
+}
+
+TEST_F(Nodes, OneThatDidNotReachBothIsAskedAgainWhereThereIsNoRelay) {
+  const LinkId only = node("a");
+  call();
+  need(alice);
+  serve(only);
+  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  for (const LinkId each : {alice, bob}) says(each, "a", "failed", "no answer");
+  now += 2s;
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(only), 2U);
+}
+
+TEST_F(Nodes, WhoseTurnHasComeBeforeIsNotPassedOverOnceMore) {
+  const LinkId only = node("a");
+  relay = true;
+  call();
+  need(alice);
+  serve(only);
+  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  for (const LinkId each : {alice, bob}) says(each, "a", "failed", "no answer");
+  need(alice);  // too soon for it in any case
+  EXPECT_EQ(count<wire::NoNode>(alice), 1U);
+  now += 2s;
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(only), 2U);
+}
+
+TEST_F(Nodes, OneThatStoppedWhileBothTriedItIsNotPassedOver) {
+  const LinkId only = node("a");
+  relay = true;
+  call();
+  need(alice);
+  serve(only);
+  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  say(only, wire::Refuse{session, "its battery is low"});
+  now += 2s;
+  need(alice);
+  EXPECT_EQ(count<wire::Serve>(only), 2U);
 }
 
 TEST_F(Nodes, WhoIsNamedOneLaterGetsTheAddressesThatItHasNow) {

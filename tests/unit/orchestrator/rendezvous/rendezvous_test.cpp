@@ -11,6 +11,20 @@
 namespace junctor::rendezvous {
 namespace {
 
+TEST_F(RendezvousTest, IsIdleWhileNobodyIsThereNorExpected) {
+  EXPECT_TRUE(rendezvous->idle());
+  const LinkId silent = connect("carol");
+  EXPECT_FALSE(rendezvous->idle()) << "its hello has a bound";
+  rendezvous->disconnected(silent, now);
+  EXPECT_TRUE(rendezvous->idle());
+  const LinkId alice = client("alice"), bob = client("bob");
+  join(alice, bob, "bob");
+  for (const LinkId each : {alice, bob}) rendezvous->disconnected(each, now);
+  EXPECT_FALSE(rendezvous->idle()) << "they may come back";
+  pass(120s);
+  EXPECT_TRUE(rendezvous->idle());
+}
+
 TEST_F(RendezvousTest, WelcomesWithWhatAClientNeeds) {
   const LinkId alice = client("alice");
   const auto welcome = last<wire::Welcome>(alice);
