@@ -11,6 +11,7 @@
 #include "calls/codec_table.h"
 #include "calls/elements_of.h"
 #include "calls/picture_numbers.h"
+#include "common/gst/buffer_bytes.h"
 #include "common/gst/refs.h"
 #include "common/main_context.h"
 
@@ -28,11 +29,7 @@ constexpr int kPictureFrames = 25;
 constexpr auto kLearning = std::chrono::seconds(6);
 constexpr std::uint64_t kSecond = GST_SECOND;
 
-SharedBytes copy_of(GstBuffer *buffer) {
-  Bytes bytes(gst_buffer_get_size(buffer));
-  gst_buffer_extract(buffer, 0, bytes.data(), bytes.size());
-  return SharedBytes::own(std::move(bytes));
-}
+SharedBytes own_copy(GstBuffer *buffer) { return SharedBytes::own(copy_of(buffer)); }
 
 }  // namespace
 
@@ -127,7 +124,7 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
     if (!buffer || self->loop_.packets.size() >= self->wanted_.longest) return GST_FLOW_OK;
     if (self->loop_.packets.empty()) self->read_caps(gst_sample_get_caps(sample.get()));
     self->loop_.packets.push_back(
-        {!GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), copy_of(buffer)});
+        {!GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT), own_copy(buffer)});
     return GST_FLOW_OK;
   }
 
@@ -137,8 +134,7 @@ class LoopCache::Job : public std::enable_shared_from_this<LoopCache::Job> {
     gst_structure_get_int(structure, "channels", &loop_.track.channels);
     gst_structure_get_int(structure, "width", &loop_.track.width);
     gst_structure_get_int(structure, "height", &loop_.track.height);
-    const GValue *config = gst_structure_get_value(structure, "codec_data");
-    if (config) loop_.track.config = copy_of(gst_value_get_buffer(config));
+    if (GstBuffer *config = codec_data_of(structure)) loop_.track.config = own_copy(config);
   }
 
   static GstBusSyncReply on_message(GstBus *, GstMessage *message, gpointer data) {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/gst/buffer_bytes.h"
 #include "pictures/picture_bound.h"
 
 namespace junctor::pictures {
@@ -46,8 +47,7 @@ bool take_caps(Gate &gate, const GstCaps *caps) {
   if (!codec) return false;
   gate.bound.emplace(*codec);
   if (*codec != Codec::H264) return true;
-  const GValue *data = gst_structure_get_value(structure, "codec_data");
-  return with_bytes(data != nullptr ? gst_value_get_buffer(data) : nullptr,
+  return with_bytes(codec_data_of(structure),
                     [&gate](ByteSpan record) { return gate.bound->configure(record); });
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/avc.h"
+#include "common/gst/buffer_bytes.h"
 #include "common/gst/refs.h"
 #include "common/gst/shared_buffer.h"
 #include "common/gst/speex_caps.h"
@@ -133,12 +134,6 @@ constexpr PlainCodec kPlainCodecs[] = {
     {Codec::Vp8, "video/x-vp8"},     {Codec::Sorenson, "video/x-flash-video"},
 };
 
-SharedBytes codec_data(const GstStructure *structure) {
-  const GValue *value = gst_structure_get_value(structure, "codec_data");
-  if (value == nullptr || !GST_VALUE_HOLDS_BUFFER(value)) return {};
-  return unwrap(gst_value_get_buffer(value));
-}
-
 }  // namespace
 
 Result<GstCaps *> caps_of(const Track &track) {
@@ -182,7 +177,7 @@ Result<Track> track_of(const GstCaps *caps) {
     track.codec = plain.codec;
     return track;
   }
-  track.config = codec_data(structure);
+  if (GstBuffer *config = codec_data_of(structure)) track.config = unwrap(config);
   if (gst_structure_has_name(structure, "video/x-h264")) {
     track.codec = Codec::H264;
     if (const auto config = parse_avc_config(track.config.view); !config)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "common/gst/buffer_bytes.h"
 #include "common/gst/shared_buffer.h"
 #include "common/gst/speex_caps.h"
 #include "rtp/core/depacketizer.h"
@@ -84,9 +85,8 @@ GstStructure *frame_structure_of(const rtp::Format &format) {
 
 /// Fixed caps' codec_data; empty without.
 Bytes codec_data(const GstStructure *structure) {
-  const GValue *value = gst_structure_get_value(structure, "codec_data");
-  if (value == nullptr || !GST_VALUE_HOLDS_BUFFER(value)) return {};
-  return copy_of(gst_value_get_buffer(value));
+  GstBuffer *found = codec_data_of(structure);
+  return found != nullptr ? copy_of(found) : Bytes();
 }
 
 }  // namespace

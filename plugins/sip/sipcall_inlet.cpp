@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/gst/buffer_bytes.h"
 #include "common/gst/shared_buffer.h"
 #include "rtp/core/packet.h"
 #include "sip/sipcall_media.h"

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
+
+#include "common/gst/buffer_bytes.h"
 
 extern "C" {
 #include <libavutil/samplefmt.h>
@@ -41,6 +42,16 @@ std::optional<Source> source_of(const GstAudioInfo &raw) {
   return source;
 }
 
+/// The first of `streamheader`; null without.
+GstBuffer *stream_header_of(const GstStructure *structure) {
+  const GValue *headers = gst_structure_get_value(structure, "streamheader");
+  if (headers == nullptr || !GST_VALUE_HOLDS_ARRAY(headers) ||
+      gst_value_array_get_size(headers) == 0)
+    return nullptr;
+  const GValue *first = gst_value_array_get_value(headers, 0);
+  return GST_VALUE_HOLDS_BUFFER(first) ? gst_value_get_buffer(first) : nullptr;
+}
+
 }  // namespace
 
 std::optional<Form> form_of(const GstCaps *caps, GstAudioInfo &raw) {
@@ -67,24 +78,12 @@ std::optional<Coding> coding_of(const GstCaps *caps) {
 
 Result<std::unique_ptr<Decoder>> decoder_of(Coding coding, const GstCaps *caps) {
   const GstStructure *structure = gst_caps_get_structure(caps, 0);
-  const GValue *setup = nullptr;
-  if (coding == Coding::Aac) {
-    setup = gst_structure_get_value(structure, "codec_data");
-  } else if (const GValue *headers = gst_structure_get_value(structure, "streamheader");
-             headers != nullptr && GST_VALUE_HOLDS_ARRAY(headers) &&
-             gst_value_array_get_size(headers) > 0) {
-    setup = gst_value_array_get_value(headers, 0);
-  }
-  GstBuffer *buffer =
-      setup != nullptr && GST_VALUE_HOLDS_BUFFER(setup) ? gst_value_get_buffer(setup) : nullptr;
-  GstMapInfo map;
-  if (buffer == nullptr || !gst_buffer_map(buffer, &map, GST_MAP_READ))
+  GstBuffer *setup = coding == Coding::Aac ? codec_data_of(structure) : stream_header_of(structure);
+  if (setup == nullptr)
     return bad_input(coding == Coding::Aac
                          ? "the caps of AAC have no codec_data; put aacparse in front"
                          : "the caps of Speex have no streamheader; put speexdec in front");
-  auto made = Decoder::create(coding, std::as_bytes(std::span(map.data, map.size)));
-  gst_buffer_unmap(buffer, &map);
-  return made;
+  return Decoder::create(coding, copy_of(setup));
 }
 
 }  // namespace junctor::sound

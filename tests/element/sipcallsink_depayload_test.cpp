@@ -2,7 +2,7 @@
 // sipcallsink, which takes the frames of sound out of their packets itself.
 #include <gst/check/gstharness.h>
 
-#include "common/gst/shared_buffer.h"
+#include "common/gst/buffer_bytes.h"
 #include "sipcallsink_fixture.h"
 
 namespace junctor::test {

@@ -87,10 +87,4 @@ std::optional<SharedBytes> unwrap(GstBuffer *buffer) {
   return SharedBytes{bytes.owner, bytes.view.subspan(memory->offset, memory->size)};
 }
 
-Bytes copy_of(GstBuffer *buffer) {
-  Bytes copy(gst_buffer_get_size(buffer));
-  gst_buffer_extract(buffer, 0, copy.data(), copy.size());
-  return copy;
-}
-
 }  // namespace junctor

@@ -16,7 +16,4 @@ GstBuffer *wrap(const SharedBytes &bytes);
 /// What a buffer of wrap() holds, or a part of it; nothing for any other buffer. Costs no mapping.
 std::optional<SharedBytes> unwrap(GstBuffer *buffer);
 
-/// A copy of all that a buffer holds.
-Bytes copy_of(GstBuffer *buffer);
-
 }  // namespace junctor
