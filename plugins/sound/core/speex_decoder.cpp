@@ -51,8 +51,6 @@ class SpeexDecoder final : public Decoder {
     speex_decoder_ctl(state_.get(), SPEEX_SET_HANDLER, &callback);
   }
   ~SpeexDecoder() override { speex_bits_destroy(&bits_); }
-  SpeexDecoder(const SpeexDecoder &) = delete;
-  SpeexDecoder &operator=(const SpeexDecoder &) = delete;
 
   /// How the voice sounds goes on being foretold from what was there: so a gap is heard least.
   void forget() override { speex_bits_reset(&bits_); }
