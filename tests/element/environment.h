@@ -117,6 +117,13 @@ inline std::string field(const GstStructure *structure, const char *name) {
   return text != nullptr ? text : "";
 }
 
+inline std::string text_of(const GstCaps *caps) {
+  gchar *text = gst_caps_to_string(caps);
+  std::string copy(text);
+  g_free(text);
+  return copy;
+}
+
 template <class T>
 T property(GstElement *element, const char *name) {
   T value{};

@@ -72,9 +72,7 @@ class SourceTest : public FakeServerTest {
     const std::string name = GST_PAD_NAME(pad);
     pads.push_back(name);
     const CapsRef caps(gst_pad_get_current_caps(pad));
-    gchar *text = gst_caps_to_string(caps.get());
-    first_caps[name] = text;
-    g_free(text);
+    first_caps[name] = text_of(caps.get());
     gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_DATA_DOWNSTREAM, on_data, this, nullptr);
     if (!link) return;
     GstElement *sink = gst_element_factory_make("fakesink", (name + "-sink").c_str());

@@ -166,9 +166,7 @@ class Taker {
             if (GST_EVENT_TYPE(event) == GST_EVENT_CAPS) {
               GstCaps *caps = nullptr;
               gst_event_parse_caps(event, &caps);
-              gchar *text = gst_caps_to_string(caps);
-              self->caps_ = text;
-              g_free(text);
+              self->caps_ = text_of(caps);
             }
           }
           gst_event_unref(event);

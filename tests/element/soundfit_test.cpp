@@ -50,11 +50,7 @@ class SoundFit : public testing::Test {
   std::string caps() {
     const PadRef pad(gst_element_get_static_pad(element_.get(), "src"));
     const CapsRef caps(gst_pad_get_current_caps(pad.get()));
-    if (!caps) return "none";
-    gchar *text = gst_caps_to_string(caps.get());
-    const std::string copy(text);
-    g_free(text);
-    return copy;
+    return caps ? text_of(caps.get()) : "none";
   }
 
   ElementRef element_;
@@ -104,9 +100,7 @@ Coded encoded(const std::string &encoder) {
   while (GstBuffer *buffer = gst_harness_try_pull(harness.get()))
     coded.buffers.emplace_back(buffer);
   const CapsRef caps(gst_pad_get_current_caps(harness->sinkpad));
-  gchar *text = gst_caps_to_string(caps.get());
-  coded.caps = text;
-  g_free(text);
+  coded.caps = text_of(caps.get());
   return coded;
 }
 

@@ -4,12 +4,13 @@
 
 #include <gmock/gmock.h>
 
-#include <cmath>
+#include <complex>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/speex.h"
+#include "tone.h"
 
 extern "C" {
 #include <libavcodec/avcodec.h>
@@ -19,9 +20,9 @@ extern "C" {
 namespace junctor::sound {
 namespace {
 
+using test::tone_at;
+using test::tone_in;
 using testing::HasSubstr;
-
-constexpr double kPi = 3.14159265358979323846;
 
 /// A tone of 1 kHz, coded.
 struct Coded {
@@ -57,7 +58,7 @@ Coded tone(const char *encoder, AVSampleFormat format, int rate, int channels, i
     av_channel_layout_copy(&frame->ch_layout, &context->ch_layout);
     if (av_frame_get_buffer(frame.get(), 0) < 0) return coded;
     for (int n = 0; n < context->frame_size; ++n) {
-      const double value = 0.5 * std::sin(2 * kPi * 1000 * (at + n) / rate);
+      const double value = tone_at(1000, rate, static_cast<std::size_t>(at + n));
       if (format == AV_SAMPLE_FMT_S16)
         reinterpret_cast<std::int16_t *>(frame->data[0])[n] =
             static_cast<std::int16_t>(value * 32767);
@@ -92,14 +93,7 @@ std::vector<double> decoded(Decoder &decoder, ByteSpan packet) {
 
 /// The amplitude of `hertz` in the second half, where coders have found their way.
 double amplitude(const std::vector<double> &sound, double hertz, int rate) {
-  double real = 0, imaginary = 0;
-  const std::size_t from = sound.size() / 2;
-  for (std::size_t n = from; n < sound.size(); ++n) {
-    const double turn = 2 * kPi * hertz * static_cast<double>(n) / rate;
-    real += sound[n] * std::cos(turn);
-    imaginary += sound[n] * std::sin(turn);
-  }
-  return 2 * std::hypot(real, imaginary) / static_cast<double>(sound.size() - from);
+  return std::abs(tone_in(sound, hertz, rate, sound.size() / 2));
 }
 
 void expect_tone(Coding coding, const Coded &coded, int rate, std::size_t samples) {

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "calls/call_server.h"
 #include "fakes.h"
 
@@ -57,6 +59,30 @@ class DownlinkTest : public testing::Test {
   void run_until(Medium medium, std::size_t count) {
     while (outlet_->of(medium).size() < count) reactor_->run_once(std::chrono::milliseconds(50));
   }
+  /// The same with both loops, which begin here.
+  void ring_until(Medium medium, std::size_t count) {
+    downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
+    downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
+    run_until(medium, count);
+  }
+  /// Packets of a loop go out with live frames of the other medium, the n-th of which `write`
+  /// brings after each pause: its timer is due, but has time.
+  void expect_along(Medium loop, std::chrono::milliseconds pause,
+                    const std::function<void(std::int64_t n)> &write) {
+    for (std::int64_t n = 1;; ++n) {
+      write(n);
+      const std::size_t before = outlet_->of(loop).size();
+      reactor_->run_once(pause);
+      // On a slow machine the timer may have had no time left: once more, then.
+      if (outlet_->of(loop).size() != before) continue;
+      write(++n);
+      EXPECT_GT(outlet_->of(loop).size(), before);
+      break;
+    }
+    // Where the live medium ends the loop goes on by itself.
+    run_until(loop, outlet_->of(loop).size() + 3);
+    expect_rising();
+  }
   void expect_rising() {
     for (const Medium medium : {Medium::Audio, Medium::Video}) {
       std::int64_t last = -1;
@@ -76,9 +102,7 @@ class DownlinkTest : public testing::Test {
 };
 
 TEST_F(DownlinkTest, PlaysLoopsRoundAndRound) {
-  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
-  downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
-  run_until(Medium::Video, 12);
+  ring_until(Medium::Video, 12);
   const auto video = outlet_->of(Medium::Video);
   EXPECT_TRUE(video[0].key);
   EXPECT_FALSE(video[1].key);
@@ -153,9 +177,7 @@ TEST_F(DownlinkTest, LiveSoundDoesNotWaitForAPictureThatNeverComes) {
 }
 
 TEST_F(DownlinkTest, EachMediumGoesLiveByItself) {
-  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
-  downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
-  run_until(Medium::Video, 3);
+  ring_until(Medium::Video, 3);
   const auto live = view_->outlet("alice");
   live->set_track(track(Codec::Aac, "aac"));
   live->set_track(track(Codec::H264, "live sps"));
@@ -182,48 +204,22 @@ TEST_F(DownlinkTest, EachMediumGoesLiveByItself) {
 }
 
 TEST_F(DownlinkTest, LiveSoundTakesThePictureAlong) {
-  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
-  downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
-  run_until(Medium::Video, 3);
+  ring_until(Medium::Video, 3);
   const auto live = view_->outlet("alice");
   live->set_track(track(Codec::Aac, "aac"));
   live->write(frame(Medium::Audio, 700000));
-  // The timer is due, but has time. On a slow machine it may have none left: once more, then.
-  for (std::int64_t dts = 700020;; dts += 20) {
-    live->write(frame(Medium::Audio, dts));
-    const std::size_t before = outlet_->of(Medium::Video).size();
-    reactor_->run_once(std::chrono::milliseconds(45));
-    if (outlet_->of(Medium::Video).size() != before) continue;
-    live->write(frame(Medium::Audio, dts += 20));
-    EXPECT_GT(outlet_->of(Medium::Video).size(), before);
-    break;
-  }
-  // Where the sound ends the picture goes on by itself.
-  run_until(Medium::Video, outlet_->of(Medium::Video).size() + 3);
-  expect_rising();
+  expect_along(Medium::Video, std::chrono::milliseconds(45),
+               [&](std::int64_t n) { live->write(frame(Medium::Audio, 700000 + 20 * n)); });
 }
 
 TEST_F(DownlinkTest, LivePicturesTakeTheSoundAlong) {
-  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
-  downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
-  run_until(Medium::Audio, 3);
+  ring_until(Medium::Audio, 3);
   const auto live = view_->outlet("alice");
   live->set_track(track(Codec::H264, "live"));
   live->write(frame(Medium::Video, 700000, true));
   ASSERT_EQ(live_.size(), 1U);
-  // As above.
-  for (std::int64_t dts = 700033;; dts += 33) {
-    live->write(frame(Medium::Video, dts));
-    const std::size_t before = outlet_->of(Medium::Audio).size();
-    reactor_->run_once(std::chrono::milliseconds(35));
-    if (outlet_->of(Medium::Audio).size() != before) continue;
-    live->write(frame(Medium::Video, dts += 33));
-    EXPECT_GT(outlet_->of(Medium::Audio).size(), before);
-    break;
-  }
-  // Where the pictures end the sound goes on by itself.
-  run_until(Medium::Audio, outlet_->of(Medium::Audio).size() + 3);
-  expect_rising();
+  expect_along(Medium::Audio, std::chrono::milliseconds(35),
+               [&](std::int64_t n) { live->write(frame(Medium::Video, 700000 + 33 * n)); });
 }
 
 TEST_F(DownlinkTest, LiveMediaKeepTheirDistanceToEachOther) {
@@ -359,9 +355,7 @@ TEST_F(DownlinkTest, AsksTheLiveWriterWhosePicturesAreNotWhole) {
 }
 
 TEST_F(DownlinkTest, APlayerThatWaitsGetsAKeyframeFromWhoeverWrites) {
-  downlink_->set_loop(Medium::Audio, loop(Codec::Aac, "tone"));
-  downlink_->set_loop(Medium::Video, loop(Codec::H264, "card"));
-  run_until(Medium::Video, 3);
+  ring_until(Medium::Video, 3);
   const auto before = outlet_->of(Medium::Video).size();
   outlet_->wanted();
   run_until(Medium::Video, before + 1);

@@ -69,11 +69,20 @@ class Nodes : public RendezvousTest {
             const std::string &why = "") {
     say(link, wire::Rung{session, "sfu", node, state, why, 1});
   }
+  void both_say(const std::string &node, const std::string &state, const std::string &why = "") {
+    for (const LinkId each : {alice, bob}) says(each, node, state, why);
+  }
   /// It is there for both, who have said so.
   void comes_up(LinkId at, const std::string &name) {
     serve(at);
-    for (const LinkId each : {alice, bob}) says(each, name, "trying");
+    both_say(name, "trying");
     legs_up(at);
+  }
+  /// It is not there for either, who have said so.
+  void stays_down(LinkId at, const std::string &name) {
+    serve(at);
+    both_say(name, "trying");
+    both_say(name, "failed", "no answer");
   }
   void call_over(LinkId at, const std::string &name = "a") {
     call();

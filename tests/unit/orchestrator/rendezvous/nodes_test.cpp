@@ -325,7 +325,7 @@ TEST_F(Nodes, WhatANodeSaysBeforeItAnswersIsOfTheLegsOfBefore) {
   EXPECT_EQ(count<wire::Node>(alice), 2U);
   EXPECT_EQ(count<wire::NodeFailed>(alice), 1U);
   EXPECT_EQ(count<wire::NodeUp>(alice), 1U);
-  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  both_say("a", "trying");
   say(only, wire::LegState{session, "caller", "up", 3});
   EXPECT_EQ(count<wire::NodeUp>(alice), 1U);
   say(only, wire::LegState{session, "callee", "up", 3});
@@ -503,14 +503,14 @@ TEST_F(Nodes, AnEndReleasesWhatIsLeavingToo) {
 TEST_F(Nodes, OneThatServesAgainGoesOnCarryingUntilBothHaveMoved) {
   const LinkId first = node("a");
   call_over(first);
-  for (const LinkId each : {alice, bob}) says(each, "a", "carrying");
+  both_say("a", "carrying");
   say(first, wire::Drain{"it is outside the hours in which it serves"});
   rendezvous->disconnected(first, now);
   const LinkId again = node("a");
   need(alice);
   EXPECT_EQ(count<wire::Serve>(again), 0U);
   EXPECT_EQ(count<wire::Release>(again), 0U);
-  for (const LinkId each : {alice, bob}) says(each, "a", "lost");
+  both_say("a", "lost");
   need(alice);
   EXPECT_EQ(count<wire::Serve>(again), 1U);
 }

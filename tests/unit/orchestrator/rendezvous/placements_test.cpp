@@ -65,7 +65,7 @@ TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsAsked) {
   EXPECT_EQ(count<wire::Node>(bob), 2U);
   need(bob);
   EXPECT_EQ(count<wire::Node>(bob), 2U) << "it is on its way";
-  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  both_say("a", "trying");
   legs_up(only);
   EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
 }
@@ -78,7 +78,7 @@ TEST_F(Nodes, WhatClientsSayOfTheOneBeforeIsNoWordOnTheOneThatIsNamed) {
   says(bob, "a", "carrying");
   says(bob, "a", "lost");
   EXPECT_EQ(count<wire::NodeFailed>(alice), 1U);
-  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  both_say("a", "trying");
   legs_up(only);
   EXPECT_EQ(count<wire::NodeUp>(bob), 2U);
 }
@@ -90,23 +90,21 @@ TEST_F(Nodes, OneThatDidNotReachBothLetsTheRelayGoFirst) {
   const auto not_reached = [&](std::size_t asked) {
     need(alice);
     ASSERT_EQ(count<wire::Serve>(only), asked);
-    serve(only);
-    for (const LinkId each : {alice, bob}) says(each, "a", "trying");
-    for (const LinkId each : {alice, bob}) says(each, "a", "failed", "no answer");
+    stays_down(only, "a");
     now += 2s;
   };
+  const auto passed_over = [&] {
+    for (const LinkId each : {alice, bob}) {
+      need(each);
+      EXPECT_EQ(last<wire::NoNode>(each).why, "none but those that were tried");
+    }
+  };
   not_reached(1);
-  for (const LinkId each : {alice, bob}) {
-    need(each);
-    EXPECT_EQ(last<wire::NoNode>(each).why, "none but those that were tried");
-  }
+  passed_over();
   EXPECT_EQ(count<wire::Serve>(only), 1U);
   now += 2s;
   not_reached(2);
-  for (const LinkId each : {alice, bob}) {
-    need(each);
-    EXPECT_EQ(last<wire::NoNode>(each).why, "none but those that were tried");
-  }
+  passed_over();
   now += 2s;
   not_reached(3);
   // From another network it may be reached.
@@ -120,9 +118,7 @@ TEST_F(Nodes, OneThatDidNotReachBothIsAskedAgainWhereThereIsNoRelay) {
   const LinkId only = node("a");
   call();
   need(alice);
-  serve(only);
-  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
-  for (const LinkId each : {alice, bob}) says(each, "a", "failed", "no answer");
+  stays_down(only, "a");
   now += 2s;
   need(alice);
   EXPECT_EQ(count<wire::Serve>(only), 2U);
@@ -133,9 +129,7 @@ TEST_F(Nodes, WhoseTurnHasComeBeforeIsNotPassedOverOnceMore) {
   relay = true;
   call();
   need(alice);
-  serve(only);
-  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
-  for (const LinkId each : {alice, bob}) says(each, "a", "failed", "no answer");
+  stays_down(only, "a");
   need(alice);  // too soon for it in any case
   EXPECT_EQ(count<wire::NoNode>(alice), 1U);
   now += 2s;
@@ -149,7 +143,7 @@ TEST_F(Nodes, OneThatStoppedWhileBothTriedItIsNotPassedOver) {
   call();
   need(alice);
   serve(only);
-  for (const LinkId each : {alice, bob}) says(each, "a", "trying");
+  both_say("a", "trying");
   say(only, wire::Refuse{session, "its battery is low"});
   now += 2s;
   need(alice);
