@@ -15,7 +15,6 @@
 #include "picture/picturefit.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <optional>
 
@@ -23,43 +22,18 @@
 #include "picture/core/fit.h"
 #include "picture/core/pace.h"
 #include "picture/core/scaler.h"
-
-extern "C" {
-#include <libavutil/pixfmt.h>
-}
+#include "picture/picture_formats.h"
 
 GST_DEBUG_CATEGORY_STATIC(junctor_picture_fit_debug);
 #define GST_CAT_DEFAULT junctor_picture_fit_debug
-
-// What decoders give, and what cameras do. The first is what comes out. A format more is a row
-// more.
-#define JUNCTOR_PICTURE_FORMATS(ROW) \
-  ROW(I420, YUV420P)                 \
-  ROW(Y42B, YUV422P)                 \
-  ROW(Y444, YUV444P)                 \
-  ROW(GRAY8, GRAY8)                  \
-  ROW(NV12, NV12)                    \
-  ROW(NV21, NV21)                    \
-  ROW(YUY2, YUYV422)                 \
-  ROW(UYVY, UYVY422)                 \
-  ROW(I420_10LE, YUV420P10LE)        \
-  ROW(I422_10LE, YUV422P10LE)        \
-  ROW(Y444_10LE, YUV444P10LE)        \
-  ROW(I420_12LE, YUV420P12LE)        \
-  ROW(I422_12LE, YUV422P12LE)        \
-  ROW(Y444_12LE, YUV444P12LE)        \
-  ROW(BGRA, BGRA)                    \
-  ROW(BGRx, BGR0)                    \
-  ROW(RGBA, RGBA)                    \
-  ROW(RGBx, RGB0)                    \
-  ROW(BGR, BGR24)                    \
-  ROW(RGB, RGB24)
 
 namespace {
 
 using junctor::picture::Box;
 using junctor::picture::ConstPlanes;
 using junctor::picture::Extent;
+using junctor::picture::FormatPair;
+using junctor::picture::kFormats;
 using junctor::picture::Pace;
 using junctor::picture::Planes;
 using junctor::picture::Scaler;
@@ -68,14 +42,6 @@ using junctor::picture::Size;
 using junctor::picture::Source;
 
 constexpr int kMostRate = 1000;
-
-struct FormatPair {
-  GstVideoFormat ours;
-  AVPixelFormat theirs;
-};
-#define ROW(ours, theirs) FormatPair{GST_VIDEO_FORMAT_##ours, AV_PIX_FMT_##theirs},
-constexpr std::array kFormats{JUNCTOR_PICTURE_FORMATS(ROW)};
-#undef ROW
 
 enum Property : guint { kPropNone, kPropMaxRate };
 

@@ -26,6 +26,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/gst/held_events.h"
 #include "common/gst/refs.h"
 #include "sound/core/decoder.h"
 #include "sound/core/law.h"
@@ -44,7 +45,7 @@ namespace {
 
 using junctor::BufferRef;
 using junctor::CapsRef;
-using junctor::EventRef;
+using junctor::HeldEvents;
 using junctor::Result;
 using junctor::sound::coding_of;
 using junctor::sound::Decoder;
@@ -67,8 +68,8 @@ struct State {
   std::unique_ptr<Decoder> decoder;  ///< where it is coded
   std::optional<Form> coming;        ///< of coded sound only its packets tell
   Form in, out;
-  bool ready = false;          ///< both forms are agreed on
-  std::vector<EventRef> held;  ///< sticky ones that caps go before, the latest of each kind
+  bool ready = false;  ///< both forms are agreed on
+  HeldEvents held;
   bool as_it_is = false;
   bool broken = false;                 ///< what comes in next does not follow what did
   bool gap = false;                    ///< what comes out next does not follow what did
@@ -200,40 +201,6 @@ void forget(State &state) {
   state.gap = true;
 }
 
-void give_held(JunctorSoundFit *self) {
-  for (EventRef &event : std::exchange(self->state->held, {}))
-    gst_pad_push_event(self->src, event.release());
-}
-
-bool is_of(const GstEvent *event, GstEventTypeFlags flag) {
-  return (gst_event_type_get_flags(GST_EVENT_TYPE(event)) & flag) != 0;
-}
-
-/// Whether a later one takes its place.
-bool is_same_kind(const GstEvent *one, const GstEvent *other) {
-  if (GST_EVENT_TYPE(one) != GST_EVENT_TYPE(other)) return false;
-  const GstStructure *structure = gst_event_get_structure(const_cast<GstEvent *>(one));
-  return !is_of(one, GST_EVENT_TYPE_STICKY_MULTI) || structure == nullptr ||
-         gst_event_has_name_id(const_cast<GstEvent *>(other), gst_structure_get_name_id(structure));
-}
-
-/// What comes out of coded sound is known with its first packet: what caps go before waits.
-bool hold(State &state, GstEvent *event) {
-  const GstEventType type = GST_EVENT_TYPE(event);
-  if (state.ready || !state.decoder || type <= GST_EVENT_CAPS || type == GST_EVENT_EOS ||
-      !is_of(event, GST_EVENT_TYPE_SERIALIZED))
-    return false;
-  EventRef owned(event);
-  if (!is_of(event, GST_EVENT_TYPE_STICKY)) return true;
-  const auto before = std::ranges::find_if(
-      state.held, [event](const EventRef &each) { return is_same_kind(each.get(), event); });
-  if (before == state.held.end())
-    state.held.push_back(std::move(owned));
-  else
-    *before = std::move(owned);
-  return true;
-}
-
 /// Agrees on what comes out, for what comes in. False if nothing fits.
 bool negotiate(JunctorSoundFit *self) {
   State &state = *self->state;
@@ -270,7 +237,7 @@ bool negotiate(JunctorSoundFit *self) {
   state.out = *out;
   state.gap = true;
   state.ready = gst_pad_push_event(self->src, gst_event_new_caps(caps.get()));
-  give_held(self);
+  state.held.give(self->src);
   GST_DEBUG_OBJECT(self, "%" GST_PTR_FORMAT "%s", caps.get(), state.as_it_is ? ", as it is" : "");
   return state.ready;
 }
@@ -441,10 +408,7 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
     }
     case GST_EVENT_FLUSH_STOP:
       forget(state);
-      // Upstream will tell a new one, and nothing else again.
-      std::erase_if(state.held, [](const EventRef &each) {
-        return GST_EVENT_TYPE(each.get()) == GST_EVENT_SEGMENT;
-      });
+      state.held.flush();
       break;
     case GST_EVENT_STREAM_START:
       state.held.clear();
@@ -454,12 +418,12 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
       drain(self);
       if (state.clock) state.clock->begin(std::nullopt);
       state.gap = true;
-      if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) give_held(self);
+      if (GST_EVENT_TYPE(event) == GST_EVENT_EOS) state.held.give(self->src);
       break;
     default:
       break;
   }
-  if (hold(state, event)) return TRUE;
+  if (state.decoder && !state.ready && state.held.hold(event)) return TRUE;
   return gst_pad_event_default(pad, parent, event);
 }
 
