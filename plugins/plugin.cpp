@@ -3,6 +3,7 @@
 #include <gst/gst.h>
 
 #include "nat/stunpunch.h"
+#include "picture/picturedec.h"
 #include "picture/picturefit.h"
 #include "rtmp/rtmpauthsrc.h"
 #include "rtmp/rtmpplaysink.h"
@@ -14,6 +15,7 @@
 static gboolean plugin_init(GstPlugin *plugin) {
   gboolean registered = FALSE;
   registered |= GST_ELEMENT_REGISTER(mediawatchdog, plugin);
+  registered |= GST_ELEMENT_REGISTER(picturedec, plugin);
   registered |= GST_ELEMENT_REGISTER(picturefit, plugin);
   registered |= GST_ELEMENT_REGISTER(rtmpauthsrc, plugin);
   registered |= GST_ELEMENT_REGISTER(rtmpplaysink, plugin);

@@ -29,19 +29,19 @@ constexpr std::array kRows{
     CodecRow{Codec::Speex, "Speex", "",
              "audio/x-raw,rate=16000,channels=1 ! speexenc quality=${speex_quality}", 0.1, 0.7,
              16000, 320},
-    CodecRow{Codec::H264, "H.264", "h264parse ! avdec_h264 max-threads=1",
+    CodecRow{Codec::H264, "H.264", "picturedec",
              "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
              "pixel-aspect-ratio=1/1 ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 "
              "key-int-max=60 bitrate=${kbit} ${slices} ! "
              "video/x-h264,profile=constrained-baseline,level=(string)${level},stream-format=avc,"
              "alignment=au",
              1.3, 2.9, 0, 0},
-    CodecRow{Codec::H263, "H.263", "avdec_h263", JUNCTOR_ENCODE_H263, 0.6, 1.9, 0, 0},
-    CodecRow{Codec::Sorenson, "Sorenson H.263", "avdec_flv",
+    CodecRow{Codec::H263, "H.263", "picturedec", JUNCTOR_ENCODE_H263, 0.6, 1.9, 0, 0},
+    CodecRow{Codec::Sorenson, "Sorenson H.263", "picturedec",
              "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
              "pixel-aspect-ratio=1/1 ! avenc_flv bitrate=${kbit}000 qmax=6 gop-size=60",
              1.1, 2.2, 0, 0},
-    CodecRow{Codec::Vp8, "VP8", "vp8dec threads=1",
+    CodecRow{Codec::Vp8, "VP8", "picturedec",
              "video/x-raw,format=I420,width=[16,${max_width},2],height=[16,${max_height},2],"
              "pixel-aspect-ratio=1/1 ! vp8enc deadline=1 cpu-used=8 threads=1 end-usage=cbr "
              "target-bitrate=${kbit}000 keyframe-max-dist=60",

@@ -7,14 +7,18 @@
 
 #include "config/places.h"
 
+extern "C" {
+#include <libavutil/log.h>
+}
+
 namespace junctor::cli {
 
 namespace {
 
 using Names = std::string_view;
 
-constexpr std::array<Names, 6> kOwn{"rtmpauthsrc",   "rtmpplaysink", "sipcallsink",
-                                    "mediawatchdog", "picturefit",   "soundfit"};
+constexpr std::array<Names, 7> kOwn{"rtmpauthsrc", "rtmpplaysink", "sipcallsink", "mediawatchdog",
+                                    "picturedec",  "picturefit",   "soundfit"};
 constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"};
 constexpr std::array<Names, 9> kBase{"audioconvert", "audioresample", "audiotestsrc",
                                      "videotestsrc", "videoconvert",  "appsink",
@@ -26,8 +30,7 @@ constexpr std::array<Names, 19> kGood{"rtpbin",       "rtpopuspay",  "rtpopusdep
                                       "rtph263depay", "rtph263ppay", "rtph263pdepay"};
 constexpr std::array<Names, 3> kBad{"h264parse", "voaacenc", "rsvgoverlay"};
 constexpr std::array<Names, 1> kUgly{"x264enc"};
-constexpr std::array<Names, 5> kLibav{"avdec_h264", "avdec_h263", "avdec_flv", "avenc_h263",
-                                      "avenc_flv"};
+constexpr std::array<Names, 3> kLibav{"avdec_h264", "avenc_h263", "avenc_flv"};
 
 const std::array kNeeds{
     ElementNeed{"Junctor's plugin", "the two legs of a call", kOwn,
@@ -52,6 +55,8 @@ std::span<const ElementNeed> element_needs() { return kNeeds; }
 
 void start_gstreamer() {
   gst_init(nullptr, nullptr);
+  // What libavcodec finds wrong with a peer's pictures would go to stderr, past our log.
+  av_log_set_level(AV_LOG_QUIET);
   if (has_element(std::string(kOwn.front()))) return;
   const std::string built = config::program_dir() + "/../plugins";
   gst_registry_scan_path(gst_registry_get(), built.c_str());

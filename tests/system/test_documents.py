@@ -19,7 +19,7 @@ from support.ports import HOST, free_port
 from support.process import wait_until
 
 ELEMENTS = ("rtmpauthsrc", "rtmpplaysink", "sipcallsink", "stunpunch", "sfurelay", "mediawatchdog",
-            "picturefit", "soundfit")
+            "picturedec", "picturefit", "soundfit")
 BLOCK = re.compile(r"<!-- test: (?P<peers>[^;]*);(?P<claims>.*?)-->\s*"
                    r"```(?P<language>sh|python)\n(?P<command>.*?)```"
                    r"(?P<rest>.*?(?=```sh\n|\Z)(?:```sh\n(?P<next>.*?)```)?)", re.DOTALL)

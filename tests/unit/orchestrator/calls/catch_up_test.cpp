@@ -127,7 +127,7 @@ class CatchUp : public testing::Test {
 
 TEST_F(CatchUp, NothingIsLeftOutWhileNothingWaits) {
   ASSERT_NO_FATAL_FAILURE(
-      start("queue max-size-buffers=600 ! avdec_flv ! identity sleep-time=1000"));
+      start("queue max-size-buffers=600 ! picturedec ! identity sleep-time=1000"));
   std::vector<int> all;
   for (int i = 0; i < 40; ++i) {
     push(i);
@@ -139,7 +139,7 @@ TEST_F(CatchUp, NothingIsLeftOutWhileNothingWaits) {
 
 TEST_F(CatchUp, WhatAnEncoderCannotTakeIsLeftOut) {
   ASSERT_NO_FATAL_FAILURE(
-      start("queue name=q max-size-buffers=600 ! avdec_flv ! identity sleep-time=20000"));
+      start("queue name=q max-size-buffers=600 ! picturedec ! identity sleep-time=20000"));
   for (int i = 0; i < 300; ++i) push(i);
   ASSERT_NO_FATAL_FAILURE(wait(299));
   const auto pictures = seen();
@@ -157,7 +157,7 @@ TEST_F(CatchUp, WhatAnEncoderCannotTakeIsLeftOut) {
 // As in the template: what is left out is not made up for by more pictures than the rate allows.
 TEST_F(CatchUp, TheRateIsKept) {
   ASSERT_NO_FATAL_FAILURE(start(
-      "queue max-size-buffers=600 ! avdec_flv name=decoder ! picturefit max-rate=100 ! identity "
+      "queue max-size-buffers=600 ! picturedec name=decoder ! picturefit max-rate=100 ! identity "
       "sleep-time=5000"));
   for (int i = 0; i < 300; ++i) push(i);
   for (int i = 300; i < 400; ++i) {
@@ -175,7 +175,7 @@ TEST_F(CatchUp, TheRateIsKept) {
 // A decoder that is too slow itself: not all may be left out.
 TEST_F(CatchUp, SomethingIsAlwaysSeen) {
   ASSERT_NO_FATAL_FAILURE(
-      start("queue max-size-buffers=600 ! identity sleep-time=20000 ! avdec_flv"));
+      start("queue max-size-buffers=600 ! identity sleep-time=20000 ! picturedec"));
   for (int i = 0; i < 100; ++i) push(i);
   ASSERT_NO_FATAL_FAILURE(wait(99));
   EXPECT_GE(seen().size(), 5u);  // in 2 s and more

@@ -117,10 +117,10 @@ std::string decoded(const std::string &caps, const std::string &encode, const st
 
 TEST_F(PipelineTest, DecodesNoPicturesThatAreTooLarge) {
   const std::vector<std::pair<std::string, std::string>> codecs = {
-      {"vp8enc deadline=1", "vp8dec"},
+      {"vp8enc deadline=1", "picturedec"},
       {"x264enc tune=zerolatency speed-preset=ultrafast ! video/x-h264,stream-format=avc",
-       "h264parse ! avdec_h264"},
-      {"avenc_flv", "avdec_flv"},
+       "picturedec"},
+      {"avenc_flv", "picturedec"},
   };
   for (const auto &[encode, decode] : codecs) {
     first_.clear();
@@ -141,7 +141,7 @@ TEST_F(PipelineTest, DecodesNoPicturesThatAreTooLarge) {
 
 TEST_F(PipelineTest, DecodesNoMoreWhenPicturesBecomeTooLarge) {
   auto path = make(
-      "testcallee name=callee concat name=both ! identity name=caller ! vp8dec ! callee.video "
+      "testcallee name=callee concat name=both ! identity name=caller ! picturedec ! callee.video "
       "videotestsrc num-buffers=3 ! video/x-raw,width=64,height=64 ! vp8enc deadline=1 ! both. "
       "videotestsrc num-buffers=3 ! video/x-raw,width=16,height=8704 ! vp8enc deadline=1 ! both. ");
   ASSERT_TRUE(path) << path.error().detail;
@@ -207,7 +207,7 @@ TEST_F(PipelineTest, MeasuresPicturesHoweverTheyCome) {
         make(std::string(
                  "testcallee name=callee videotestsrc is-live=true "
                  "pattern=snow ! video/x-raw,format=I420,width=64,height=48 ! vp8enc deadline=1 ! "
-                 "identity name=caller ! vp8dec ! ") +
+                 "identity name=caller ! picturedec ! ") +
              encode + "callee.video");
     ASSERT_TRUE(path) << path.error().detail;
     const Time until = Clock::now() + std::chrono::seconds(10);

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "picture/core/decoder.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavutil/error.h>
+}
+
+namespace junctor::picture {
+
+namespace {
+
+/// What libavcodec says of bad data is said by its results.
+constexpr int kUnsaid = AV_LOG_TRACE;
+
+AVCodecID id_of(Codec codec) {
+  switch (codec) {
+    case Codec::H264:
+      return AV_CODEC_ID_H264;
+    case Codec::H263:
+      return AV_CODEC_ID_H263;
+    case Codec::Sorenson:
+      return AV_CODEC_ID_FLV1;
+    case Codec::Vp8:
+      return AV_CODEC_ID_VP8;
+    default:
+      return AV_CODEC_ID_NONE;
+  }
+}
+
+Error failure(int error) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  av_strerror(error, text, sizeof text);
+  return bad_input(text);
+}
+
+}  // namespace
+
+void FreeFrame::operator()(AVFrame *frame) const { av_frame_free(&frame); }
+void Decoder::Free::operator()(AVCodecContext *codec) const { avcodec_free_context(&codec); }
+void Decoder::Free::operator()(AVPacket *packet) const { av_packet_free(&packet); }
+
+Decoder::Decoder(CodecRef codec, PacketRef packet)
+    : codec_(std::move(codec)), packet_(std::move(packet)) {}
+Decoder::Decoder(Decoder &&) noexcept = default;
+Decoder &Decoder::operator=(Decoder &&) noexcept = default;
+Decoder::~Decoder() = default;
+
+Result<Decoder> Decoder::create(Codec codec, ByteSpan setup) {
+  const std::string name(to_string(codec));
+  const AVCodec *found = avcodec_find_decoder(id_of(codec));
+  if (!found) return bad_input("no pictures of " + name + " are decoded here");
+  CodecRef context(avcodec_alloc_context3(found));
+  PacketRef packet(av_packet_alloc());
+  if (!context || !packet) return internal_error("there is no memory for a decoder of " + name);
+  if (!setup.empty()) {
+    context->extradata =
+        static_cast<std::uint8_t *>(av_mallocz(setup.size() + AV_INPUT_BUFFER_PADDING_SIZE));
+    if (!context->extradata) return internal_error("there is no memory for a decoder of " + name);
+    std::memcpy(context->extradata, setup.data(), setup.size());
+    context->extradata_size = static_cast<int>(setup.size());
+  }
+  context->thread_count = 1;
+  context->max_pixels = kMostPixels;
+  context->pkt_timebase = {1, 1'000'000'000};
+  // Half a picture is better than none until the next whole one.
+  context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+  context->log_level_offset = kUnsaid;
+  if (const int opened = avcodec_open2(context.get(), found, nullptr); opened < 0)
+    return bad_input("this is no setup of " + name + ": " + failure(opened).detail);
+  return Decoder(std::move(context), std::move(packet));
+}
+
+Result<void> Decoder::take(ByteSpan picture, const Showing &showing) {
+  if (picture.empty()) return {};  // to libavcodec it would be the end
+  if (av_new_packet(packet_.get(), static_cast<int>(picture.size())) < 0)
+    return internal_error("there is no memory for it");
+  std::memcpy(packet_->data, picture.data(), picture.size());
+  packet_->pts = showing.at ? showing.at->count() : AV_NOPTS_VALUE;
+  packet_->duration = showing.duration ? showing.duration->count() : 0;
+  const int taken = avcodec_send_packet(codec_.get(), packet_.get());
+  av_packet_unref(packet_.get());
+  if (taken < 0) return failure(taken);
+  return {};
+}
+
+void Decoder::end() { avcodec_send_packet(codec_.get(), nullptr); }
+
+FrameRef Decoder::next() {
+  FrameRef frame(av_frame_alloc());
+  if (!frame || avcodec_receive_frame(codec_.get(), frame.get()) < 0) return nullptr;
+  return frame;
+}
+
+void Decoder::forget() { avcodec_flush_buffers(codec_.get()); }
+
+int Decoder::held_back() const { return codec_->has_b_frames; }
+
+}  // namespace junctor::picture
