@@ -58,16 +58,15 @@ constexpr std::string_view kEncodeH263WithHeaders = JUNCTOR_ENCODE_H263 " ps=1";
 constexpr std::array kFormats{
     FormatRow{Codec::Pcma, "PCMA", 8000, "", "", ""},
     FormatRow{Codec::Pcmu, "PCMU", 8000, "", "", ""},
-    FormatRow{Codec::H264, "H264", 90000, "",
-              "rtph264depay ! video/x-h264,stream-format=avc,alignment=au", ""},
+    FormatRow{Codec::H264, "H264", 90000, "", "", ""},
     FormatRow{Codec::Speex, "SPEEX", 16000, "rtpspeexpay", "", ""},
     FormatRow{Codec::Speex, "SPEEX", 8000, "rtpspeexpay", "",
               "audio/x-raw,rate=8000,channels=1 ! speexenc quality=${speex_quality}"},
     FormatRow{Codec::Aac, "MPEG4-GENERIC", 0, "rtpmp4gpay", "", kEncodeAac},
     FormatRow{Codec::Aac, "MP4A-LATM", 0, "rtpmp4apay", "rtpmp4adepay", kEncodeAac},
-    FormatRow{Codec::Vp8, "VP8", 90000, "rtpvp8pay picture-id-mode=15-bit", "rtpvp8depay", ""},
-    FormatRow{Codec::H263, "H263-2000", 90000, "rtph263ppay", "rtph263pdepay", ""},
-    FormatRow{Codec::H263, "H263-1998", 90000, "rtph263ppay", "rtph263pdepay", ""},
+    FormatRow{Codec::Vp8, "VP8", 90000, "rtpvp8pay picture-id-mode=15-bit", "", ""},
+    FormatRow{Codec::H263, "H263-2000", 90000, "rtph263ppay", "", ""},
+    FormatRow{Codec::H263, "H263-1998", 90000, "rtph263ppay", "", ""},
     FormatRow{Codec::H263, "H263", 90000, "rtph263pay", "rtph263depay", kEncodeH263WithHeaders},
 };
 #undef JUNCTOR_ENCODE_H263

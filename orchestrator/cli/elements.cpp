@@ -23,11 +23,10 @@ constexpr std::array<Names, 4> kCore{"queue", "capsfilter", "concat", "fakesink"
 constexpr std::array<Names, 9> kBase{"audioconvert", "audioresample", "audiotestsrc",
                                      "videotestsrc", "videoconvert",  "appsink",
                                      "appsrc",       "opusenc",       "opusdec"};
-constexpr std::array<Names, 19> kGood{"rtpbin",       "rtpopuspay",  "rtpopusdepay", "v4l2src",
-                                      "imagefreeze",  "speexenc",    "vp8dec",       "vp8enc",
-                                      "rtph264depay", "rtpspeexpay", "rtpmp4gpay",   "rtpmp4apay",
-                                      "rtpmp4adepay", "rtpvp8pay",   "rtpvp8depay",  "rtph263pay",
-                                      "rtph263depay", "rtph263ppay", "rtph263pdepay"};
+constexpr std::array<Names, 18> kGood{
+    "rtpbin",       "rtpopuspay", "rtpopusdepay", "v4l2src",     "imagefreeze",  "speexenc",
+    "vp8dec",       "vp8enc",     "rtph264depay", "rtpspeexpay", "rtpmp4gpay",   "rtpmp4apay",
+    "rtpmp4adepay", "rtpvp8pay",  "rtpvp8depay",  "rtph263pay",  "rtph263depay", "rtph263ppay"};
 constexpr std::array<Names, 3> kBad{"h264parse", "voaacenc", "rsvgoverlay"};
 constexpr std::array<Names, 1> kUgly{"x264enc"};
 constexpr std::array<Names, 3> kLibav{"avdec_h264", "avenc_h263", "avenc_flv"};

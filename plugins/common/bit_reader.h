@@ -28,6 +28,23 @@ class BitReader {
     }
     return value;
   }
+  /// ue(v) of H.264 (Rec. ITU-T H.264, 9.1). 0 for one of more than 32 bits, which is none: what
+  /// follows it means nothing and cannot be read.
+  std::int64_t unsigned_golomb() {
+    int zeros = 0;
+    while (!flag()) {
+      if (failed_) return 0;
+      if (++zeros <= 32) continue;
+      failed_ = true;
+      return 0;
+    }
+    return (std::int64_t{1} << zeros) - 1 + bits(zeros);
+  }
+  /// se(v), 9.1.1.
+  std::int64_t signed_golomb() {
+    const std::int64_t code = unsigned_golomb();
+    return code % 2 != 0 ? (code + 1) / 2 : -(code / 2);
+  }
   /// How many are left.
   std::size_t left() const { return bytes_.size() * 8 - std::min(position_, bytes_.size() * 8); }
   bool failed() const { return failed_; }

@@ -32,36 +32,7 @@ Bytes raw_payload(ByteSpan unit) {
   return raw;
 }
 
-/// With the variable-length codes of parameter sets.
-class SpsReader : public BitReader {
- public:
-  using BitReader::BitReader;
-  /// ue(v), 9.1. 0 for one of more than 32 bits, which is none.
-  std::int64_t unsigned_golomb() {
-    int zeros = 0;
-    while (!flag()) {
-      if (failed()) return 0;
-      if (++zeros > 32) {
-        skip_rest();
-        return 0;
-      }
-    }
-    return (std::int64_t{1} << zeros) - 1 + bits(zeros);
-  }
-  /// se(v), 9.1.1.
-  std::int64_t signed_golomb() {
-    const std::int64_t code = unsigned_golomb();
-    return code % 2 != 0 ? (code + 1) / 2 : -(code / 2);
-  }
-
- private:
-  /// What follows a broken code means nothing.
-  void skip_rest() {
-    while (!failed()) bits(32);
-  }
-};
-
-void skip_scaling_list(SpsReader &reader, int size) {
+void skip_scaling_list(BitReader &reader, int size) {
   std::int64_t last = 8, next = 8;
   for (int i = 0; i < size && !reader.failed(); ++i) {
     if (next != 0) next = (last + reader.signed_golomb() + 256) % 256;
@@ -70,7 +41,7 @@ void skip_scaling_list(SpsReader &reader, int size) {
 }
 
 /// chroma_format_idc, and past all that depends on the profile. Separate colour planes count as 0.
-std::int64_t read_chroma(SpsReader &reader) {
+std::int64_t read_chroma(BitReader &reader) {
   std::int64_t chroma = reader.unsigned_golomb();
   if (chroma == 3 && reader.flag()) chroma = 0;
   reader.unsigned_golomb();  // bit_depth_luma_minus8
@@ -82,7 +53,7 @@ std::int64_t read_chroma(SpsReader &reader) {
   return chroma;
 }
 
-void skip_order_count(SpsReader &reader) {
+void skip_order_count(BitReader &reader) {
   const std::int64_t type = reader.unsigned_golomb();
   if (type == 0) {
     reader.unsigned_golomb();
@@ -101,7 +72,7 @@ std::optional<PictureSize> picture_size(ByteSpan sps, SpsPayload payload) {
   if (sps.empty()) return std::nullopt;
   Bytes raw;
   if (payload == SpsPayload::Unescaped) raw = raw_payload(sps.subspan(1));
-  SpsReader reader(payload == SpsPayload::Unescaped ? ByteSpan(raw) : sps.subspan(1));
+  BitReader reader(payload == SpsPayload::Unescaped ? ByteSpan(raw) : sps.subspan(1));
   const auto profile = static_cast<int>(reader.bits(8));
   reader.bits(16);           // constraint flags, level
   reader.unsigned_golomb();  // seq_parameter_set_id

@@ -8,6 +8,7 @@
 #include "common/gst/shared_buffer.h"
 #include "common/gst/speex_caps.h"
 #include "rtp/core/depacketizer.h"
+#include "rtp/core/h264_depacketizer.h"
 
 namespace junctor::sipcall {
 
@@ -15,6 +16,8 @@ namespace {
 
 /// Clock rates that caps may have for a variable format, in Hz.
 constexpr int kLowestRate = 7350, kHighestRate = 96000;
+/// Parameter sets in a description, more than any encoder has.
+constexpr gint kMostSets = 64;
 
 GstStructure *structure_of(const rtp::Format &format) {
   GstStructure *structure =
@@ -78,9 +81,35 @@ GstStructure *frame_structure_of(const rtp::Format &format) {
     case Codec::Aac:
       return gst_structure_new("audio/mpeg", "mpegversion", G_TYPE_INT, 4, "stream-format",
                                G_TYPE_STRING, "raw", "framed", G_TYPE_BOOLEAN, TRUE, nullptr);
+    case Codec::Vp8:
+      return gst_structure_new_empty("video/x-vp8");
+    case Codec::H263:
+      return gst_structure_new("video/x-h263", "variant", G_TYPE_STRING, "itu", "h263version",
+                               G_TYPE_STRING, "h263", nullptr);
     default:
       g_return_val_if_reached(nullptr);
   }
+}
+
+void set_codec_data(GstStructure *structure, const SharedBytes &config) {
+  GstBuffer *buffer = wrap(config);
+  gst_structure_set(structure, "codec_data", GST_TYPE_BUFFER, buffer, nullptr);
+  gst_buffer_unref(buffer);
+}
+
+/// NAL units in base64, with commas between them (RFC 6184 section 8.1, sprop-parameter-sets).
+std::vector<Bytes> decoded_sets(const char *text) {
+  std::vector<Bytes> sets;
+  gchar **parts = g_strsplit(text, ",", kMostSets);
+  for (gchar **part = parts; *part != nullptr; ++part) {
+    gsize size = 0;
+    guchar *set = g_base64_decode(*part, &size);
+    const auto *bytes = reinterpret_cast<const std::byte *>(set);
+    sets.emplace_back(bytes, bytes + size);
+    g_free(set);
+  }
+  g_strfreev(parts);
+  return sets;
 }
 
 /// Fixed caps' codec_data; empty without.
@@ -101,6 +130,23 @@ CapsRef caps_of(Medium medium) {
   return caps;
 }
 
+std::vector<Bytes> parameter_sets_of(const sip::Media &media) {
+  const auto parameters = rtp::parse_fmtp(media.fmtp);
+  const auto sets = parameters.find("sprop-parameter-sets");
+  return sets != parameters.end() ? decoded_sets(sets->second.c_str()) : std::vector<Bytes>();
+}
+
+CapsRef with_config(const GstCaps *caps, const SharedBytes &config) {
+  CapsRef copy(gst_caps_copy(caps));
+  set_codec_data(gst_caps_get_structure(copy.get(), 0), config);
+  return copy;
+}
+
+bool lacks_config(const GstCaps *caps) {
+  const GstStructure *structure = gst_caps_get_structure(caps, 0);
+  return gst_structure_has_name(structure, "video/x-h264") && codec_data_of(structure) == nullptr;
+}
+
 CapsRef frame_caps_of(const sip::Media &media) {
   if (media.format->codec == Codec::Speex) return speex_caps(static_cast<int>(media.clock_rate), 1);
   GstStructure *structure = frame_structure_of(*media.format);
@@ -108,10 +154,12 @@ CapsRef frame_caps_of(const sip::Media &media) {
     const rtp::AacConfig config{media.clock_rate, media.channels};
     gst_structure_set(structure, "rate", G_TYPE_INT, static_cast<int>(config.rate), "channels",
                       G_TYPE_INT, config.channels, nullptr);
-    GstBuffer *asc = wrap(SharedBytes::own(config.asc()));
-    gst_structure_set(structure, "codec_data", GST_TYPE_BUFFER, asc, nullptr);
-    gst_buffer_unref(asc);
+    set_codec_data(structure, SharedBytes::own(config.asc()));
   }
+  if (media.format->codec == Codec::H264)
+    if (const auto config = rtp::H264Depacketizer(parameter_sets_of(media)).config();
+        !config.view.empty())
+      set_codec_data(structure, config);
   CapsRef caps(gst_caps_new_empty());
   gst_caps_append_structure(caps.get(), structure);
   return caps;
@@ -220,18 +268,16 @@ std::optional<rtp::H264Profile> h264_profile_in(const GstCaps *caps) {
   const char *sets = gst_structure_get_string(structure, "sprop-parameter-sets");
   if (sets == nullptr) return std::nullopt;
   // The first set is the SPS; profile, constraints and level follow its NAL header (RFC 6184 8.1).
-  gchar **parts = g_strsplit(sets, ",", 2);
-  gsize size = 0;
-  guchar *sps = parts[0] != nullptr ? g_base64_decode(parts[0], &size) : nullptr;
-  std::optional<rtp::H264Profile> profile;
-  if (size >= 4 && (sps[0] & 0x1f) == 7) {
-    profile.emplace();
-    profile->profile_idc = sps[1];
-    profile->constraints = sps[2];
-    profile->level_idc = sps[3];
-  }
-  g_free(sps);
-  g_strfreev(parts);
+  const std::vector<Bytes> decoded = decoded_sets(sets);
+  if (decoded.empty() || decoded[0].size() < 4) return std::nullopt;
+  const auto byte = [&sps = decoded[0]](std::size_t at) {
+    return std::to_integer<std::uint8_t>(sps[at]);
+  };
+  if ((byte(0) & 0x1f) != 7) return std::nullopt;
+  rtp::H264Profile profile;
+  profile.profile_idc = byte(1);
+  profile.constraints = byte(2);
+  profile.level_idc = byte(3);
   return profile;
 }
 

@@ -27,8 +27,14 @@ CapsRef sent_caps_of(const sip::Media &media);
 /// What a peer sends: with payload type and what depayloaders want to know of its fmtp.
 CapsRef caps_of(const sip::Media &media);
 /// Of the frames in that, of a format that has a depacketizer of ours: with the configuration that
-/// decoders begin with.
+/// decoders begin with, which of H264 the peer may tell in its packets only.
 CapsRef frame_caps_of(const sip::Media &media);
+/// Whether that is still to come.
+bool lacks_config(const GstCaps *caps);
+/// The same with this configuration (UnpackedFrame::config).
+CapsRef with_config(const GstCaps *caps, const SharedBytes &config);
+/// Of H264: what the peer's description has of them (RFC 6184 section 8.1).
+std::vector<Bytes> parameter_sets_of(const sip::Media &media);
 
 /// The formats that `caps` allow, in the caps' order, each once; those offered by default if they
 /// allow anything.

@@ -165,9 +165,11 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
  private:
   void set_format(const sip::Media &media);  ///< with mutex_
   void start_stream();
+  void start_stream_with(const GstCaps *caps);
+  void start_segment();
   void keep_time(const rtp::IncomingPacket &packet);
   void push_frames(const rtp::IncomingPacket &packet, Duration time);
-  void push(const SharedBytes &data, Duration time, Duration length, bool marker);
+  void push(const SharedBytes &data, Duration time, Duration length, guint flags);
   void ask(rtp::Session &session);
 
   PadRef pad_;
@@ -180,13 +182,15 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
   std::atomic<bool> connected_ = false;
 
   // Reactor.
-  bool stream_started_ = false, finished_ = false, failed_ = false;
+  bool stream_started_ = false, segment_sent_ = false, finished_ = false, failed_ = false;
   bool any_packet_ = false, resync_ = true;
   bool gap_ = true;  // what is pushed next does not follow what was pushed last
   std::unique_ptr<rtp::Depacketizer> depacketizer_;
+  CapsRef frame_caps_;     // of what it gives; a configuration that is new goes into a copy
   int payload_type_ = -1;  // that it takes
   bool unreadable_ = false;
-  std::vector<rtp::SoundFrame> frames_;  // empty between calls; for what it has allocated
+  bool skipped_ = false;  // it was not given what came last
+  std::vector<rtp::UnpackedFrame> frames_;  // empty between calls; for what it has allocated
   std::optional<rtp::PlayoutClock> playout_;
   std::uint32_t clock_rate_ = 0;
   std::optional<std::uint64_t> last_report_;
@@ -198,6 +202,7 @@ class Outlet final : public rtp::SessionListener, public std::enable_shared_from
   bool caps_new_ = false;  // and is not downstream yet
   std::uint32_t new_clock_rate_ = 0;
   const rtp::Format *new_format_ = nullptr;
+  std::vector<Bytes> new_parameter_sets_;
   int new_payload_type_ = -1;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // From a session to a source pad.
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "common/gst/shared_buffer.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr Duration kCheck = std::chrono::milliseconds(500);
 constexpr Duration kInfoPause = std::chrono::seconds(1);
+constexpr guint kMarker = GST_BUFFER_FLAG_MARKER, kDeltaUnit = GST_BUFFER_FLAG_DELTA_UNIT;
 
 }  // namespace
 
@@ -25,6 +27,7 @@ void Outlet::set_format(const sip::Media &media) {
       depayload_ && rtp::has_depacketizer(*media.format) ? frame_caps_of(media) : caps_of(media);
   new_clock_rate_ = media.clock_rate;
   new_format_ = media.format;
+  new_parameter_sets_ = parameter_sets_of(media);
   new_payload_type_ = media.receive_payload_type;
   if (caps_ && gst_caps_is_equal(caps.get(), caps_.get())) return;
   caps_ = std::move(caps);
@@ -68,6 +71,7 @@ void Outlet::finish() {
   session->reactor()->post([self = shared_from_this()] {
     if (self->finished_) return;
     self->start_stream();
+    self->start_segment();
     self->finished_ = true;
     gst_pad_push_event(self->pad_.get(), gst_event_new_eos());
   });
@@ -99,7 +103,8 @@ void Outlet::start_stream() {
     if (std::exchange(caps_new_, false)) caps.reset(gst_caps_ref(caps_.get()));
     payload_type_ = new_payload_type_;
     if (caps && depayload_) {
-      depacketizer_ = rtp::make_depacketizer(*new_format_);
+      depacketizer_ = rtp::make_depacketizer(*new_format_, new_parameter_sets_);
+      frame_caps_.reset(gst_caps_ref(caps.get()));
       gap_ = true;
       unreadable_ = false;
     }
@@ -116,26 +121,33 @@ void Outlet::start_stream() {
     gst_event_set_group_id(event, group_id_);
     gst_pad_push_event(pad_.get(), event);
     g_free(id);
-    if (caps) gst_pad_push_event(pad_.get(), gst_event_new_caps(caps.get()));
-    GstSegment segment;
-    gst_segment_init(&segment, GST_FORMAT_TIME);
-    gst_pad_push_event(pad_.get(), gst_event_new_segment(&segment));
-  } else if (caps) {
-    gst_pad_push_event(pad_.get(), gst_event_new_caps(caps.get()));
   }
+  if (caps && !(depacketizer_ && lacks_config(caps.get()))) start_stream_with(caps.get());
+}
+
+void Outlet::start_stream_with(const GstCaps *caps) {
+  gst_pad_push_event(pad_.get(), gst_event_new_caps(const_cast<GstCaps *>(caps)));
+  start_segment();
+}
+
+void Outlet::start_segment() {
+  if (std::exchange(segment_sent_, true)) return;
+  GstSegment segment;
+  gst_segment_init(&segment, GST_FORMAT_TIME);
+  gst_pad_push_event(pad_.get(), gst_event_new_segment(&segment));
 }
 
 void Outlet::on_packet(const rtp::IncomingPacket &packet) {
   if (failed_) return;
   if (!connected_ || finished_ || !clock_->valid()) {
-    resync_ = true;
+    resync_ = skipped_ = true;
     return;
   }
   start_stream();
   if (!playout_) return;
   // What was agreed before, or what is not known here yet, is in another format.
   if (depacketizer_ && packet.payload_type != payload_type_) {
-    gap_ = true;
+    gap_ = skipped_ = true;
     return;
   }
   keep_time(packet);
@@ -152,7 +164,7 @@ void Outlet::on_packet(const rtp::IncomingPacket &packet) {
   if (depacketizer_)
     push_frames(packet, mapped.time);
   else
-    push(packet.packet, mapped.time, Duration::zero(), packet.marker);
+    push(packet.packet, mapped.time, Duration::zero(), packet.marker ? kMarker : 0);
 }
 
 void Outlet::keep_time(const rtp::IncomingPacket &packet) {
@@ -173,28 +185,34 @@ void Outlet::keep_time(const rtp::IncomingPacket &packet) {
 
 void Outlet::push_frames(const rtp::IncomingPacket &packet, Duration time) {
   frames_.clear();
-  if (const auto read = depacketizer_->add(packet, frames_); !read) {
-    if (!std::exchange(unreadable_, true)) events_.unreadable(read.error());
-    return;
-  }
-  const auto lasts = [this](std::uint32_t units) {
-    return Duration(std::int64_t{units} * 1'000'000'000 / clock_rate_);
+  rtp::IncomingPacket next = packet;
+  next.discontinuity |= std::exchange(skipped_, false);
+  if (const auto read = depacketizer_->add(next, frames_);
+      !read && !std::exchange(unreadable_, true))
+    events_.unreadable(read.error());
+  if (depacketizer_->wants_keyframe()) request_keyframe();
+  const auto lasts = [this](std::int64_t units) {
+    return Duration(units * 1'000'000'000 / clock_rate_);
   };
-  for (const rtp::SoundFrame &frame : frames_) {
+  for (const rtp::UnpackedFrame &frame : frames_) {
     gap_ |= frame.discontinuity;
-    push(frame.data, time + lasts(frame.offset), lasts(frame.length), false);
+    if (!frame.config.view.empty())
+      start_stream_with(with_config(frame_caps_.get(), frame.config).get());
+    // Where the peer's timestamps have leapt in between, nobody knows when it was.
+    const bool leapt = std::abs(frame.offset) > std::int64_t{clock_rate_};
+    push(frame.data, leapt ? time : time + lasts(frame.offset), lasts(frame.length), frame.key ? 0 : kDeltaUnit);
   }
   frames_.clear();  // lets go of the packet
 }
 
-void Outlet::push(const SharedBytes &data, Duration time, Duration length, bool marker) {
+void Outlet::push(const SharedBytes &data, Duration time, Duration length, guint flags) {
   if (failed_) return;
   GstBuffer *buffer = wrap(data);
   GST_BUFFER_PTS(buffer) = static_cast<GstClockTime>(std::max(time, Duration::zero()).count());
   if (length > Duration::zero())
     GST_BUFFER_DURATION(buffer) = static_cast<GstClockTime>(length.count());
   if (std::exchange(gap_, false)) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_DISCONT);
-  if (marker) GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_MARKER);
+  GST_BUFFER_FLAG_SET(buffer, flags);
   // Not linked, flushing, ended downstream: all of these are downstream's business; the call goes
   // on. What is worse would leave the listener without sound or picture, and nobody told.
   const GstFlowReturn flow = gst_pad_push(pad_.get(), buffer);

@@ -92,7 +92,7 @@ std::shared_ptr<Outlet> State::make_outlet(Medium medium) {
   events.update_clock = [this, keep](ClockMap &clock) { clock.update(element_); };
   events.waited = [this, keep](Duration wait) { note_wait(wait); };
   events.failed = [this, keep](GstFlowReturn flow) { flow_error(flow); };
-  events.unreadable = [this, keep](const Error &error) { sound_warning(error); };
+  events.unreadable = [this, keep](const Error &error) { unreadable_warning(error); };
   return std::make_shared<Outlet>(PadRef(GST_PAD(gst_object_ref_sink(pad))), medium,
                                   settings().depayload, clock_, sync_, group_id_,
                                   std::move(events));

@@ -89,11 +89,12 @@ void State::change_settings(const std::function<void(Settings &)> &change) {
   change(settings_);
 }
 
-void State::sound_warning(const Error &error) {
-  GST_ELEMENT_WARNING(element_, STREAM, DECODE,
-                      ("The callee sends sound that cannot be read: %s; such packets are dropped.",
-                       error.detail.c_str()),
-                      (nullptr));
+void State::unreadable_warning(const Error &error) {
+  GST_ELEMENT_WARNING(
+      element_, STREAM, DECODE,
+      ("The callee sends packets that cannot be read: %s; such packets are dropped.",
+       error.detail.c_str()),
+      (nullptr));
 }
 
 void State::flow_error(GstFlowReturn flow) { GST_ELEMENT_FLOW_ERROR(element_, flow); }

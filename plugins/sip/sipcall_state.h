@@ -98,7 +98,7 @@ class State final : public Owner {
   void note_wait(Duration wait);
   void post_eos();
   void flow_error(GstFlowReturn flow);
-  void sound_warning(const Error &error);
+  void unreadable_warning(const Error &error);
   static Result<void> tls_options(const Settings &settings, sip::AgentOptions &options);
   void settings_error(const std::string &text);
 

@@ -485,8 +485,9 @@ static void install_properties(GObjectClass *object_class) {
   g_object_class_install_property(
       object_class, kPropDepayload,
       g_param_spec_boolean("depayload", "Depayload",
-                           "Whether PCMA, PCMU, SPEEX and MPEG4-GENERIC come out of audio_src as "
-                           "frames, ready to be decoded, instead of as RTP packets",
+                           "Whether frames come out, ready to be decoded, instead of RTP packets: "
+                           "of all formats but "
+                           "MP4A-LATM and H263 (RFC 2190)",
                            FALSE, kFlags));
   text(kPropCall, "call", "Call",
        "Call-ID of a call that the shared SIP agent holds: its media is attached, its life is left "

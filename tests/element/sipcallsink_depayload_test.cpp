@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// sipcallsink, which takes the frames of sound out of their packets itself.
+// sipcallsink, which takes frames out of their packets itself.
 #include <gst/check/gstharness.h>
 
 #include "common/gst/buffer_bytes.h"
@@ -234,20 +234,147 @@ TEST_P(SipCallSinkAac, ComesInItsTimeWhereSeveralFramesShareAPacket) {
 INSTANTIATE_TEST_SUITE_P(Formats, SipCallSinkAac, testing::Values(kRows[4]),
                          [](const auto &info) { return std::string(info.param.name); });
 
-TEST_F(SipCallSink, PicturesStayInTheirPacketsWhereSoundDoesNot) {
-  Feeder video(element_, "video", kVideoCaps);
+/// Pictures of H.264, with and without a word on them in the answer.
+class SipCallSinkH264 : public SipCallSink, public testing::WithParamInterface<bool> {
+ protected:
+  static constexpr const char *kSource =
+      "videotestsrc num-buffers=8 pattern=ball ! "
+      "video/x-raw,format=I420,width=128,height=96,framerate=25/1 ! "
+      "x264enc tune=zerolatency key-int-max=4 threads=1 ! rtph264pay mtu=120 seqnum-offset=1";
+
+  void call() {
+    late_caps_ = !GetParam();
+    g_object_set(element_, "depayload", TRUE, nullptr);
+    const Message invite = invite_with(feeder_);
+    packets_ = all_of(std::string(kSource) + " config-interval=" + (GetParam() ? "0" : "-1"));
+    ASSERT_GT(packets_.size(), 16U) << "pictures in several packets";
+    ASSERT_LT(packets_.size(), 80U) << "no more than a socket keeps";
+    std::string answer = this->answer();
+    const std::string sets = "Z0LAHtk=,aMuPIA==";
+    const auto at = answer.find(sets);
+    if (GetParam())
+      answer.replace(at, sets.size(), sets_of_source());
+    else
+      answer.erase(at - std::strlen(";sprop-parameter-sets="),
+                   std::strlen(";sprop-parameter-sets=") + sets.size());
+    peer_.reply(invite, "200 OK", "", answer);
+    change("answered");
+    to_ = port_in(invite.body(), "video");
+    for (std::string &packet : packets_) packet[1] = static_cast<char>((packet[1] & '\x80') | 96);
+  }
+  /// As its payloader says them.
+  static std::string sets_of_source() {
+    Pipeline pipeline(std::string(kSource) + " ! fakesink name=out");
+    pipeline.set_state(GST_STATE_PLAYING);
+    pipeline.wait(GST_MESSAGE_EOS);
+    const PadRef pad(gst_element_get_static_pad(pipeline["out"].get(), "sink"));
+    const CapsRef caps(gst_pad_get_current_caps(pad.get()));
+    return field(gst_caps_get_structure(caps.get(), 0), "sprop-parameter-sets");
+  }
+  void send() {
+    for (const std::string &packet : packets_) {
+      const ByteSpan bytes = as_bytes(packet);
+      video_.send(to_, Bytes(bytes.begin(), bytes.end()));
+    }
+  }
+  std::vector<Taker::Taken> taken(std::size_t count) {
+    EXPECT_TRUE(run_until([&] {
+      out_ = taker("video_src");
+      return out_ != nullptr && out_->taken().size() >= count;
+    }));
+    return out_ != nullptr ? out_->taken() : std::vector<Taker::Taken>();
+  }
+
+  Feeder feeder_{element_, "video", kVideoCaps};
+  Texts packets_;
+  std::uint16_t to_ = 0;
+  Taker *out_ = nullptr;
+};
+
+TEST_P(SipCallSinkH264, GivesThePicturesThatGStreamersDepayloaderGives) {
+  ASSERT_NO_FATAL_FAILURE(call());
+  send();
+  const auto taken = this->taken(8);
+  ASSERT_EQ(taken.size(), 8U);
+
+  GstHarness *depay = gst_harness_new("rtph264depay");
+  gst_harness_set_sink_caps_str(depay, "video/x-h264,stream-format=avc,alignment=au");
+  std::string caps = "application/x-rtp,media=video,clock-rate=90000,encoding-name=H264,payload=96";
+  if (GetParam()) caps += ",sprop-parameter-sets=(string)\"" + sets_of_source() + '"';
+  gst_harness_set_src_caps_str(depay, caps.c_str());
+  for (const std::string &packet : packets_)
+    EXPECT_EQ(gst_harness_push(depay, gst_buffer_new_memdup(packet.data(), packet.size())),
+              GST_FLOW_OK);
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    const BufferRef theirs(gst_harness_try_pull(depay));
+    ASSERT_TRUE(theirs) << i;
+    // It leaves out what comes in front of the first parameter sets.
+    const bool whole = i > 0 || GetParam();
+    const std::string bytes = text_of(theirs.get());
+    EXPECT_TRUE(whole ? taken[i].bytes == bytes : taken[i].bytes.ends_with(bytes)) << i;
+    EXPECT_EQ(taken[i].delta, GST_BUFFER_FLAG_IS_SET(theirs.get(), GST_BUFFER_FLAG_DELTA_UNIT) != 0)
+        << i;
+    EXPECT_EQ(taken[i].delta, i % 4 != 0) << i;
+    EXPECT_EQ(taken[i].discont, i == 0) << i;
+    if (i > 0) {
+      EXPECT_NEAR(static_cast<double>(taken[i].pts - taken[i - 1].pts), 40.0 * GST_MSECOND,
+                  GST_MSECOND)
+          << i;
+    }
+  }
+  EXPECT_TRUE(out_->caps().starts_with("video/x-h264")) << out_->caps();
+  const CapsRef ours(gst_caps_from_string(out_->caps().c_str())),
+      theirs(gst_pad_get_current_caps(depay->sinkpad));
+  const auto config = [](const CapsRef &caps) {
+    return text_of(codec_data_of(gst_caps_get_structure(caps.get(), 0)));
+  };
+  // GStreamer's has four bytes more where the profile has chroma formats.
+  EXPECT_TRUE(config(theirs).starts_with(config(ours)));
+  gst_harness_teardown(depay);
+}
+
+TEST_P(SipCallSinkH264, OfALossItTellsAndAsksForAKeyframe) {
+  ASSERT_NO_FATAL_FAILURE(call());
+  // In the midst of a picture that is no keyframe.
+  std::size_t lost = 0;
+  while ((packets_[lost][12] & 0x1f) != 28 || (packets_[lost][13] & 0xdf) != 1) ++lost;
+  packets_.erase(packets_.begin() + static_cast<std::ptrdiff_t>(lost));
+  send();
+  const auto taken = this->taken(7);
+  std::size_t gaps = 0;
+  for (std::size_t i = 1; i < taken.size(); ++i) gaps += taken[i].discont ? 1 : 0;
+  EXPECT_EQ(gaps, 1U);
+  bool asked = false;
+  while (!asked) {
+    const Bytes datagram = video_.receive(true);
+    ASSERT_FALSE(datagram.empty());
+    const auto items = rtp::rtcp::parse(datagram);
+    ASSERT_TRUE(items);
+    for (const auto &item : *items) asked |= std::holds_alternative<rtp::rtcp::Pli>(item);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Answers, SipCallSinkH264, testing::Bool(), [](const auto &info) {
+  return std::string(info.param ? "WithParameterSets" : "WithoutParameterSets");
+});
+
+TEST_F(SipCallSink, PicturesOfRfc2190StayInTheirPackets) {
   gboolean depayload = TRUE;
   g_object_get(element_, "depayload", &depayload, nullptr);
   EXPECT_FALSE(depayload) << "unless asked for";
-  g_object_set(element_, "depayload", TRUE, nullptr);
+  g_object_set(element_, "depayload", TRUE, "codecs", "pcma,h263/90000", nullptr);
   g_object_get(element_, "depayload", &depayload, nullptr);
   EXPECT_TRUE(depayload);
-  const Message invite = invite_with(video);
-  peer_.reply(invite, "200 OK", "", answer());
+  play();
+  const Message invite = this->invite();
+  const std::string port = std::to_string(video_.port());
+  peer_.reply(invite, "200 OK", "",
+              answer(false, "m=video " + port + " RTP/AVP 34\r\na=rtcp:" + port + "\r\n"));
   change("answered");
   for (const auto &[pad, type] :
        {std::pair("video_src", "application/x-rtp"), std::pair("audio_src", "audio/x-alaw")}) {
     const PadRef out(gst_element_get_static_pad(element_, pad));
+    ASSERT_TRUE(out) << pad;
     const CapsRef caps(gst_pad_get_current_caps(out.get()));
     EXPECT_STREQ(gst_structure_get_name(gst_caps_get_structure(caps.get(), 0)), type);
   }

@@ -4,7 +4,9 @@
 #include <cstdlib>
 
 #include "rtp/core/depacketizer.h"
+#include "rtp/core/h264_depacketizer.h"
 #include "rtp/core/packet.h"
+#include "rtp/core/picture_depacketizer.h"
 #include "rtp/core/playout_clock.h"
 #include "rtp/core/reorder.h"
 #include "rtp/core/unwrap.h"
@@ -61,12 +63,11 @@ void reorder(ByteSpan script) {
   }
 }
 
-// Packets of AAC: for each a byte of flags, a length, and so many bytes. A frame is never longer
-// than an AU header can say, and what is kept of parts is not, either.
-void depacketize(ByteSpan script) {
-  AacDepacketizer depacketizer;
+// Packets of frames: for each a byte of flags, a length, and so many bytes. No frame is empty or
+// longer than it may be.
+void depacketize(ByteSpan script, Depacketizer &depacketizer, std::size_t most) {
   ByteReader reader(script);
-  std::vector<SoundFrame> frames;
+  std::vector<UnpackedFrame> frames;
   while (reader.left() >= 2) {
     const std::uint8_t flags = reader.u8();
     const ByteSpan payload = reader.take(std::min<std::size_t>(reader.u8(), reader.left()));
@@ -79,11 +80,9 @@ void depacketize(ByteSpan script) {
     packet.discontinuity = (flags & 2) != 0;
     packet.new_source = (flags & 4) != 0;
     packet.extended_timestamp = flags >> 3;
-    const std::size_t before = frames.size();
-    const bool read = static_cast<bool>(depacketizer.add(packet, frames));
-    require(read || frames.size() == before);
-    for (std::size_t i = before; i < frames.size(); ++i)
-      require(!frames[i].data.view.empty() && frames[i].data.view.size() < 1 << 13);
+    [[maybe_unused]] const auto read = depacketizer.add(packet, frames);
+    for (const UnpackedFrame &frame : frames)
+      require(!frame.data.view.empty() && frame.data.view.size() <= most);
     frames.clear();
   }
 }
@@ -94,6 +93,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   const ByteSpan input = std::as_bytes(std::span(data, size));
   parse_one(input);
   reorder(input);
-  depacketize(input);
+  constexpr std::size_t kMostAac = (1 << 13) - 1;  // what an AU header can say
+  AacDepacketizer aac;
+  depacketize(input, aac, kMostAac);
+  H264Depacketizer h264;
+  depacketize(input, h264, H264Depacketizer::kMostBytes);
+  Vp8Depacketizer vp8;
+  depacketize(input, vp8, PictureDepacketizer::kMostBytes);
+  H263PlusDepacketizer h263;
+  depacketize(input, h263, PictureDepacketizer::kMostBytes);
   return 0;
 }

@@ -4,6 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "rtp/core/h264_depacketizer.h"
+#include "rtp/core/picture_depacketizer.h"
+
 namespace junctor::rtp {
 
 namespace {
@@ -11,7 +14,7 @@ namespace {
 constexpr std::uint32_t kAacSamples = 1024;  // an access unit
 constexpr std::size_t kAuHeaderBits = 16;    // sizelength 13, indexlength or indexdeltalength 3
 
-enum class Packing { None, Samples, Whole, AuHeaders };
+enum class Packing { None, Samples, Whole, AuHeaders, NalUnits, Vp8, H263Plus };
 
 Packing packing_of(const Format &format) {
   switch (format.codec) {
@@ -22,6 +25,12 @@ Packing packing_of(const Format &format) {
       return Packing::Whole;
     case Codec::Aac:
       return format.encoding_name == "MPEG4-GENERIC" ? Packing::AuHeaders : Packing::None;
+    case Codec::H264:
+      return Packing::NalUnits;
+    case Codec::Vp8:
+      return Packing::Vp8;
+    case Codec::H263:
+      return format.encoding_name == "H263" ? Packing::None : Packing::H263Plus;
     default:
       return Packing::None;
   }
@@ -33,7 +42,8 @@ SharedBytes payload_of(const IncomingPacket &packet) {
 
 }  // namespace
 
-std::unique_ptr<Depacketizer> make_depacketizer(const Format &format) {
+std::unique_ptr<Depacketizer> make_depacketizer(const Format &format,
+                                                std::span<const Bytes> parameter_sets) {
   const Packing packing = packing_of(format);
   switch (packing) {
     case Packing::Samples:
@@ -41,6 +51,12 @@ std::unique_ptr<Depacketizer> make_depacketizer(const Format &format) {
       return std::make_unique<WholeDepacketizer>(packing == Packing::Samples);
     case Packing::AuHeaders:
       return std::make_unique<AacDepacketizer>();
+    case Packing::NalUnits:
+      return std::make_unique<H264Depacketizer>(parameter_sets);
+    case Packing::Vp8:
+      return std::make_unique<Vp8Depacketizer>();
+    case Packing::H263Plus:
+      return std::make_unique<H263PlusDepacketizer>();
     case Packing::None:
       break;
   }
@@ -49,7 +65,8 @@ std::unique_ptr<Depacketizer> make_depacketizer(const Format &format) {
 
 bool has_depacketizer(const Format &format) { return packing_of(format) != Packing::None; }
 
-Result<void> WholeDepacketizer::add(const IncomingPacket &packet, std::vector<SoundFrame> &frames) {
+Result<void> WholeDepacketizer::add(const IncomingPacket &packet,
+                                    std::vector<UnpackedFrame> &frames) {
   // Empty ones keep a NAT's binding open, and have no sound.
   if (packet.payload_size == 0) return {};
   const auto samples = static_cast<std::uint32_t>(a_sample_a_byte_ ? packet.payload_size : 0);
@@ -57,7 +74,8 @@ Result<void> WholeDepacketizer::add(const IncomingPacket &packet, std::vector<So
   return {};
 }
 
-Result<void> AacDepacketizer::add(const IncomingPacket &packet, std::vector<SoundFrame> &frames) {
+Result<void> AacDepacketizer::add(const IncomingPacket &packet,
+                                  std::vector<UnpackedFrame> &frames) {
   if (packet.discontinuity || packet.new_source) {
     partial_.reset();
     broken_ |= packet.discontinuity;
@@ -70,7 +88,8 @@ Result<void> AacDepacketizer::add(const IncomingPacket &packet, std::vector<Soun
   return read;
 }
 
-Result<void> AacDepacketizer::read(const IncomingPacket &packet, std::vector<SoundFrame> &frames) {
+Result<void> AacDepacketizer::read(const IncomingPacket &packet,
+                                   std::vector<UnpackedFrame> &frames) {
   if (packet.payload_size == 0) return {};
   const SharedBytes payload = payload_of(packet);
   ByteReader reader(payload.view);
@@ -107,7 +126,7 @@ Result<void> AacDepacketizer::read(const IncomingPacket &packet, std::vector<Sou
 
 /// Each part is behind a header with the size of the whole; the marker is on the last one.
 Result<void> AacDepacketizer::add_part(const IncomingPacket &packet, std::size_t size,
-                                       ByteSpan part, std::vector<SoundFrame> &frames) {
+                                       ByteSpan part, std::vector<UnpackedFrame> &frames) {
   if (!partial_ || partial_->extended_timestamp != packet.extended_timestamp ||
       partial_->size != size) {
     broken_ |= partial_.has_value();
@@ -128,7 +147,8 @@ Result<void> AacDepacketizer::add_part(const IncomingPacket &packet, std::size_t
   return {};
 }
 
-void AacDepacketizer::put(SharedBytes data, std::uint32_t offset, std::vector<SoundFrame> &frames) {
+void AacDepacketizer::put(SharedBytes data, std::uint32_t offset,
+                          std::vector<UnpackedFrame> &frames) {
   frames.push_back({std::move(data), offset, kAacSamples, std::exchange(broken_, false)});
 }
 

@@ -60,7 +60,7 @@ std::vector<Bytes> taken_out(const std::vector<Bytes> &packets, const FormatRow 
   const auto format = std::ranges::find_if(
       rtp::formats(), [&](const rtp::Format &each) { return find_format_row(each) == &row; });
   const auto depacketizer = rtp::make_depacketizer(*format);
-  std::vector<rtp::SoundFrame> frames;
+  std::vector<rtp::UnpackedFrame> frames;
   for (const Bytes &bytes : packets) {
     rtp::IncomingPacket packet;
     packet.packet = SharedBytes::copy(bytes);
@@ -73,7 +73,7 @@ std::vector<Bytes> taken_out(const std::vector<Bytes> &packets, const FormatRow 
     EXPECT_TRUE(read) << read.error().detail;
   }
   std::vector<Bytes> all;
-  for (const rtp::SoundFrame &frame : frames)
+  for (const rtp::UnpackedFrame &frame : frames)
     all.emplace_back(frame.data.view.begin(), frame.data.view.end());
   return all;
 }
