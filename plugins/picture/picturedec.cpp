@@ -160,6 +160,10 @@ GstFlowReturn give(JunctorPictureDec *self, const AVFrame &frame) {
     GST_BUFFER_DURATION(buffer.get()) = static_cast<guint64>(frame.pkt_duration);
   if ((frame.flags & AV_FRAME_FLAG_CORRUPT) != 0)
     GST_BUFFER_FLAG_SET(buffer.get(), GST_BUFFER_FLAG_CORRUPTED);
+  if (frame.interlaced_frame != 0)
+    GST_BUFFER_FLAG_SET(buffer.get(), GST_VIDEO_BUFFER_FLAG_INTERLACED);
+  if (frame.interlaced_frame != 0 && frame.top_field_first != 0)
+    GST_BUFFER_FLAG_SET(buffer.get(), GST_VIDEO_BUFFER_FLAG_TFF);
   if (std::exchange(state.gap, false)) GST_BUFFER_FLAG_SET(buffer.get(), GST_BUFFER_FLAG_DISCONT);
   return gst_pad_push(self->src, buffer.release());
 }
@@ -218,9 +222,10 @@ bool take_caps(JunctorPictureDec *self, GstCaps *caps) {
   state.decoder.reset();
   state.in_caps.reset(gst_caps_ref(caps));
   const GstStructure *structure = gst_caps_get_structure(caps, 0);
-  GstBuffer *config = junctor::codec_data_of(structure);
-  const char *format = gst_structure_get_string(structure, "stream-format");
-  if (config == nullptr && g_strcmp0(format, "avc") == 0) {
+  const bool configured =
+      g_strcmp0(gst_structure_get_string(structure, "stream-format"), "avc") == 0;
+  GstBuffer *config = configured ? junctor::codec_data_of(structure) : nullptr;
+  if (configured && config == nullptr) {
     GST_ELEMENT_ERROR(self, STREAM, DECODE,
                       ("the caps of H.264 have no codec_data; put h264parse in front"), (nullptr));
     return false;
@@ -252,8 +257,10 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
       state.held.flush();
       break;
     case GST_EVENT_STREAM_START:
+      drain(self);
       state.held.clear();
       break;
+    case GST_EVENT_GAP:
     case GST_EVENT_SEGMENT:
       // What comes may lean on what came: only what is held back belongs to the segment before.
       if (state.decoder && state.decoder->held_back() > 0) drain(self);

@@ -63,6 +63,7 @@ std::optional<GstVideoInfo> info_of(const AVFrame &frame, const GstStructure *co
     info.par_n = frame.sample_aspect_ratio.num;
     info.par_d = frame.sample_aspect_ratio.den;
   }
+  if (frame.interlaced_frame != 0) info.interlace_mode = GST_VIDEO_INTERLACE_MODE_MIXED;
   if (GST_VIDEO_INFO_IS_YUV(&info)) set_colours(info.colorimetry, frame, format);
   return info;
 }

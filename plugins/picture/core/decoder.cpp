@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "common/avc.h"
+
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavutil/error.h>
@@ -58,6 +60,10 @@ Result<Decoder> Decoder::create(Codec codec, ByteSpan setup) {
   PacketRef packet(av_packet_alloc());
   if (!context || !packet) return internal_error("there is no memory for a decoder of " + name);
   if (!setup.empty()) {
+    // libavcodec would begin without it, and find no picture.
+    if (codec == Codec::H264)
+      if (const auto config = parse_avc_config(setup); !config)
+        return bad_input("this is no setup of " + name + ": " + config.error().detail);
     context->extradata =
         static_cast<std::uint8_t *>(av_mallocz(setup.size() + AV_INPUT_BUFFER_PADDING_SIZE));
     if (!context->extradata) return internal_error("there is no memory for a decoder of " + name);
@@ -77,6 +83,7 @@ Result<Decoder> Decoder::create(Codec codec, ByteSpan setup) {
 
 Result<void> Decoder::take(ByteSpan picture, const Showing &showing) {
   if (picture.empty()) return {};  // to libavcodec it would be the end
+  if (picture.size() > kMostBytes) return bad_input("a picture of more than 64 MiB");
   if (av_new_packet(packet_.get(), static_cast<int>(picture.size())) < 0)
     return internal_error("there is no memory for it");
   std::memcpy(packet_->data, picture.data(), picture.size());

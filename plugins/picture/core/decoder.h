@@ -36,6 +36,8 @@ class Decoder {
   /// Of a picture: 4096x2304. A hostile stream could ask for gigabytes with a hundred bytes.
   static constexpr std::int64_t kMostPixels = kMostMacroblocks * 256LL;
 
+  static constexpr std::size_t kMostBytes = 64 << 20;  ///< of a coded one
+
   /// `setup` is H.264's configuration record (ISO/IEC 14496-15, 5.3.3.1), whose length fields
   /// pictures then have; empty for a byte stream (H.264, Annex B) and for all others. BadInput if
   /// it is none, or for a codec that has no pictures.

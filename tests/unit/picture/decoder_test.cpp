@@ -161,6 +161,9 @@ TEST(Decoder, IsMadeForPicturesAndTheirSetups) {
   const auto sound = Decoder::create(Codec::Aac, {});
   ASSERT_FALSE(sound);
   EXPECT_THAT(sound.error().detail, HasSubstr("no pictures of aac"));
+  const auto garbage = Decoder::create(Codec::H264, Bytes(20, std::byte{0xff}));
+  ASSERT_FALSE(garbage);
+  EXPECT_THAT(garbage.error().detail, HasSubstr("no setup of h264"));
 }
 
 }  // namespace
