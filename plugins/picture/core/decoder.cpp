@@ -1,23 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "picture/core/decoder.h"
 
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "common/avc.h"
-
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavutil/error.h>
-}
+#include "common/libav.h"
 
 namespace junctor::picture {
 
 namespace {
-
-/// What libavcodec says of bad data is said by its results.
-constexpr int kUnsaid = AV_LOG_TRACE;
 
 AVCodecID id_of(Codec codec) {
   switch (codec) {
@@ -34,17 +26,11 @@ AVCodecID id_of(Codec codec) {
   }
 }
 
-Error failure(int error) {
-  char text[AV_ERROR_MAX_STRING_SIZE] = {};
-  av_strerror(error, text, sizeof text);
-  return bad_input(text);
-}
-
 }  // namespace
 
-void FreeFrame::operator()(AVFrame *frame) const { av_frame_free(&frame); }
-void Decoder::Free::operator()(AVCodecContext *codec) const { avcodec_free_context(&codec); }
-void Decoder::Free::operator()(AVPacket *packet) const { av_packet_free(&packet); }
+void FreeFrame::operator()(AVFrame *frame) const { libav::Free()(frame); }
+void Decoder::Free::operator()(AVCodecContext *codec) const { libav::Free()(codec); }
+void Decoder::Free::operator()(AVPacket *packet) const { libav::Free()(packet); }
 
 Decoder::Decoder(CodecRef codec, PacketRef packet)
     : codec_(std::move(codec)), packet_(std::move(packet)) {}
@@ -56,43 +42,29 @@ Result<Decoder> Decoder::create(Codec codec, ByteSpan setup) {
   const std::string name(to_string(codec));
   const AVCodec *found = avcodec_find_decoder(id_of(codec));
   if (!found) return bad_input("no pictures of " + name + " are decoded here");
-  CodecRef context(avcodec_alloc_context3(found));
+  // libavcodec would begin without it, and find no picture.
+  if (codec == Codec::H264 && !setup.empty())
+    if (const auto config = parse_avc_config(setup); !config)
+      return bad_input("this is no setup of " + name + ": " + config.error().detail);
+  CodecRef context(libav::make_decoder(found, setup).release());
   PacketRef packet(av_packet_alloc());
   if (!context || !packet) return internal_error("there is no memory for a decoder of " + name);
-  if (!setup.empty()) {
-    // libavcodec would begin without it, and find no picture.
-    if (codec == Codec::H264)
-      if (const auto config = parse_avc_config(setup); !config)
-        return bad_input("this is no setup of " + name + ": " + config.error().detail);
-    context->extradata =
-        static_cast<std::uint8_t *>(av_mallocz(setup.size() + AV_INPUT_BUFFER_PADDING_SIZE));
-    if (!context->extradata) return internal_error("there is no memory for a decoder of " + name);
-    std::memcpy(context->extradata, setup.data(), setup.size());
-    context->extradata_size = static_cast<int>(setup.size());
-  }
-  context->thread_count = 1;
   context->max_pixels = kMostPixels;
   context->pkt_timebase = {1, 1'000'000'000};
   // Half a picture is better than none until the next whole one.
   context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
-  context->log_level_offset = kUnsaid;
   if (const int opened = avcodec_open2(context.get(), found, nullptr); opened < 0)
-    return bad_input("this is no setup of " + name + ": " + failure(opened).detail);
+    return bad_input("this is no setup of " + name + ": " + libav::failure(opened).detail);
   return Decoder(std::move(context), std::move(packet));
 }
 
 Result<void> Decoder::take(ByteSpan picture, const Showing &showing) {
   if (picture.empty()) return {};  // to libavcodec it would be the end
   if (picture.size() > kMostBytes) return bad_input("a picture of more than 64 MiB");
-  if (av_new_packet(packet_.get(), static_cast<int>(picture.size())) < 0)
-    return internal_error("there is no memory for it");
-  std::memcpy(packet_->data, picture.data(), picture.size());
+  if (auto filled = libav::fill(*packet_, picture); !filled) return filled;
   packet_->pts = showing.at ? showing.at->count() : AV_NOPTS_VALUE;
   packet_->duration = showing.duration ? showing.duration->count() : 0;
-  const int taken = avcodec_send_packet(codec_.get(), packet_.get());
-  av_packet_unref(packet_.get());
-  if (taken < 0) return failure(taken);
-  return {};
+  return libav::send(*codec_, *packet_);
 }
 
 void Decoder::end() { avcodec_send_packet(codec_.get(), nullptr); }

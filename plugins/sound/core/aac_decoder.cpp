@@ -1,36 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <cstring>
-#include <string>
 #include <utility>
 
+#include "common/libav.h"
 #include "sound/core/decoder.h"
-
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavutil/error.h>
-}
 
 namespace junctor::sound {
 
 namespace {
 
-struct Free {
-  void operator()(AVCodecContext *context) const { avcodec_free_context(&context); }
-  void operator()(AVPacket *packet) const { av_packet_free(&packet); }
-  void operator()(AVFrame *frame) const { av_frame_free(&frame); }
-};
-using CodecRef = std::unique_ptr<AVCodecContext, Free>;
-using PacketRef = std::unique_ptr<AVPacket, Free>;
-using FrameRef = std::unique_ptr<AVFrame, Free>;
-
-/// What libavcodec says of bad data is said by its results.
-constexpr int kUnsaid = AV_LOG_TRACE;
-
-Error failure(int error) {
-  char text[AV_ERROR_MAX_STRING_SIZE] = {};
-  av_strerror(error, text, sizeof text);
-  return bad_input(text);
-}
+using libav::CodecRef;
+using libav::FrameRef;
+using libav::PacketRef;
 
 class AacDecoder final : public Decoder {
  public:
@@ -45,13 +25,8 @@ class AacDecoder final : public Decoder {
 
  private:
   Result<void> take_packet(ByteSpan packet) override {
-    if (av_new_packet(packet_.get(), static_cast<int>(packet.size())) < 0)
-      return internal_error("there is no memory for it");
-    std::memcpy(packet_->data, packet.data(), packet.size());
-    const int taken = avcodec_send_packet(codec_.get(), packet_.get());
-    av_packet_unref(packet_.get());
-    if (taken < 0) return failure(taken);
-    return {};
+    if (auto filled = libav::fill(*packet_, packet); !filled) return filled;
+    return libav::send(*codec_, *packet_);
   }
 
   std::optional<Sound> next_frame() override {
@@ -74,22 +49,13 @@ Result<std::unique_ptr<Decoder>> make_aac_decoder(ByteSpan setup) {
   if (!codec) return internal_error("this libavcodec decodes no AAC");
   // Without one libavcodec would guess.
   if (setup.empty()) return bad_input("this is no setup of AAC: it is empty");
-  CodecRef context(avcodec_alloc_context3(codec));
+  CodecRef context = libav::make_decoder(codec, setup);
   PacketRef packet(av_packet_alloc());
   FrameRef frame(av_frame_alloc());
-  auto *extra =
-      static_cast<std::uint8_t *>(av_mallocz(setup.size() + AV_INPUT_BUFFER_PADDING_SIZE));
-  if (!context || !packet || !frame || !extra) {
-    av_free(extra);
+  if (!context || !packet || !frame)
     return internal_error("there is no memory for a decoder of AAC");
-  }
-  std::memcpy(extra, setup.data(), setup.size());
-  context->extradata = extra;  // freed with it
-  context->extradata_size = static_cast<int>(setup.size());
-  context->thread_count = 1;
-  context->log_level_offset = kUnsaid;
   if (const int opened = avcodec_open2(context.get(), codec, nullptr); opened < 0)
-    return bad_input("this is no setup of AAC: " + failure(opened).detail);
+    return bad_input("this is no setup of AAC: " + libav::failure(opened).detail);
   return std::unique_ptr<Decoder>(
       std::make_unique<AacDecoder>(std::move(context), std::move(packet), std::move(frame)));
 }

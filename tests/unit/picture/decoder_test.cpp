@@ -8,21 +8,15 @@
 #include <string>
 #include <vector>
 
-extern "C" {
-#include <libavcodec/avcodec.h>
-}
+#include "common/libav.h"
 
 namespace junctor::picture {
 namespace {
 
+using libav::Free;
 using std::chrono::milliseconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-struct Free {
-  void operator()(AVCodecContext *each) const { avcodec_free_context(&each); }
-  void operator()(AVPacket *each) const { av_packet_free(&each); }
-};
 
 constexpr int kWidth = 352, kHeight = 288;
 constexpr int kGrey[] = {40, 80, 120, 160, 200};

@@ -9,17 +9,18 @@
 #include <string>
 #include <vector>
 
+#include "common/libav.h"
 #include "common/speex.h"
 #include "tone.h"
 
 extern "C" {
-#include <libavcodec/avcodec.h>
 #include <libavutil/opt.h>
 }
 
 namespace junctor::sound {
 namespace {
 
+using libav::Free;
 using test::tone_at;
 using test::tone_in;
 using testing::HasSubstr;
@@ -28,12 +29,6 @@ using testing::HasSubstr;
 struct Coded {
   Bytes setup;
   std::vector<Bytes> packets;
-};
-
-struct Free {
-  void operator()(AVCodecContext *each) const { avcodec_free_context(&each); }
-  void operator()(AVPacket *each) const { av_packet_free(&each); }
-  void operator()(AVFrame *each) const { av_frame_free(&each); }
 };
 
 Coded tone(const char *encoder, AVSampleFormat format, int rate, int channels, int frames = 1) {
