@@ -28,6 +28,7 @@
 
 #include "common/gst/buffer_bytes.h"
 #include "common/gst/held_events.h"
+#include "common/gst/queries.h"
 #include "common/gst/refs.h"
 #include "picture/core/decoder.h"
 #include "picture/picture_formats.h"
@@ -43,6 +44,8 @@ GST_DEBUG_CATEGORY_STATIC(junctor_picture_dec_debug);
 
 namespace {
 
+using junctor::answer_caps;
+using junctor::answer_latency;
 using junctor::BufferRef;
 using junctor::Bytes;
 using junctor::CapsRef;
@@ -85,6 +88,7 @@ static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS,
     GST_STATIC_CAPS("video/x-h264, stream-format = { avc, byte-stream }, alignment = au; "
                     "video/x-h263; video/x-flash-video; video/x-vp8"));
+
 namespace {
 
 CapsRef raw_caps() {
@@ -280,26 +284,13 @@ gboolean sink_query(GstPad *pad, GstObject *parent, GstQuery *query) {
   // What comes out has nothing of the memory or the form of what comes in.
   if (GST_QUERY_TYPE(query) == GST_QUERY_ALLOCATION) return FALSE;
   if (GST_QUERY_TYPE(query) != GST_QUERY_CAPS) return gst_pad_query_default(pad, parent, query);
-  CapsRef caps(gst_pad_get_pad_template_caps(pad));
-  GstCaps *filter = nullptr;
-  gst_query_parse_caps(query, &filter);
-  if (filter != nullptr)
-    caps.reset(gst_caps_intersect_full(filter, caps.get(), GST_CAPS_INTERSECT_FIRST));
-  gst_query_set_caps_result(query, caps.get());
-  return TRUE;
+  return answer_caps(query, CapsRef(gst_pad_get_pad_template_caps(pad)));
 }
 
 gboolean src_query(GstPad *pad, GstObject *parent, GstQuery *query) {
   auto *self = JUNCTOR_PICTURE_DEC(parent);
   if (GST_QUERY_TYPE(query) != GST_QUERY_LATENCY) return gst_pad_query_default(pad, parent, query);
-  if (!gst_pad_peer_query(self->sink, query)) return FALSE;
-  gboolean live = FALSE;
-  GstClockTime least = 0, most = 0;
-  gst_query_parse_latency(query, &live, &least, &most);
-  const GstClockTime own = self->state->delay;
-  gst_query_set_latency(query, live, least + own,
-                        GST_CLOCK_TIME_IS_VALID(most) ? most + own : most);
-  return TRUE;
+  return answer_latency(query, self->sink, self->state->delay);
 }
 
 }  // namespace

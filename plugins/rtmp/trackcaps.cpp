@@ -16,12 +16,6 @@ namespace junctor::rtmp {
 
 namespace {
 
-void set_codec_data(GstCaps *caps, const SharedBytes &config) {
-  GstBuffer *buffer = wrap(config);
-  gst_caps_set_simple(caps, "codec_data", GST_TYPE_BUFFER, buffer, nullptr);
-  gst_buffer_unref(buffer);
-}
-
 /// Rec. ITU-T H.264 (08/2021), A.2; names as GStreamer spells them. Null for those it has none for.
 const char *h264_profile(std::uint8_t profile, std::uint8_t constraints) {
   const auto set = [constraints](int flag) { return (constraints & 0x80 >> flag) != 0; };
@@ -91,7 +85,7 @@ Result<GstCaps *> h264_caps(const Track &track) {
   if (size.width > 0 && size.height > 0)
     gst_caps_set_simple(caps.get(), "width", G_TYPE_INT, size.width, "height", G_TYPE_INT,
                         size.height, nullptr);
-  set_codec_data(caps.get(), track.config);
+  set_codec_data(gst_caps_get_structure(caps.get(), 0), track.config);
   return caps.release();
 }
 
@@ -106,7 +100,7 @@ Result<GstCaps *> aac_caps(const Track &track) {
   if (const char *profile = aac_profile(config->object_type))
     gst_caps_set_simple(caps.get(), "base-profile", G_TYPE_STRING, profile, "profile",
                         G_TYPE_STRING, profile, nullptr);
-  set_codec_data(caps.get(), track.config);
+  set_codec_data(gst_caps_get_structure(caps.get(), 0), track.config);
   return caps.release();
 }
 

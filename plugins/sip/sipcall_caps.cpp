@@ -91,12 +91,6 @@ GstStructure *frame_structure_of(const rtp::Format &format) {
   }
 }
 
-void set_codec_data(GstStructure *structure, const SharedBytes &config) {
-  GstBuffer *buffer = wrap(config);
-  gst_structure_set(structure, "codec_data", GST_TYPE_BUFFER, buffer, nullptr);
-  gst_buffer_unref(buffer);
-}
-
 /// NAL units in base64, with commas between them (RFC 6184 section 8.1, sprop-parameter-sets).
 std::vector<Bytes> decoded_sets(const char *text) {
   std::vector<Bytes> sets;

@@ -19,6 +19,7 @@
 #include <iterator>
 
 #include "common/gst/context.h"
+#include "common/gst/queries.h"
 #include "sip/sipcall_state.h"
 
 GST_DEBUG_CATEGORY(junctor_sip_call_sink_debug);
@@ -135,17 +136,8 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
 
 gboolean sink_query(GstPad *pad, GstObject *parent, GstQuery *query) {
   switch (GST_QUERY_TYPE(query)) {
-    case GST_QUERY_CAPS: {
-      GstCaps *filter = nullptr;
-      gst_query_parse_caps(query, &filter);
-      const Inlet &inlet = inlet_of(pad);
-      const CapsRef all = inlet.welcome();
-      const CapsRef caps(filter
-                             ? gst_caps_intersect_full(filter, all.get(), GST_CAPS_INTERSECT_FIRST)
-                             : gst_caps_ref(all.get()));
-      gst_query_set_caps_result(query, caps.get());
-      return TRUE;
-    }
+    case GST_QUERY_CAPS:
+      return junctor::answer_caps(query, inlet_of(pad).welcome());
     case GST_QUERY_ACCEPT_CAPS:
       return gst_pad_query_default(pad, parent, query);
     case GST_QUERY_CONTEXT:

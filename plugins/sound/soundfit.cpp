@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "common/gst/held_events.h"
+#include "common/gst/queries.h"
 #include "common/gst/refs.h"
 #include "sound/core/decoder.h"
 #include "sound/core/law.h"
@@ -43,6 +44,8 @@ GST_DEBUG_CATEGORY_STATIC(junctor_sound_fit_debug);
 
 namespace {
 
+using junctor::answer_caps;
+using junctor::answer_latency;
 using junctor::BufferRef;
 using junctor::CapsRef;
 using junctor::HeldEvents;
@@ -427,15 +430,6 @@ gboolean sink_event(GstPad *pad, GstObject *parent, GstEvent *event) {
   return gst_pad_event_default(pad, parent, event);
 }
 
-gboolean answer_caps(GstQuery *query, CapsRef caps) {
-  GstCaps *filter = nullptr;
-  gst_query_parse_caps(query, &filter);
-  if (filter != nullptr)
-    caps.reset(gst_caps_intersect_full(filter, caps.get(), GST_CAPS_INTERSECT_FIRST));
-  gst_query_set_caps_result(query, caps.get());
-  return TRUE;
-}
-
 gboolean sink_query(GstPad *pad, GstObject *parent, GstQuery *query) {
   if (GST_QUERY_TYPE(query) == GST_QUERY_CAPS)
     return answer_caps(query, CapsRef(gst_pad_get_pad_template_caps(pad)));
@@ -448,14 +442,7 @@ gboolean src_query(GstPad *pad, GstObject *parent, GstQuery *query) {
   auto *self = JUNCTOR_SOUND_FIT(parent);
   if (GST_QUERY_TYPE(query) == GST_QUERY_CAPS) return answer_caps(query, offered(self));
   if (GST_QUERY_TYPE(query) != GST_QUERY_LATENCY) return gst_pad_query_default(pad, parent, query);
-  if (!gst_pad_peer_query(self->sink, query)) return FALSE;
-  gboolean live = FALSE;
-  GstClockTime least = 0, most = 0;
-  gst_query_parse_latency(query, &live, &least, &most);
-  const auto own = static_cast<GstClockTime>(self->state->delay.load());
-  gst_query_set_latency(query, live, least + own,
-                        GST_CLOCK_TIME_IS_VALID(most) ? most + own : most);
-  return TRUE;
+  return answer_latency(query, self->sink, static_cast<GstClockTime>(self->state->delay.load()));
 }
 
 }  // namespace

@@ -87,4 +87,10 @@ std::optional<SharedBytes> unwrap(GstBuffer *buffer) {
   return SharedBytes{bytes.owner, bytes.view.subspan(memory->offset, memory->size)};
 }
 
+void set_codec_data(GstStructure *structure, const SharedBytes &bytes) {
+  GstBuffer *buffer = wrap(bytes);
+  gst_structure_set(structure, "codec_data", GST_TYPE_BUFFER, buffer, nullptr);
+  gst_buffer_unref(buffer);
+}
+
 }  // namespace junctor

@@ -16,4 +16,7 @@ GstBuffer *wrap(const SharedBytes &bytes);
 /// What a buffer of wrap() holds, or a part of it; nothing for any other buffer. Costs no mapping.
 std::optional<SharedBytes> unwrap(GstBuffer *buffer);
 
+/// Puts `bytes` into the field `codec_data` of caps that are the caller's alone. No copy.
+void set_codec_data(GstStructure *structure, const SharedBytes &bytes);
+
 }  // namespace junctor

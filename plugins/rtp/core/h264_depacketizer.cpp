@@ -27,13 +27,14 @@ std::uint8_t type_of(ByteSpan unit) { return std::to_integer<std::uint8_t>(unit[
 
 bool is_set(std::uint8_t type) { return type == kSps || type == kPps; }
 
-/// The number that a parameter set has behind so many bytes; nothing for one that is none.
+/// The next ue(v); nothing for one that is none, or not below `end`.
 std::optional<std::uint32_t> number_in(BitReader &reader, std::uint32_t end) {
   const std::int64_t number = reader.unsigned_golomb();
   if (reader.failed() || number >= end) return std::nullopt;
   return static_cast<std::uint32_t>(number);
 }
 
+/// The id that a parameter set has behind so many bytes; nothing for one that is none.
 std::optional<std::uint32_t> id_of(ByteSpan set, std::size_t behind, std::uint32_t end) {
   if (set.size() <= behind) return std::nullopt;
   BitReader reader(set.subspan(behind));
@@ -180,8 +181,8 @@ void H264Depacketizer::keep_set(ByteSpan unit) {
   sets_new_ = true;
 }
 
-/// Whether there is another configuration now. A PPS whose SPS is not there would spoil it: decoders
-/// read no further.
+/// Whether there is another configuration now. A PPS whose SPS is not there would spoil it:
+/// decoders read no further.
 bool H264Depacketizer::configure() {
   if (!std::exchange(sets_new_, false)) return false;
   std::vector<ByteSpan> sps, pps;
