@@ -65,6 +65,11 @@ class PictureDec : public testing::Test {
   void push_all(const Coded &coded) {
     for (const BufferRef &buffer : coded.buffers) ASSERT_EQ(push(buffer), GST_FLOW_OK);
   }
+  void begin_segment() {
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    ASSERT_TRUE(gst_harness_push_event(harness_.get(), gst_event_new_segment(&segment)));
+  }
   void end() { ASSERT_TRUE(gst_harness_push_event(harness_.get(), gst_event_new_eos())); }
   BufferRef pull() { return BufferRef(gst_harness_try_pull(harness_.get())); }
   std::size_t pull_all() {
@@ -283,9 +288,7 @@ TEST_F(PictureDec, OfTheSameSegmentOnceMoreNothingBreaks) {
   const Coded coded = encoded(kFlv);
   start("picturedec", coded.caps);
   ASSERT_EQ(push(coded.buffers[0]), GST_FLOW_OK);
-  GstSegment segment;
-  gst_segment_init(&segment, GST_FORMAT_TIME);
-  ASSERT_TRUE(gst_harness_push_event(harness_.get(), gst_event_new_segment(&segment)));
+  begin_segment();
   gst_harness_set_src_caps_str(harness_.get(), coded.caps.c_str());
   for (std::size_t n = 1; n < 5; ++n) ASSERT_EQ(push(coded.buffers[n]), GST_FLOW_OK);
   EXPECT_EQ(pull_all(), 5u);
@@ -325,9 +328,7 @@ TEST_F(PictureDec, WhatIsHeldBackComesAtTheEndOrNotAtAll) {
   EXPECT_EQ(pull_all(), before);
   ASSERT_TRUE(gst_harness_push_event(harness_.get(), gst_event_new_flush_start()));
   ASSERT_TRUE(gst_harness_push_event(harness_.get(), gst_event_new_flush_stop(TRUE)));
-  GstSegment segment;
-  gst_segment_init(&segment, GST_FORMAT_TIME);
-  ASSERT_TRUE(gst_harness_push_event(harness_.get(), gst_event_new_segment(&segment)));
+  begin_segment();
   EXPECT_EQ(pull_all(), 0u);
   push_all(coded);
   const BufferRef first = pull();

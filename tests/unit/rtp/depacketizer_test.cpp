@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "packets.h"
+
 namespace junctor::rtp {
 namespace {
 
@@ -18,22 +20,7 @@ const Format &format_named(std::string_view name) {
   return formats().front();
 }
 
-/// A packet of `payload` behind a header of 12 bytes, padding after it.
-IncomingPacket packet_of(const std::string &payload, std::uint64_t timestamp = 0,
-                         bool marker = true) {
-  IncomingPacket packet;
-  Bytes bytes(12);
-  ByteWriter(bytes).text(payload).text(std::string(3, '\3'));
-  packet.packet = SharedBytes::own(std::move(bytes));
-  packet.payload_size = payload.size();
-  packet.extended_timestamp = timestamp;
-  packet.marker = marker;
-  return packet;
-}
-
-std::string text(const UnpackedFrame &frame) {
-  return {reinterpret_cast<const char *>(frame.data.view.data()), frame.data.view.size()};
-}
+std::string text(const UnpackedFrame &frame) { return text_of(frame.data); }
 
 /// RFC 3640 section 3.2.1: the length of the headers in bits, and for each its unit's size and an
 /// index of 0.
@@ -45,20 +32,12 @@ std::string headers(const std::vector<std::size_t> &sizes) {
   return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
-class Aac : public testing::Test {
+class Aac : public testing::Test, protected Unpacking<AacDepacketizer> {
  protected:
-  /// What it says of a packet that cannot be read; empty for one that can.
-  std::string add(const IncomingPacket &packet) {
-    frames_.clear();
-    const auto read = depacketizer_.add(packet, frames_);
-    return read ? "" : read.error().detail;
-  }
   /// A part of the unit "hello world".
   IncomingPacket part(const std::string &piece, bool last = false, std::uint64_t timestamp = 0) {
     return packet_of(headers({11}) + piece, timestamp, last);
   }
-  AacDepacketizer depacketizer_;
-  std::vector<UnpackedFrame> frames_;
 };
 
 TEST(Depacketizer, IsThereForWhatHasOne) {

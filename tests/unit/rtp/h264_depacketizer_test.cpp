@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/avc.h"
+#include "packets.h"
 #include "rtp/core/packetizer.h"
 
 namespace junctor::rtp {
@@ -42,39 +43,12 @@ std::string aggregate(const std::vector<std::string> &units) {
   return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
-std::string text_of(const SharedBytes &bytes) {
-  return {reinterpret_cast<const char *>(bytes.view.data()), bytes.view.size()};
-}
-
-class H264 : public testing::Test {
+class H264 : public testing::Test, protected Unpacking<H264Depacketizer> {
  protected:
-  /// What it says of a packet that cannot be read; empty for one that can.
-  std::string add(const std::string &payload, std::uint64_t timestamp, bool marker = true,
-                  bool lost_before = false) {
-    IncomingPacket packet;
-    Bytes bytes(12);
-    ByteWriter(bytes).text(payload).text(std::string(3, '\3'));
-    packet.packet = SharedBytes::own(std::move(bytes));
-    packet.payload_size = payload.size();
-    packet.extended_timestamp = timestamp;
-    packet.marker = marker;
-    packet.discontinuity = lost_before;
-    frames_.clear();
-    const auto read = depacketizer_.add(packet, frames_);
-    return read ? "" : read.error().detail;
-  }
-  std::vector<std::string> texts() {
-    std::vector<std::string> all;
-    for (const UnpackedFrame &frame : frames_) all.push_back(text_of(frame.data));
-    return all;
-  }
   void configure(std::uint64_t timestamp = 0) {
     ASSERT_EQ(add(aggregate({kSps, kPps, "\x65idr"}), timestamp), "");
     ASSERT_EQ(frames_.size(), 1u);
   }
-
-  H264Depacketizer depacketizer_;
-  std::vector<UnpackedFrame> frames_;
 };
 
 TEST_F(H264, AnAccessUnitIsWhatHasOneTimestampUpToTheMarker) {
@@ -307,13 +281,7 @@ TEST_F(H264, APictureHasABound) {
 TEST_F(H264, AnotherSourceBeginsAnew) {
   configure();
   EXPECT_EQ(add("\x65one", 3000, false), "");
-  IncomingPacket packet;
-  packet.packet = SharedBytes::own(bytes_of(std::string(12, '\0') + "\x41new"));
-  packet.payload_size = 4;
-  packet.extended_timestamp = 3000;
-  packet.marker = packet.new_source = true;
-  frames_.clear();
-  EXPECT_TRUE(depacketizer_.add(packet, frames_));
+  EXPECT_EQ(add("\x41new", 3000, true, false, true), "");
   ASSERT_THAT(texts(), ElementsAre(with_length("\x41new")));
   EXPECT_FALSE(frames_[0].key);
 }

@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "packets.h"
+
 namespace junctor::rtp {
 namespace {
 
@@ -13,37 +15,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-template <class Kind>
-class Pictures : public testing::Test {
- protected:
-  /// What it says of a packet that cannot be read; empty for one that can.
-  std::string add(const std::string &payload, std::uint64_t timestamp, bool marker = true,
-                  bool lost_before = false, bool new_source = false) {
-    IncomingPacket packet;
-    Bytes bytes(12);
-    ByteWriter(bytes).text(payload).text(std::string(3, '\3'));
-    packet.packet = SharedBytes::own(std::move(bytes));
-    packet.payload_size = payload.size();
-    packet.extended_timestamp = timestamp;
-    packet.marker = marker;
-    packet.discontinuity = lost_before;
-    packet.new_source = new_source;
-    frames_.clear();
-    const auto read = depacketizer_.add(packet, frames_);
-    return read ? "" : read.error().detail;
-  }
-  std::vector<std::string> texts() {
-    std::vector<std::string> all;
-    for (const UnpackedFrame &frame : frames_)
-      all.emplace_back(reinterpret_cast<const char *>(frame.data.view.data()),
-                       frame.data.view.size());
-    return all;
-  }
-  Kind depacketizer_;
-  std::vector<UnpackedFrame> frames_;
-};
-
-class Vp8 : public Pictures<Vp8Depacketizer> {};
+class Vp8 : public testing::Test, protected Unpacking<Vp8Depacketizer> {};
 
 // The first byte of a picture is odd where it leans on others.
 const std::string kBegin("\x10", 1), kPart("\0", 1), kPartition("\x11", 1);
@@ -139,7 +111,7 @@ TEST_F(Vp8, APictureHasABound) {
   EXPECT_EQ(frames_.size(), 1u);
 }
 
-class H263Plus : public Pictures<H263PlusDepacketizer> {};
+class H263Plus : public testing::Test, protected Unpacking<H263PlusDepacketizer> {};
 
 // Behind the two bytes of 0 of its start code: a picture of CIF, INTRA and INTER.
 const std::string kIntra("\x80\x02\x0c\xaa", 4), kInter("\x80\x06\x0e\xaa", 4);
